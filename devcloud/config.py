@@ -1,0 +1,184 @@
+"""Where the local Azure stands: its folder, ports and secrets, kept in one file of that folder."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+CONFIG_NAME = "devcloud.json"
+SERVICES = ("lake", "datafactory", "databricks", "functions")
+CONTAINERS = ("landing", "raw", "quarantine", "bronze", "silver", "gold", "manifest")
+
+
+@dataclass(frozen=True)
+class CloudConfig:
+    """Everything a local service or a client of it has to know.
+
+    Attributes:
+        root: data folder; `lake/<container>/` under it is the lake itself.
+        app: folder of the function app, its contracts, its factory and its bundle.
+        ports: TCP port on 127.0.0.1 of each of `SERVICES`.
+        account: storage account name; account_key: base64, as Azure issues them.
+        function_key: accepted as `x-functions-key` or `?code=` by every function.
+        identity_secret: what a managed identity's token request must carry.
+        databricks_token: personal access token of the local workspace.
+        spark_lake: URI template by which Spark reaches a container; None means the folder itself.
+        settings: further app settings, laid over those that `app_settings` derives.
+    """
+
+    root: Path
+    app: Path
+    ports: Mapping[str, int]
+    account: str = "landfall"
+    account_key: str = ""
+    subscription: str = "00000000-0000-0000-0000-000000000000"
+    resource_group: str = "landfall"
+    factory: str = "landfall"
+    databricks_token: str = ""
+    function_key: str = ""
+    identity_secret: str = ""
+    spark_lake: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def url(self, service: str) -> str:
+        """Base URL of one of `SERVICES`, without a trailing slash."""
+        return f"http://127.0.0.1:{self.ports[service]}"
+
+    @property
+    def lake_folder(self) -> Path:
+        """The folder whose children are the containers."""
+        return self.root / "lake"
+
+    @property
+    def lake_url(self) -> str:
+        """Path-style endpoint of the storage account, for both the dfs and the blob API."""
+        return f"{self.url('lake')}/{self.account}"
+
+    @property
+    def lake_connection_string(self) -> str:
+        """Connection string that the blob and Data Lake SDKs read alike (both use BlobEndpoint)."""
+        return (
+            f"DefaultEndpointsProtocol=http;AccountName={self.account};"
+            f"AccountKey={self.account_key};BlobEndpoint={self.lake_url};"
+        )
+
+    @property
+    def identity_url(self) -> str:
+        """Token endpoint of the managed identity, as App Service offers it (IDENTITY_ENDPOINT)."""
+        return f"{self.url('datafactory')}/identity/token"
+
+    @property
+    def vault_url(self) -> str:
+        """Base URL of the key vault that holds the secret `function-key`."""
+        return f"{self.url('datafactory')}/vault"
+
+    @property
+    def spark_lake_template(self) -> str:
+        """URI template with `{container}` by which Spark jobs reach the lake."""
+        return self.spark_lake or f"{self.lake_folder.resolve().as_uri()}/{{container}}"
+
+    def save(self) -> Path:
+        """Write the configuration into its root, readable by its owner only."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        path = self.root / CONFIG_NAME
+        document = asdict(self) | {"root": str(self.root), "app": str(self.app)}
+        staged = path.with_suffix(".tmp")
+        staged.write_text(json.dumps(document, indent=2) + "\n")
+        staged.chmod(0o600)
+        staged.replace(path)
+        return path
+
+
+def load(root: Path) -> CloudConfig:
+    """Read the configuration that `create` left in a folder.
+
+    Raises:
+        FileNotFoundError: no local Azure was ever started in that folder.
+    """
+    document = json.loads((root / CONFIG_NAME).read_text())
+    known = {name: document[name] for name in CloudConfig.__dataclass_fields__ if name in document}
+    return CloudConfig(**known | {"root": root, "app": Path(document["app"])})
+
+
+def create(root: Path, app: Path, **overrides: object) -> CloudConfig:
+    """Make a configuration with fresh secrets and free ports; save it.
+
+    Secrets and ports of an earlier start in the same folder are kept where they still can be, so
+    that URLs and keys handed out yesterday work today.
+    """
+    root = root.resolve()
+    try:
+        earlier: CloudConfig | None = load(root)
+    except FileNotFoundError:
+        earlier = None
+    fresh = CloudConfig(
+        root=root,
+        app=app.resolve(),
+        ports=free_ports(earlier.ports if earlier else {}),
+        account_key=base64.b64encode(os.urandom(64)).decode(),
+        databricks_token="dapi" + secrets.token_hex(16),
+        function_key=secrets.token_urlsafe(40),
+        identity_secret=secrets.token_hex(16),
+    )
+    if earlier:
+        fresh = replace(
+            fresh,
+            account_key=earlier.account_key,
+            databricks_token=earlier.databricks_token,
+            function_key=earlier.function_key,
+            identity_secret=earlier.identity_secret,
+        )
+    fresh = replace(fresh, **overrides)  # type: ignore[arg-type]
+    fresh.save()
+    return fresh
+
+
+def free_ports(preferred: Mapping[str, int]) -> dict[str, int]:
+    """A free port of 127.0.0.1 for each service: the preferred one where nobody has it."""
+    held: list[socket.socket] = []
+    ports: dict[str, int] = {}
+    try:
+        for service in SERVICES:
+            for port in (preferred.get(service, 0), 0):
+                listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    listener.bind(("127.0.0.1", port))
+                except OSError:
+                    listener.close()
+                    continue
+                held.append(listener)
+                ports[service] = listener.getsockname()[1]
+                break
+    finally:
+        for listener in held:
+            listener.close()
+    return ports
+
+
+def app_settings(config: CloudConfig) -> dict[str, str]:
+    """The application settings that point the function app at this cloud.
+
+    They are the same settings that an Azure deployment has; only endpoints and credentials differ.
+    """
+    return {
+        "LANDFALL_LAKE": config.lake_connection_string,
+        "LANDFALL_ADF_ENDPOINT": config.url("datafactory"),
+        "LANDFALL_ADF_SUBSCRIPTION": config.subscription,
+        "LANDFALL_ADF_RESOURCE_GROUP": config.resource_group,
+        "LANDFALL_ADF_FACTORY": config.factory,
+        "DATABRICKS_HOST": config.url("databricks"),
+        "DATABRICKS_TOKEN": config.databricks_token,
+        "IDENTITY_ENDPOINT": config.identity_url,
+        "IDENTITY_HEADER": config.identity_secret,
+        "LANDFALL_SPARK_LAKE": config.spark_lake_template,
+        "LANDFALL_TICK": "*/2 * * * * *",
+        "LANDFALL_SETTLE_SECONDS": "5",
+        **config.settings,
+    }
