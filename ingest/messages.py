@@ -1,0 +1,62 @@
+"""What goes over the queue: one small JSON object says which one thing to take one step further.
+
+A message is a hint. What is to be done is decided from the documents, so one that comes twice, late
+or not at all changes nothing but the time it takes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.errors import BadRequest
+
+
+@dataclass(frozen=True)
+class Advance:
+    """Take a run one step further."""
+
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Claim a landed file of which no event has told."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class LoadDataset:
+    """Start, watch or finish the load of a dataset's copied drops."""
+
+    dataset: str
+
+
+Message = Advance | Claim | LoadDataset
+
+_KINDS: dict[str, type[Advance] | type[Claim] | type[LoadDataset]] = {
+    "advance": Advance,
+    "claim": Claim,
+    "load": LoadDataset,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def encode(message: Message) -> str:
+    """The message as the queue carries it."""
+    return json.dumps({"kind": _NAMES[type(message)], **vars(message)})
+
+
+def decode(body: bytes) -> Message:
+    """A message from the queue.
+
+    Raises:
+        BadRequest: not one of ours.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(body)
+        return _KINDS[fields.pop("kind")](**fields)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadRequest(f"not a message of this queue: {body[:200]!r} ({error})") from error

@@ -1,0 +1,169 @@
+"""Names in the lake: what stands where, and which identity a landed file has.
+
+A lake path is `container/key`, with `/` between the segments of the key and no leading slash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from urllib.parse import unquote, urlsplit
+
+from ingest.errors import BadRequest
+
+LANDING, RAW, QUARANTINE, BRONZE, MANIFEST = "landing", "raw", "quarantine", "bronze", "manifest"
+ACTIVE = f"{MANIFEST}/active/"
+ARCHIVE = f"{MANIFEST}/runs/"
+
+UNASSIGNED = "unassigned"
+"""The dataset of a drop that stands in no dataset's folder."""
+
+_DATASET = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
+_RUN_ID = re.compile(r"(\d{4})(\d{2})(\d{2})T\d{6}Z-[a-z0-9_]{1,63}-[0-9a-f]{8}")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_MARKERS = ("_SUCCESS", "_committed", "_started")
+
+
+def run_id(landed: datetime, dataset: str, path: str, etag: str) -> str:
+    """The identity of a landed version: the same version always gives the same id.
+
+    `landed` is the blob's Last-Modified; path and ETag together name the version.
+    """
+    identity = hashlib.sha256(f"{path}\n{etag.strip(chr(34))}".encode()).hexdigest()[:8]
+    return f"{landed.astimezone(UTC):%Y%m%dT%H%M%SZ}-{dataset}-{identity}"
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text has the form of a run id."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
+def dataset_of(landing_path: str) -> str:
+    """The dataset whose folder a landed file stands in, else `UNASSIGNED`."""
+    segments = landing_path.split("/")
+    if len(segments) > 2 and _DATASET.fullmatch(segments[1]):  # noqa: PLR2004 - landing/dataset/name
+        return segments[1]
+    return UNASSIGNED
+
+
+def is_drop(landing_path: str) -> bool:
+    """Whether a landed file is data rather than a writer's marker or temporary file.
+
+    Spark, Hadoop and azcopy leave names that begin with `_` or `.` while they work.
+    """
+    name = landing_path.rsplit("/", 1)[-1]
+    return not name.startswith((".", *_MARKERS)) and not name.endswith((".tmp", ".crc"))
+
+
+def safe_name(landing_path: str) -> str:
+    """The file's name as it is kept in raw: ASCII without blanks, `%` or glob characters.
+
+    Data Factory and Spark read some of those as wildcards or escapes. The name as it was delivered
+    stays in the run's source.
+    """
+    name = _UNSAFE.sub("_", landing_path.rsplit("/", 1)[-1]).lstrip("._-") or "drop"
+    stem, dot, extensions = name.partition(".")
+    return f"{stem[:100]}{dot}{extensions[-40:]}"
+
+
+def active_document(run_id: str) -> str:
+    """Where the document of a run stands until the run is final."""
+    return f"{ACTIVE}{run_id}.json"
+
+
+def archived_document(run_id: str) -> str:
+    """Where the document of a final run is filed: by the day its drop landed."""
+    match = _RUN_ID.fullmatch(run_id)
+    if match is None:
+        raise BadRequest(f"{run_id!r} is not a run id", status=404)
+    year, month, day = match.groups()
+    return f"{ARCHIVE}{year}/{month}/{day}/{run_id}.json"
+
+
+def raw_folder(dataset: str, run_id: str) -> str:
+    """The folder of a claimed drop."""
+    return f"{RAW}/{dataset}/{run_id}"
+
+
+def quarantine_folder(dataset: str, run_id: str) -> str:
+    """The folder of what a drop's validation refused: the file itself, or its rejected rows."""
+    return f"{QUARANTINE}/{dataset}/{run_id}"
+
+
+def bronze_folder(dataset: str, run_id: str) -> str:
+    """The folder that one run's copy writes, whole."""
+    return f"{BRONZE}/{dataset}/{run_id}"
+
+
+def content_document(dataset: str, sha256: str) -> str:
+    """Where the acceptance of one content for one dataset is noted."""
+    return f"{MANIFEST}/content/{dataset}/{sha256}"
+
+
+def current_batch(dataset: str) -> str:
+    """Where the one batch of a dataset that is being loaded stands."""
+    return f"{MANIFEST}/batches/{dataset}/current.json"
+
+
+def done_batch(dataset: str, batch_id: str) -> str:
+    """Where a batch is filed when its load has ended."""
+    return f"{MANIFEST}/batches/{dataset}/done/{batch_id}.json"
+
+
+def results_folder(dataset: str, batch_id: str) -> str:
+    """Where the load job leaves its result document, as a part file."""
+    return f"{MANIFEST}/results/{dataset}/{batch_id}/"
+
+
+def split(path: str) -> tuple[str, str]:
+    """Container and key of a lake path."""
+    container, _, key = path.partition("/")
+    return container, key
+
+
+def landing_path(text: str, account_hosts: frozenset[str]) -> str:
+    """The lake path of a landed file, from how a caller names it.
+
+    Args:
+        text: `landing/users/may.csv`, or the file's https or abfss URL.
+        account_hosts: `host[:port][/account]` prefixes that are this lake.
+
+    Raises:
+        BadRequest: another account, another container, an empty or dotted segment.
+    """
+    path = _of_url(text, account_hosts) if "://" in text else text
+    segments = path.split("/")
+    if any(segment in ("", ".", "..") for segment in segments):
+        raise BadRequest(f"path {text!r} has an empty, '.' or '..' segment")
+    if any(ord(character) < 32 or ord(character) == 127 for character in path):  # noqa: PLR2004
+        raise BadRequest(f"path {text!r} has a control character")
+    if segments[0] != LANDING or len(segments) == 1:
+        raise BadRequest(
+            f"path {text!r} is not in the {LANDING!r} container; say {LANDING}/<dataset>/<file>"
+        )
+    return path
+
+
+def _of_url(text: str, account_hosts: frozenset[str]) -> str:
+    parts = urlsplit(text)
+    path = unquote(parts.path).lstrip("/")
+    if parts.scheme in ("abfss", "abfs"):
+        container, _, host = parts.netloc.rpartition("@")
+        place, path = host, f"{container}/{path}"
+    elif parts.scheme in ("https", "http"):
+        place = parts.netloc
+        account, _, rest = path.partition("/")
+        if f"{place}/{account}" in account_hosts:
+            place, path = f"{place}/{account}", rest
+    else:
+        raise BadRequest(f"path {text!r}: scheme {parts.scheme!r} is not https or abfss")
+    if place.lower() not in account_hosts:
+        raise BadRequest(f"path {text!r} is in another storage account than this service's")
+    return path
+
+
+def name_of(landing_path: str) -> str:
+    """The name of a drop as people see it: its path below the dataset's folder."""
+    segments = landing_path.split("/")
+    return "/".join(segments[2:] if dataset_of(landing_path) != UNASSIGNED else segments[1:])

@@ -1,0 +1,289 @@
+"""The document of a run: what is known of it, and how it is written down.
+
+Pure: a change returns a new `Run`; `ingest.manifest` stores it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from ingest.paths import name_of
+from ingest.states import FINAL, Event, State, step
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """The landed version that a run is about.
+
+    Attributes:
+        path: lake path in landing, as delivered.
+        etag: of that version, without quotes.
+        size: bytes.
+        landed: Last-Modified of that version.
+        via: how the service learned of it: event, http or sweep.
+    """
+
+    path: str
+    etag: str
+    size: int
+    landed: datetime
+    via: str
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who works on a run's validation, and until when nobody else may."""
+
+    owner: str
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What validation found, in short; the report has the rest."""
+
+    verdict: str
+    rows: int
+    accepted: int
+    rejected: int
+    sha256: str
+    report: str
+    rejects: str | None
+    copy_from: str
+    format: Mapping[str, Any]
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The current attempt to copy a drop to bronze.
+
+    Attributes:
+        number: counts attempts from 1.
+        attempt_id: names the attempt in Data Factory; only its first pipeline run passes the fence.
+        intent_at: when the attempt was written down, before anything was started.
+        adf_run_id: the pipeline run that the fence let through, or that was adopted.
+        failures: attempts that ran and failed, as against those that never came to life.
+    """
+
+    number: int
+    attempt_id: str
+    intent_at: datetime
+    adf_run_id: str | None = None
+    failures: int = 0
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Load:
+    """The batch that loads a drop, and what the job said of it."""
+
+    batch_id: str
+    job_run_id: int | None = None
+    result: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One line of a run's history."""
+
+    at: datetime
+    state: State
+    event: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything known of one drop's processing."""
+
+    run_id: str
+    dataset: str
+    source: Source
+    state: State
+    created: datetime
+    updated: datetime
+    history: tuple[Transition, ...]
+    raw: str | None = None
+    lease: Lease | None = None
+    verdict: Verdict | None = None
+    copy: Copy | None = None
+    load: Load | None = None
+    faults: Mapping[str, int] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    @property
+    def name(self) -> str:
+        """The drop's name as its producer knows it."""
+        return name_of(self.source.path)
+
+    @property
+    def cause(self) -> str:
+        """Why the run is in its state."""
+        return self.history[-1].cause
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing will happen to the run by itself any more."""
+        return self.state in FINAL
+
+    def apply(self, event: Event, cause: str, at: datetime, **changes: Any) -> Run:
+        """The run after an event, with its cause in the history.
+
+        Raises:
+            IllegalTransition: the run's state does not allow the event.
+        """
+        state = step(self.state, event)
+        line = Transition(at=at, state=state, event=event.value, cause=cause)
+        return replace(
+            self,
+            state=state,
+            updated=at,
+            history=(*self.history, line),
+            **{"lease": None} | changes,
+        )
+
+
+def received(run_id: str, dataset: str, source: Source, at: datetime) -> Run:
+    """A run that has just become known."""
+    cause = f"learned of {source.path} by {source.via}"
+    line = Transition(at=at, state=State.RECEIVED, event="receive", cause=cause)
+    return Run(
+        run_id=run_id,
+        dataset=dataset,
+        source=source,
+        state=State.RECEIVED,
+        created=at,
+        updated=at,
+        history=(line,),
+    )
+
+
+def dump(run: Run, writer: str) -> bytes:
+    """The run as the manifest stores it; `writer` identifies this one write."""
+    return json.dumps(asdict(run) | {"writer": writer}, default=_plain, indent=1).encode()
+
+
+def parse(document: bytes) -> Run:
+    """A run from its stored document.
+
+    Raises:
+        ValueError: the document's schema is newer than this code.
+    """
+    raw = json.loads(document)
+    if raw["schema"] > SCHEMA:
+        raise ValueError(
+            f"run {raw['run_id']} has schema {raw['schema']}, this service reads up to {SCHEMA}"
+        )
+    raw.pop("writer", None)
+    verdict, lease, copy, load = (raw[key] for key in ("verdict", "lease", "copy", "load"))
+    return Run(
+        **raw
+        | {
+            "source": Source(**_dated(raw["source"], "landed")),
+            "state": State(raw["state"]),
+            "created": datetime.fromisoformat(raw["created"]),
+            "updated": datetime.fromisoformat(raw["updated"]),
+            "history": tuple(
+                Transition(**_dated(line, "at") | {"state": State(line["state"])})
+                for line in raw["history"]
+            ),
+            "lease": lease and Lease(**_dated(lease, "until")),
+            "verdict": verdict and Verdict(**verdict),
+            "copy": copy and Copy(**_dated(copy, "intent_at")),
+            "load": load and Load(**load),
+        }
+    )
+
+
+def writer_of(document: bytes) -> str:
+    """Which write made a stored document."""
+    return str(json.loads(document).get("writer", ""))
+
+
+def _dated(fields: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {**fields, key: datetime.fromisoformat(fields[key])}
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in a run document")
+
+
+_CAUSE_LENGTH = 300
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """The run in one line: what lists and metadata carry."""
+    verdict, result = run.verdict, run.load.result if run.load else None
+    return {
+        "run_id": run.run_id,
+        "dataset": run.dataset,
+        "name": run.name,
+        "state": run.state.value,
+        "cause": run.cause[:_CAUSE_LENGTH],
+        "rows": verdict.rows if verdict else None,
+        "accepted": verdict.accepted if verdict else None,
+        "rejected": verdict.rejected if verdict else None,
+        "inserted": result.get("inserted") if result else None,
+        "updated_rows": result.get("updated") if result else None,
+        "size": run.source.size,
+        "landed_at": run.source.landed.isoformat(),
+        "created": run.created.isoformat(),
+        "updated": run.updated.isoformat(),
+    }
+
+
+def to_metadata(run: Run) -> dict[str, str]:
+    """Blob metadata that lets a listing show and steer the run without reading its document.
+
+    Metadata values are ASCII, so the JSON goes in base64.
+    """
+    steering = {
+        "lease_until": run.lease.until.isoformat() if run.lease else None,
+        "attempt_id": run.copy.attempt_id if run.copy else None,
+        "adf_run_id": run.copy.adf_run_id if run.copy else None,
+        "intent_at": run.copy.intent_at.isoformat() if run.copy else None,
+        "batch_id": run.load.batch_id if run.load else None,
+    }
+    text = json.dumps(summary(run) | {"steering": steering}, separators=(",", ":"))
+    return {"state": run.state.value, "summary": base64.b64encode(text.encode()).decode()}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run as a listing shows it: its summary, and what a tick needs to steer it."""
+
+    run_id: str
+    dataset: str
+    state: State
+    updated: datetime
+    summary: Mapping[str, Any]
+    steering: Mapping[str, Any]
+
+    def time(self, key: str) -> datetime | None:
+        """A time among the steering values."""
+        text = self.steering.get(key)
+        return datetime.fromisoformat(text) if text else None
+
+
+def from_metadata(metadata: Mapping[str, str]) -> Listed:
+    """What `to_metadata` wrote."""
+    fields = json.loads(base64.b64decode(metadata["summary"]))
+    steering = fields.pop("steering")
+    return Listed(
+        run_id=fields["run_id"],
+        dataset=fields["dataset"],
+        state=State(fields["state"]),
+        updated=datetime.fromisoformat(fields["updated"]),
+        summary=fields,
+        steering=steering,
+    )
