@@ -1,0 +1,181 @@
+"""How a local service is served: uvicorn with one worker and a readable log; in tests, a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from devcloud.config import CloudConfig
+
+TRANSPORT = "devcloud.transport"
+KEEP_ALIVE_SECONDS = (
+    120  # clients hold idle connections for minutes; closing them looks like a fault
+)
+START_SECONDS = 30
+STOP_SECONDS = 3
+WRITES = frozenset({"PUT", "POST", "PATCH", "DELETE"})
+
+
+class ServiceProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which also shows the connection to the application.
+
+    Faults such as a reset connection cannot be told through ASGI, so the transport travels in
+    `scope["extensions"]`.
+    """
+
+    def on_message_begin(self) -> None:
+        """Open a request."""
+        super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
+
+
+def close_connection(scope: Scope, *, reset: bool) -> None:
+    """End the connection of a request without (the rest of) its reply.
+
+    Args:
+        scope: ASGI scope of the request, served by `run` or `serve_in_thread`.
+        reset: True sends a TCP reset and drops what was not sent yet; False sends it, then closes.
+    """
+    transport: asyncio.Transport = scope["extensions"][TRANSPORT]["transport"]
+    if not reset:
+        transport.close()
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:  # linger of 0 s turns the close into a reset
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+class RequestLog:
+    """ASGI wrapper that logs what changed something or failed, one line each; reads go to debug."""
+
+    def __init__(self, app: ASGIApp, log: logging.Logger) -> None:
+        self._app = app
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request through and note how it ended."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 0
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        finally:
+            loud = scope["method"] in WRITES or status == 0 or status >= 500  # noqa: PLR2004
+            level = logging.INFO if loud else logging.DEBUG
+            if self._log.isEnabledFor(level):
+                milliseconds = (time.perf_counter() - began) * 1000
+                self._log.log(
+                    level,
+                    "%s %s %s %.1f ms",
+                    scope["method"],
+                    scope["path"],
+                    status or "no reply",
+                    milliseconds,
+                )
+
+
+def run(app: ASGIApp, config: CloudConfig, service: str) -> None:
+    """Serve a service of the local cloud on its port until it is told to stop.
+
+    Args:
+        app: the ASGI application.
+        config: gives the port.
+        service: one of `devcloud.config.SERVICES`; names the lines of the log on stderr.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(f"%(asctime)s {service:<11} %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for noisy in ("azure", "httpx", "httpcore", "uvicorn.error", "py4j"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    log = logging.getLogger("devcloud")
+    log.info("listening on %s", config.url(service))
+    uvicorn.Server(_settings(RequestLog(app, log), config.ports[service])).run()
+
+
+@contextlib.contextmanager
+def serve_in_thread(app: ASGIApp, port: int = 0) -> Iterator[str]:
+    """Serve an application from a thread; for tests.
+
+    Args:
+        app: the ASGI application; its lifespan is run.
+        port: TCP port on 127.0.0.1; 0 takes a free one.
+
+    Yields:
+        The base URL, without a trailing slash, once the server answers.
+
+    Raises:
+        RuntimeError: the application did not start.
+        OSError: the port is taken.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(256)
+        chosen: int = listener.getsockname()[1]
+        server = _AnnouncedServer(_settings(app, chosen))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        server.announced.wait(START_SECONDS)
+        if not server.started:
+            raise RuntimeError("the application did not start: see the log above for why")
+        try:
+            yield f"http://127.0.0.1:{chosen}"
+        finally:
+            server.should_exit = True
+            thread.join(START_SECONDS)
+    finally:
+        listener.close()
+
+
+class _AnnouncedServer(uvicorn.Server):
+    """A server that says when its start is over, well or not."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.announced = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then wake who waits for it."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:  # how uvicorn tells of a lifespan that failed, after logging why
+            self.should_exit = True
+        finally:
+            self.announced.set()
+
+
+def _settings(app: ASGIApp, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=port,
+        http=ServiceProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
