@@ -1,0 +1,78 @@
+"""One Spark session, set up alike for the local Databricks and for the tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pyspark.sql import SparkSession
+
+from devcloud.config import CloudConfig
+from devcloud.databricks.jars import cache_folder, resolve
+from devcloud.java import use_java
+
+
+def session_config(jars: list[Path] | None = None) -> dict[str, str]:
+    """Spark settings that make a small machine answer fast, with Delta Lake on.
+
+    Args:
+        jars: what `devcloud.databricks.jars.resolve` gives; None calls it.
+    """
+    jars = resolve() if jars is None else jars
+    return {
+        "spark.master": "local[2]",
+        "spark.driver.memory": "2g",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        # In local mode the driver is the executor too: nothing need be shipped.
+        "spark.driver.extraClassPath": os.pathsep.join(str(jar) for jar in jars),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.session.timeZone": "UTC",
+        # The defaults are for clusters: 200 shuffle partitions, 50 tasks to read a Delta log.
+        "spark.sql.shuffle.partitions": "4",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # The checksummed local file system would litter the lake with .crc files.
+        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+        "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
+    }
+
+
+def lake_config(config: CloudConfig) -> dict[str, str]:
+    """Settings by which Hadoop's ABFS driver reaches the local lake.
+
+    The driver knows an account by its public host name and is sent elsewhere by the endpoint: so
+    the URI is `abfs://<container>@<account>.dfs.core.windows.net/<key>`, here as in Azure.
+    """
+    host = f"{config.account}.dfs.core.windows.net"
+    return {
+        "spark.hadoop.fs.azure.abfs.endpoint": urlsplit(config.url("lake")).netloc,
+        "spark.hadoop.fs.azure.always.use.https": "false",
+        f"spark.hadoop.fs.azure.account.auth.type.{host}": "SharedKey",
+        f"spark.hadoop.fs.azure.account.key.{host}": config.account_key,
+        f"spark.hadoop.fs.azure.account.hns.enabled.{host}": "true",
+    }
+
+
+def build_session(app_name: str, extra: Mapping[str, str] | None = None) -> SparkSession:
+    """Start Spark in this process, or take the session that it already has.
+
+    Args:
+        app_name: shown in Spark's own log.
+        extra: Spark settings laid over those of `session_config`.
+
+    Raises:
+        JavaNotFoundError: no Java to run on.
+        JarsError: Delta's jars are neither cached nor to be had.
+    """
+    use_java(cache_folder())
+    builder = SparkSession.builder.appName(app_name)
+    for key, value in (session_config() | dict(extra or {})).items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
