@@ -36,7 +36,7 @@ class LoadDataset:
 
 Message = Advance | Claim | LoadDataset
 
-_KINDS: dict[str, type[Advance] | type[Claim] | type[LoadDataset]] = {
+_KINDS: dict[str, type[Message]] = {
     "advance": Advance,
     "claim": Claim,
     "load": LoadDataset,

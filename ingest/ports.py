@@ -73,7 +73,7 @@ class Lake(Protocol):
         """A range of a file; shorter at its end."""
 
     def writer(self, path: str) -> AbstractContextManager[BinaryWriter]:
-        """Write a file of any size in blocks; it appears, whole, when the block is left normally."""
+        """Write a file of any size; it appears, whole, when the block is left normally."""
 
     def make_directory(self, path: str) -> None:
         """Create a directory and its parents; one that exists is left as it is."""
@@ -84,6 +84,13 @@ class Lake(Protocol):
         Raises:
             NotFound: no such source, or the target's parent does not exist.
             Stale: the source has another ETag.
+        """
+
+    def delete(self, path: str, *, etag: str | None = None) -> None:
+        """Delete a file, only if it still has `etag`; one that is gone is left gone.
+
+        Raises:
+            Stale: the file has another ETag.
         """
 
     def list(self, prefix: str, *, metadata: bool = False) -> Iterator[Entry]:
@@ -126,7 +133,7 @@ class CopyService(Protocol):
         """All runs of the copy pipeline that changed since then, in bulk."""
 
     def observe(self, adf_run_id: str) -> CopyRun | None:
-        """One run, its Copy activity included; None where Data Factory does not know it (any more)."""
+        """One run with its Copy activity; None where Data Factory does not know it (any more)."""
 
     def cancel(self, adf_run_id: str) -> None:
         """Stop a run; one that has ended is left as it is."""

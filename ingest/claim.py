@@ -1,0 +1,92 @@
+"""Claiming a drop: from a file that anybody may change to one that is ours.
+
+The record is created first, if absent, so that whatever dies afterwards, the run is known. Then one
+rename, on the condition that the file still has the ETag of the version we speak of, moves it from
+landing to raw: nobody can change what is validated and copied from there.
+
+Any worker may call `claim` for any version at any time. All but one of them find the rename done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ingest import paths
+from ingest.errors import NotFound, Stale
+from ingest.manifest import Manifest, Stored
+from ingest.ports import Clock, Lake, Version
+from ingest.run import Run, Source, received
+from ingest.states import Event, State
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A run, and whether this call made it known."""
+
+    stored: Stored
+    created: bool
+
+
+def identify(version: Version, dataset: str) -> str:
+    """The run id of a landed version."""
+    return paths.run_id(version.modified, dataset, version.path, version.etag)
+
+
+def claim(
+    version: Version, dataset: str, via: str, *, lake: Lake, manifest: Manifest, clock: Clock
+) -> Claimed:
+    """Register a landed version and take it.
+
+    Raises:
+        Retryable: the lake did not answer; the same call again goes on where this one stopped.
+    """
+    source = Source(
+        path=version.path, etag=version.etag, size=version.size, landed=version.modified, via=via
+    )
+    run = received(identify(version, dataset), dataset, source, clock())
+    stored, created = manifest.create(run)
+    if stored.run.state is State.RECEIVED:
+        stored = take(stored, lake=lake, manifest=manifest, clock=clock)
+    return Claimed(stored, created)
+
+
+def take(stored: Stored, *, lake: Lake, manifest: Manifest, clock: Clock) -> Stored:
+    """Move a received run's file into raw; returns the run, claimed or without its source."""
+    run = stored.run
+    folder = paths.raw_folder(run.dataset, run.run_id)
+    target = f"{folder}/{paths.safe_name(run.source.path)}"
+    lake.make_directory(folder)
+    try:
+        lake.rename(run.source.path, target, etag=run.source.etag)
+    except (NotFound, Stale) as error:
+        # Ours by an earlier call whose answer was lost, by another worker's, or not there any more.
+        if lake.head(target) is None:
+            return _without_source(stored, error, lake=lake, manifest=manifest, clock=clock)
+    claimed = run.apply(Event.CLAIM, f"moved to {target}", clock(), raw=target)
+    return manifest.update(stored, claimed)
+
+
+def _without_source(
+    stored: Stored, error: Exception, *, lake: Lake, manifest: Manifest, clock: Clock
+) -> Stored:
+    run = stored.run
+    if filed := manifest.filed(run.run_id):
+        # A worker that stood still while the whole run went by has written the record once more.
+        manifest.discard(stored)
+        return filed
+    now = lake.head(run.source.path)
+    if now is None:
+        cause = f"{run.source.path} was deleted before it could be claimed"
+    elif isinstance(error, Stale):
+        newer = paths.run_id(now.modified, run.dataset, now.path, now.etag)
+        cause = f"{run.source.path} was overwritten before it could be claimed; see run {newer}"
+    else:
+        raise Stale(f"{run.source.path} came back while it was being claimed") from error
+    return end(stored, run.apply(Event.LOSE_SOURCE, cause, clock()), manifest)
+
+
+def end(stored: Stored, final: Run, manifest: Manifest) -> Stored:
+    """Write a final run and file its document."""
+    written = manifest.update(stored, final)
+    manifest.file(written)
+    return replace(written, path=paths.archived_document(final.run_id))

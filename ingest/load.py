@@ -1,0 +1,289 @@
+"""The load of a dataset's copied drops into silver and gold, by one Databricks job run at a time.
+
+The batch document `current.json` of a dataset is created if absent: that makes it the one load of
+the dataset. While it stands, copied drops gather; when its load has ended it is filed, and the next
+batch can be frozen. The job's idempotency token is made of batch and attempt, so asking Databricks
+to start it again after a crash finds the run that is already there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from ingest import paths
+from ingest.claim import end
+from ingest.errors import AlreadyExists, NotFound, Refused, Stale
+from ingest.manifest import Manifest, Stored
+from ingest.ports import Clock, Lake, LoadRun, LoadService
+from ingest.run import Load, Run
+from ingest.states import Event, State
+
+
+@dataclass(frozen=True)
+class LoadRules:
+    """Limits of a batch, and how often a failed one is tried before it is halved."""
+
+    max_drops: int = 500
+    max_attempts: int = 2
+    backoff: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The frozen list of copied drops that one job run loads.
+
+    `table` is the dataset's key and columns, `drops` one object per member with its run id, bronze
+    folder, rows, and the time at which it landed (the newest wins in silver).
+    """
+
+    batch_id: str
+    dataset: str
+    attempt: int
+    created: str
+    table: Mapping[str, Any]
+    drops: tuple[Mapping[str, Any], ...]
+    not_before: str | None = None
+    schema: int = 1
+
+    @property
+    def token(self) -> str:
+        """Databricks' idempotency token: at most 64 characters."""
+        return hashlib.sha256(f"{self.batch_id}\n{self.attempt}".encode()).hexdigest()
+
+
+class BatchLoader:
+    """Forms, starts, watches and finishes the batches of all datasets."""
+
+    def __init__(
+        self,
+        *,
+        lake: Lake,
+        manifest: Manifest,
+        loader: LoadService,
+        clock: Clock,
+        rules: LoadRules,
+        spark_lake: str,
+    ) -> None:
+        self._lake = lake
+        self._manifest = manifest
+        self._loader = loader
+        self._clock = clock
+        self._rules = rules
+        self._spark_lake = spark_lake
+        self._job_runs: dict[str, int] = {}  # token -> job run, to spare a POST per look
+
+    def step(self, dataset: str, table: Mapping[str, Any]) -> bool:
+        """Take the dataset's load one step further; says whether there may be more to do at once.
+
+        Raises:
+            Retryable: a service did not answer, or another worker was faster.
+        """
+        current = self._current(dataset) or self._form(dataset, table)
+        if current is None:
+            return False
+        batch, etag = current
+        if batch.not_before and self._clock() < datetime.fromisoformat(batch.not_before):
+            return False
+        try:
+            job_run_id = self._start(batch)
+        except Refused as error:
+            self._give_up(batch, etag, f"Databricks refused to start the load: {error}")
+            return True
+        observed = self._loader.observe(job_run_id)
+        if observed is None:
+            observed = LoadRun(job_run_id, "failed", "the job run is not known any more")
+        if observed.status == "running":
+            return False
+        if observed.status == "succeeded":
+            self._finish(batch, etag, observed)
+        else:
+            self._fail(batch, etag, observed)
+        return True
+
+    def _current(self, dataset: str) -> tuple[Batch, str] | None:
+        try:
+            body, etag = self._lake.get(paths.current_batch(dataset))
+        except NotFound:
+            return None
+        return _parse(body), etag
+
+    def _form(self, dataset: str, table: Mapping[str, Any]) -> tuple[Batch, str] | None:
+        """Freeze the copied drops into a batch.
+
+        The members are marked `loading` first and frozen second. A crash between the two leaves
+        members without a batch. A dataset has one batch at a time and closes it after its members,
+        so a loading run without a batch is always such an orphan, and joins the next one.
+        """
+        waiting = sorted(
+            (
+                run.run_id
+                for run in self._manifest.active()
+                if run.dataset == dataset and run.state in (State.COPIED, State.LOADING)
+            ),
+        )[: self._rules.max_drops]
+        now = self._clock()
+        stamp = f"{now:%Y%m%dT%H%M%SZ}"
+        seed = hashlib.sha256("\n".join([stamp, *waiting]).encode()).hexdigest()[:8]
+        batch_id = f"{stamp}-{dataset}-{seed}"
+        members = [run for run_id in waiting if (run := self._mark(run_id, batch_id)) is not None]
+        if not members:
+            return None
+        batch = Batch(
+            batch_id=batch_id,
+            dataset=dataset,
+            attempt=1,
+            created=now.isoformat(),
+            table=table,
+            drops=tuple(_drop(run) for run in members),
+        )
+        path = paths.current_batch(dataset)
+        try:
+            etag = self._lake.put(path, _dump(batch), if_absent=True)
+        except AlreadyExists:
+            return self._current(dataset)
+        return batch, etag
+
+    def _mark(self, run_id: str, batch_id: str) -> Run | None:
+        for fresh in (False, True):
+            stored = self._manifest.find(run_id, fresh=fresh)
+            if stored is None or stored.run.final:
+                return None
+            if stored.run.state is State.LOADING and fresh:
+                return stored.run
+            if stored.run.state is not State.COPIED:
+                continue
+            cause = f"joined batch {batch_id}"
+            loading = stored.run.apply(
+                Event.START_LOAD, cause, self._clock(), load=Load(batch_id=batch_id)
+            )
+            try:
+                return self._manifest.update(stored, loading).run
+            except Stale:
+                continue
+        return None
+
+    def _start(self, batch: Batch) -> int:
+        job_run_id = self._job_runs.get(batch.token)
+        if job_run_id is None:
+            parameters = {
+                "lake": self._spark_lake,
+                "dataset": batch.dataset,
+                "batch_id": batch.batch_id,
+                "batch": paths.current_batch(batch.dataset),
+            }
+            job_run_id = self._loader.start(batch.token, parameters)
+            self._job_runs[batch.token] = job_run_id
+        return job_run_id
+
+    def _finish(self, batch: Batch, etag: str, observed: LoadRun) -> None:
+        result = self._result(batch)
+        for member in self._members(batch):
+            of_run = {**result.get("by_run", {}).get(member.run.run_id, {})}
+            load = Load(
+                batch_id=batch.batch_id,
+                job_run_id=observed.job_run_id,
+                result={**_counts(result, alone=len(batch.drops) == 1), **of_run}
+                | {"url": observed.url, "tables": result.get("tables", {})},
+            )
+            cause = f"loaded by job run {observed.job_run_id} in batch {batch.batch_id}"
+            done = member.run.apply(Event.FINISH_LOAD, cause, self._clock(), load=load)
+            end(member, done, self._manifest)
+        self._close(batch, etag)
+
+    def _result(self, batch: Batch) -> Mapping[str, Any]:
+        """What the job said of the batch; empty where it left nothing."""
+        folder = paths.results_folder(batch.dataset, batch.batch_id)
+        for entry in self._lake.list(folder):
+            if "/part-" in entry.version.path[len(folder) - 1 :]:
+                body, _ = self._lake.get(entry.version.path)
+                found: dict[str, Any] = json.loads(body)
+                return found
+        return {}
+
+    def _fail(self, batch: Batch, etag: str, observed: LoadRun) -> None:
+        cause = f"job run {observed.job_run_id} failed: {observed.message}"
+        if batch.attempt < self._rules.max_attempts:
+            later = self._clock() + self._rules.backoff * batch.attempt
+            self._rewrite(
+                replace(batch, attempt=batch.attempt + 1, not_before=later.isoformat()), etag
+            )
+        else:
+            self._give_up(batch, etag, cause)
+
+    def _give_up(self, batch: Batch, etag: str, cause: str) -> None:
+        """Fail a batch of one; halve a larger one, so that the drop that poisons it ends alone."""
+        members = list(self._members(batch))
+        if len(members) <= 1:
+            for member in members:
+                end(member, member.run.apply(Event.FAIL, cause, self._clock()), self._manifest)
+            self._close(batch, etag)
+            return
+        kept, put_back = members[: len(members) // 2], members[len(members) // 2 :]
+        smaller = replace(
+            batch,
+            batch_id=f"{batch.batch_id}.{len(kept)}",
+            attempt=1,
+            not_before=None,
+            drops=tuple(_drop(member.run) for member in kept),
+        )
+        self._rewrite(smaller, etag)
+        for member in put_back:
+            back = f"put back: batch {batch.batch_id} failed and is tried in halves ({cause})"
+            self._manifest.update(
+                member, member.run.apply(Event.PUT_BACK, back, self._clock(), load=None)
+            )
+
+    def _members(self, batch: Batch) -> Iterable[Stored]:
+        """The batch's runs that still wait for its end."""
+        for drop in batch.drops:
+            for fresh in (False, True):
+                stored = self._manifest.find(drop["run_id"], fresh=fresh)
+                if stored and stored.run.state is State.LOADING:
+                    yield stored
+                    break
+
+    def _rewrite(self, batch: Batch, etag: str) -> None:
+        self._lake.put(paths.current_batch(batch.dataset), _dump(batch), if_match=etag)
+
+    def _close(self, batch: Batch, etag: str) -> None:
+        self._job_runs.pop(batch.token, None)
+        source = paths.current_batch(batch.dataset)
+        target = paths.done_batch(batch.dataset, batch.batch_id)
+        try:
+            self._lake.rename(source, target, etag=etag)
+        except NotFound:
+            if self._lake.head(source) is None:
+                return  # closed before, by an answer that was lost or by somebody else
+            self._lake.make_directory(target.rsplit("/", 1)[0])
+            self._lake.rename(source, target, etag=etag)
+
+
+def _drop(run: Run) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "bronze": paths.bronze_folder(run.dataset, run.run_id),
+        "rows": run.verdict.accepted if run.verdict else None,
+        "landed_at": run.source.landed.isoformat(),
+        "source": run.source.path,
+    }
+
+
+def _counts(result: Mapping[str, Any], *, alone: bool) -> dict[str, Any]:
+    """The batch's counts; they are the drop's own only where it was alone in its batch."""
+    names = ("rows_in", "inserted", "updated", "unchanged")
+    counts = {name: result[name] for name in names if name in result}
+    return counts if alone else {"batch": counts}
+
+
+def _dump(batch: Batch) -> bytes:
+    return json.dumps(asdict(batch), indent=1).encode()
+
+
+def _parse(body: bytes) -> Batch:
+    fields = json.loads(body)
+    return Batch(**fields | {"drops": tuple(fields["drops"])})

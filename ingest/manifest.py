@@ -1,0 +1,225 @@
+"""The register of all runs: one document each, in the lake.
+
+A document stands in `manifest/active/` until its run is final; then one rename files it under
+`manifest/runs/YYYY/MM/DD/`. It is in exactly one place at any moment, a tick lists only what is
+still active, and metadata on the document carries its summary, so lists need no reads.
+
+Documents are written with Put Blob under If-None-Match or If-Match: one atomic request. The SDK may
+repeat a write whose acknowledgement was lost and then see its own document in the way, so each
+write carries an id of its own by which it is recognised.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from ingest.errors import AlreadyExists, NotFound, Stale
+from ingest.paths import ACTIVE, ARCHIVE, active_document, archived_document
+from ingest.ports import Lake
+from ingest.run import Listed, Run, dump, from_metadata, parse, to_metadata, writer_of
+from ingest.states import State
+
+_REMEMBERED = 4096
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A run as it stands in the manifest: the document's path and ETag are its version."""
+
+    run: Run
+    path: str
+    etag: str
+
+
+def _random_id() -> str:
+    return uuid.uuid4().hex
+
+
+class Manifest:
+    """Reads and writes run documents.
+
+    The last version that this process saw of an active document is remembered, to save a read: it
+    may be old, and then the conditional write that follows fails as `Stale`. Pass `fresh=True`
+    where a decision is not followed by such a write.
+    """
+
+    def __init__(self, lake: Lake, new_id: Callable[[], str] = _random_id) -> None:
+        self._lake = lake
+        self._new_id = new_id
+        self._seen: OrderedDict[str, Stored] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def create(self, run: Run) -> tuple[Stored, bool]:
+        """Write the document of a new run; if it is there already, read it instead.
+
+        Returns the stored run, and whether this call created it.
+        """
+        path, writer = active_document(run.run_id), self._new_id()
+        body = dump(run, writer)
+        try:
+            etag = self._lake.put(path, body, if_absent=True, metadata=to_metadata(run))
+        except AlreadyExists:
+            body, etag = self._lake.get(path)
+            return self._remember(Stored(parse(body), path, etag)), writer_of(body) == writer
+        return self._remember(Stored(run, path, etag)), True
+
+    def find(self, run_id: str, *, fresh: bool = False) -> Stored | None:
+        """A run wherever it stands; None where there is no such run."""
+        if not fresh:
+            with self._lock:
+                if seen := self._seen.get(run_id):
+                    return seen
+        # The document may be filed, or brought back, between the two looks: then look once more.
+        places = (active_document(run_id), archived_document(run_id), active_document(run_id))
+        for path in places:
+            try:
+                body, etag = self._lake.get(path)
+            except NotFound:
+                continue
+            return self._remember(Stored(parse(body), path, etag))
+        self._forget(run_id)
+        return None
+
+    def get(self, run_id: str, *, fresh: bool = False) -> Stored:
+        """A run wherever it stands.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        stored = self.find(run_id, fresh=fresh)
+        if stored is None:
+            raise NotFound(f"there is no run {run_id}")
+        return stored
+
+    def update(self, stored: Stored, run: Run) -> Stored:
+        """Write a new version of a document, if nobody has since.
+
+        Raises:
+            Stale: somebody has.
+        """
+        writer = self._new_id()
+        body = dump(run, writer)
+        try:
+            etag = self._lake.put(
+                stored.path, body, if_match=stored.etag, metadata=to_metadata(run)
+            )
+        except Stale:
+            self._forget(run.run_id)
+            try:
+                found, etag = self._lake.get(stored.path)
+            except NotFound:
+                found = b"{}"
+            if writer_of(found) != writer:
+                raise
+        return self._remember(Stored(run, stored.path, etag))
+
+    def file(self, stored: Stored) -> None:
+        """Move the document of a final run out of the active ones; nothing to do where it is."""
+        target = archived_document(stored.run.run_id)
+        if stored.path != target:
+            self._move(stored, target)
+
+    def bring_back(self, stored: Stored) -> Stored:
+        """Move the document of a filed run among the active ones again, for a retry."""
+        target = active_document(stored.run.run_id)
+        if stored.path == target:
+            return stored
+        self._move(stored, target)
+        return self._remember(replace(stored, path=target))
+
+    def _move(self, stored: Stored, target: str) -> None:
+        self._forget(stored.run.run_id)
+        try:
+            self._lake.rename(stored.path, target, etag=stored.etag)
+        except NotFound:
+            if self._lake.head(target) is not None:
+                return  # moved before: an acknowledgement was lost, or somebody else did it
+            self._lake.make_directory(target.rsplit("/", 1)[0])  # the first of its day
+            self._lake.rename(stored.path, target, etag=stored.etag)
+
+    def discard(self, stored: Stored) -> None:
+        """Take away an active document whose run is filed already."""
+        self._forget(stored.run.run_id)
+        self._lake.delete(stored.path, etag=stored.etag)
+
+    def filed(self, run_id: str) -> Stored | None:
+        """The filed document of a run, if its run has ended."""
+        try:
+            body, etag = self._lake.get(archived_document(run_id))
+        except NotFound:
+            return None
+        return Stored(parse(body), archived_document(run_id), etag)
+
+    def active(self) -> Iterator[Listed]:
+        """The runs that are not filed, oldest first: one list call for 5,000 of them."""
+        for entry in self._lake.list(ACTIVE, metadata=True):
+            if "summary" in entry.metadata:
+                yield from_metadata(entry.metadata)
+
+    def newest(
+        self,
+        *,
+        limit: int,
+        before: str | None = None,
+        dataset: str | None = None,
+        state: State | None = None,
+    ) -> list[Listed]:
+        """The latest landed runs first, those that landed before the run `before`.
+
+        Costs one list call for the active ones and one for each day that has to be looked at.
+        """
+        active = sorted(self.active(), key=_age, reverse=True)
+        merged = heapq.merge(active, self._filed(before), key=_age, reverse=True)
+        wanted = (
+            run
+            for run in merged
+            if (before is None or run.run_id < before)
+            and dataset in (None, run.dataset)
+            and state in (None, run.state)
+        )
+        return list(islice(_distinct(wanted), limit))
+
+    def _filed(self, before: str | None) -> Iterator[Listed]:
+        for day in self._days():
+            if before is not None and day > before[:8]:
+                continue
+            prefix = f"{ARCHIVE}{day[:4]}/{day[4:6]}/{day[6:]}/"
+            entries = (from_metadata(e.metadata) for e in self._lake.list(prefix, metadata=True))
+            yield from sorted(entries, key=_age, reverse=True)
+
+    def _days(self) -> Iterator[str]:
+        for year in sorted(self._lake.folders(ARCHIVE), reverse=True):
+            for month in sorted(self._lake.folders(f"{ARCHIVE}{year}/"), reverse=True):
+                for day in sorted(self._lake.folders(f"{ARCHIVE}{year}/{month}/"), reverse=True):
+                    yield f"{year}{month}{day}"
+
+    def _remember(self, stored: Stored) -> Stored:
+        with self._lock:
+            self._seen.pop(stored.run.run_id, None)
+            self._seen[stored.run.run_id] = stored
+            while len(self._seen) > _REMEMBERED:
+                self._seen.popitem(last=False)
+        return stored
+
+    def _forget(self, run_id: str) -> None:
+        with self._lock:
+            self._seen.pop(run_id, None)
+
+
+def _age(run: Listed) -> str:
+    return run.run_id  # begins with the time at which the drop landed
+
+
+def _distinct(runs: Iterator[Listed]) -> Iterator[Listed]:
+    """A run that was being filed while it was listed shows twice: once will do."""
+    last = None
+    for run in runs:
+        if run.run_id != last:
+            yield run
+        last = run.run_id
