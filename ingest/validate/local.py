@@ -1,0 +1,96 @@
+"""Validation of files on this machine: what the command line and tests hand in."""
+
+import io
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import BinaryIO
+
+from ingest.validate.streams import Writer
+
+CHUNK = 1 << 20
+
+
+class FileSource:
+    """A local file, read in chunks of one MiB."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        return self._path.stat().st_size
+
+    def stream(self) -> Iterator[bytes]:
+        """A fresh pass over the file."""
+        with self._path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes of one range."""
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+
+class BytesSource:
+    """Bytes already in memory, streamed in chunks of a chosen size."""
+
+    def __init__(self, data: bytes, chunk: int = CHUNK) -> None:
+        self._data = data
+        self._chunk = chunk
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        return len(self._data)
+
+    def stream(self) -> Iterator[bytes]:
+        """A fresh pass over the bytes."""
+        for start in range(0, len(self._data), self._chunk):
+            yield self._data[start : start + self._chunk]
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes of one range."""
+        return self._data[offset : offset + length]
+
+
+class FileOutputs:
+    """Each finding in a file of its own where a path is given, else nowhere."""
+
+    def __init__(
+        self,
+        *,
+        rejects: Path | None = None,
+        reasons: Path | None = None,
+        clean: Path | None = None,
+    ) -> None:
+        self._rejects = rejects
+        self._reasons = reasons
+        self._clean = clean
+
+    def rejects(self) -> AbstractContextManager[Writer]:
+        """The rejected records as they came."""
+        return _open(self._rejects)
+
+    def reasons(self) -> AbstractContextManager[Writer]:
+        """JSON Lines beside them."""
+        return _open(self._reasons)
+
+    def clean(self) -> AbstractContextManager[Writer]:
+        """The file without them."""
+        return _open(self._clean)
+
+
+class _Nowhere(io.RawIOBase):
+    def write(self, data: object, /) -> int:
+        return len(data) if isinstance(data, bytes) else 0
+
+
+def _open(path: Path | None) -> AbstractContextManager[Writer]:
+    if path is None:
+        return nullcontext(_Nowhere())
+    file: BinaryIO = path.open("wb")
+    return file
