@@ -1,0 +1,62 @@
+# Landfall: what one does with it. `make help` lists the targets.
+
+VENV ?= .venv
+# The first of these that is Python 3.11 to 3.13; say PYTHON=... for another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo "$$p" && break; done)
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+FIND_JAVA := from devcloud import java; from devcloud.databricks import jars; java.use_java(jars.cache_folder())
+PYTEST_ARGS ?=
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make the virtual environment: Python packages, Spark's jars, a JRE where there is none
+
+$(READY): requirements-dev.txt requirements-jre.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "landfall needs Python 3.11, 3.12 or 3.13, and none is on the PATH;" \
+		"name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+		echo "landfall needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is not" >&2; exit 1; }
+	@echo "making $(VENV) with $$("$(PYTHON)" --version)"
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c "$(FIND_JAVA)" 2>/dev/null || { echo "no Java 17 to 23 here: adding one by pip"; \
+		$(BIN)/python -m pip install --quiet -r requirements-jre.txt; }
+	@$(BIN)/python -m devcloud.databricks.jars >/dev/null
+	@touch $@
+
+demo: $(READY) ## Take real drops the whole way through a local Azure, and show what became of each
+	@$(BIN)/landfall demo
+
+test: lint ## Check style and types, then run the tests (without those marked slow)
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-all: lint ## The same with every test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY) ## Check style, formatting and types
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff check --quiet --fix .
+	$(BIN)/ruff format --quiet .
+
+lock: ## Pin the requirements anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --no-header requirements.in -o requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --no-header -c requirements.txt \
+		requirements-dev.in -o requirements-dev.txt
+
+clean: ## Remove what the targets above made, but not the data of a local cloud
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf spark-warehouse metastore_db derby.log
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,125 @@
+"""The service's HTTP API, as the commands use it; its problem documents become messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from cli.target import Target
+from cli.trouble import Trouble
+
+Json = dict[str, Any]
+
+
+class Problem(Trouble):
+    """The service answered with an error.
+
+    Attributes:
+        status: HTTP status; document: the RFC 9457 problem, `{}` where the body was none.
+    """
+
+    def __init__(self, status: int, document: Mapping[str, Any], text: str) -> None:
+        title = document.get("title") or httpx.codes.get_reason_phrase(status) or "error"
+        said = str(document.get("detail") or text)
+        message = f"{title}: {said}" if said else str(title)
+        if status in (401, 403):
+            message += " (the key was not accepted: check LANDFALL_KEY, or --data)"
+        super().__init__(f"{message} [{status}]")
+        self.status = status
+        self.document = document
+
+
+class Client:
+    """One connection to a service.
+
+    Args:
+        target: where it answers.
+        transport: how requests travel, for tests; None is the network.
+
+    Every method raises `Trouble` when there is no connection and `Problem` when the service
+    answered with an error.
+    """
+
+    def __init__(self, target: Target, transport: httpx.BaseTransport | None = None) -> None:
+        self.target = target
+        self._http = httpx.Client(
+            base_url=target.url,
+            headers={"x-functions-key": target.key, "User-Agent": "landfall-cli"},
+            timeout=httpx.Timeout(60.0, connect=5.0),
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    def ingest(self, dataset: str, path: str) -> Json:
+        """Start (or find) the run of a file that stands in landing."""
+        return self._ask("POST", "/ingest", json={"dataset": dataset, "path": path})
+
+    def runs(
+        self, dataset: str | None = None, state: str | None = None, limit: int = 50
+    ) -> list[Json]:
+        """Summaries of the latest runs, at most `limit`, newest first."""
+        found: list[Json] = []
+        cursor: str | None = None
+        while len(found) < limit:
+            asked = {
+                "dataset": dataset,
+                "state": state,
+                "limit": str(min(limit - len(found), 100)),
+                "cursor": cursor,
+            }
+            page = self._ask("GET", "/runs", params={k: v for k, v in asked.items() if v})
+            found += page["runs"]
+            cursor = page.get("next")
+            if not cursor:
+                break
+        return found
+
+    def run(self, run_id: str) -> Json:
+        """One run, with its history."""
+        return self._ask("GET", f"/runs/{run_id}")
+
+    def report(self, run_id: str) -> Json:
+        """The validation report of a run."""
+        return self._ask("GET", f"/runs/{run_id}/report")
+
+    def retry(self, run_id: str) -> Json:
+        """Send a run that ended badly back to the last point that stands."""
+        return self._ask("POST", f"/runs/{run_id}/retry")
+
+    def cancel(self, run_id: str) -> Json:
+        """End a run that is not final."""
+        return self._ask("POST", f"/runs/{run_id}/cancel")
+
+    def datasets(self) -> Json:
+        """The datasets that the service knows, with their contracts' gist."""
+        return self._ask("GET", "/datasets")
+
+    def _ask(self, method: str, path: str, **more: Any) -> Json:
+        try:
+            reply = self._http.request(method, path, **more)
+        except httpx.TransportError as error:
+            raise Trouble(
+                f"no connection to {self.target.name} at {self.target.url}: {error}; "
+                "is it running? (`landfall up` starts a local one)"
+            ) from None
+        try:
+            document = reply.json() if reply.content else {}
+        except ValueError:
+            document = None
+        if reply.is_success and isinstance(document, dict):
+            return document
+        known = document if isinstance(document, dict) else {}
+        raise Problem(reply.status_code, known, "" if known else reply.text[:300])

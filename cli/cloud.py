@@ -1,0 +1,181 @@
+"""`landfall up|down|env`: the local cloud."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from cli import render
+from cli.target import REPOSITORY, data_option, home, json_option
+from cli.trouble import Trouble
+from devcloud import config as devcloud_config
+from devcloud import detached, standing
+from devcloud.config import CloudConfig
+from devcloud.supervisor import StartError, Supervisor
+
+_START_SECONDS = 120.0
+_COLOURS = {
+    "lake": "cyan",
+    "datafactory": "magenta",
+    "databricks": "yellow",
+    "functions": "green",
+    "landfall": "bold",
+}
+_ABFS = "abfs"
+
+
+@click.command()
+@data_option
+@click.option("--detach", is_flag=True, help="Return when it is up; `landfall down` ends it.")
+@click.option(
+    "--spark-lake",
+    type=click.Choice([_ABFS]),
+    help="Let Spark reach the lake by Hadoop's ABFS driver instead of as a folder.",
+)
+@click.option("--no-deploy", is_flag=True, help="Deploy neither the factory nor the bundle.")
+@json_option
+def up(
+    data: Path | None, spark_lake: str | None, *, detach: bool, no_deploy: bool, as_json: bool
+) -> None:
+    """Run the local cloud, in the foreground with its log, until interrupted."""
+    root = home(data).resolve()
+    running = standing.holder(root)
+    if running is not None:
+        raise Trouble(str(standing.AlreadyRunningError(root, running)))
+    try:
+        if detach:
+            config = _create(root, spark_lake)
+            detached.start(config, _START_SECONDS)
+            _after_start(config, deploy=not no_deploy, say=_say_plainly)
+            _announce(config, as_json=as_json, how_to_end="landfall down")
+        else:
+            _run_in_foreground(root, spark_lake, deploy=not no_deploy, as_json=as_json)
+    except (StartError, standing.AlreadyRunningError) as error:
+        raise Trouble(str(error)) from None
+
+
+@click.command()
+@data_option
+@json_option
+def down(data: Path | None, *, as_json: bool) -> None:
+    """Stop the local cloud; its data stays."""
+    root = home(data).resolve()
+    pid = standing.stop(root)
+    if as_json:
+        click.echo(json.dumps({"stopped": pid is not None, "pid": pid}))
+    else:
+        click.echo(f"stopped (process {pid})" if pid else f"no local cloud was running in {root}")
+
+
+@click.command()
+@data_option
+@json_option
+def env(data: Path | None, *, as_json: bool) -> None:
+    """Print how to reach the local cloud, as export lines: eval "$(landfall env)"."""
+    root = home(data)
+    try:
+        config = devcloud_config.load(root)
+    except FileNotFoundError:
+        raise Trouble(
+            f"no local cloud in {root}: start one with `landfall up --data {root}`"
+        ) from None
+    if standing.holder(root) is None:
+        click.echo("landfall: note: that local cloud is not running (`landfall up`)", err=True)
+    if as_json:
+        click.echo(json.dumps(addresses(config), indent=2))
+        return
+    for name, value in exports(config).items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def addresses(config: CloudConfig) -> dict[str, dict[str, str]]:
+    """How any client reaches each service."""
+    return {
+        "lake": {
+            "url": config.lake_url,
+            "account": config.account,
+            "key": config.account_key,
+        },
+        "data_factory": {
+            "url": config.url("datafactory"),
+            "subscription": config.subscription,
+            "resource_group": config.resource_group,
+            "factory": config.factory,
+        },
+        "databricks": {"host": config.url("databricks"), "token": config.databricks_token},
+        "functions": {"url": config.url("functions"), "key": config.function_key},
+    }
+
+
+def exports(config: CloudConfig) -> dict[str, str]:
+    """The app settings, and under the names that the usual clients look for, the rest."""
+    return {
+        **devcloud_config.app_settings(config),
+        "LANDFALL_URL": config.url("functions"),
+        "LANDFALL_KEY": config.function_key,
+        "AZURE_STORAGE_ACCOUNT": config.account,
+        "AZURE_STORAGE_KEY": config.account_key,
+        "AZURE_STORAGE_CONNECTION_STRING": config.lake_connection_string,
+    }
+
+
+def _create(root: Path, spark_lake: str | None) -> CloudConfig:
+    template = "abfs://{container}@landfall.dfs.core.windows.net" if spark_lake else None
+    return devcloud_config.create(root, REPOSITORY, spark_lake=template)
+
+
+def _run_in_foreground(root: Path, spark_lake: str | None, *, deploy: bool, as_json: bool) -> None:
+    emit = _foreground(render.console(stderr=as_json))
+    try:
+        with standing.orderly_end(), standing.claim(root):
+            config = _create(root, spark_lake)
+            with Supervisor(config, emit=emit, start_seconds=_START_SECONDS):
+                _after_start(config, deploy=deploy, say=lambda line: emit("landfall", line))
+                _announce(config, as_json=as_json, how_to_end="Ctrl-C")
+                threading.Event().wait()
+    except KeyboardInterrupt:
+        emit("landfall", "stopped")
+
+
+def _after_start(config: CloudConfig, *, deploy: bool, say: Callable[[str], None]) -> None:
+    if deploy:
+        from cli import deploy as deployers  # noqa: PLC0415 - `up --no-deploy` needs no SDK
+
+        deployers.deploy_all(config, say)
+
+
+def _announce(config: CloudConfig, *, as_json: bool, how_to_end: str) -> None:
+    if as_json:
+        click.echo(json.dumps(addresses(config), indent=2))
+        return
+    where = "" if config.root == Path(".landfall").resolve() else f" --data {config.root}"
+    click.echo(
+        f"\nThe local cloud is up in {config.root}.\n"
+        f"  drop a file     landfall drop FILE --dataset users{where}\n"
+        f"  see the runs    landfall watch{where}\n"
+        f'  use any client  eval "$(landfall env{where})"\n'
+        f"  end it          {how_to_end}{where if how_to_end.startswith('landfall') else ''}\n"
+    )
+
+
+def _foreground(console: Console) -> Callable[[str, str], None]:
+    lock = threading.Lock()
+
+    def emit(service: str, line: str) -> None:
+        label = f"[{_COLOURS.get(service, '')}]{service:<11}[/]" if service in _COLOURS else service
+        with lock:
+            console.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {label} | ", end="")
+            console.print(line, markup=False, soft_wrap=True)
+
+    return emit
+
+
+def _say_plainly(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,89 @@
+"""`landfall faults`: tell the local cloud to misbehave, to see what the service makes of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+
+from cli.target import data_option, home, json_option
+from cli.trouble import Trouble
+from devcloud import config as devcloud_config
+from devcloud.config import SERVICES
+
+_SERVICE = click.argument("service", type=click.Choice(SERVICES))
+
+
+@click.group()
+def faults() -> None:
+    """Make a service of the local cloud fail, stall or lose replies."""
+
+
+@faults.command()
+@_SERVICE
+@click.option(
+    "--fault",
+    default="status",
+    show_default=True,
+    help="Its kind, as devcloud/faults.py names them.",
+)
+@click.option("--method", metavar="VERB", help="Only requests of this method.")
+@click.option("--path", default="", metavar="REGEX", help="Only where this occurs in path?query.")
+@click.option("--when", default="before", type=click.Choice(["before", "after"]))
+@click.option("--status", default=503, show_default=True, help="HTTP status of the reply.")
+@click.option("--seconds", default=1.0, show_default=True, help="How long a stall or lag lasts.")
+@click.option("--times", type=click.IntRange(1), help="How often it strikes (default: always).")
+@click.option("--skip", default=0, help="How many requests pass unharmed first.")
+@click.option("--probability", default=1.0, type=click.FloatRange(0, 1))
+@data_option
+@json_option
+def add(service: str, data: Path | None, *, as_json: bool, **rule: Any) -> None:
+    """Add a rule; `landfall faults clear` takes all rules away."""
+    given = {name: value for name, value in rule.items() if value is not None}
+    answer = _ask("POST", service, data, given)
+    click.echo(json.dumps(answer) if as_json else f"rule {answer['id']} of {service} is in force")
+
+
+@faults.command(name="list")
+@data_option
+@json_option
+def list_(data: Path | None, *, as_json: bool) -> None:
+    """List the rules in force, with how often each struck."""
+    found = {service: _ask("GET", service, data)["rules"] for service in SERVICES}
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for service, rules in found.items():
+        for rule in rules:
+            click.echo(f"{service}: {json.dumps(rule)}")
+
+
+@faults.command()
+@data_option
+@json_option
+def clear(data: Path | None, *, as_json: bool) -> None:
+    """Take all rules of all services away."""
+    for service in SERVICES:
+        _ask("DELETE", service, data)
+    click.echo(json.dumps({"cleared": True}) if as_json else "no faults any more")
+
+
+def _ask(
+    method: str, service: str, data: Path | None, body: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    root = home(data)
+    try:
+        url = f"{devcloud_config.load(root).url(service)}/_devcloud/faults"
+    except FileNotFoundError:
+        raise Trouble(f"no local cloud in {root}: start one with `landfall up`") from None
+    try:
+        reply = httpx.request(method, url, json=body)
+    except httpx.TransportError as error:
+        raise Trouble(f"no connection to the {service} of the local cloud: {error}") from None
+    if not reply.is_success:
+        raise Trouble(f"the {service} refused the rule: {reply.text[:300]}")
+    answer: dict[str, Any] = reply.json() if reply.content else {}
+    return answer

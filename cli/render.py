@@ -1,0 +1,206 @@
+"""What the commands show people: tables of runs, one run, a validation report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from ingest.states import FINAL, State
+
+Json = Mapping[str, Any]
+
+BAD = frozenset({State.QUARANTINED, State.FAILED, State.CANCELLED})
+"""Final states in which the drop's data is not in the tables."""
+
+_COLOURS = {
+    "succeeded": "green",
+    "quarantined": "yellow",
+    "duplicate": "cyan",
+    "failed": "red",
+    "cancelled": "magenta",
+}
+_STAGES = ("received", "claimed", "validating", "validated", "copying", "copied", "loading")
+_SAMPLES = 3
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that keeps words as they are: no emoji codes, no guessing at numbers."""
+    return Console(stderr=stderr, highlight=False, emoji=False)
+
+
+def state(name: str) -> Text:
+    """A state in its colour."""
+    return Text(name, style=_COLOURS.get(name, "blue"))
+
+
+def way(name: str) -> Text:
+    """How far along its way a run is, as a bar of seven."""
+    if name in FINAL:
+        return Text("▰" * len(_STAGES), style=_COLOURS[name])
+    done = _STAGES.index(name) + 1 if name in _STAGES else 0
+    return Text("▰" * done + "▱" * (len(_STAGES) - done), style="blue")
+
+
+def number(value: int | None) -> str:
+    """A count with thousands apart; a dash where there is none."""
+    return "-" if value is None else f"{value:,}"
+
+
+def size(value: int | None) -> str:
+    """Bytes in the largest unit that leaves a digit before the point."""
+    if value is None:
+        return "-"
+    amount = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000 or unit == "GB":  # noqa: PLR2004 - SI steps
+            break
+        amount /= 1000
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def seconds(run: Json) -> float | None:
+    """How long a run took, or has taken by its last change, from when it became known."""
+    created, updated = run.get("created"), run.get("updated")
+    if not created or not updated:
+        return None
+    return (datetime.fromisoformat(updated) - datetime.fromisoformat(created)).total_seconds()
+
+
+def runs_table(runs: Sequence[Json]) -> Table:
+    """Runs as `landfall runs` lists them; the dataset is part of the run id."""
+    table = _table(None)
+    for heading, right in (("Run", False), ("File", False), ("State", False), ("Rows", True)):
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    table.add_column("Rejected", justify="right")
+    for run in runs:
+        table.add_row(
+            escape(run["run_id"]),
+            escape(run["name"]),
+            state(run["state"]),
+            number(run.get("rows")),
+            number(run.get("rejected")),
+        )
+    return table
+
+
+def progress_table(runs: Sequence[Json]) -> Table:
+    """Runs as a live view shows them, each with how far it is."""
+    table = _table(None)
+    table.add_column("Dataset", overflow="fold")
+    table.add_column("File", overflow="fold")
+    table.add_column("Way", no_wrap=True)
+    table.add_column("State", no_wrap=True, min_width=11)
+    table.add_column("Rows", justify="right", no_wrap=True)
+    table.add_column("Rejected", justify="right", no_wrap=True)
+    table.add_column("Seconds", justify="right", no_wrap=True)
+    for run in runs:
+        took = seconds(run)
+        table.add_row(
+            escape(run["dataset"]),
+            escape(run["name"]),
+            way(run["state"]),
+            state(run["state"]),
+            number(run.get("rows")),
+            number(run.get("rejected")),
+            "-" if took is None else f"{took:.1f}",
+        )
+    return table
+
+
+def run_details(run: Json) -> RenderableType:
+    """One run: what it is, what became of it and why, and every step it took."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    source = run.get("source") or {}
+    facts.add_row("run", escape(run["run_id"]))
+    facts.add_row("file", escape(str(source.get("path") or run["name"])))
+    facts.add_row("state", state(run["state"]))
+    facts.add_row("because", escape(str(run.get("cause") or "")))
+    facts.add_row("size", size(run.get("size")))
+    facts.add_row(
+        "rows",
+        f"{number(run.get('rows'))} in, {number(run.get('accepted'))} accepted, "
+        f"{number(run.get('rejected'))} rejected",
+    )
+    facts.add_row("landed", escape(str(run.get("landed_at") or "")))
+    steps = _table("History")
+    steps.add_column("At", no_wrap=True)
+    steps.add_column("State", no_wrap=True)
+    steps.add_column("Cause", overflow="fold")
+    for line in run.get("history") or ():
+        at = datetime.fromisoformat(line["at"]).astimezone()
+        steps.add_row(
+            f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}",
+            state(line["state"]),
+            escape(line["cause"]),
+        )
+    return Group(facts, Text(), steps)
+
+
+def report(document: Json) -> RenderableType:
+    """A validation report: the verdict, what to do about it, each broken rule with samples."""
+    verdict = document["verdict"]
+    colour = {"accepted": "green", "accepted_with_rejects": "yellow"}.get(verdict, "red")
+    head = Text.assemble(
+        (str(document["name"]), "bold"),
+        " is ",
+        (verdict.replace("_", " "), colour),
+        f" by contract {document['dataset']} {document.get('contract_version', '')}".rstrip(),
+    )
+    counts = Text(
+        f"{number(document['rows'])} rows, {number(document['accepted'])} accepted, "
+        f"{number(document['rejected'])} rejected "
+        f"(tolerated: {document.get('max_rejected_ratio', 0):.1%})"
+    )
+    parts: list[RenderableType] = [head, counts]
+    problem = document.get("problem")
+    if problem:
+        parts += [
+            Text(f"why:        {problem['reason']}"),
+            Text(f"what to do: {problem['action']}"),
+        ]
+    columns = document.get("columns") or {}
+    for kind in ("missing", "extra"):
+        if columns.get(kind):
+            parts.append(Text(f"{kind} columns: {', '.join(columns[kind])}"))
+    if document.get("checks"):
+        parts += [Text(), _checks(document["checks"])]
+    return Group(*parts)
+
+
+def _checks(checks: Sequence[Json]) -> Table:
+    table = _table(None)
+    table.add_column("Rule", no_wrap=True)
+    table.add_column("Column", overflow="fold")
+    table.add_column("Rows", justify="right", no_wrap=True)
+    table.add_column("For example", overflow="fold")
+    for check in checks:
+        samples = "; ".join(
+            f"line {sample['line']}: {sample['value']!r}" for sample in check["samples"][:_SAMPLES]
+        )
+        table.add_row(
+            check["rule"],
+            escape(check["column"] or "(whole row)"),
+            number(check["failed"]),
+            escape(samples),
+        )
+    return table
+
+
+def _table(title: str | None) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="bold",
+    )

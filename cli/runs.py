@@ -1,0 +1,144 @@
+"""`landfall runs|show|report|watch|retry|cancel|datasets`: what became of drops."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from cli import live, render
+from cli.client import Client, Problem
+from cli.target import data_option, find, json_option
+from cli.trouble import REFUSED
+from ingest.states import State
+
+_STATES = [state.value for state in State]
+
+
+@click.command()
+@click.option("--dataset", "-d", metavar="NAME", help="Only runs of this dataset.")
+@click.option("--state", type=click.Choice(_STATES), metavar="STATE", help="Only runs in a state.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
+@data_option
+@json_option
+def runs(
+    dataset: str | None, state: str | None, limit: int, data: Path | None, *, as_json: bool
+) -> None:
+    """List the latest runs."""
+    with Client(find(data)) as client:
+        found = client.runs(dataset, state, limit)
+    if as_json:
+        click.echo(json.dumps({"runs": found}, indent=2))
+    elif found:
+        render.console().print(render.runs_table(found))
+    else:
+        click.echo("no runs" if dataset or state else "no runs yet: `landfall drop FILE` makes one")
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@data_option
+@json_option
+def show(run_id: str, data: Path | None, *, as_json: bool) -> None:
+    """Show one RUN: what became of it, why, and each step it took.
+
+    Exits with 1 when the run was refused or failed.
+    """
+    with Client(find(data)) as client:
+        run = client.run(run_id)
+        if as_json:
+            click.echo(json.dumps(run, indent=2))
+        else:
+            console = render.console()
+            console.print(render.run_details(run))
+            if run["state"] == "quarantined" or run.get("rejected"):
+                try:
+                    found = client.report(run_id)
+                except Problem:
+                    found = {}
+                if found:
+                    console.print()
+                    console.print(render.report(found))
+    if run["state"] in render.BAD:
+        raise click.exceptions.Exit(REFUSED)
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@data_option
+@json_option
+def report(run_id: str, data: Path | None, *, as_json: bool) -> None:
+    """Show the validation report of a RUN."""
+    with Client(find(data)) as client:
+        found = client.report(run_id)
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        render.console().print(render.report(found))
+    if found["verdict"] == "refused":
+        raise click.exceptions.Exit(REFUSED)
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.option("--dataset", "-d", metavar="NAME", help="Only runs of this dataset.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200))
+@data_option
+def watch(run_id: str | None, dataset: str | None, limit: int, data: Path | None) -> None:
+    """Watch the latest runs until interrupted, or one RUN until it ends."""
+    console = render.console()
+    with Client(find(data)) as client, live.board(console) as view:
+        if run_id is None:
+            try:
+                live.follow(
+                    lambda: client.runs(dataset, None, limit),
+                    view,
+                    done=lambda _: False,
+                    seconds=math.inf,
+                )
+            except KeyboardInterrupt:
+                return
+        one = str(run_id)
+        seen = live.follow(lambda: [client.run(one)], view, done=live.all_final, seconds=math.inf)
+    if seen[0]["state"] in render.BAD:
+        console.print(escape(str(seen[0].get("cause") or "")))
+        raise click.exceptions.Exit(REFUSED)
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@data_option
+@json_option
+def retry(run_id: str, data: Path | None, *, as_json: bool) -> None:
+    """Take up a RUN again that was quarantined, failed or cancelled."""
+    with Client(find(data)) as client:
+        run = client.retry(run_id)
+    click.echo(json.dumps(run, indent=2) if as_json else f"{run_id} is {run.get('state')} again")
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@data_option
+@json_option
+def cancel(run_id: str, data: Path | None, *, as_json: bool) -> None:
+    """End a RUN that is still on its way."""
+    with Client(find(data)) as client:
+        run = client.cancel(run_id)
+    click.echo(json.dumps(run, indent=2) if as_json else f"{run_id} is {run.get('state')}")
+
+
+@click.command()
+@data_option
+@json_option
+def datasets(data: Path | None, *, as_json: bool) -> None:
+    """List the datasets that the service takes."""
+    with Client(find(data)) as client:
+        found = client.datasets()
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for dataset in found["datasets"]:
+        click.echo(f"{dataset['dataset']}  {dataset.get('description') or ''}".rstrip())
