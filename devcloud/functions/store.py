@@ -1,0 +1,218 @@
+"""The queues of the host, on disk: a message put is there after any crash of the process.
+
+SQLite in write-ahead mode: what was committed survives a killed process at once (a power cut may
+cost the last moments). A message given out belongs to the host that took it until that host
+deletes it, releases it or dies; the next host on the same folder takes over what a dead one held.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_BYTES = 48 * 1024  # 64 KiB of base64, the limit of Azure Queue Storage
+TIME_TO_LIVE = 7 * 86400.0
+POISON = "-poison"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS messages (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    queue TEXT NOT NULL,
+    body TEXT NOT NULL,
+    inserted REAL NOT NULL,
+    visible REAL NOT NULL,
+    dequeued INTEGER NOT NULL DEFAULT 0,
+    receipt TEXT NOT NULL DEFAULT '',
+    owner TEXT
+);
+CREATE INDEX IF NOT EXISTS waiting ON messages (queue, owner, visible);
+CREATE TABLE IF NOT EXISTS timers (
+    name TEXT PRIMARY KEY, last REAL NOT NULL, next REAL NOT NULL, updated REAL NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as it was taken; times are seconds since the epoch.
+
+    Attributes:
+        receipt: proves who took it last; an older taker's acts on it do nothing.
+        dequeue_count: how often it was taken, this time included.
+    """
+
+    id: str
+    queue: str
+    body: str
+    inserted: float
+    dequeue_count: int
+    receipt: str
+
+    @property
+    def expires(self) -> float:
+        """When an untaken message is forgotten."""
+        return self.inserted + TIME_TO_LIVE
+
+
+@dataclass(frozen=True)
+class TimerState:
+    """When a timer last ran, and the occurrence that it waits for; seconds since the epoch."""
+
+    last: float
+    next: float
+    updated: float
+
+
+class MessageTooLargeError(ValueError):
+    """A body beyond what a queue of Azure Storage takes."""
+
+
+class QueueStore:
+    """All queues of one host in one file. Safe to use from any thread.
+
+    Args:
+        path: the file; created where absent, its folder too.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._clock = clock
+        self._owner = uuid.uuid4().hex
+        self._lock = threading.RLock()
+        self._wakers: dict[str, list[Callable[[], None]]] = {}
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    def recover(self) -> int:
+        """Make visible again what a dead host held; how many messages that were."""
+        with self._lock:
+            return self._db.execute(
+                "UPDATE messages SET owner = NULL, visible = ? "
+                "WHERE owner IS NOT NULL AND owner != ?",
+                (self._clock(), self._owner),
+            ).rowcount
+
+    def subscribe(self, queue: str, wake: Callable[[], None]) -> None:
+        """Have `wake` called, from any thread, whenever messages are put into a queue."""
+        self._wakers.setdefault(queue, []).append(wake)
+
+    def put(self, messages: Iterable[tuple[str, str]]) -> list[str]:
+        """Put (queue, body) pairs, all or none; their ids.
+
+        Raises:
+            MessageTooLargeError: a body is beyond `MAX_BYTES`.
+        """
+        rows = []
+        now = self._clock()
+        for queue, body in messages:
+            size = len(body.encode())
+            if size > MAX_BYTES:
+                raise MessageTooLargeError(
+                    f"a message for queue {queue!r} has {size} bytes; {MAX_BYTES} fit. "
+                    "Put the content into a blob and send its path"
+                )
+            rows.append((str(uuid.uuid4()), queue, body, now, now))
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(
+                "INSERT INTO messages (id, queue, body, inserted, visible) VALUES (?, ?, ?, ?, ?)",
+                rows,
+            )
+        for queue in {row[1] for row in rows}:
+            for wake in self._wakers.get(queue, ()):
+                wake()
+        return [row[0] for row in rows]
+
+    def take(self, queue: str, limit: int) -> list[Message]:
+        """Take up to `limit` visible messages, oldest first; each counts as one more delivery."""
+        now = self._clock()
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "DELETE FROM messages WHERE queue = ? AND owner IS NULL AND inserted <= ?",
+                (queue, now - TIME_TO_LIVE),
+            )
+            rows = self._db.execute(
+                "SELECT number, id, body, inserted, dequeued FROM messages "
+                "WHERE queue = ? AND owner IS NULL AND visible <= ? ORDER BY number LIMIT ?",
+                (queue, now, limit),
+            ).fetchall()
+            taken = []
+            for number, id_, body, inserted, dequeued in rows:
+                receipt = uuid.uuid4().hex
+                self._db.execute(
+                    "UPDATE messages SET dequeued = ?, receipt = ?, owner = ? WHERE number = ?",
+                    (dequeued + 1, receipt, self._owner, number),
+                )
+                taken.append(Message(id_, queue, body, inserted, dequeued + 1, receipt))
+        return taken
+
+    def delete(self, message: Message) -> bool:
+        """Delete a message that the caller still holds; whether it did."""
+        with self._lock:
+            return (
+                self._db.execute(
+                    "DELETE FROM messages WHERE id = ? AND receipt = ?",
+                    (message.id, message.receipt),
+                ).rowcount
+                == 1
+            )
+
+    def release(self, message: Message, delay: float) -> None:
+        """Give a message back, visible again after `delay` seconds."""
+        with self._lock:
+            self._db.execute(
+                "UPDATE messages SET owner = NULL, visible = ? WHERE id = ? AND receipt = ?",
+                (self._clock() + delay, message.id, message.receipt),
+            )
+
+    def bury(self, message: Message, queue: str) -> None:
+        """Move a message to a poison queue: a copy in, then the original out, as the host does."""
+        self.put([(queue, message.body)])
+        self.delete(message)
+
+    def next_visible(self, queue: str) -> float | None:
+        """When the next message that nobody holds becomes visible; None if there is none."""
+        with self._lock:
+            found: float | None = self._db.execute(
+                "SELECT min(visible) FROM messages WHERE queue = ? AND owner IS NULL", (queue,)
+            ).fetchone()[0]
+        return found
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Visible and invisible (held or waiting) messages of each queue that has any."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT queue, total(owner IS NULL AND visible <= ?), count(*) "
+                "FROM messages GROUP BY queue",
+                (self._clock(),),
+            ).fetchall()
+        return {queue: (int(visible), total - int(visible)) for queue, visible, total in rows}
+
+    def timer(self, name: str) -> TimerState | None:
+        """What is known of a timer."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT last, next, updated FROM timers WHERE name = ?", (name,)
+            ).fetchone()
+        return TimerState(*row) if row else None
+
+    def set_timer(self, name: str, state: TimerState) -> None:
+        """Keep what is known of a timer."""
+        with self._lock:
+            self._db.execute(
+                "INSERT OR REPLACE INTO timers (name, last, next, updated) VALUES (?, ?, ?, ?)",
+                (name, state.last, state.next, state.updated),
+            )
