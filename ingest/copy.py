@@ -94,8 +94,9 @@ class CopyStage:
     def start(self, stored: Stored, translator: Mapping[str, Any]) -> Stored:
         """POST the attempt that the run's document names, once.
 
-        The pipeline run's id is not written here: the fence writes it as the run begins, or `advance`
-        when it finds the run by its attempt. A start that Data Factory refuses for good ends the run.
+        The pipeline run's id is not written here: the fence writes it as the run begins, or
+        `advance` when it finds the run by its attempt. A start that Data Factory refuses for good
+        ends the run.
         """
         try:
             self.service.start(parameters(stored.run, translator))
@@ -104,6 +105,10 @@ class CopyStage:
         except Refused as error:
             return self._end(stored, f"Data Factory refused to start the copy: {error}")
         return stored
+
+    def plan(self, stored: Stored) -> Stored:
+        """Write down a fresh attempt for an accepted drop."""
+        return self.manifest.update(stored, plan(stored.run, self.clock, "a new attempt"))
 
     def fence(self, run_id: str, attempt_id: str, adf_run_id: str) -> Grant:
         """Let one pipeline run of the current attempt through; asking again gives the same answer.

@@ -1,0 +1,147 @@
+"""Triggers and routes: each decodes what it is given, calls the service, and returns.
+
+Function names are part of the contract with Event Grid and Data Factory: an event for a name that
+does not exist is answered 202 and lost. A test holds them fast.
+"""
+
+import logging
+
+import azure.functions as func
+from azurefunctions.extensions.bindings import blob
+
+from ingest import api, log, wiring
+from ingest.messages import Message, decode, encode
+
+QUEUE = "landfall-runs"
+STORAGE = "AzureWebJobsStorage"
+
+log.configure()
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+@app.blob_trigger(
+    arg_name="landed",
+    path="landing/{dataset}/{name}",
+    connection="LANDFALL_LAKE",
+    source=func.BlobSource.EVENT_GRID,
+)
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def on_landing(landed: blob.BlobClient, todo: func.Out[list[str]]) -> None:
+    """A file has landed: claim it. Its content is not read here."""
+    path = f"{landed.container_name}/{landed.blob_name}"
+    _send(todo, wiring.service().on_landing(path))
+
+
+@app.route(route="ingest", methods=["POST"])
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def ingest(req: func.HttpRequest, todo: func.Out[list[str]]) -> func.HttpResponse:
+    """Take in the named file."""
+    return _respond(api.ingest, req, todo)
+
+
+@app.queue_trigger(arg_name="msg", queue_name=QUEUE, connection=STORAGE)
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def advance(msg: func.QueueMessage, todo: func.Out[list[str]]) -> None:
+    """Take one run, or the load of one dataset, one step further."""
+    _send(todo, wiring.service().handle(decode(msg.get_body())))
+
+
+@app.queue_trigger(arg_name="msg", queue_name=f"{QUEUE}-poison", connection=STORAGE)
+def advance_poison(msg: func.QueueMessage) -> None:
+    """A message was given up on by the queue: say so; the tick takes its run up again."""
+    wiring.service().lament(msg.get_body(), msg.id or "")
+
+
+@app.timer_trigger(arg_name="timer", schedule="%LANDFALL_TICK%")
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def reconcile(timer: func.TimerRequest, todo: func.Out[list[str]]) -> None:
+    """One tick: find what can move, and what has landed unannounced."""
+    if timer.past_due:
+        logging.getLogger("landfall").info("the tick is late")
+    _send(todo, wiring.service().reconcile())
+
+
+@app.route(route="runs", methods=["GET"])
+def list_runs(req: func.HttpRequest) -> func.HttpResponse:
+    """The latest runs."""
+    return _respond(api.list_runs, req)
+
+
+@app.route(route="runs/{run_id}", methods=["GET"])
+def get_run(req: func.HttpRequest) -> func.HttpResponse:
+    """One run with its history."""
+    return _respond(api.get_run, req)
+
+
+@app.route(route="runs/{run_id}/report", methods=["GET"])
+def get_report(req: func.HttpRequest) -> func.HttpResponse:
+    """What validation found."""
+    return _respond(api.get_report, req)
+
+
+@app.route(route="runs/{run_id}/cancel", methods=["POST"])
+def cancel_run(req: func.HttpRequest) -> func.HttpResponse:
+    """End a run that is not loading yet."""
+    return _respond(api.cancel_run, req)
+
+
+@app.route(route="runs/{run_id}/retry", methods=["POST"])
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def retry_run(req: func.HttpRequest, todo: func.Out[list[str]]) -> func.HttpResponse:
+    """Take up an ended run again."""
+    return _respond(api.retry_run, req, todo)
+
+
+@app.route(route="datasets", methods=["GET"])
+def list_datasets(req: func.HttpRequest) -> func.HttpResponse:
+    """What may be dropped, and how it must look."""
+    return _respond(api.list_datasets, req)
+
+
+@app.route(route="runs/{run_id}/attempts/{attempt_id}/fence", methods=["POST"])
+def fence(req: func.HttpRequest) -> func.HttpResponse:
+    """Data Factory asks whether this pipeline run may copy."""
+    return _respond(api.fence, req)
+
+
+@app.route(route="runs/{run_id}/attempts/{attempt_id}/callback", methods=["POST"])
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def callback(req: func.HttpRequest, todo: func.Out[list[str]]) -> func.HttpResponse:
+    """Data Factory says that a copy has ended."""
+    return _respond(api.callback, req, todo)
+
+
+@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the host passes it
+    """Whether the service can work, and what keeps it from it."""
+    return _http(api.health(wiring.probe))
+
+
+def _respond(
+    endpoint: api.Endpoint, req: func.HttpRequest, todo: func.Out[list[str]] | None = None
+) -> func.HttpResponse:
+    request = api.Request(
+        body=req.get_body(),
+        content_type=req.headers.get("content-type", ""),
+        query=dict(req.params),
+        route=dict(req.route_params),
+    )
+    reply = api.answer(endpoint, wiring.service, request)
+    if todo is not None:
+        _send(todo, reply.messages)
+    return _http(reply)
+
+
+def _http(reply: api.Reply) -> func.HttpResponse:
+    return func.HttpResponse(
+        reply.text(),
+        status_code=reply.status,
+        headers=dict(reply.headers),
+        mimetype=reply.content_type,
+        charset="utf-8",
+    )
+
+
+def _send(todo: func.Out[list[str]], messages: tuple[Message, ...] | list[Message]) -> None:
+    if messages:
+        todo.set([encode(message) for message in messages])

@@ -1,0 +1,119 @@
+"""Loads by a Databricks job: started with an idempotency token, so asking twice starts once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import requests
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.core import Config, CredentialsStrategy, DatabricksError
+from databricks.sdk.errors import InvalidParameterValue, NotFound
+from databricks.sdk.service.jobs import QueueSettings, RunLifeCycleState, RunResultState
+
+from ingest.errors import Refused, Unavailable
+from ingest.ports import LoadRun
+
+# The Azure Databricks resource, as Entra ID knows it in every tenant.
+_SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
+_ENDED = frozenset(
+    {RunLifeCycleState.TERMINATED, RunLifeCycleState.SKIPPED, RunLifeCycleState.INTERNAL_ERROR}
+)
+
+
+class _AppIdentity(CredentialsStrategy):
+    """The app's Azure identity: the SDK has no strategy for a managed identity in Python."""
+
+    def __init__(self, credential: Any) -> None:
+        self._credential = credential
+
+    def auth_type(self) -> str:
+        return "azure-app-identity"
+
+    def __call__(self, _cfg: Config) -> Any:
+        def headers() -> dict[str, str]:
+            return {"Authorization": f"Bearer {self._credential.get_token(_SCOPE).token}"}
+
+        return headers
+
+
+def workspace_client(host: str, token: str | None, credential: Any) -> WorkspaceClient:
+    """A client of the workspace, by personal access token where there is one."""
+    options: dict[str, Any] = {
+        "host": host,
+        "http_timeout_seconds": 30,
+        "retry_timeout_seconds": 20,
+        "product": "landfall",
+    }
+    if token:
+        return WorkspaceClient(config=Config(token=token, auth_type="pat", **options))
+    return WorkspaceClient(config=Config(credentials_strategy=_AppIdentity(credential), **options))
+
+
+class DatabricksJob:
+    """`ingest.ports.LoadService` on the job of one name."""
+
+    def __init__(self, client: WorkspaceClient, job: str) -> None:
+        self._client = client
+        self._job = job
+
+    @cached_property
+    def _job_id(self) -> int:
+        found = [job.job_id for job in self._client.jobs.list(name=self._job)]
+        if len(found) != 1 or found[0] is None:
+            raise Unavailable(f"Databricks has {len(found)} jobs named {self._job!r}, not one")
+        return int(found[0])
+
+    def start(self, token: str, parameters: Mapping[str, str]) -> int:
+        """See `ingest.ports.LoadService`."""
+        with _answering():
+            try:
+                started = self._client.jobs.run_now(
+                    self._job_id,
+                    idempotency_token=token,
+                    job_parameters=dict(parameters),
+                    queue=QueueSettings(enabled=True),
+                )
+            except NotFound:
+                self.__dict__.pop("_job_id", None)  # deployed anew under another id
+                raise
+        return int(started.run_id)
+
+    def observe(self, job_run_id: int) -> LoadRun | None:
+        """See `ingest.ports.LoadService`."""
+        with _answering():
+            try:
+                run = self._client.jobs.get_run(job_run_id)
+            except NotFound:
+                return None
+        state = run.state
+        if state is None or state.life_cycle_state not in _ENDED:
+            return LoadRun(job_run_id, "running", url=run.run_page_url or "")
+        good = state.result_state is RunResultState.SUCCESS
+        message = state.state_message or str(state.result_state or state.life_cycle_state)
+        if not good:
+            message = self._reason(run) or message
+        return LoadRun(
+            job_run_id, "succeeded" if good else "failed", message, run.run_page_url or ""
+        )
+
+    def _reason(self, run: Any) -> str:
+        """What the first failed task says of its failure."""
+        for task in run.tasks or []:
+            if task.state and task.state.result_state is RunResultState.FAILED and task.run_id:
+                with _answering():
+                    output = self._client.jobs.get_run_output(task.run_id)
+                return f"task {task.task_key}: {output.error or task.state.state_message or ''}"
+        return ""
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except InvalidParameterValue as error:
+        raise Refused(str(error)) from error
+    except (DatabricksError, TimeoutError, requests.RequestException, ValueError) as error:
+        raise Unavailable(f"Databricks did not answer as it should: {error}") from error

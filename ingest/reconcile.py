@@ -1,0 +1,77 @@
+"""The tick: finds what is to be done, and what no event has told.
+
+Pure but for what it lists: it returns messages, and the queue's workers do the work. A tick over N
+active runs costs one list call for 5,000 runs and one query for 100 pipeline runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ingest import paths
+from ingest.copy import CLOCK_SKEW, RUNNING, CopyRules
+from ingest.messages import Advance, Claim, LoadDataset, Message
+from ingest.ports import CopyRun, CopyService, Entry
+from ingest.run import Listed
+from ingest.states import FINAL, State
+
+
+@dataclass(frozen=True)
+class TickRules:
+    """Patience: how long a file must stand, and how long a run may rest, before a tick acts.
+
+    Attributes:
+        settle: a landed file that no event has told of is claimed when it has not changed for so
+            long; also how long an empty file is taken for an upload that has just begun.
+        nudge: a run that should move by a message in the queue is reminded after so long.
+    """
+
+    settle: timedelta = timedelta(minutes=2)
+    nudge: timedelta = timedelta(minutes=2)
+
+
+def landed(entries: Iterable[Entry], now: datetime, rules: TickRules) -> Iterator[Message]:
+    """Claims for the files that stand in landing and have settled."""
+    for entry in entries:
+        version = entry.version
+        if paths.is_drop(version.path) and now - version.modified >= rules.settle:
+            yield Claim(version.path)
+
+
+def due(
+    runs: Iterable[Listed], now: datetime, rules: TickRules, copies: CopyRules, service: CopyService
+) -> Iterator[Message]:
+    """Messages for the active runs that can move."""
+    copying: list[Listed] = []
+    datasets: set[str] = set()
+    for run in runs:
+        if run.state is State.COPYING:
+            copying.append(run)
+        elif run.state in (State.COPIED, State.LOADING):
+            datasets.add(run.dataset)
+        elif run.state in FINAL or _rests(run, now, rules):
+            yield Advance(run.run_id)
+    for dataset in sorted(datasets):
+        yield LoadDataset(dataset)
+    if copying:
+        since = min(run.time("intent_at") or run.updated for run in copying) - CLOCK_SKEW
+        seen = service.find(since)
+        yield from (Advance(run.run_id) for run in copying if _copy_moved(run, seen, now, copies))
+
+
+def _rests(run: Listed, now: datetime, rules: TickRules) -> bool:
+    if run.state is State.VALIDATING:
+        lease_until = run.time("lease_until")
+        return lease_until is None or lease_until <= now
+    return now - run.updated >= rules.nudge
+
+
+def _copy_moved(run: Listed, seen: list[CopyRun], now: datetime, rules: CopyRules) -> bool:
+    adf_run_id, attempt_id = run.steering.get("adf_run_id"), run.steering.get("attempt_id")
+    for copy in seen:
+        if copy.adf_run_id == adf_run_id or (adf_run_id is None and copy.attempt_id == attempt_id):
+            return copy.status not in RUNNING or adf_run_id is None
+    # Not among the runs that changed lately: never started, or forgotten by Data Factory.
+    return now - (run.time("intent_at") or run.updated) >= rules.grace

@@ -1,0 +1,325 @@
+"""The service: what a trigger, a caller or a tick can ask of it.
+
+Every method may be called any number of times, by anyone, at any moment. What is left to do goes
+back as messages for the queue; a method that is interrupted is taken up again from the documents.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ingest import paths
+from ingest.claim import Claimed, claim, end, take
+from ingest.contracts import Contract
+from ingest.copy import CopyStage, Grant
+from ingest.errors import BadRequest, Conflict, LandfallError, NotFound, Retryable
+from ingest.load import BatchLoader
+from ingest.log import log
+from ingest.manifest import Manifest, Stored
+from ingest.messages import Advance, Claim, LoadDataset, Message, decode
+from ingest.ports import Clock, Lake
+from ingest.reconcile import TickRules, due, landed
+from ingest.run import Run
+from ingest.states import RETRYABLE, Event, State
+from ingest.validation import ValidationStage
+
+
+@dataclass(frozen=True)
+class Landfall:
+    """The stages, put together by `ingest.wiring`."""
+
+    lake: Lake
+    manifest: Manifest
+    contracts: Mapping[str, Contract]
+    clock: Clock
+    validation: ValidationStage
+    copying: CopyStage
+    loading: BatchLoader
+    ticks: TickRules
+    account_hosts: frozenset[str]
+    max_faults: int = 5
+    _no_table: Mapping[str, Any] = field(default_factory=dict)
+
+    # -- how drops become known -------------------------------------------------------------
+
+    def on_landing(self, path: str) -> list[Message]:
+        """An event says that something stands at a path in landing: claim it, if it is a drop.
+
+        The event may be late, doubled or early: what counts is what stands there now. An empty file
+        is an upload that has just begun; when it stays empty the sweep takes it.
+        """
+        if not path.startswith(f"{paths.LANDING}/") or not paths.is_drop(path):
+            log.info("%s is not a drop: left alone", path)
+            return []
+        version = self.lake.head(path)
+        if version is None:
+            log.info("%s is not there (any more): claimed before, or deleted", path)
+            return []
+        if version.size == 0 and self.clock() - version.modified < self.ticks.settle:
+            log.info("%s is empty: an upload has begun", path)
+            return []
+        claimed = claim(
+            version,
+            paths.dataset_of(path),
+            "event",
+            lake=self.lake,
+            manifest=self.manifest,
+            clock=self.clock,
+        )
+        return _next(claimed.stored)
+
+    def ingest(self, dataset: str, path: str) -> tuple[Claimed, list[Message]]:
+        """A caller asks for the file at a path (or URL) in landing to be taken in.
+
+        Raises:
+            NotFound: no such dataset, or no such file.
+            BadRequest: the path is not in this account's landing container.
+        """
+        if dataset not in self.contracts:
+            known = ", ".join(sorted(self.contracts))
+            raise NotFound(f"there is no dataset {dataset!r}; there are: {known}")
+        landing_path = paths.landing_path(path, self.account_hosts)
+        version = self.lake.head(landing_path)
+        if version is None:
+            raise NotFound(f"there is no file {landing_path}")
+        claimed = claim(
+            version, dataset, "http", lake=self.lake, manifest=self.manifest, clock=self.clock
+        )
+        return claimed, _next(claimed.stored)
+
+    # -- how runs go on ---------------------------------------------------------------------
+
+    def handle(self, message: Message) -> list[Message]:
+        """Do what one message of the queue says.
+
+        Raises:
+            Retryable: another side did not answer; the queue delivers the message again.
+        """
+        match message:
+            case Advance(run_id):
+                return self.advance(run_id)
+            case Claim(path):
+                return self.sweep(path)
+            case LoadDataset(dataset):
+                return self.load(dataset)
+
+    def sweep(self, path: str) -> list[Message]:
+        """Claim a settled file of which no event has told."""
+        version = self.lake.head(path)
+        if version is None or self.clock() - version.modified < self.ticks.settle:
+            return []
+        claimed = claim(
+            version,
+            paths.dataset_of(path),
+            "sweep",
+            lake=self.lake,
+            manifest=self.manifest,
+            clock=self.clock,
+        )
+        return _next(claimed.stored)
+
+    def advance(self, run_id: str) -> list[Message]:
+        """Take a run one step further; a step that keeps failing by itself ends the run."""
+        stored = self.manifest.find(run_id)
+        if stored is None:
+            log.warning("message for run %s, which the manifest does not know", run_id)
+            return []
+        try:
+            return _next(self._step(stored))
+        except LandfallError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug must not lose a run: it is counted
+            log.exception("run %s: %s failed", run_id, stored.run.state)
+            return self._fault(run_id, error)
+
+    def _step(self, stored: Stored) -> Stored:
+        run = stored.run
+        match run.state:
+            case State.RECEIVED:
+                return take(stored, lake=self.lake, manifest=self.manifest, clock=self.clock)
+            case State.CLAIMED | State.VALIDATING:
+                judged = self.validation.advance(stored)
+                if judged.run.state is State.COPYING:
+                    return self.copying.start(judged, self._translator(run.dataset))
+                return judged
+            case State.VALIDATED:
+                planned = self.copying.plan(stored)
+                return self.copying.start(planned, self._translator(run.dataset))
+            case State.COPYING:
+                return self.copying.advance(stored, self._translator(run.dataset))
+            case _ if run.final:
+                self.manifest.file(stored)
+        return stored
+
+    def _translator(self, dataset: str) -> Mapping[str, Any]:
+        return self.contracts[dataset].translator()
+
+    def _fault(self, run_id: str, error: Exception) -> list[Message]:
+        """Count a failure that no outside can be blamed for; the last of too many ends the run."""
+        stored = self.manifest.get(run_id, fresh=True)
+        run, step = stored.run, str(stored.run.state)
+        count = run.faults.get(step, 0) + 1
+        counted = replace(run, faults={**run.faults, step: count}, lease=None)
+        cause = f"{step} failed {count} times; last: {type(error).__name__}: {error}"
+        if count < self.max_faults:
+            self.manifest.update(stored, counted)
+            raise Retryable(cause) from error
+        end(stored, counted.apply(Event.FAIL, cause, self.clock()), self.manifest)
+        return []
+
+    def lament(self, body: bytes, message_id: str) -> None:
+        """Keep what is known of a message that the queue gave up on.
+
+        The tick takes its run up again, so a side that was away for long delays runs and fails
+        none. What cannot even be read is kept in the manifest for a person to look at.
+        """
+        try:
+            log.error("given up by the queue, left to the tick: %s", decode(body))
+        except BadRequest as error:
+            path = f"{paths.MANIFEST}/poison/{self.clock():%Y%m%dT%H%M%SZ}-{message_id}"
+            self.lake.put(path, body)
+            log.error("%s; kept as %s", error, path)
+
+    def load(self, dataset: str) -> list[Message]:
+        """Take the load of a dataset's copied drops one step further."""
+        contract = self.contracts.get(dataset)
+        table = contract.table() if contract else self._no_table
+        return [LoadDataset(dataset)] if self.loading.step(dataset, table) else []
+
+    def reconcile(self) -> list[Message]:
+        """One tick: messages for all that can move, and for what has landed unannounced.
+
+        A side that does not answer is left for the next tick; the others are looked at anyway.
+        """
+        now = self.clock()
+        service, rules = self.copying.service, self.copying.rules
+        return [
+            *_answered(due(self.manifest.active(), now, self.ticks, rules, service)),
+            *_answered(landed(self.lake.list(f"{paths.LANDING}/"), now, self.ticks)),
+        ]
+
+    # -- Data Factory calls back ------------------------------------------------------------
+
+    def fence(self, run_id: str, attempt_id: str, adf_run_id: str) -> Grant:
+        """A pipeline run asks whether it may copy."""
+        return self.copying.fence(run_id, attempt_id, adf_run_id)
+
+    # -- operators --------------------------------------------------------------------------
+
+    def cancel(self, run_id: str, reason: str) -> Run:
+        """End a run that is not loading yet; its file stays where it is.
+
+        Raises:
+            NotFound: there is no such run.
+            Conflict: it is loading, or final in another way.
+        """
+        stored = self.manifest.get(run_id, fresh=True)
+        if stored.run.state is State.CANCELLED:
+            return stored.run
+        if stored.run.state is State.RECEIVED:
+            # A version that stays in landing would be found again: take it first.
+            stored = take(stored, lake=self.lake, manifest=self.manifest, clock=self.clock)
+        run = stored.run
+        if run.final:
+            return run
+        cancelled = run.apply(Event.CANCEL, reason, self.clock())
+        ended = end(stored, cancelled, self.manifest)
+        if run.state is State.COPYING and run.copy and run.copy.adf_run_id:
+            try:
+                self.copying.service.cancel(run.copy.adf_run_id)
+            except Retryable as error:
+                log.warning("run %s is cancelled, its pipeline run goes on: %s", run_id, error)
+        return ended.run
+
+    def retry(self, run_id: str, reason: str) -> tuple[Run, list[Message]]:
+        """Take up an ended run again from the last point that stands.
+
+        Raises:
+            NotFound: there is no such run.
+            Conflict: it has not ended, or cannot be tried again.
+        """
+        stored = self.manifest.get(run_id, fresh=True)
+        run = stored.run
+        if not run.final:
+            return run, [Advance(run_id)]  # asked twice, or filed late: it is on its way
+        if run.state not in RETRYABLE:
+            raise Conflict(f"run {run_id} is {run.state}: there is nothing to try again")
+        event, changes = self._resumption(run)
+        stored = self.manifest.bring_back(stored)
+        again = run.apply(event, reason, self.clock(), faults={}, **changes)
+        return self.manifest.update(stored, again).run, _next(replace(stored, run=again))
+
+    def _resumption(self, run: Run) -> tuple[Event, dict[str, Any]]:
+        if run.raw is None:
+            return Event.RETRY_CLAIM, {}
+        if run.state is State.QUARANTINED or run.verdict is None:
+            return Event.RETRY_VALIDATION, {"raw": self._return_to_raw(run), "verdict": None}
+        if holder := self.validation.holder_of_content(run, run.verdict.sha256):
+            raise Conflict(
+                f"run {run.run_id} cannot be tried again: "
+                f"its content was meanwhile accepted as run {holder}"
+            )
+        if run.copy is not None and run.copy.rows is not None:
+            return Event.RETRY_LOAD, {"load": None}
+        attempt = run.copy and replace(run.copy, failures=0)
+        return Event.RETRY_COPY, {"copy": attempt}
+
+    def _return_to_raw(self, run: Run) -> str | None:
+        """Move a quarantined file back to where it is judged."""
+        if run.raw is None or not run.raw.startswith(f"{paths.QUARANTINE}/"):
+            return run.raw
+        folder = paths.raw_folder(run.dataset, run.run_id)
+        target = f"{folder}/{run.raw.rsplit('/', 1)[-1]}"
+        self.lake.make_directory(folder)
+        try:
+            self.lake.rename(run.raw, target)
+        except NotFound:
+            if self.lake.head(target) is None:
+                raise
+        return target
+
+    def report(self, run_id: str) -> Mapping[str, Any]:
+        """The validation report of a run.
+
+        Raises:
+            NotFound: there is no such run, or it has not been judged yet.
+        """
+        run = self.manifest.get(run_id, fresh=True).run
+        if run.verdict is None:
+            raise NotFound(f"run {run_id} is {run.state}: it has no report yet")
+        body, _ = self.lake.get(run.verdict.report)
+        report: Mapping[str, Any] = json.loads(body)
+        return report
+
+
+def _answered(messages: Iterator[Message]) -> Iterator[Message]:
+    """The messages up to the point where a side did not answer."""
+    try:
+        yield from messages
+    except Retryable as error:
+        log.warning("tick: %s", error)
+
+
+def _next(stored: Stored) -> list[Message]:
+    """What to put on the queue after a step: states that wait for others wait for the tick."""
+    run = stored.run
+    if run.state in (State.CLAIMED, State.VALIDATED, State.RECEIVED):
+        return [Advance(run.run_id)]
+    if run.state is State.COPIED:
+        return [LoadDataset(run.dataset)]
+    return []
+
+
+def checked_reason(text: str) -> str:
+    """A reason as a person gave it, fit for the history.
+
+    Raises:
+        BadRequest: longer than 500 characters.
+    """
+    limit = 500
+    if len(text) > limit:
+        raise BadRequest(f"the reason is longer than {limit} characters")
+    return text

@@ -1,0 +1,114 @@
+"""The app settings, read once from the environment, which is given as an argument.
+
+Nothing is read at import: a missing setting would hide every function of the app. What is wrong is
+said by name, in `/health` and by the first call that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ingest.errors import Misconfigured
+
+LAKE = "LANDFALL_LAKE"
+"""Name of the lake's connection, which the blob trigger uses too."""
+
+
+@dataclass(frozen=True)
+class LakeSettings:
+    """How to reach the storage account: a connection string, or its URL and the app's identity."""
+
+    connection_string: str | None
+    url: str | None
+    account: str
+    endpoint: str
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """`host[:port][/account]` by which URLs may name this account."""
+        azure = {f"{self.account}.{kind}.core.windows.net" for kind in ("blob", "dfs")}
+        parts = urlsplit(self.endpoint)
+        return frozenset(azure | {f"{parts.netloc}{parts.path}".rstrip("/").lower()})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of the service, with its default where it has one."""
+
+    lake: LakeSettings
+    spark_lake: str
+    adf_endpoint: str
+    adf_subscription: str
+    adf_resource_group: str
+    adf_factory: str
+    adf_pipeline: str
+    databricks_host: str
+    databricks_token: str | None
+    job: str
+    contracts: Path
+    settle: timedelta
+    nudge: timedelta
+    copy_grace: timedelta
+    lease: timedelta
+
+
+def read(env: Mapping[str, str], *, app: Path) -> Settings:
+    """The settings of an environment; `app` is the folder of function_app.py.
+
+    Raises:
+        Misconfigured: one is missing or cannot be read; the message names it.
+    """
+    lake = _lake(env)
+    account_host = f"{lake.account}.dfs.core.windows.net"
+    return Settings(
+        lake=lake,
+        spark_lake=env.get("LANDFALL_SPARK_LAKE") or f"abfss://{{container}}@{account_host}",
+        adf_endpoint=env.get("LANDFALL_ADF_ENDPOINT") or "https://management.azure.com",
+        adf_subscription=_required(env, "LANDFALL_ADF_SUBSCRIPTION"),
+        adf_resource_group=_required(env, "LANDFALL_ADF_RESOURCE_GROUP"),
+        adf_factory=_required(env, "LANDFALL_ADF_FACTORY"),
+        adf_pipeline=env.get("LANDFALL_ADF_PIPELINE") or "ingest_drop",
+        databricks_host=_required(env, "DATABRICKS_HOST"),
+        databricks_token=env.get("DATABRICKS_TOKEN") or None,
+        job=env.get("LANDFALL_JOB") or "landfall_load",
+        contracts=Path(env.get("LANDFALL_CONTRACTS") or app / "contracts"),
+        settle=_seconds(env, "LANDFALL_SETTLE_SECONDS", 120),
+        nudge=_seconds(env, "LANDFALL_NUDGE_SECONDS", 120),
+        copy_grace=_seconds(env, "LANDFALL_COPY_GRACE_SECONDS", 60),
+        lease=_seconds(env, "LANDFALL_LEASE_SECONDS", 300),
+    )
+
+
+def _lake(env: Mapping[str, str]) -> LakeSettings:
+    if connection := env.get(LAKE):
+        fields = dict(part.split("=", 1) for part in connection.split(";") if "=" in part)
+        account = fields.get("AccountName", "")
+        endpoint = fields.get("BlobEndpoint") or f"https://{account}.blob.core.windows.net"
+        if not account:
+            raise Misconfigured(f"{LAKE} is not a connection string: it has no AccountName")
+        return LakeSettings(connection, None, account, endpoint)
+    if url := env.get(f"{LAKE}__blobServiceUri"):
+        return LakeSettings(None, url, (urlsplit(url).hostname or "").split(".")[0], url)
+    raise Misconfigured(
+        f"set {LAKE} to a connection string, or {LAKE}__blobServiceUri to the account's URL"
+    )
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    if value := env.get(name):
+        return value
+    raise Misconfigured(f"the app setting {name} is missing")
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float) -> timedelta:
+    text = env.get(name) or str(default)
+    try:
+        return timedelta(seconds=float(text))
+    except ValueError:
+        raise Misconfigured(
+            f"the app setting {name} is {text!r}, not a number of seconds"
+        ) from None

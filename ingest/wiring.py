@@ -1,0 +1,148 @@
+"""The composition root: the one place that knows which parts make the service.
+
+Nothing is built at import. SDKs are imported when the part that needs them is first used, so that
+a cold start pays for storage only, and the first copy and load for theirs.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ingest.contracts import ContractError, load_folder
+from ingest.copy import CopyRules, CopyStage
+from ingest.errors import LandfallError, Misconfigured
+from ingest.load import BatchLoader, LoadRules
+from ingest.manifest import Manifest
+from ingest.ports import Clock, CopyService, Lake, LoadService
+from ingest.reconcile import TickRules
+from ingest.service import Landfall
+from ingest.settings import Settings, read
+from ingest.validation import ValidationRules, ValidationStage
+
+APP = Path(__file__).resolve().parent.parent
+
+
+def utc_now() -> datetime:
+    """The time now."""
+    return datetime.now(UTC)
+
+
+class Lazy:
+    """A part that is built when the first of its methods is looked up."""
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._build = lru_cache(maxsize=1)(build)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._build(), name)
+
+
+def build(
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    lake: Lake | None = None,
+    copier: CopyService | None = None,
+    loader: LoadService | None = None,
+) -> Landfall:
+    """Put the service together; parts that are given replace the real ones.
+
+    Raises:
+        Misconfigured: a contract is wrong; the message names file, place and reason.
+    """
+    try:
+        contracts = load_folder(settings.contracts)
+    except ContractError as error:
+        raise Misconfigured(f"contract: {error}") from error
+    lake = lake or _lake(settings)
+    manifest = Manifest(lake)
+    return Landfall(
+        lake=lake,
+        manifest=manifest,
+        contracts=contracts,
+        clock=clock,
+        validation=ValidationStage(
+            lake=lake,
+            manifest=manifest,
+            contracts=contracts,
+            clock=clock,
+            rules=ValidationRules(lease=settings.lease),
+            worker=uuid.uuid4().hex,
+        ),
+        copying=CopyStage(
+            service=copier or Lazy(lambda: _copier(settings)),
+            manifest=manifest,
+            clock=clock,
+            rules=CopyRules(grace=settings.copy_grace),
+        ),
+        loading=BatchLoader(
+            lake=lake,
+            manifest=manifest,
+            loader=loader or Lazy(lambda: _loader(settings)),
+            clock=clock,
+            rules=LoadRules(),
+            spark_lake=settings.spark_lake,
+        ),
+        ticks=TickRules(settle=settings.settle, nudge=settings.nudge),
+        account_hosts=settings.lake.hosts,
+    )
+
+
+@lru_cache(maxsize=1)
+def service() -> Landfall:
+    """The service of this process, by its environment.
+
+    Raises:
+        Misconfigured: a setting or a contract is wrong.
+    """
+    return build(read(os.environ, app=APP))
+
+
+def probe(env: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """Each part of the service with `ok` or what is wrong with it; never raises."""
+    parts = {"settings": "ok", "lake": "not looked at"}
+    try:
+        read(os.environ if env is None else env, app=APP)
+        service().lake.head("manifest/health")
+        parts["lake"] = "ok"
+    except Misconfigured as error:
+        parts["settings"] = str(error)
+    except LandfallError as error:
+        parts["lake"] = str(error)
+    return parts
+
+
+def _lake(settings: Settings) -> Lake:
+    from ingest.azure.lake import AzureLake  # noqa: PLC0415 - see the module's docstring
+
+    return AzureLake(settings.lake, None if settings.lake.connection_string else _credential())
+
+
+def _copier(settings: Settings) -> CopyService:
+    from ingest.azure.arm import data_factory_client  # noqa: PLC0415
+    from ingest.azure.datafactory import DataFactory  # noqa: PLC0415
+
+    client = data_factory_client(settings.adf_endpoint, settings.adf_subscription, _credential())
+    return DataFactory(
+        client, settings.adf_resource_group, settings.adf_factory, settings.adf_pipeline
+    )
+
+
+def _loader(settings: Settings) -> LoadService:
+    from ingest.azure.databricks import DatabricksJob, workspace_client  # noqa: PLC0415
+
+    credential = None if settings.databricks_token else _credential()
+    client = workspace_client(settings.databricks_host, settings.databricks_token, credential)
+    return DatabricksJob(client, settings.job)
+
+
+def _credential() -> Any:
+    from ingest.azure.credentials import app_credential  # noqa: PLC0415
+
+    return app_credential()
