@@ -11,10 +11,15 @@ from rich.console import Console
 from rich.live import Live
 
 from cli import render
+from cli.client import Problem
+from cli.trouble import Trouble
 from ingest.states import FINAL
 
 Json = dict[str, Any]
+_SERVER_ERROR = 500
 POLL_SECONDS = 0.5
+PATIENCE_SECONDS = 30.0
+"""How long a service may stay silent while its runs are followed."""
 
 
 class Board(Protocol):
@@ -77,12 +82,27 @@ def follow(
     """Look at runs and show them until `done` says so or `seconds` have passed.
 
     Returns the runs as they were seen last, done or not.
+
+    Raises:
+        Problem: the service refused to show them.
+        Trouble: it could not be reached for `PATIENCE_SECONDS`.
     """
     deadline = clock() + seconds
+    answered = clock()
+    runs: list[Json] = []
     while True:
-        runs = look()
-        view.show(runs)
-        if done(runs) or clock() > deadline:
+        try:
+            runs = look()
+        except Trouble as trouble:
+            lasting = isinstance(trouble, Problem) and trouble.status < _SERVER_ERROR
+            if lasting or clock() - answered > PATIENCE_SECONDS:
+                raise
+        else:
+            answered = clock()
+            view.show(runs)
+            if done(runs):
+                return runs
+        if clock() > deadline:
             return runs
         pause(POLL_SECONDS)
 

@@ -1,0 +1,1 @@
+"""`landfall demo`: the whole way of a drop, on a local cloud that lives as long as the demo."""

@@ -1,0 +1,160 @@
+"""`landfall demo`: start a local cloud, play the scenario, report, stop everything."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from cli import deploy, lake, live, render
+from cli.client import Client, Problem
+from cli.demo import closing, files, scenario
+from cli.demo import gold as gold_tables
+from cli.demo.gold import GoldTable
+from cli.demo.play import Delivery, Play
+from cli.target import REPOSITORY, json_option, local
+from cli.trouble import REFUSED, Trouble
+from devcloud import config as devcloud_config
+from devcloud import standing
+from devcloud.supervisor import StartError, Supervisor
+
+_INTERRUPTED = 130
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Choice(["real", "generated", "auto"]),
+    default="auto",
+    show_default=True,
+    help="What to drop; auto takes the published tables where they are.",
+)
+@click.option("--rows", type=click.IntRange(5_000), help="Users to drop, in five files.")
+@click.option(
+    "--keep",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the lake, the tables and the logs, which then stay.",
+)
+@click.option("--timeout", default=600.0, show_default=True, help="Seconds for the drops to end.")
+@json_option
+def demo(data: str, rows: int | None, keep: Path | None, timeout: float, *, as_json: bool) -> None:
+    """Take drops the whole way through a local Azure and show what became of each.
+
+    Exits with 0 only when every run ended as it should.
+    """
+    console = render.console(stderr=as_json)
+    try:
+        with standing.orderly_end(), _folder(keep) as root:
+            document = _perform(console, root, data, rows, timeout)
+            closing.by_hand(console, keep)
+    except KeyboardInterrupt:
+        console.print("interrupted; everything is stopped")
+        raise click.exceptions.Exit(_INTERRUPTED) from None
+    except (StartError, standing.AlreadyRunningError) as error:
+        raise Trouble(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    if not document["ok"]:
+        raise click.exceptions.Exit(REFUSED)
+
+
+def _perform(
+    console: Console, root: Path, data: str, rows: int | None, seconds: float
+) -> dict[str, Any]:
+    with ExitStack() as stack:
+        drops = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="landfall-drops-")))
+        with _step(console, "Preparing the files") as say:
+            say(files.prepare(drops, data, rows))
+        stack.enter_context(standing.claim(root))
+        config = devcloud_config.create(root, REPOSITORY)
+        with _step(console, "Starting the local Azure"):
+            stack.enter_context(Supervisor(config))
+        with _step(console, "Deploying factory and bundle"):
+            deploy.deploy_all(config, lambda _: None)
+        target = local(root)
+        client = stack.enter_context(Client(target))
+        container = stack.enter_context(lake.landing(str(target.lake)))
+        console.print("Dropping files and following their runs")
+        with live.board(console) as view:
+            play = Play(client, container, drops, view, seconds)
+            play.perform()
+        broken = _report_of_the_broken(client, play.deliveries)
+        gold = gold_tables.tables(config.lake_folder)
+        closing.show(console, play.deliveries, broken, gold, play.small_seconds)
+        _say_what_went_wrong(console, play.deliveries, gold)
+        with _step(console, "\nStopping everything"):
+            stack.close()
+    return _document(play, gold)
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(
+            prefix="landfall-demo-", ignore_cleanup_errors=True
+        ) as name:
+            yield Path(name).resolve()
+        return
+    if keep.exists() and any(keep.iterdir()):
+        raise Trouble(f"{keep} is not empty: the demo needs a lake of its own, name a new folder")
+    keep.mkdir(parents=True, exist_ok=True)
+    yield keep.resolve()
+
+
+@contextmanager
+def _step(console: Console, what: str) -> Iterator[Callable[[str], None]]:
+    """Say what is being done and, when it is, how long it took."""
+    remarks: list[str] = []
+    started = time.monotonic()
+    with console.status(what.strip()):
+        yield remarks.append
+    remark = "".join(f": {text}" for text in remarks)
+    console.print(f"{what}{remark} [dim]({time.monotonic() - started:.1f} s)[/]")
+
+
+def _report_of_the_broken(
+    client: Client, deliveries: list[Delivery]
+) -> tuple[str, dict[str, Any]] | None:
+    for delivery in deliveries:
+        if delivery.drop is scenario.BROKEN:
+            run_id = delivery.landed.run_id
+            try:
+                return f"quarantine/{delivery.drop.dataset}/{run_id}/report.json", client.report(
+                    run_id
+                )
+            except Problem:
+                return None
+    return None
+
+
+def _say_what_went_wrong(
+    console: Console, deliveries: list[Delivery], gold: list[GoldTable]
+) -> None:
+    for delivery in deliveries:
+        if not delivery.as_expected:
+            run = delivery.view()
+            console.print(
+                f"NOT AS EXPECTED: {delivery.drop.file} is {run['state']} with "
+                f"{run.get('rejected')} rejected rows: {run.get('cause')}",
+                markup=False,
+                soft_wrap=True,
+            )
+    if not gold:
+        console.print("NOT AS EXPECTED: there is no gold table")
+
+
+def _document(play: Play, gold: list[GoldTable]) -> dict[str, Any]:
+    return {
+        "ok": bool(gold) and all(delivery.as_expected for delivery in play.deliveries),
+        "runs": [delivery.to_json() for delivery in play.deliveries],
+        "gold": {table.name: {"rows": table.rows, "path": str(table.path)} for table in gold},
+        "small_drop_seconds": play.small_seconds,
+    }

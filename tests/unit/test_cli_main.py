@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import landfall
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def _landfall(
+    *arguments: str, cwd: Path, environ: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from cli.main import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | (environ or {}),
+        timeout=60,
+    )
+
+
+def test_every_command_is_listed_with_what_it_does() -> None:
+    """`landfall --help` names each command; none is without a description."""
+    result = CliRunner().invoke(landfall, ["--help"])
+
+    assert result.exit_code == 0
+    commands = result.output.split("Commands:\n")[1].split("\n\n")[0].splitlines()
+    assert all(len(line.split(maxsplit=1)) == 2 for line in commands)
+    assert {"up", "down", "env", "demo", "drop", "runs", "show", "watch", "validate", "deploy"} <= {
+        line.split()[0] for line in commands
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonesuch"], "No such command 'nonesuch'"),
+        (["runs", "--limit", "0"], "0 is not in the range"),
+        (["drop", "absent.csv", "-d", "users"], "File 'absent.csv' does not exist"),
+        (["runs", "--state", "lost"], "'lost' is not one of"),
+    ],
+)
+def test_wrong_use_is_exit_code_2(arguments: list[str], said: str) -> None:
+    """What cannot be meant is refused with a message before anything is done."""
+    result = CliRunner().invoke(landfall, arguments)
+
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_no_cloud_is_exit_code_2_and_says_how_to_get_one(tmp_path: Path) -> None:
+    """Without a service there is a message with the next step, and no traceback."""
+    result = _landfall("runs", "--data", str(tmp_path), cwd=tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"landfall: no local cloud in {tmp_path}: start one with `landfall up --data {tmp_path}`, "
+        "or set LANDFALL_URL and LANDFALL_KEY to reach a deployed service\n"
+    )
+
+
+def test_a_dead_service_is_exit_code_2(tmp_path: Path) -> None:
+    """A refused connection names the address and asks the likely question."""
+    environ = {"LANDFALL_URL": "http://127.0.0.1:9", "LANDFALL_KEY": "k"}
+
+    result = _landfall("runs", cwd=tmp_path, environ=environ)
+
+    assert result.returncode == 2
+    assert "no connection to http://127.0.0.1:9" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unforeseen_error_is_one_line(tmp_path: Path) -> None:
+    """Even a defect ends in a line and exit code 2; the way to its traceback is named."""
+    (tmp_path / "devcloud.json").write_text("not json")
+
+    result = _landfall("runs", "--data", str(tmp_path), cwd=tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr.startswith("landfall: JSONDecodeError: ")
+    assert "LANDFALL_DEBUG=1" in result.stderr
+
+
+def test_a_url_without_its_key_is_refused(tmp_path: Path) -> None:
+    """Half an address is an error of its own, not a failed login."""
+    result = _landfall("runs", cwd=tmp_path, environ={"LANDFALL_URL": "https://x"})
+
+    assert result.returncode == 2
+    assert "LANDFALL_KEY is not" in result.stderr
+
+
+def test_validate_starts_without_clients_and_clouds() -> None:
+    """A check before sending starts fast: neither SDKs nor an HTTP client nor servers load."""
+    code = (
+        "import sys; from cli.main import landfall\n"
+        "landfall.main(['validate', '--help'], standalone_mode=False)\n"
+        "heavy = ('httpx', 'azure', 'databricks', 'uvicorn', 'starlette', 'devcloud', 'pyspark')\n"
+        "print('LOADED', *[name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+
+    assert done.stdout.splitlines()[-1] == "LOADED"

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from rich.console import Console, RenderableType
+
+from cli import live, render
+from cli.trouble import Trouble
+from tests.unit.cli_service import run
+
+
+def _text(thing: RenderableType, width: int = 100) -> str:
+    stream = StringIO()
+    Console(file=stream, width=width, emoji=False, highlight=False).print(thing)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(None, "-"), (0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (5_000_000_000_000, "5000.0 GB")],
+)
+def test_sizes_are_in_the_largest_unit(count: int | None, text: str) -> None:
+    """Bytes up to a thousand of a unit, then the next."""
+    assert render.size(count) == text
+
+
+def test_the_way_fills_up() -> None:
+    """The bar grows with each state and is full at the end; an unknown state is at its start."""
+    lengths = [
+        render.way(name).plain.count("▰")
+        for name in ("landed", "received", "validating", "loading", "quarantined")
+    ]
+
+    assert lengths == [0, 1, 3, 7, 7]
+
+
+def test_names_are_not_markup() -> None:
+    """A file's name is shown as it is, brackets included, and folded rather than cut."""
+    name = "[red]" + "x" * 120 + ".csv"
+
+    shown = _text(render.runs_table([run("failed", name=name)]), width=80)
+
+    assert "[red]" in shown
+    assert shown.count("x") == 120
+    assert max(len(line) for line in shown.splitlines()) <= 80
+
+
+def test_a_run_that_was_never_validated_has_dashes() -> None:
+    """Counts that are not known yet are no zeros."""
+    shown = _text(render.progress_table([run("claimed", rows=None, rejected=None)]))
+
+    assert shown.splitlines()[1].split()[-3:] == ["-", "-", "6.5"]
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_following_bears_a_short_silence() -> None:
+    """A service that does not answer for a while does not end the view."""
+    looks = iter([[run("claimed")], None, None, [run("succeeded")]])
+
+    def look() -> list[dict[str, object]]:
+        found = next(looks)
+        if found is None:
+            raise Trouble("no connection")
+        return found
+
+    clock = _Clock()
+    shown = live.follow(
+        look,
+        live.Lines(Console(file=StringIO())),
+        done=live.all_final,
+        seconds=60,
+        clock=clock,
+        pause=clock.pause,
+    )
+
+    assert [each["state"] for each in shown] == ["succeeded"]
+
+
+def test_following_gives_up_on_a_long_one() -> None:
+    """A service that stays away is an error, after some patience."""
+    clock = _Clock()
+
+    def look() -> list[dict[str, object]]:
+        raise Trouble("no connection")
+
+    with pytest.raises(Trouble, match="no connection"):
+        live.follow(
+            look,
+            live.Lines(Console(file=StringIO())),
+            done=live.all_final,
+            seconds=600,
+            clock=clock,
+            pause=clock.pause,
+        )
+    assert clock.now == pytest.approx(live.PATIENCE_SECONDS, abs=1)
+
+
+def test_following_ends_when_the_time_is_up() -> None:
+    """A run that does not end is returned as it stands."""
+    clock = _Clock()
+
+    shown = live.follow(
+        lambda: [run("loading")],
+        live.Lines(Console(file=StringIO())),
+        done=live.all_final,
+        seconds=5,
+        clock=clock,
+        pause=clock.pause,
+    )
+
+    assert [each["state"] for each in shown] == ["loading"]

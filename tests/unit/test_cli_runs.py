@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from cli.main import landfall
+from tests.unit.cli_service import run, serving
+
+RUN = run("succeeded")["run_id"]
+REPORT = {
+    "dataset": "users",
+    "name": "may.csv",
+    "verdict": "refused",
+    "rows": 1200,
+    "accepted": 800,
+    "rejected": 400,
+    "max_rejected_ratio": 0.05,
+    "problem": {"reason": "400 of 1,200 rows break the contract", "action": "send it mended"},
+    "columns": {"missing": [], "extra": ["shoe"], "reordered": False},
+    "checks": [
+        {
+            "rule": "enum",
+            "column": "gender",
+            "failed": 400,
+            "samples": [{"line": 3, "value": "X"}, {"line": 5, "value": "[y]"}],
+        }
+    ],
+}
+
+
+def _invoke(arguments: list[str], answers: dict[str, Any]) -> tuple[Result, list[str]]:
+    with serving(answers) as (environ, asked):
+        return CliRunner().invoke(landfall, arguments, env=environ | {"COLUMNS": "100"}), asked
+
+
+def test_runs_lists_what_the_service_has() -> None:
+    """A row a run, with its state and counts; the filters travel to the service."""
+    result, asked = _invoke(
+        ["runs", "--dataset", "users", "--state", "succeeded", "--limit", "7"],
+        {"GET /runs": (200, {"runs": [run("succeeded")], "next": None})},
+    )
+
+    assert result.exit_code == 0
+    assert asked == ["GET /runs?dataset=users&state=succeeded&limit=7"]
+    assert result.output.splitlines()[1].split() == [RUN, "may.csv", "succeeded", "1,200", "2"]
+
+
+def test_runs_follows_pages_up_to_its_limit() -> None:
+    """A limit beyond one page is filled from the following ones."""
+    page = [run("succeeded", run_id=f"r{number}") for number in range(100)]
+    result, asked = _invoke(
+        ["runs", "--limit", "101", "--json"],
+        {
+            "GET /runs": [
+                (200, {"runs": page, "next": "more"}),
+                (200, {"runs": page[:1], "next": "and more"}),
+            ]
+        },
+    )
+
+    assert len(json.loads(result.output)["runs"]) == 101
+    assert asked == ["GET /runs?limit=100", "GET /runs?limit=1&cursor=more"]
+
+
+def test_no_runs_says_how_to_make_one() -> None:
+    """An empty list is not an empty screen."""
+    result, _ = _invoke(["runs"], {"GET /runs": (200, {"runs": []})})
+
+    assert result.output == "no runs yet: `landfall drop FILE` makes one\n"
+
+
+def test_show_tells_the_history_and_why() -> None:
+    """A refused run is shown with its steps and its report, and ends in exit code 1."""
+    history = [{"at": "2026-11-22T13:01:15+00:00", "state": "received", "cause": "by event"}]
+    result, _ = _invoke(
+        ["show", RUN],
+        {
+            f"GET /runs/{RUN}": (200, run("quarantined", history=history)),
+            f"GET /runs/{RUN}/report": (200, REPORT),
+        },
+    )
+
+    assert result.exit_code == 1
+    assert "by event" in result.output
+    assert "what to do: send it mended" in result.output
+    assert "line 3: 'X'; line 5: '[y]'" in result.output
+    assert "extra columns: shoe" in result.output
+
+
+def test_an_unknown_run_is_wrong_use() -> None:
+    """The service's problem document becomes the message."""
+    result, _ = _invoke(["show", "nonesuch"], {})
+
+    assert result.exit_code == 2
+    assert result.output == "landfall: Not found: there is no such run [404]\n"
+
+
+def test_a_wrong_key_names_what_to_check() -> None:
+    """A refused key says where keys come from."""
+    with serving({}) as (environ, _):
+        result = CliRunner().invoke(landfall, ["runs"], env=environ | {"LANDFALL_KEY": "wrong"})
+
+    assert result.exit_code == 2
+    assert "check LANDFALL_KEY" in result.output
+
+
+def test_watch_follows_one_run_to_its_end() -> None:
+    """Off a terminal there is a line for each change, and a bad end is exit code 1."""
+    result, _ = _invoke(
+        ["watch", RUN],
+        {
+            f"GET /runs/{RUN}": [
+                (200, run("validating")),
+                (200, run("validating")),
+                (200, run("failed", cause="copy failed [twice]")),
+            ]
+        },
+    )
+
+    assert result.exit_code == 1
+    changes = [line.split(" ", 1)[1] for line in result.output.splitlines()[:2]]
+    assert changes == [
+        "users/may.csv: validating",
+        "users/may.csv: validating → failed: copy failed [twice]",
+    ]
+
+
+def test_report_as_json_is_the_report() -> None:
+    """`--json` prints the document of the service; a refusal is exit code 1."""
+    result, _ = _invoke(["report", RUN, "--json"], {f"GET /runs/{RUN}/report": (200, REPORT)})
+
+    assert result.exit_code == 1
+    assert json.loads(result.output) == REPORT
+
+
+def test_retry_and_cancel_post() -> None:
+    """Both ask the service and say what state the run has then."""
+    answers = {
+        f"POST /runs/{RUN}/retry": (202, run("received")),
+        f"POST /runs/{RUN}/cancel": (200, run("cancelled")),
+    }
+
+    assert _invoke(["retry", RUN], answers)[0].output == f"{RUN} is received again\n"
+    assert _invoke(["cancel", RUN], answers)[0].output == f"{RUN} is cancelled\n"
