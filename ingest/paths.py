@@ -146,7 +146,10 @@ def landing_path(text: str, account_hosts: frozenset[str]) -> str:
 
 
 def _of_url(text: str, account_hosts: frozenset[str]) -> str:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise BadRequest(f"path {text!r} is not a URL: {error}") from error
     path = unquote(parts.path).lstrip("/")
     if parts.scheme in ("abfss", "abfs"):
         container, _, host = parts.netloc.rpartition("@")
