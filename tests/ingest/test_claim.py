@@ -1,0 +1,149 @@
+"""Claiming: whatever happens to a landed file, its version ends up in exactly one place."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+
+from ingest.claim import claim, identify
+from ingest.errors import Retryable
+from ingest.manifest import Manifest
+from ingest.run import Run
+from ingest.states import Event, State
+from tests.ingest.conftest import Clock, Sea
+
+NAMES = [
+    "may.csv",
+    "with blanks.csv",
+    "été ünï 東京.csv",
+    "percent%2Fslash.csv",
+    "100%.csv",
+    "a+b&c=d?e#f.csv",
+    "..dots..csv",
+    "deep/er/may.csv",
+    "noextension",
+]
+
+
+def take(sea: Sea, path: str, clock: Clock) -> Run:
+    """Claim what stands at a path, as a fresh worker."""
+    version = sea.lake.head(path)
+    assert version is not None
+    claimed = claim(
+        version, "users", "event", lake=sea.lake, manifest=Manifest(sea.lake), clock=clock
+    )
+    return claimed.stored.run
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_drop_of_any_name_is_claimed(sea: Sea, clock: Clock, name: str) -> None:
+    """The file moves to raw as it is; the name it was delivered under is kept in the record."""
+    path = f"landing/users/{name}"
+    sea.land(path, name.encode())
+    run = take(sea, path, clock)
+    assert run.state is State.CLAIMED
+    assert run.source.path == path
+    assert run.raw is not None
+    assert run.raw.startswith(f"raw/users/{run.run_id}/")
+    assert sea.lake.get(run.raw)[0] == name.encode()
+    assert sea.lake.head(path) is None
+
+
+def test_a_doubled_event_claims_once(sea: Sea, clock: Clock) -> None:
+    """Eight workers with the same event: one run, one file in raw, all see the same run."""
+    version = sea.land("landing/users/doubled.csv", b"x")
+
+    def work(_: int) -> tuple[str, bool]:
+        manifest = Manifest(sea.lake)
+        for _attempt in range(10):
+            try:
+                done = claim(
+                    version, "users", "event", lake=sea.lake, manifest=manifest, clock=clock
+                )
+            except Retryable:
+                continue
+            return done.stored.run.run_id, done.created
+        raise AssertionError("ten times in a row another worker was faster")
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(work, range(8)))
+    assert {run_id for run_id, _ in results} == {identify(version, "users")}
+    assert [created for _, created in results].count(True) == 1
+    stored = Manifest(sea.lake).get(results[0][0])
+    assert stored.run.state is State.CLAIMED
+
+
+def test_an_overwritten_version_gives_way(sea: Sea, clock: Clock) -> None:
+    """A version that was overwritten before its claim is cancelled, and names its successor."""
+    old = sea.land("landing/users/twice.csv", b"old")
+    new = sea.land("landing/users/twice.csv", b"new")
+    manifest = Manifest(sea.lake)
+    lost = claim(old, "users", "event", lake=sea.lake, manifest=manifest, clock=clock).stored.run
+    assert lost.state is State.CANCELLED
+    assert identify(new, "users") in lost.cause
+    kept = take(sea, "landing/users/twice.csv", clock)
+    assert kept.raw is not None
+    assert sea.lake.get(kept.raw)[0] == b"new"
+
+
+def test_a_deleted_file_is_said_to_be_deleted(sea: Sea, clock: Clock) -> None:
+    """A file that went away between event and claim ends as cancelled, with the cause."""
+    version = sea.land("landing/users/gone.csv", b"x")
+    sea.lake.delete("landing/users/gone.csv")
+    manifest = Manifest(sea.lake)
+    run = claim(version, "users", "event", lake=sea.lake, manifest=manifest, clock=clock).stored.run
+    assert run.state is State.CANCELLED
+    assert "deleted before" in run.cause
+    assert Manifest(sea.lake).get(run.run_id).run == run
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("request_", ["manifest/active", "raw/users"])
+def test_an_interrupted_claim_is_gone_on_with(
+    sea: Sea, clock: Clock, request_: str, when: str
+) -> None:
+    """A claim that fails at a write, before or after its effect, succeeds when called again."""
+    path = f"landing/users/interrupted-{request_.replace('/', '-')}-{when}.csv"
+    version = sea.land(path, b"x")
+    sea.fault(method="PUT", path=request_, fault="status", status=503, when=when, times=4)
+    manifest = Manifest(sea.lake)
+    for _ in range(3):
+        try:
+            claim(version, "users", "event", lake=sea.lake, manifest=manifest, clock=clock)
+        except Retryable:
+            continue
+    sea.calm()
+    run = claim(version, "users", "event", lake=sea.lake, manifest=manifest, clock=clock).stored.run
+    assert run.state is State.CLAIMED
+    assert run.raw is not None
+    assert sea.lake.get(run.raw)[0] == b"x"
+
+
+def test_a_worker_from_the_past_wakes_nothing(sea: Sea, clock: Clock) -> None:
+    """A claim that stood still while the run went by finds it filed, and leaves it so."""
+    version = sea.land("landing/users/past.csv", b"x")
+    manifest = Manifest(sea.lake)
+    stored = claim(version, "users", "event", lake=sea.lake, manifest=manifest, clock=clock).stored
+    assert stored.run.raw is not None
+    sea.lake.make_directory("quarantine/users/past")
+    sea.lake.rename(stored.run.raw, "quarantine/users/past/past.csv")
+    final = manifest.update(stored, stored.run.apply(Event.CANCEL, "no", clock()))
+    manifest.file(final)
+    late = claim(
+        version, "users", "event", lake=sea.lake, manifest=Manifest(sea.lake), clock=clock
+    ).stored
+    assert late.run.state is State.CANCELLED
+    assert [run for run in manifest.active() if run.run_id == stored.run.run_id] == []
+
+
+def test_the_landed_name_is_free_again(sea: Sea, clock: Clock) -> None:
+    """After the claim nothing stands in landing, and the same name is a new drop."""
+    sea.land("landing/users/again.csv", b"1")
+    first = take(sea, "landing/users/again.csv", clock)
+    sea.land("landing/users/again.csv", b"1")
+    second = take(sea, "landing/users/again.csv", clock)
+    assert first.run_id != second.run_id
+    with pytest.raises(ResourceNotFoundError):
+        sea.lake._blob("landing/users/again.csv").get_blob_properties()

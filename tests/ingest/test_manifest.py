@@ -1,0 +1,112 @@
+"""The manifest: one document a run, written by one winner, found wherever it stands."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ingest.errors import Stale, Unavailable
+from ingest.manifest import Manifest
+from ingest.paths import active_document, archived_document, run_id
+from ingest.run import Run, Source, received
+from ingest.states import Event, State
+from tests.ingest.conftest import Clock, Sea
+
+DAY = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def new_run(name: str, clock: Clock, landed: datetime = DAY, dataset: str = "users") -> Run:
+    """A run that nobody has written yet."""
+    path = f"landing/{dataset}/{name}"
+    source = Source(path=path, etag="0x1", size=1, landed=landed, via="event")
+    return received(run_id(landed, dataset, path, "0x1"), dataset, source, clock())
+
+
+def test_one_of_many_creates(sea: Sea, clock: Clock) -> None:
+    """However many workers learn of a drop at once, one creates its run and all hold the same."""
+    run = new_run("race.csv", clock)
+    workers = [Manifest(sea.lake) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda worker: worker.create(run), workers))
+    assert [created for _, created in results].count(True) == 1
+    assert len({stored.etag for stored, _ in results}) == 1
+
+
+def test_an_old_version_cannot_overwrite(sea: Sea, manifest: Manifest, clock: Clock) -> None:
+    """A worker that read before another wrote is told, and reads anew."""
+    stored, _ = manifest.create(new_run("stale.csv", clock))
+    claimed = stored.run.apply(Event.CLAIM, "mine", clock(), raw="raw/x")
+    manifest.update(stored, claimed)
+    other = Manifest(sea.lake)
+    with pytest.raises(Stale):
+        other.update(stored, stored.run.apply(Event.CLAIM, "mine too", clock(), raw="raw/y"))
+    assert other.get(stored.run.run_id).run.cause == "mine"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"fault": "status", "status": 503, "when": "after"}, {"fault": "reset", "when": "after"}],
+)
+def test_a_lost_acknowledgement_is_recognised(
+    sea: Sea, manifest: Manifest, clock: Clock, fault: dict[str, object]
+) -> None:
+    """The SDK repeats a write that had its effect; the writer knows its own document again."""
+    run = new_run(f"lost-{fault['fault']}.csv", clock)
+    sea.fault(method="PUT", path="manifest/active", times=1, **fault)
+    stored, created = manifest.create(run)
+    assert created
+    sea.fault(method="PUT", path="manifest/active", times=1, **fault)
+    claimed = stored.run.apply(Event.CLAIM, "mine", clock(), raw="raw/x")
+    manifest.update(stored, claimed)
+    assert Manifest(sea.lake).get(run.run_id).run == claimed
+
+
+def test_a_lake_that_is_away_is_retryable(sea: Sea, manifest: Manifest, clock: Clock) -> None:
+    """A lake that keeps failing raises what the queue takes as: try again later."""
+    sea.fault(method="PUT", path="manifest/active", fault="status", status=503, when="before")
+    with pytest.raises(Unavailable):
+        manifest.create(new_run("away.csv", clock))
+
+
+def test_a_final_run_is_filed_by_its_day(sea: Sea, manifest: Manifest, clock: Clock) -> None:
+    """Filing moves the document, twice is as good as once, and a retry brings it back."""
+    stored, _ = manifest.create(new_run("final.csv", clock))
+    name = stored.run.run_id
+    final = manifest.update(stored, stored.run.apply(Event.CANCEL, "no", clock()))
+    manifest.file(final)
+    manifest.file(final)
+    assert sea.lake.head(active_document(name)) is None
+    found = Manifest(sea.lake).get(name)
+    assert found.path == archived_document(name)
+    assert found.run == final.run
+    back = manifest.bring_back(found)
+    assert back.path == active_document(name)
+    again = manifest.update(back, back.run.apply(Event.RETRY_CLAIM, "again", clock()))
+    assert again.run.state is State.RECEIVED
+    assert sea.lake.head(archived_document(name)) is None
+
+
+def test_the_newest_come_first(shore: Sea, clock: Clock) -> None:
+    """Active and filed runs are merged by landing time, filtered, and paged without gaps."""
+    manifest = Manifest(shore.lake)
+    made: list[str] = []
+    for index in range(12):
+        landed = DAY - timedelta(days=index // 3, seconds=index)
+        run = new_run(f"list-{index}.csv", clock, landed, "listed" if index % 2 else "others")
+        stored, _ = manifest.create(run)
+        if index % 3 == 0:
+            manifest.file(manifest.update(stored, run.apply(Event.CANCEL, "no", clock())))
+        made.append(run.run_id)
+    made.sort(reverse=True)
+    mine = [r.run_id for r in manifest.newest(limit=500) if r.run_id in made]
+    assert mine == made
+    listed = [r.run_id for r in manifest.newest(limit=500, dataset="listed")]
+    assert listed == [r for r in made if "-listed-" in r]
+    ended = manifest.newest(limit=500, dataset="others", state=State.CANCELLED)
+    assert {r.state for r in ended} == {State.CANCELLED}
+    first = manifest.newest(limit=4, dataset="others")
+    second = manifest.newest(limit=4, dataset="others", before=first[-1].run_id)
+    pages = [r.run_id for r in (*first, *second)]
+    assert pages == [r for r in made if "-others-" in r]
