@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
 from devcloud.functions import codec, logs
@@ -25,7 +25,11 @@ CONTROL_QUEUE = "azure-webjobs-blobtrigger-devcloud"
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 USER_AGENT = "devcloud-functions"
 _PREFIX = "Host.Functions."
-_RETRIES = {"retry_total": 2, "initial_backoff": 1, "increment_base": 1}  # then the queue retries
+_RETRIES = {
+    "retry_total": 1,
+    "initial_backoff": 1,
+    "random_jitter_range": 0,
+}  # then the queue retries
 
 
 class Invoke(Protocol):
@@ -106,6 +110,15 @@ class BlobTriggers:
                 "event dropped: %s/%s is gone", container, blob, extra=logs.about(function.name)
             )
             return True
+        except AzureError as error:
+            logs.HOST.error(
+                "GetProperties of %s/%s failed: %s",
+                container,
+                blob,
+                error.message,
+                extra=logs.about(function.name),
+            )
+            return False
         return self.run(function, container, blob).result().ok
 
     def run(self, function: Function, container: str, blob: str) -> Future[Outcome]:

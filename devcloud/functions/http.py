@@ -70,7 +70,7 @@ class HttpTriggers:
             return Response(status_code=400)
         trigger = codec.of_request(
             request.method,
-            str(request.url),
+            _url(request),
             headers=_joined(request.headers.items()),
             query=_joined(request.query_params.multi_items()),
             route=found[1],
@@ -128,6 +128,12 @@ def to_response(datum: Datum) -> Response:
         for morsel in cookies.values():
             response.headers.append("set-cookie", morsel.OutputString())
     return response
+
+
+def _url(request: Request) -> str:
+    """The URL as it was sent; Starlette's own has the path decoded."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{request.url.scheme}://{request.url.netloc}{raw_path(request)}{query}"
 
 
 def _endpoint(function: Function) -> Endpoint:

@@ -119,6 +119,8 @@ class QueueListener:
         try:
             self._settle(message)
         except Exception:  # noqa: BLE001 - it stays ours, for the next host to take
+            if self._stopping:
+                return  # the store is closed already
             logs.HOST.exception("message %s of queue %s is stuck", message.id, self._queue)
         finally:
             with self._changed:
