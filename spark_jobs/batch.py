@@ -1,0 +1,132 @@
+"""The batch document: which drops one job run loads together, and into what shape."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from spark_jobs.columns import RESERVED, TYPES, Column
+from spark_jobs.errors import BatchError, BatchNotCurrentError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One copied drop.
+
+    Attributes:
+        run_id: its run.
+        bronze: lake path of the folder of its Parquet files.
+        landed_at: ISO 8601 with offset; the later drop wins.
+        rows: how many the copy wrote, where the batch says it.
+    """
+
+    run_id: str
+    bronze: str
+    landed_at: str
+    rows: int | None = None
+
+    @property
+    def folder(self) -> str:
+        """The last part of the bronze path."""
+        return self.bronze.rstrip("/").rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A frozen batch: `key` names the columns that identify a row of the dataset."""
+
+    batch_id: str
+    dataset: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    drops: tuple[Drop, ...]
+
+
+def parse(text: str, *, dataset: str, batch_id: str) -> Batch:
+    """Read a batch document that should be the given batch's.
+
+    Raises:
+        BatchNotCurrentError: it is another batch's.
+        BatchError: it is not a batch document of this dataset; the message names the field.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise BatchError(f"The batch document is not JSON: {error}.") from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise BatchError(f"The batch document is not of schema {SCHEMA}.")
+    found = document.get("batch_id")
+    if found != batch_id:
+        raise BatchNotCurrentError(
+            f"Batch {batch_id} is no longer current: the batch document is {found}'s.",
+        )
+    if document.get("dataset") != dataset:
+        raise BatchError(
+            f"Batch {batch_id} is of dataset {document.get('dataset')!r}, not of {dataset!r}.",
+        )
+    try:
+        columns = tuple(_column(item) for item in document["table"]["columns"])
+        batch = Batch(
+            batch_id,
+            dataset,
+            tuple(document["table"]["key"]),
+            columns,
+            tuple(_drop(item) for item in document["drops"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise BatchError(f"Batch {batch_id}: field {error} is missing or malformed.") from error
+    _check(batch)
+    return batch
+
+
+def _column(item: dict[str, Any]) -> Column:
+    column = Column(str(item["name"]), str(item["type"]), bool(item.get("required", False)))
+    if column.type not in TYPES:
+        raise BatchError(
+            f"Column {column.name!r} is of type {column.type!r}; the load knows {sorted(TYPES)}.",
+        )
+    return column
+
+
+def _drop(item: dict[str, Any]) -> Drop:
+    rows = item.get("rows")
+    drop = Drop(
+        str(item["run_id"]),
+        str(item["bronze"]),
+        str(item["landed_at"]),
+        None if rows is None else int(rows),
+    )
+    try:
+        aware = datetime.fromisoformat(drop.landed_at).tzinfo is not None
+    except ValueError:
+        aware = False
+    if not aware:
+        raise BatchError(
+            f"Run {drop.run_id}: landed_at {drop.landed_at!r} is not an ISO 8601 time with offset.",
+        )
+    return drop
+
+
+def _check(batch: Batch) -> None:
+    # Spark resolves names without regard to case: two that differ only in it would be one.
+    _refuse_twice("column", (column.name.casefold() for column in batch.columns))
+    _refuse_twice("run", (drop.run_id for drop in batch.drops))
+    _refuse_twice("bronze folder", (drop.folder for drop in batch.drops))
+    names = {column.name for column in batch.columns}
+    if not batch.key or not names.issuperset(batch.key):
+        raise BatchError(f"Key {list(batch.key)} is not made of columns of {batch.dataset}.")
+    reserved = sorted(name for name in names if name.casefold() in RESERVED)
+    if reserved:
+        raise BatchError(f"Columns {reserved} have names that silver keeps for itself.")
+
+
+def _refuse_twice(what: str, names: Iterable[str]) -> None:
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise BatchError(f"The batch names each {what} once, but {twice} come more often.")

@@ -1,0 +1,103 @@
+"""Bronze: the Parquet folders that Data Factory leaves, one per drop."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.types import StructType
+
+from spark_jobs.batch import Batch, Drop
+from spark_jobs.columns import LANDED_AT, RUN_ID, Column, mismatches, quoted
+from spark_jobs.errors import BronzeError
+from spark_jobs.lake import Lake
+
+_FOLDER = "_folder"
+
+
+def read_bronze(lake: Lake, batch: Batch) -> DataFrame:
+    """The rows of all drops, the contract's columns in bronze types, with run id and landing time.
+
+    Each folder's own schema is read first, because one read of them all would take a column that
+    one drop lacks for empty. Folders of like schema are then scanned together.
+
+    Raises:
+        BronzeError: a folder is absent, empty, unreadable, or not of the contract's types.
+    """
+    alike: dict[StructType, list[Drop]] = defaultdict(list)
+    for drop in batch.drops:
+        alike[_bronze_schema(lake, drop, batch.columns)].append(drop)
+    frames = [_scan(lake, schema, drops) for schema, drops in alike.items()]
+    rows = frames[0]
+    for frame in frames[1:]:
+        rows = rows.unionByName(frame)
+    return rows
+
+
+def _bronze_schema(lake: Lake, drop: Drop, columns: tuple[Column, ...]) -> StructType:
+    try:
+        found = lake.spark.read.parquet(lake.uri(drop.bronze)).schema
+    except AnalysisException as error:
+        told = {
+            "PATH_NOT_FOUND": "the folder does not exist",
+            "UNABLE_TO_INFER_SCHEMA": "the folder holds no Parquet file",
+        }
+        problem = told.get(error.getCondition() or "", f"it cannot be read ({_first_line(error)})")
+        raise BronzeError(drop.run_id, drop.bronze, [problem]) from error
+    except Exception as error:
+        # A broken footer comes as whatever the Parquet reader threw, through Py4J or gRPC.
+        problem = f"it cannot be read ({_first_line(error)})"
+        raise BronzeError(drop.run_id, drop.bronze, [problem]) from error
+    problems = mismatches(found, columns)
+    if problems:
+        raise BronzeError(drop.run_id, drop.bronze, problems)
+    return StructType([found[column.name] for column in columns])
+
+
+def _scan(lake: Lake, schema: StructType, drops: list[Drop]) -> DataFrame:
+    known = [(drop.folder, drop.run_id, drop.landed_at) for drop in drops]
+    runs = lake.spark.createDataFrame(
+        known, f"{_FOLDER} string, {RUN_ID} string, {LANDED_AT} string"
+    ).withColumn(LANDED_AT, F.col(LANDED_AT).cast("timestamp"))
+    folder = F.element_at(F.split(F.col("_metadata.file_path"), "/"), -2)
+    rows = lake.spark.read.schema(schema).parquet(*(lake.uri(drop.bronze) for drop in drops))
+    return (
+        rows.select("*", folder.alias(_FOLDER))
+        .join(F.broadcast(runs), on=_FOLDER, how="left")
+        .drop(_FOLDER)
+    )
+
+
+def rows_by_run(batch: Batch, bronze: DataFrame) -> dict[str, int]:
+    """How many bronze rows each drop has; compared with what the copy said that it wrote.
+
+    Raises:
+        BronzeError: a drop has fewer or more rows than were copied.
+    """
+    found = {row[0]: int(row[1]) for row in bronze.groupBy(RUN_ID).count().collect()}
+    for drop in batch.drops:
+        have = found.get(drop.run_id, 0)
+        if drop.rows is not None and have != drop.rows:
+            problem = f"it has {have} rows, and {drop.rows} were copied"
+            raise BronzeError(drop.run_id, drop.bronze, [problem])
+    return {drop.run_id: found.get(drop.run_id, 0) for drop in batch.drops}
+
+
+def nulls_by_run(bronze: DataFrame, columns: tuple[Column, ...]) -> list[tuple[str, str, int]]:
+    """Run, column and count of the nulls in columns that the contract requires."""
+    required = [column.name for column in columns if column.required]
+    if not required:
+        return []
+    counts = [F.count_if(F.col(quoted(name)).isNull()) for name in required]
+    return [
+        (str(row[0]), name, int(row[position + 1]))
+        for row in bronze.groupBy(RUN_ID).agg(*counts).collect()
+        for position, name in enumerate(required)
+        if row[position + 1]
+    ]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,126 @@
+"""A dataset's columns: their contract types, and what of bronze may become which of them.
+
+The types are the logical types of the Open Data Contract Standard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql.types import (
+    BooleanType,
+    ByteType,
+    DataType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    ShortType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+)
+
+RUN_ID = "_run_id"
+LANDED_AT = "_landed_at"
+BATCH_ID = "_batch_id"
+LOADED_AT = "_loaded_at"
+FIRST_BATCH_ID = "_first_batch_id"
+
+# What silver keeps beside the contract's columns; the README says what each means.
+AUDIT: Mapping[str, DataType] = {
+    RUN_ID: StringType(),
+    LANDED_AT: TimestampType(),
+    BATCH_ID: StringType(),
+    LOADED_AT: TimestampType(),
+    FIRST_BATCH_ID: StringType(),
+}
+RESERVED = frozenset({*AUDIT, "_metadata", "_ingested_at", "_source_file"})
+
+_INTEGERS: tuple[type[DataType], ...] = (ByteType, ShortType, IntegerType, LongType)
+_TIMES: tuple[type[DataType], ...] = (TimestampType, TimestampNTZType)
+
+
+@dataclass(frozen=True)
+class LogicalType:
+    """A contract type: its type in silver, and the bronze types that convert without loss."""
+
+    silver: DataType
+    bronze: tuple[type[DataType], ...]
+
+
+TYPES: Mapping[str, LogicalType] = {
+    "string": LogicalType(StringType(), (StringType,)),
+    "integer": LogicalType(LongType(), _INTEGERS),
+    "number": LogicalType(DoubleType(), (DoubleType, FloatType, DecimalType, *_INTEGERS)),
+    "boolean": LogicalType(BooleanType(), (BooleanType,)),
+    # Parquet written from a DateTime column holds a timestamp where the contract has a date.
+    "date": LogicalType(DateType(), (DateType, *_TIMES)),
+    "timestamp": LogicalType(TimestampType(), (DateType, *_TIMES)),
+    "time": LogicalType(StringType(), (StringType,)),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the contract: `type` is a key of `TYPES`."""
+
+    name: str
+    type: str
+    required: bool = False
+
+    @property
+    def silver(self) -> DataType:
+        """Its type in silver."""
+        return TYPES[self.type].silver
+
+
+def quoted(name: str) -> str:
+    """A column's name as an identifier of Spark SQL, whatever is in it."""
+    return f"`{name.replace('`', '``')}`"
+
+
+def mismatches(found: StructType, columns: Iterable[Column]) -> list[str]:
+    """Say for each column why what bronze holds cannot be it; nothing where all fit."""
+    types = {field.name: field.dataType for field in found}
+    problems = []
+    for column in columns:
+        have = types.get(column.name)
+        if have is None:
+            problems.append(_missing(column.name, list(types)))
+        elif not isinstance(have, TYPES[column.type].bronze):
+            problems.append(
+                f"column {column.name!r} is {have.simpleString()} there, "
+                f"and the contract's {column.type} cannot be made from it",
+            )
+    return problems
+
+
+def _missing(name: str, present: Sequence[str]) -> str:
+    near = [other for other in present if other.casefold() == name.casefold()]
+    hint = f" (it has {near[0]!r})" if near else ""
+    return f"column {name!r} is missing{hint}"
+
+
+def silver_schema(columns: Iterable[Column], may_be_null: Iterable[str] = ()) -> StructType:
+    """The silver table of these columns, audit columns last.
+
+    Args:
+        columns: the contract's.
+        may_be_null: required columns that a cleaning rule can empty.
+    """
+    exempt = set(may_be_null)
+    return StructType(
+        [
+            *(
+                StructField(c.name, c.silver, nullable=not c.required or c.name in exempt)
+                for c in columns
+            ),
+            *(StructField(name, kind, nullable=False) for name, kind in AUDIT.items()),
+        ],
+    )

@@ -1,0 +1,186 @@
+"""Silver takes a batch: which rows change it, and the statements that change it.
+
+A row of silver is the newest statement about its key, by (landed_at, run id). Merging is therefore
+a maximum: the order in which drops arrive, and how often, does not matter. So a newer drop that
+restates a row unchanged must advance the row's run and time, or a drop that landed between the two
+and comes late would win; `_batch_id` and `_loaded_at` keep saying when the values last changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
+from pyspark.sql import Column as Expression
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.types import StructField, StructType
+
+from spark_jobs.columns import (
+    BATCH_ID,
+    FIRST_BATCH_ID,
+    LANDED_AT,
+    LOADED_AT,
+    RUN_ID,
+    Column,
+    quoted,
+)
+from spark_jobs.errors import SilverError
+
+# Characters that Delta takes in a column's name only when it maps names to others.
+_NEED_MAPPING = frozenset(" ,;{}()\n\t=")
+
+
+def changes(
+    incoming: DataFrame,
+    silver: DataFrame,
+    *,
+    key: Sequence[str],
+    columns: Sequence[Column],
+    batch_id: str,
+) -> DataFrame:
+    """The rows that silver does not have yet as they stand here, ready to be merged.
+
+    Delta rewrites every file in which a merge finds a key, changed or not: what changes nothing
+    is therefore left out before. A repeated batch gives no rows, and so no new table version.
+
+    Args:
+        incoming: one row per key, with run and time.
+        silver: the table as it stands.
+        key: names of the key columns; nulls match nulls.
+        columns: the contract's.
+        batch_id: named as the one that changed the rows.
+    """
+    new, old = incoming.alias("new"), silver.alias("old")
+    values = [column.name for column in columns if column.name not in key]
+    absent = _of("old", FIRST_BATCH_ID).isNull()
+    same = _all([_of("new", name).eqNullSafe(_of("old", name)) for name in values])
+    stated_new, stated_old = (
+        F.struct(_of(side, LANDED_AT).alias("at"), _of(side, RUN_ID).alias("run"))
+        for side in ("new", "old")
+    )
+    # An equal statement with other values is the same drop, loaded anew by a mended rule.
+    matters = absent | (stated_new > stated_old) | ((stated_new == stated_old) & ~same)
+    restated = ~absent & same
+    matches = _all([_of("new", name).eqNullSafe(_of("old", name)) for name in key])
+    return (
+        new.join(old, on=matches, how="left")
+        .where(matters)
+        .select(
+            *(_of("new", column.name) for column in columns),
+            _of("new", RUN_ID),
+            _of("new", LANDED_AT),
+            _kept(restated, BATCH_ID, F.lit(batch_id)),
+            _kept(restated, LOADED_AT, F.current_timestamp()),
+            F.coalesce(_of("old", FIRST_BATCH_ID), F.lit(batch_id)).alias(FIRST_BATCH_ID),
+        )
+    )
+
+
+def _of(side: str, name: str) -> Expression:
+    return F.col(f"{side}.{quoted(name)}")
+
+
+def _all(conditions: Sequence[Expression]) -> Expression:
+    return reduce(lambda left, right: left & right, conditions, F.lit(True))
+
+
+def _kept(restated: Expression, name: str, value: Expression) -> Expression:
+    return F.when(restated, _of("old", name)).otherwise(value).alias(name)
+
+
+def counted(silver: DataFrame, batch_id: str) -> DataFrame:
+    """One row of counts: `rows` of the table, `inserted` and `updated` by the batch.
+
+    Counted in the table and not in the merge, so that a job that was killed after its merge and
+    started again reports what the batch did, not what its last attempt found left to do.
+    """
+    first, last = F.col(FIRST_BATCH_ID) == batch_id, F.col(BATCH_ID) == batch_id
+    return silver.select(
+        F.count(F.lit(1)).alias("rows"),
+        F.count_if(first).alias("inserted"),
+        F.count_if(last & ~first).alias("updated"),
+    )
+
+
+def merge_statement(table: str, source: str, key: Sequence[str], names: Sequence[str]) -> str:
+    """MERGE of `changes` into a table.
+
+    The condition on MATCHED repeats the rule inside the transaction: should another load have come
+    between, the newest still wins.
+
+    Args:
+        table: SQL name of the Delta table.
+        source: view that holds the rows of `changes`.
+        key: key columns.
+        names: all columns of the source.
+    """
+    matches = " AND ".join(f"old.{quoted(name)} <=> new.{quoted(name)}" for name in key)
+    stated = "({side}.{at}, {side}.{run})"
+    newer = " >= ".join(
+        stated.format(side=side, at=LANDED_AT, run=RUN_ID) for side in ("new", "old")
+    )
+    updates = ", ".join(
+        f"old.{quoted(name)} = new.{quoted(name)}" for name in names if name not in key
+    )
+    targets = ", ".join(quoted(name) for name in names)
+    sources = ", ".join(f"new.{quoted(name)}" for name in names)
+    return (
+        f"MERGE INTO {table} AS old USING {quoted(source)} AS new ON {matches}\n"  # noqa: S608
+        f"WHEN MATCHED AND {newer} THEN UPDATE SET {updates}\n"
+        f"WHEN NOT MATCHED THEN INSERT ({targets}) VALUES ({sources})"
+    )
+
+
+def create_statement(table: str, schema: StructType) -> str:
+    """CREATE TABLE of a silver table; what a contract requires, Delta enforces as NOT NULL."""
+    properties: Mapping[str, str] = (
+        {"delta.columnMapping.mode": "name"} if _mapping_needed(schema.names) else {}
+    )
+    listed = ", ".join(f"'{name}' = '{value}'" for name, value in properties.items())
+    declared = ", ".join(_declared(field) for field in schema)
+    suffix = f" TBLPROPERTIES ({listed})" if listed else ""
+    return f"CREATE TABLE IF NOT EXISTS {table} ({declared}) USING DELTA{suffix}"
+
+
+def evolution_statements(table: str, present: StructType, wanted: StructType) -> list[str]:
+    """ALTER TABLEs that make room for columns that the contract has gained.
+
+    A column that the contract has lost stays, and is empty in new rows.
+
+    Raises:
+        SilverError: a column has another type than before, which no ALTER can mend.
+    """
+    have = {field.name.casefold(): field for field in present}
+    changed = [
+        f"column {field.name!r} is {have[field.name.casefold()].dataType.simpleString()} "
+        f"in silver and {field.dataType.simpleString()} by the contract"
+        for field in wanted
+        if field.name.casefold() in have and have[field.name.casefold()].dataType != field.dataType
+    ]
+    if changed:
+        raise SilverError(
+            f"{table}: {'; '.join(changed)}. "
+            "Give the column a new name in the contract, or rebuild the table from bronze.",
+        )
+    gained = [field for field in wanted if field.name.casefold() not in have]
+    # Rows that are there already have no value for it, whatever the contract requires of new ones.
+    added = ", ".join(_declared(StructField(field.name, field.dataType)) for field in gained)
+    kept = {field.name.casefold() for field in wanted if not field.nullable}
+    relaxed = [f for f in present if not f.nullable and f.name.casefold() not in kept]
+    return [
+        *([f"ALTER TABLE {table} ADD COLUMNS ({added})"] if gained else []),
+        *(
+            f"ALTER TABLE {table} ALTER COLUMN {quoted(field.name)} DROP NOT NULL"
+            for field in relaxed
+        ),
+    ]
+
+
+def _declared(field: StructField) -> str:
+    suffix = "" if field.nullable else " NOT NULL"
+    return f"{quoted(field.name)} {field.dataType.simpleString()}{suffix}"
+
+
+def _mapping_needed(names: Sequence[str]) -> bool:
+    return any(_NEED_MAPPING.intersection(name) for name in names)

@@ -1,0 +1,88 @@
+"""What a job leaves for those who ask how a batch went: one JSON document, schema-versioned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Delta table after the batch; `rebuilt` is None where the question does not arise."""
+
+    version: int
+    rows: int
+    rebuilt: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Its form in the result document."""
+        found: dict[str, Any] = {"version": self.version, "rows": self.rows}
+        return found if self.rebuilt is None else found | {"rebuilt": self.rebuilt}
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a batch went.
+
+    rows_in = inserted + updated + unchanged + duplicates.
+
+    Attributes:
+        inserted: keys that silver did not have.
+        updated: keys whose values are others than before.
+        unchanged: keys that silver had as they are, or newer.
+        duplicates: rows that lost to a row of the same key in this batch.
+        by_run: bronze rows of each drop.
+        tables: lake path of each table, and how it stands now.
+    """
+
+    batch_id: str
+    dataset: str
+    inserted: int
+    updated: int
+    unchanged: int
+    duplicates: int
+    by_run: Mapping[str, int]
+    tables: Mapping[str, Table] = field(default_factory=dict)
+
+    @property
+    def rows_in(self) -> int:
+        """Bronze rows of all drops."""
+        return sum(self.by_run.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """The result document."""
+        return {
+            "schema": SCHEMA,
+            "batch_id": self.batch_id,
+            "dataset": self.dataset,
+            "rows_in": self.rows_in,
+            "inserted": self.inserted,
+            "updated": self.updated,
+            "unchanged": self.unchanged,
+            "duplicates": self.duplicates,
+            "by_run": {run_id: {"rows_in": rows} for run_id, rows in self.by_run.items()},
+            "tables": {path: table.to_json() for path, table in self.tables.items()},
+        }
+
+
+def result_folder(dataset: str, batch_id: str) -> str:
+    """Where the finished document is: one part file right in this folder."""
+    return f"manifest/results/{dataset}/{batch_id}"
+
+
+def silver_result_folder(dataset: str, batch_id: str) -> str:
+    """Where load_silver leaves its half for build_gold.
+
+    Beside the finished document and not below it, because that folder is overwritten whole.
+    """
+    return f"{result_folder(dataset, batch_id)}.silver"
+
+
+def say(text: str | Mapping[str, Any]) -> None:
+    """Put a line on the task's output, which the run's page shows."""
+    line = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)
+    print(line, flush=True)  # noqa: T201, a task speaks by its output

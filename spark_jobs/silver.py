@@ -1,0 +1,61 @@
+"""Bronze rows to silver rows: typed, cleaned, and of each key only the newest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column as Expression
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F  # noqa: N812, the name that PySpark's own guide gives it
+from pyspark.sql.types import StringType
+
+from spark_jobs.cleaning import WHITESPACE, NullWhere
+from spark_jobs.columns import LANDED_AT, RUN_ID, Column, quoted
+
+_RANK = "_rank"
+
+
+def typed(bronze: DataFrame, columns: Sequence[Column]) -> DataFrame:
+    """Select the contract's columns in its order and types; the run and its time stay.
+
+    Columns that the contract does not name are left behind.
+    """
+    return bronze.select(
+        *(F.col(quoted(c.name)).cast(c.silver).alias(c.name) for c in columns),
+        RUN_ID,
+        LANDED_AT,
+    )
+
+
+def cleaned(rows: DataFrame, columns: Sequence[Column], rules: Sequence[NullWhere]) -> DataFrame:
+    """Trim every string, empty an optional one that is blank, and apply the dataset's rules.
+
+    Values are not translated otherwise: language and country codes stay as they came
+    (`na` is Namibia).
+    """
+    return rows.select(*(_clean(c, rules).alias(c.name) for c in columns), RUN_ID, LANDED_AT)
+
+
+def _clean(column: Column, rules: Sequence[NullWhere]) -> Expression:
+    value = F.col(quoted(column.name))
+    if isinstance(column.silver, StringType):
+        value = F.btrim(value, F.lit(WHITESPACE))
+        if not column.required:
+            value = F.nullif(value, F.lit(""))
+    for rule in rules:
+        if rule.column == column.name:
+            value = F.when(~value.eqNullSafe(F.lit(rule.value)), value)
+    return value
+
+
+def newest(rows: DataFrame, key: Sequence[str], columns: Sequence[Column]) -> DataFrame:
+    """Keep one row per key: of the drop that landed last, ties broken by run id, then by values.
+
+    The order of the rows and of the drops has no part in it, so that a repeated load and a replay
+    choose the same row. Keys with nulls are keys like others.
+    """
+    order = [F.col(LANDED_AT).desc(), F.col(RUN_ID).desc()]
+    order += [F.col(quoted(c.name)).desc_nulls_last() for c in columns if c.name not in key]
+    window = Window.partitionBy(*(F.col(quoted(name)) for name in key)).orderBy(*order)
+    ranked = rows.withColumn(_RANK, F.row_number().over(window))
+    return ranked.where(F.col(_RANK) == 1).drop(_RANK)

@@ -1,0 +1,117 @@
+"""The Delta tables of silver and gold: made, merged into, overwritten, asked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame
+from pyspark.sql.types import StructType
+
+from spark_jobs.lake import Lake
+from spark_jobs.merge import create_statement, evolution_statements, merge_statement
+
+# How far back a table's history is searched for the commit that says what it was built from.
+COMMITS_SEARCHED = 20
+
+_ABSENT = frozenset({"PATH_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE", "DELTA_PATH_DOES_NOT_EXIST"})
+
+
+@dataclass(frozen=True)
+class Build:
+    """The last `overwrite` of a table: its version, its rows, and what it was made from."""
+
+    version: int
+    rows: int
+    origin: Mapping[str, Any]
+
+
+def silver_table(lake: Lake, path: str, schema: StructType) -> DataFrame:
+    """The silver table, created where it is not there, widened where the contract has grown.
+
+    Raises:
+        SilverError: a column has changed its type.
+    """
+    table = lake.sql_name(path)
+    present = _delta(lake, path)
+    statements = (
+        [create_statement(table, schema)]
+        if present is None
+        else evolution_statements(table, present.schema, schema)
+    )
+    for statement in statements:
+        lake.spark.sql(statement)
+    return lake.spark.read.format("delta").load(lake.uri(path))
+
+
+def merge_into(lake: Lake, path: str, rows: DataFrame, key: tuple[str, ...]) -> None:
+    """Merge the rows of `spark_jobs.merge.changes` into a silver table, in one transaction."""
+    view = "changes_of_" + re.sub(r"\W", "_", path)
+    rows.createOrReplaceTempView(view)
+    try:
+        lake.spark.sql(merge_statement(lake.sql_name(path), view, key, rows.columns)).collect()
+    finally:
+        lake.spark.catalog.dropTempView(view)
+
+
+def read_delta(lake: Lake, path: str, version: int) -> DataFrame:
+    """A Delta table as of one version."""
+    reader = lake.spark.read.format("delta").option("versionAsOf", version)
+    return reader.load(lake.uri(path))
+
+
+def delta_version(lake: Lake, path: str) -> int | None:
+    """The newest version of a Delta table; None where there is none."""
+    history = _history(lake, path, 1)
+    return int(history[0]["version"]) if history else None
+
+
+def delta_identity(lake: Lake, path: str) -> str:
+    """The id that Delta gave a table when it was created: another table has another."""
+    detail = lake.spark.sql(f"DESCRIBE DETAIL {lake.sql_name(path)}").select("id")
+    return str(detail.collect()[0][0])
+
+
+def overwrite(lake: Lake, path: str, rows: DataFrame, origin: Mapping[str, Any]) -> None:
+    """Replace a small Delta table whole, in one commit that says what it was made from."""
+    (
+        rows.coalesce(1)
+        .write.format("delta")
+        .mode("overwrite")
+        .option("overwriteSchema", "true")
+        .option("userMetadata", json.dumps(origin, sort_keys=True))
+        .save(lake.uri(path))
+    )
+
+
+def last_build(lake: Lake, path: str) -> Build | None:
+    """The last `overwrite` of a table; None where there was none, or it is long ago."""
+    for commit in _history(lake, path, COMMITS_SEARCHED):
+        if commit["userMetadata"]:
+            rows = int(commit["operationMetrics"]["numOutputRows"])
+            return Build(int(commit["version"]), rows, json.loads(commit["userMetadata"]))
+    return None
+
+
+def _delta(lake: Lake, path: str) -> DataFrame | None:
+    try:
+        table = lake.spark.read.format("delta").load(lake.uri(path))
+        _ = table.schema  # Spark Connect resolves a table only when it is asked something
+    except AnalysisException as error:
+        if error.getCondition() in _ABSENT:
+            return None
+        raise
+    return table
+
+
+def _history(lake: Lake, path: str, commits: int) -> list[dict[str, Any]]:
+    """The newest commits of a table, newest first."""
+    if _delta(lake, path) is None:
+        return []
+    found = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(path)} LIMIT {commits}")
+    chosen = found.select("version", "userMetadata", "operationMetrics")
+    return [row.asDict() for row in chosen.collect()]

@@ -1,0 +1,163 @@
+"""Users to gold through both jobs, with answers computed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from spark_jobs.errors import ResultError
+from spark_jobs.gold import TABLES, definitions
+from tests.spark.workshop import USER_TYPES, Workshop, columns_of
+
+pytestmark = pytest.mark.spark
+
+COLUMNS = columns_of(USER_TYPES, required=["identifierHash"])
+
+USERS = """
+id country  gender bought wished liked sold listed pass offline followers follows app ios seniority
+1  France   F      10     4      30    0    0      0    11      5         8       T   T   3000
+2  France   F      1      0      2     0    0      0    20      4         9       T   T   3000
+3  France   M      2      1      0     25   4      50   737028  3         8       T   F   3000
+4  Malte    F      1      0      0     0    0      0    366     3         8       F   F   3000
+5  France   F      0      7      3     1    0      0    100     10        20      F   F   3001
+6  Espagne  F      0      1      0     0    2      0    12      3         9       T   T   3002
+7  Namibie  M      0      0      0     0    0      0    1       3         8       F   F   3000
+8  -        -      0      0      0     20   0      0    50      3         8       -   -   2998
+"""
+
+NAMES = {
+    "id": "identifierHash",
+    "bought": "productsBought",
+    "wished": "productsWished",
+    "liked": "socialProductsLiked",
+    "sold": "productsSold",
+    "listed": "productsListed",
+    "pass": "productsPassRate",
+    "offline": "daysSinceLastLogin",
+    "followers": "socialNbFollowers",
+    "follows": "socialNbFollows",
+    "app": "hasAnyApp",
+    "ios": "hasIosApp",
+}
+
+BUYERS: list[list[Any]] = [
+    [
+        *("France", 3, 1, 33.3, 2, 1, 1, 0, 66.7, 100.0),
+        *(260.0, 40.63, 250.0, 33.33),  # 40.625: half up
+        *(13, 5, 32, 10, 4, 30, 4.3, 1.7, 10.7, 10.0, 4.0, 30.0),
+        *(15.5, 11.0, 4.0, 8.3, 5.0, 8.0),  # the one who never logged in has no offline days
+    ],
+    [
+        *("Malte", 1, 0, 0.0, 1, 0, 0, 0, 100.0, None),
+        *(None, None, None, None),
+        *(1, 0, 0, 0, 0, 0, 1.0, 0.0, 0.0, None, None, None),
+        *(366.0, None, 3.0, 8.0, None, None),
+    ],
+]
+
+TOP_SELLERS = [
+    [
+        *("(unknown)", 1, 1, 100.0, 0.0, 0.0, 0, 0, 0, 0, None, None),
+        *(20, 20, 0, 0, 20.0, 0.0, 20.0, 0.0, 50.0, 50.0, 3.0, 8.0, 3.0, 8.0),
+    ],
+    [
+        *("France", 2, 1, 50.0, 50.0, 0.0, 1, 1, 0, 1, 6.5, 6.25),
+        *(25, 26, 4, 4, 25.0, 4.0, 13.0, 2.0, 100.0, None, 6.5, 14.0, 3.0, 8.0),
+    ],
+]
+
+UNKNOWN = [1, 20.0, 0.0, 0.0, 20, 0, 0.0, 0.0, 0.0, 0, 0, 0, 3.0, 8.0, None, None, 2998.0]
+ESPAGNE_F = [1, 0.0, 2.0, 0.0, 0, 2, 0.0, 1.0, 0.0, 0, 1, 0, 3.0, 9.0, 100, 100, 3002.0]
+FRANCE_F = [1, 1.0, 0.0, 0.0, 1, 0, 0.0, 7.0, 3.0, 0, 7, 3, 10.0, 20.0, None, None, 3001.0]
+MALE = [1, 25.0, 4.0, 50.0, 25, 4, 2.0, 1.0, 0.0, 2, 1, 0, 3.0, 8.0, 100, None, 3000.0]
+FEMALE = [2, 0.5, 1.0, 0.0, 1, 2, 0.0, 4.0, 1.5, 0, 8, 3, 6.5, 14.5, 50, 50, 3001.5]
+ALL = [4, 11.5, 1.5, 12.5, 46, 6, 0.5, 2.25, 0.75, 2, 9, 3, 4.8, 11.3, 50, 25, 3000.25]
+SELLERS = [
+    ["(unknown)", "(unknown)", *UNKNOWN],
+    ["Espagne", "Female", *ESPAGNE_F],
+    ["France", "Female", *FRANCE_F],
+    ["France", "Male", *MALE],
+    [None, "(unknown)", *UNKNOWN],
+    [None, "Female", *FEMALE],
+    [None, "Male", *MALE],
+    [None, None, *ALL],
+]
+
+
+def users() -> list[dict[str, Any]]:
+    """The users above; what is not said of them is not known."""
+    header, *lines = (line.split() for line in USERS.strip().splitlines())
+    read: dict[str, Callable[[str], Any]] = {
+        "string": str,
+        "integer": int,
+        "number": float,
+        "boolean": "T".__eq__,
+    }
+    names = [NAMES.get(name, name) for name in header]
+    return [
+        {
+            name: None if cell == "-" else read[USER_TYPES[name]](cell)
+            for name, cell in zip(names, line, strict=True)
+        }
+        for line in lines
+    ]
+
+
+def cells(workshop: Workshop, table: str) -> list[list[Any]]:
+    """A gold table, row by row as it is stored."""
+    return [list(row.values()) for row in workshop.rows(f"gold/{table}")]
+
+
+def test_gold_is_what_its_definition_says(workshop: Workshop) -> None:
+    """Every cell by hand; then a second build that has nothing to do, and a third that has."""
+    drop = workshop.bronze("users", "r1", USER_TYPES, users(), "2026-11-22T12:00:00Z")
+    arguments = workshop.batch("users", "b1", COLUMNS, ["identifierHash"], [drop])
+    with pytest.raises(ResultError, match="has not run"):
+        workshop.build(arguments)
+    workshop.load(arguments)
+
+    result = workshop.build(arguments)
+
+    assert cells(workshop, "buyers_by_country") == BUYERS
+    assert cells(workshop, "top_seller_countries") == TOP_SELLERS
+    assert cells(workshop, "sellers_compared") == SELLERS
+    assert result == {
+        "schema": 1,
+        "batch_id": "b1",
+        "dataset": "users",
+        "rows_in": 8,
+        "inserted": 8,
+        "updated": 0,
+        "unchanged": 0,
+        "duplicates": 0,
+        "by_run": {"r1": {"rows_in": 8}},
+        "tables": {
+            "silver/users": {"version": 1, "rows": 8},
+            "gold/buyers_by_country": {"version": 0, "rows": 2, "rebuilt": True},
+            "gold/top_seller_countries": {"version": 0, "rows": 2, "rebuilt": True},
+            "gold/sellers_compared": {"version": 0, "rows": 8, "rebuilt": True},
+        },
+    }
+
+    again = workshop.build(arguments)["tables"]
+    assert again["gold/buyers_by_country"] == {"version": 0, "rows": 2, "rebuilt": False}
+
+    malte = [user for user in users() if user["country"] == "Malte"]
+    moved = [user | {"country": "Chypre"} for user in malte]
+    drop = workshop.bronze("users", "r2", USER_TYPES, moved, "2026-11-22T13:00:00Z")
+    arguments = workshop.batch("users", "b2", COLUMNS, ["identifierHash"], [drop])
+    workshop.load(arguments)
+    third = workshop.build(arguments)["tables"]
+    assert third["gold/buyers_by_country"] == {"version": 1, "rows": 2, "rebuilt": True}
+    assert [BUYERS[0], ["Chypre", *BUYERS[1][1:]]] == cells(workshop, "buyers_by_country")
+
+
+def test_every_definition_says_its_grain() -> None:
+    """A reader of the SQL finds what one row is, and whom it is about, before the statement."""
+    for definition in definitions("users"):
+        head = definition.sql.partition("WITH")[0]
+        assert "-- Grain: " in head
+        assert "-- Population: " in head
+    assert list(TABLES["users"]) == [definition.name for definition in definitions("users")]

@@ -1,0 +1,166 @@
+"""load_silver on a lake: every way in which drops can arrive, and what is wrong with some."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from spark_jobs.errors import BatchNotCurrentError, BronzeError
+from tests.spark.workshop import Workshop, columns_of
+
+pytestmark = pytest.mark.spark
+
+TYPES = {"shop": "string", "order": "integer", "amount eur": "number"}
+COLUMNS = columns_of(TYPES, required=["order"])
+KEY = ["shop", "order"]
+
+
+def sale(shop: str | None, order: int | None, amount: float | None) -> dict[str, Any]:
+    """One row."""
+    return {"shop": shop, "order": order, "amount eur": amount}
+
+
+def counts(result: dict[str, Any]) -> tuple[int, ...]:
+    """Rows in, and what became of them."""
+    names = ("rows_in", "inserted", "updated", "unchanged", "duplicates")
+    return tuple(result[name] for name in names)
+
+
+def sales(workshop: Workshop) -> list[tuple[Any, ...]]:
+    """Rows of silver, with the run that states each and the batch that last changed it."""
+    frame = workshop.spark.read.format("delta").load(str(workshop.root / "silver" / "sales"))
+    names = ["shop", "`order`", "`amount eur`", "_run_id", "_batch_id", "_first_batch_id"]
+    return sorted((tuple(row) for row in frame.select(*names).collect()), key=repr)
+
+
+def test_drops_may_come_late_doubled_and_again(workshop: Workshop) -> None:
+    """The newest statement about a key stands, whatever comes when; each count is exact.
+
+    Keys are composite, one has a null, and a column's name has a blank and one is a reserved word.
+    """
+
+    def drop(run_id: str, hour: int, *rows: dict[str, Any]) -> dict[str, Any]:
+        return workshop.bronze("sales", run_id, TYPES, rows, f"2026-11-22T{hour}:00:00+01:00")
+
+    def load(batch_id: str, *drops: dict[str, Any]) -> tuple[tuple[int, ...], int]:
+        result = workshop.load(workshop.batch("sales", batch_id, COLUMNS, KEY, drops))
+        return counts(result), result["tables"]["silver/sales"]["version"]
+
+    # Two drops in one batch, the newer listed first; a key twice within one, and across both.
+    noon = drop("r12", 12, sale("n", 1, 10.0), sale(None, 1, 1.5), sale(None, 1, 2.5))
+    ten = drop("r10", 10, sale("n", 1, 9.0), sale("n ", 2, 20.0))
+    assert load("b1", noon, ten) == ((5, 3, 0, 0, 2), 1)
+    first = [
+        ("n", 1, 10.0, "r12", "b1", "b1"),
+        ("n", 2, 20.0, "r10", "b1", "b1"),
+        (None, 1, 2.5, "r12", "b1", "b1"),
+    ]
+    assert first == sales(workshop)
+
+    # The same batch again, as after a job that died: same counts, no new version.
+    assert load("b1", noon, ten) == ((5, 3, 0, 0, 2), 1)
+    # Its drops in another batch: nothing to do, no new version.
+    assert load("b2", ten, noon) == ((5, 0, 0, 3, 2), 1)
+    assert first == sales(workshop)
+
+    # A newer drop: one row as it was, one changed, one new.
+    three = drop("r15", 15, sale("n", 1, 10.0), sale("n", 2, None), sale("s", 1, 0.0))
+    assert load("b3", three) == ((3, 1, 1, 1, 0), 2)
+    # A late one, between noon and three: it may only add what nobody spoke of since. The restated
+    # row keeps the amount of three o'clock, though its value is older than the late drop.
+    late = drop("r13", 13, sale("n", 1, 99.0), sale("n", 2, 99.0), sale("t", 1, 5.0))
+    assert load("b4", late) == ((3, 1, 0, 2, 0), 3)
+    assert sales(workshop) == [
+        ("n", 1, 10.0, "r15", "b1", "b1"),
+        ("n", 2, None, "r15", "b3", "b1"),
+        ("s", 1, 0.0, "r15", "b3", "b3"),
+        ("t", 1, 5.0, "r13", "b4", "b4"),
+        (None, 1, 2.5, "r12", "b1", "b1"),
+    ]
+
+
+def test_a_batch_that_is_not_right_is_refused_and_silver_stays(workshop: Workshop) -> None:
+    """Each refusal names the run, and the column where it is about one; then a good batch loads."""
+
+    def refused(drops: list[dict[str, Any]]) -> str:
+        arguments = workshop.batch("sales", "b1", COLUMNS, KEY, drops)
+        with pytest.raises(BronzeError) as raised:
+            workshop.load(arguments)
+        return str(raised.value)
+
+    def drop(run_id: str, rows: Any) -> dict[str, Any]:
+        return workshop.bronze("sales", run_id, TYPES, rows, "2026-11-22T12:00:00Z")
+
+    good = drop("good", [sale("n", 1, 10.0)])
+    gone = drop("gone", [sale("n", 2, 1.0)])
+    shutil.rmtree(workshop.root / "bronze" / "sales" / "gone")
+    assert "run gone (bronze/sales/gone): the folder does not exist" in refused([good, gone])
+    (workshop.root / "bronze" / "sales" / "gone").mkdir()
+    assert "run gone (bronze/sales/gone): the folder holds no Parquet file" in refused([good, gone])
+    (workshop.root / "bronze" / "sales" / "gone" / "data.parquet").write_bytes(b"PAR1 not quite")
+    assert "run gone (bronze/sales/gone): it cannot be read" in refused([good, gone])
+
+    changed = drop("changed", pa.table({"shop": ["n"], "order": ["1"], "amount eur": [1.0]}))
+    said = refused([good, changed])
+    assert "run changed" in said
+    assert "column 'order' is string there, and the contract's integer" in said
+
+    lacking = drop("lacking", pa.table({"shop": ["n"], "Order": [1]}))
+    said = refused([good, lacking])
+    assert "run lacking" in said
+    assert "column 'order' is missing (it has 'Order'); column 'amount eur' is missing" in said
+
+    assert "run good (bronze/sales/good): it has 1 rows, and 2 were copied" in refused(
+        [good | {"rows": 2}]
+    )
+
+    empty = drop("empty", [sale("n", 3, 1.0), sale("n", None, 2.0)])
+    assert "run empty (bronze/sales/empty): column 'order' is required and empty in 1 rows" in (
+        refused([good, empty])
+    )
+    assert sales(workshop) == []
+
+    result = workshop.load(workshop.batch("sales", "b2", COLUMNS, KEY, [good]))
+    assert counts(result) == (1, 1, 0, 0, 0)
+
+
+def test_a_start_for_a_batch_that_is_gone_is_refused(workshop: Workshop) -> None:
+    """No document, or another batch's: this start came too late, and says so."""
+    arguments = workshop.arguments("sales", "b1")
+    with pytest.raises(
+        BatchNotCurrentError, match=r"b1 is no longer current: there is no manifest"
+    ):
+        workshop.load(arguments)
+    workshop.batch("sales", "b2", COLUMNS, KEY, [])
+    with pytest.raises(BatchNotCurrentError, match=r"b1 is no longer current.*b2's"):
+        workshop.load(arguments)
+    with pytest.raises(BatchNotCurrentError, match=r"b1 is no longer current"):
+        workshop.build(arguments)
+
+
+def test_nothing_to_load_is_a_success(workshop: Workshop) -> None:
+    """A batch without drops, and a Parquet file without rows: the table is there, and empty.
+
+    Audit columns that bronze brings are not the dataset's; gold says that none is defined.
+    """
+    none = workshop.load(workshop.batch("ad-hoc", "b1", COLUMNS, KEY, []))
+    assert counts(none) == (0, 0, 0, 0, 0)
+
+    audited = pa.table(
+        {
+            "order": pa.array([], pa.int32()),
+            "amount eur": pa.array([], pa.float32()),
+            "shop": pa.array([], pa.string()),
+            "_run_id": pa.array([], pa.string()),
+            "_ingested_at": pa.array([], pa.string()),
+        }
+    )
+    drop = workshop.bronze("ad-hoc", "r1", TYPES, audited, "2026-11-22T12:00:00Z")
+    arguments = workshop.batch("ad-hoc", "b2", COLUMNS, KEY, [drop])
+    loaded = workshop.load(arguments)
+    assert counts(loaded) == (0, 0, 0, 0, 0)
+    assert loaded["by_run"] == {"r1": {"rows_in": 0}}
+    assert workshop.build(arguments)["tables"] == {"silver/ad-hoc": {"version": 0, "rows": 0}}
