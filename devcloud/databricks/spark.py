@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -60,6 +61,17 @@ def lake_config(config: CloudConfig) -> dict[str, str]:
     }
 
 
+def prepare_environment() -> None:
+    """Set what Spark's launcher reads from the environment: which Java, Python and address to use.
+
+    Raises:
+        JavaNotFoundError: no Java to run on.
+    """
+    use_java(cache_folder())
+    os.environ["PYSPARK_PYTHON"] = sys.executable  # else Python workers are PATH's python3
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+
+
 def build_session(app_name: str, extra: Mapping[str, str] | None = None) -> SparkSession:
     """Start Spark in this process, or take the session that it already has.
 
@@ -71,7 +83,7 @@ def build_session(app_name: str, extra: Mapping[str, str] | None = None) -> Spar
         JavaNotFoundError: no Java to run on.
         JarsError: Delta's jars are neither cached nor to be had.
     """
-    use_java(cache_folder())
+    prepare_environment()
     builder = SparkSession.builder.appName(app_name)
     for key, value in (session_config() | dict(extra or {})).items():
         builder = builder.config(key, value)

@@ -1,0 +1,17 @@
+"""`python -m devcloud.databricks --root FOLDER` serves the workspace of that local cloud."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from devcloud.config import load
+from devcloud.databricks.app import create_app
+from devcloud.serving import run
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="devcloud.databricks")
+    parser.add_argument("--root", type=Path, required=True, help="data folder of the local cloud")
+    options = parser.parse_args()
+    settings = load(options.root)
+    run(create_app(settings), settings, "databricks")

@@ -1,0 +1,128 @@
+"""The process that runs tasks: one Python, one warm Spark session, one task at a time.
+
+    python -m devcloud.databricks.worker --root FOLDER --scratch FOLDER [--warm]
+
+Reads one JSON object a line from its standard input ({"op": "run"|"cancel", ...}), writes one a
+line to its standard output ({"event": "ready"|"warm"|"problem"|"finished", ...}), and ends when
+its input does: so it never outlives the service that started it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pyspark import SparkContext
+
+from devcloud.config import load
+from devcloud.databricks.execution import TaskCancelled, execute
+from devcloud.databricks.protocol import Outcome, TaskSpec
+from devcloud.databricks.warm import WarmSession
+
+
+class Worker:
+    """Takes orders from a thread, runs tasks in the main one: only that one can be interrupted."""
+
+    def __init__(self, warm: WarmSession, send: Callable[[dict[str, Any]], None]) -> None:
+        self._warm = warm
+        self._send = send
+        self._orders: queue.Queue[TaskSpec] = queue.Queue()
+        self._running = 0
+        self._cancel = 0
+        signal.signal(signal.SIGUSR1, self._interrupt)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service to act on
+
+    def serve(self) -> None:
+        """Run tasks as they come, for ever."""
+        self._send({"event": "ready", "pid": os.getpid()})
+        while True:
+            self._send({"event": "finished", **asdict(self._run(self._orders.get()))})
+
+    def listen(self) -> None:
+        """Take orders until the input ends, then end the process."""
+        for line in sys.stdin:
+            order = json.loads(line)
+            if order["op"] == "run":
+                self._orders.put(TaskSpec(**order["task"]))
+            elif order["op"] == "cancel":
+                self._cancel = order["run_id"]
+                _cancel_spark_jobs()
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        _end_spark()
+        os._exit(0)
+
+    def _run(self, spec: TaskSpec) -> Outcome:
+        try:
+            self._running = spec.run_id
+            try:
+                note = self._warm.lend()
+                outcome = execute(spec)
+            finally:
+                self._running = 0
+        except TaskCancelled:  # in the moment before or after the task itself
+            return Outcome(spec.run_id, "cancelled")
+        if note and outcome.kind == "failed":
+            return Outcome(spec.run_id, "failed", f"{outcome.error} ({note})", outcome.trace)
+        return outcome
+
+    def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        if self._running and self._running == self._cancel:
+            self._cancel = 0
+            raise TaskCancelled
+
+
+def _cancel_spark_jobs() -> None:
+    context = SparkContext._active_spark_context  # noqa: SLF001 - there is no public way to ask
+    if context is not None:
+        with suppress(Exception):  # a context that is going down has no jobs either
+            context.cancelAllJobs()
+
+
+def _end_spark() -> None:
+    """Kill the JVM, whatever it does: the service that wanted its work is gone."""
+    gateway = SparkContext._gateway  # noqa: SLF001
+    process = getattr(gateway, "proc", None)
+    if process is not None:
+        process.kill()
+
+
+def main() -> None:
+    """Run the worker."""
+    parser = argparse.ArgumentParser(prog="devcloud.databricks.worker")
+    parser.add_argument("--root", type=Path, required=True, help="data folder of the local cloud")
+    parser.add_argument("--scratch", type=Path, required=True, help="folder the tasks start in")
+    parser.add_argument("--warm", action="store_true", help="start Spark at once")
+    options = parser.parse_args()
+
+    # What others print on descriptor 1 must not mix with what we tell the service.
+    wire = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    lock = threading.Lock()
+
+    def send(message: dict[str, Any]) -> None:
+        with lock:
+            wire.write(json.dumps(message) + "\n")
+
+    os.chdir(options.scratch)
+    warm = WarmSession(load(options.root), options.scratch, send, clock=time.monotonic)
+    worker = Worker(warm, send)
+    threading.Thread(target=worker.listen, name="orders", daemon=True).start()
+    if options.warm:
+        threading.Thread(target=warm.start, name="warm-up", daemon=True).start()
+    worker.serve()
+
+
+if __name__ == "__main__":
+    main()
