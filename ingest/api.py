@@ -88,9 +88,7 @@ def ingest(service: Landfall, request: Request) -> Reply:
     if unknown:
         raise BadRequest(f"unknown field {min(unknown)!r}; send dataset and path", 422)
     dataset, path = (_text(body, name) for name in ("dataset", "path"))
-    claimed, messages = service.ingest(dataset, path)
-    run = claimed.stored.run
-    return _accepted(run, messages)
+    return _accepted(*service.ingest(dataset, path))
 
 
 def list_runs(service: Landfall, request: Request) -> Reply:

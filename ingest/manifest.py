@@ -17,7 +17,8 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from datetime import UTC, datetime
+from itertools import islice, takewhile
 
 from ingest.errors import AlreadyExists, NotFound, Stale
 from ingest.paths import ACTIVE, ARCHIVE, active_document, archived_document
@@ -185,8 +186,24 @@ class Manifest:
         )
         return list(islice(_distinct(wanted), limit))
 
-    def _filed(self, before: str | None) -> Iterator[Listed]:
+    def latest_of(self, path: str, dataset: str, landed_since: datetime) -> Listed | None:
+        """The newest run of a landed path, among those that landed since then.
+
+        Costs one list call for the active ones and one for each day.
+        """
+        oldest = f"{landed_since.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+        runs = takewhile(lambda run: run.run_id >= oldest, self._filed(None, oldest[:8]))
+        found = (
+            run
+            for run in (*self.active(), *runs)
+            if run.summary["path"] == path and run.dataset == dataset
+        )
+        return max(found, key=_age, default=None)
+
+    def _filed(self, before: str | None, oldest_day: str = "") -> Iterator[Listed]:
         for day in self._days():
+            if day < oldest_day:
+                return
             if before is not None and day > before[:8]:
                 continue
             prefix = f"{ARCHIVE}{day[:4]}/{day[4:6]}/{day[6:]}/"

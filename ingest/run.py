@@ -228,6 +228,7 @@ def summary(run: Run) -> dict[str, Any]:
         "run_id": run.run_id,
         "dataset": run.dataset,
         "name": run.name,
+        "path": run.source.path,
         "state": run.state.value,
         "cause": run.cause[:_CAUSE_LENGTH],
         "rows": verdict.rows if verdict else None,

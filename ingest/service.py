@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from ingest import paths
-from ingest.claim import Claimed, claim, end, take
+from ingest.claim import claim, end, take
 from ingest.contracts import Contract
 from ingest.copy import CopyStage, Grant
 from ingest.errors import BadRequest, Conflict, LandfallError, NotFound, Retryable
@@ -23,8 +24,14 @@ from ingest.messages import Advance, Claim, LoadDataset, Message, decode
 from ingest.ports import Clock, Lake
 from ingest.reconcile import TickRules, due, landed
 from ingest.run import Run
-from ingest.states import RETRYABLE, Event, State
+from ingest.states import FINAL, RETRYABLE, Event, State
 from ingest.validation import ValidationStage
+
+
+RECALL = timedelta(hours=1)
+"""How long after its end a run still answers for the path that it came from."""
+RECALL_LANDED = timedelta(days=7)
+"""How long ago a drop may have landed to be looked for by its path."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,12 @@ class Landfall:
         )
         return _next(claimed.stored)
 
-    def ingest(self, dataset: str, path: str) -> tuple[Claimed, list[Message]]:
+    def ingest(self, dataset: str, path: str) -> tuple[Run, list[Message]]:
         """A caller asks for the file at a path (or URL) in landing to be taken in.
+
+        A claimed file is not in landing any more, so a caller who asks a second time finds its path
+        empty. What is answered then is the run of that path which is under way, or ended within
+        `RECALL`.
 
         Raises:
             NotFound: no such dataset, or no such file.
@@ -84,11 +95,18 @@ class Landfall:
         landing_path = paths.landing_path(path, self.account_hosts)
         version = self.lake.head(landing_path)
         if version is None:
-            raise NotFound(f"there is no file {landing_path}")
+            return self._recall(landing_path, dataset), []
         claimed = claim(
             version, dataset, "http", lake=self.lake, manifest=self.manifest, clock=self.clock
         )
-        return claimed, _next(claimed.stored)
+        return claimed.stored.run, _next(claimed.stored)
+
+    def _recall(self, landing_path: str, dataset: str) -> Run:
+        now = self.clock()
+        listed = self.manifest.latest_of(landing_path, dataset, now - RECALL_LANDED)
+        if listed is None or (listed.state in FINAL and now - listed.updated > RECALL):
+            raise NotFound(f"there is no file {landing_path}")
+        return self.manifest.get(listed.run_id, fresh=True).run
 
     # -- how runs go on ---------------------------------------------------------------------
 
