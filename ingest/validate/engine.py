@@ -1,10 +1,24 @@
-"""The way of one file through validation: open, judge block by block, decide, split."""
+"""The way of one file through validation: open, judge batch by batch, decide, split."""
 
+import codecs
+import json
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
 
 from ingest.contract.model import Contract
-from ingest.validate.report import Report
-from ingest.validate.streams import Outputs, Source
+from ingest.validate.batches import Batch, Reader
+from ingest.validate.decoding import Meter
+from ingest.validate.header import MissingColumns
+from ingest.validate.judge import Jury, Reject
+from ingest.validate.opening import Opened, open_stream
+from ingest.validate.problems import Refusal
+from ingest.validate.readers import reader_of
+from ingest.validate.report import Columns, Format, Problem, Report, Verdict
+from ingest.validate.spans import Spans
+from ingest.validate.streams import Outputs, Source, Writer
 
 
 def validate(
@@ -17,7 +31,169 @@ def validate(
 ) -> Report:
     """Judge ``source``; ``name`` is the file's name, ``on_progress`` gets bytes read so far.
 
+    Rejects and reasons are written as they are found, whatever the verdict becomes. The clean
+    copy is written in a second pass, and only where rejects are split off.
+
     Faults in the data are in the report, never raised; what ``source`` and ``outputs`` raise
     passes through.
     """
-    raise NotImplementedError
+    trial = _Trial(source, contract, name, outputs, on_progress)
+    problem = trial.run()
+    if problem is None:
+        problem = trial.excess()
+    verdict: Verdict = "refused"
+    clean: Format | None = None
+    if problem is None:
+        verdict = "accepted_with_rejects" if trial.rejected else "accepted"
+        if trial.rejected:
+            clean = trial.write_clean()
+    return trial.report(verdict, problem, clean)
+
+
+class _Trial:
+    """The state of one validation."""
+
+    def __init__(
+        self,
+        source: Source,
+        contract: Contract,
+        name: str,
+        outputs: Outputs,
+        on_progress: Callable[[int], None],
+    ) -> None:
+        self._source = source
+        self._contract = contract
+        self._name = name
+        self._outputs = outputs
+        self._meter = Meter(on_progress)
+        self._began = time.perf_counter()
+        self._reader: Reader | None = None
+        self._jury: Jury | None = None
+        self._spans = Spans()
+        self._missing: tuple[str, ...] = ()
+        self._format = Format("unknown")
+        self._rejects_format: Format | None = None
+
+    @property
+    def rejected(self) -> int:
+        """Records with at least one fault so far."""
+        return 0 if self._jury is None else self._jury.rejected
+
+    def run(self) -> Problem | None:
+        """Judge everything; the problem, if the file cannot be judged to its end."""
+        try:
+            opened = open_stream(
+                self._meter.through(self._source.stream()), self._name, self._contract.hints
+            )
+            self._format = opened.format
+            reader = reader_of(opened, self._contract, self._source)
+            self._reader = reader
+            reader.start()
+            self._jury = Jury(self._contract, reader)
+            with ExitStack() as stack:
+                findings = _Findings(self._outputs, opened, reader.head, stack)
+                for batch in reader.batches():
+                    rejects = self._jury.judge(batch)
+                    if rejects:
+                        self._rejects_format = reader.rejects_format
+                        self._spans.extend(batch.span(reject.index) for reject in rejects)
+                        findings.write(batch, rejects)
+        except MissingColumns as refusal:
+            self._missing = refusal.missing
+            return refusal.problem
+        except Refusal as refusal:
+            return refusal.problem
+        return None
+
+    def excess(self) -> Problem | None:
+        """Why the records found are too few or too bad to go on with, if they are."""
+        jury = self._jury
+        if jury is None or jury.rows == 0:
+            return Problem("the file holds no records", "send it again with its records")
+        allowed = self._contract.max_rejected_ratio
+        if jury.rejected > allowed * jury.rows:
+            return Problem(
+                f"{jury.rejected} of {jury.rows} records break the contract "
+                f"({jury.rejected / jury.rows:.2%}); it tolerates {allowed:.2%}",
+                "mend the records listed in the rejects file and send the whole file again",
+            )
+        return None
+
+    def write_clean(self) -> Format:
+        """The second pass: everything but the rejects."""
+        opened = open_stream(self._source.stream(), self._name, self._contract.hints)
+        reader = reader_of(opened, self._contract, self._source)
+        with self._outputs.clean() as writer:
+            reader.copy(iter(self._spans), writer)
+        if self._reader is None:  # pragma: no cover - rejects came from one
+            raise RuntimeError("no reader")
+        return self._reader.clean_format
+
+    def report(self, verdict: Verdict, problem: Problem | None, clean: Format | None) -> Report:
+        """All that was found."""
+        jury, reader = self._jury, self._reader
+        rows = 0 if jury is None else jury.rows
+        whole = self._meter.bytes == self._source.size
+        columns = Columns() if reader is None else reader.columns
+        if self._missing:
+            columns = replace(columns, missing=self._missing)
+        return Report(
+            dataset=self._contract.dataset,
+            name=self._name,
+            verdict=verdict,
+            rows=rows,
+            accepted=rows - self.rejected,
+            rejected=self.rejected,
+            bytes=self._source.size,
+            sha256=self._meter.sha256() if whole else None,
+            format=self._format if reader is None else reader.format,
+            clean=clean,
+            rejects=self._rejects_format,
+            columns=columns,
+            checks=() if jury is None else jury.checks(),
+            problem=problem,
+            contract_version=self._contract.version,
+            max_rejected_ratio=self._contract.max_rejected_ratio,
+            seconds=round(time.perf_counter() - self._began, 3),
+        )
+
+
+class _Findings:
+    """Rejects and reasons, opened with the first reject."""
+
+    def __init__(self, outputs: Outputs, opened: Opened, head: bytes, stack: ExitStack) -> None:
+        self._outputs = outputs
+        self._opened = opened
+        self._head = head
+        self._stack = stack
+        self._rejects: Writer | None = None
+        self._reasons: Writer | None = None
+
+    def write(self, batch: Batch, rejects: list[Reject]) -> None:
+        """Write the rejects of one batch, raw and explained."""
+        if self._rejects is None or self._reasons is None:
+            self._rejects = self._stack.enter_context(self._outputs.rejects())
+            self._reasons = self._stack.enter_context(self._outputs.reasons())
+            self._rejects.write(self._opened.mark + self._as_came(_ended(self._head)))
+        raw = b"".join(_ended(batch.raw(reject.index)) for reject in rejects)
+        self._rejects.write(self._as_came(raw))
+        self._reasons.write(b"".join(_reason(reject) for reject in rejects))
+
+    def _as_came(self, utf8: bytes) -> bytes:
+        """Text in the encoding of the file."""
+        if self._opened.codec in {"", "utf-8"}:
+            return utf8
+        return codecs.encode(utf8.decode(), self._opened.codec)
+
+
+def _ended(record: bytes) -> bytes:
+    """A record with a line end: the file's last one may lack it."""
+    return record if not record or record.endswith(b"\n") else record + b"\n"
+
+
+def _reason(reject: Reject) -> bytes:
+    found: dict[str, Any] = {
+        "line": reject.line,
+        "faults": [fault.to_dict() for fault in reject.faults],
+    }
+    return json.dumps(found, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,269 @@
+"""CSV and its kin as a reader: content in chunks, out come batches of records."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate
+
+from ingest.contract.model import Contract
+from ingest.validate.batches import Batch
+from ingest.validate.header import check_header, choose_delimiter
+from ingest.validate.opening import Opened
+from ingest.validate.problems import MAX_RECORD, Refusal, too_long
+from ingest.validate.report import Columns, Format
+from ingest.validate.spans import without
+from ingest.validate.splitting import Split, Splitter, UnclosedQuote
+from ingest.validate.streams import Writer
+
+BLOCK = 1 << 20
+"""Bytes judged at a time."""
+
+
+class Delimited:
+    """Reads delimited text; ``start`` must come first and ``batches`` once after it."""
+
+    typed = False
+
+    def __init__(self, opened: Opened, contract: Contract) -> None:
+        self._contract = contract
+        self._blocks = blocks(opened.chunks)
+        self._suffix = opened.suffix
+        self._rest = b""
+        self._ended = False
+        self._offset = 0
+        self._line = 1
+        self._splitter = Splitter(",", contract.hints.quote, contract.hints.escape)
+        self._chunks = opened.chunks
+        self.format = opened.format
+        self.head = b""
+        self.names: Sequence[str] = ()
+        self.columns = Columns()
+
+    @property
+    def clean_format(self) -> Format:
+        """A clean copy is UTF-8, uncompressed, and else as the file."""
+        return replace(self.format, encoding="UTF-8", compression="none")
+
+    @property
+    def rejects_format(self) -> Format:
+        """Rejects are as the file, uncompressed."""
+        return replace(self.format, compression="none")
+
+    def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
+        """Write the content without the ``rejected`` ranges of its bytes."""
+        for piece in without(self._chunks, rejected):
+            writer.write(piece)
+
+    def start(self) -> None:
+        """Read the header.
+
+        Raises:
+            Refusal: it is not the contract's, or there is none.
+        """
+        split = self._header()
+        data = self._rest
+        head = data[: _length(data, split.text[: split.end])]
+        if not head.isascii():
+            try:
+                head.decode()
+            except UnicodeDecodeError as error:
+                raise Refusal(
+                    f"the header is not UTF-8: byte {error.start} is {head[error.start]:#04x}",
+                    "save the file as UTF-8",
+                    line=1,
+                ) from error
+        self.names = split.names
+        self.columns = check_header(
+            self.names, split.line, self._splitter.delimiter, self._contract
+        )
+        self.head = head
+        self._rest = data[len(head) :]
+        self._offset = len(head)
+        self._line = 1 + head.count(b"\n")
+
+    def _header(self) -> "_Header":
+        """The first record, over as many blocks as it takes."""
+        while True:
+            data = self._more()
+            if not data:
+                raise Refusal("the file is empty", "send it again with its header and records")
+            if len(data) > MAX_RECORD and data.find(b"\n", 0, MAX_RECORD) < 0:
+                raise too_long(1)
+            cut = len(data) if self._ended else data.rfind(b"\n") + 1
+            text = data[:cut].decode("utf-8", "surrogateescape")
+            skipped = len(text) - len(text.lstrip("\r\n"))
+            first = text[skipped : skipped + MAX_RECORD]
+            line = first.split("\n", 1)[0].rstrip("\r")
+            if not line:
+                if self._ended:
+                    raise Refusal("the file is blank", "send it again with its header and records")
+                continue
+            self._choose(line)
+            found = self._first_record(text, skipped)
+            if found is not None:
+                return found
+
+    def _first_record(self, text: str, skipped: int) -> "_Header | None":
+        try:
+            split = self._splitter.first(text[skipped:], final=self._ended)
+        except UnclosedQuote:
+            raise Refusal(
+                "a quote in the header is not closed", "close it, or double it", line=1
+            ) from None
+        if split is None:
+            if len(text) > MAX_RECORD:
+                raise too_long(1)
+            return None
+        names, end, broken = split
+        line = text[skipped : skipped + end].rstrip("\r\n")
+        if broken is not None:
+            if broken.rule == "newline":
+                raise Refusal(
+                    "the lines end in a carriage return alone",
+                    "save the file with LF or CRLF line ends",
+                    line=1,
+                )
+            raise Refusal(
+                f"the header has a stray quote in {broken.value!r}",
+                "quote whole fields only",
+                line=1,
+            )
+        return _Header(text, skipped + end, line, names)
+
+    def _choose(self, line: str) -> None:
+        hints = self._contract.hints
+        delimiter = hints.delimiter or ("\t" if self._suffix in {"tsv", "tab"} else None)
+        if delimiter is None:
+            delimiter = choose_delimiter(line, self._contract)
+        if delimiter != self._splitter.delimiter:
+            self._splitter = Splitter(delimiter, hints.quote, hints.escape)
+        self.format = replace(
+            self.format,
+            delimiter=delimiter,
+            quote=hints.quote,
+            escape=hints.escape or hints.quote,
+        )
+
+    def _more(self) -> bytes:
+        """What is left over with the next block behind it."""
+        block = next(self._blocks, None)
+        if block is None:
+            self._ended = True
+        else:
+            self._rest += block
+        return self._rest
+
+    def batches(self) -> Iterator[Batch]:
+        """All records after the header.
+
+        Raises:
+            Refusal: a quote is never closed, or a record too long to hold.
+        """
+        pending = bool(self._rest)
+        while pending or not self._ended:
+            data = self._rest if pending else self._more()
+            pending = False
+            cut = len(data) if self._ended else data.rfind(b"\n") + 1
+            block = data[:cut]
+            if block:
+                batch, used = self._batch(block)
+                self._rest = data[used:]
+                yield batch
+            if len(self._rest) > MAX_RECORD:
+                raise too_long(self._line)
+
+    def _batch(self, block: bytes) -> tuple[Batch, int]:
+        text = block.decode("utf-8", "surrogateescape")
+        try:
+            split = self._splitter.split(text, final=self._ended)
+        except UnclosedQuote as unclosed:
+            line = self._line + int(unclosed.args[0])
+            raise Refusal(
+                f"a quote opened on line {line} is never closed",
+                "close it on that line, or double it if it is part of the text",
+                line=line,
+            ) from None
+        used = _length(block, text[: split.consumed])
+        place = _Places(block, text, split, self._offset)
+        lines = split.lines
+        first = self._line
+        batch = Batch(
+            rows=split.rows,
+            lines=range(first, first + len(lines))
+            if isinstance(lines, range)
+            else [first + number for number in lines],
+            raw=place.raw,
+            span=place.span,
+            broken=split.broken,
+        )
+        self._offset += used
+        self._line += split.newlines
+        return batch, used
+
+
+class _Header:
+    def __init__(self, text: str, end: int, line: str, names: list[str]) -> None:
+        self.text = text
+        self.end = end
+        self.line = line
+        self.names = names
+
+
+class _Places:
+    """Where records of one block lie in bytes, worked out only when a reject asks."""
+
+    def __init__(self, block: bytes, text: str, split: Split, offset: int) -> None:
+        self._block = block
+        self._text = text
+        self._split = split
+        self._offset = offset
+        self._line_starts: list[int] | None = None
+        self._ascii = len(block) == len(text)
+        self._known = (0, 0)
+
+    def raw(self, index: int) -> bytes:
+        start, end = self._bytes(index)
+        return self._block[start:end]
+
+    def span(self, index: int) -> tuple[int, int]:
+        start, end = self._bytes(index)
+        return self._offset + start, self._offset + end
+
+    def _bytes(self, index: int) -> tuple[int, int]:
+        split = self._split
+        if split.starts is None or split.ends is None:
+            if self._line_starts is None:
+                lengths = (len(line) + 1 for line in self._block.split(b"\n"))
+                self._line_starts = list(accumulate(lengths, initial=0))
+            line = split.lines[index]
+            return self._line_starts[line], min(self._line_starts[line + 1], len(self._block))
+        return self._to_bytes(split.starts[index]), self._to_bytes(split.ends[index])
+
+    def _to_bytes(self, position: int) -> int:
+        """Byte offset of a text offset, counted on from the last one asked."""
+        if self._ascii:
+            return position
+        at, size = self._known if self._known[0] <= position else (0, 0)
+        size += len(self._text[at:position].encode("utf-8", "surrogateescape"))
+        self._known = (position, size)
+        return size
+
+
+def _length(data: bytes, text: str) -> int:
+    """Bytes that ``text``, the beginning of ``data``, takes there."""
+    if len(text) == len(data):
+        return len(data)
+    return len(text.encode("utf-8", "surrogateescape"))
+
+
+def blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of at least ``BLOCK``, the last one apart."""
+    held: list[bytes] = []
+    length = 0
+    for chunk in chunks:
+        held.append(chunk)
+        length += len(chunk)
+        if length >= BLOCK:
+            yield b"".join(held)
+            held, length = [], 0
+    if held:
+        yield b"".join(held)

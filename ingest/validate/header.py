@@ -1,0 +1,113 @@
+"""The first record of a delimited file against the contract: which columns stand where."""
+
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+
+from ingest.contract.model import Contract
+from ingest.validate.problems import Refusal
+from ingest.validate.report import Columns
+
+DELIMITERS = (",", ";", "\t", "|")
+"""What is tried where the contract names no delimiter, and suggested where it names another."""
+
+_SHOWN = 60
+_LISTED = 5
+
+
+def choose_delimiter(line: str, contract: Contract) -> str:
+    """The delimiter that brings out most of the contract's columns; the comma if none does."""
+    return max(DELIMITERS, key=lambda d: _known(line.split(d), contract))
+
+
+def check_header(names: Sequence[str], line: str, delimiter: str, contract: Contract) -> Columns:
+    """Compare the header ``line``, split into ``names``, to the contract's columns.
+
+    Raises:
+        Refusal: as ``check_columns``; or it has another delimiter, or is no header at all.
+    """
+    wanted = [column.name for column in contract.columns]
+    if any(name not in names for name in wanted):
+        _refuse_delimiter(names, line, delimiter, contract)
+        if not set(names) & set(wanted) and nearest(wanted[0], names) is None:
+            raise Refusal(
+                f"the first line is not the header of {contract.dataset}: {_short(line)!r}",
+                f"put a header before the records: {_short(delimiter.join(wanted), 400)}",
+                line=1,
+            )
+    return check_columns(names, contract)
+
+
+def check_columns(names: Sequence[str], contract: Contract) -> Columns:
+    """Compare the file's column ``names`` to the contract's.
+
+    Raises:
+        Refusal: a column is missing or given twice. A missing column is a refusal even where it
+            may be empty: a file either has the column or is another table's.
+    """
+    wanted = [column.name for column in contract.columns]
+    if missing := tuple(name for name in wanted if name not in names):
+        near = nearest(missing[0], [n for n in names if n not in wanted])
+        hint = f"; the nearest header to {missing[0]!r} is {near!r}" if near else ""
+        raise MissingColumns(
+            missing,
+            f"{_listed(missing)} missing{hint}",
+            f"rename {near!r} to {missing[0]!r}" if near else f"add {_listed(missing, verb=False)}",
+        )
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise Refusal(
+            f"the header has {twice[0]!r} more than once",
+            "give each column a name of its own",
+            line=1,
+            column=twice[0],
+        )
+    known = set(wanted)
+    extra = tuple(name for name in names if name not in known)
+    kept = [name for name in names if name in known]
+    return Columns(extra=extra, reordered=kept != wanted)
+
+
+class MissingColumns(Refusal):
+    """The refusal of a file that lacks columns; ``missing`` has all of them."""
+
+    def __init__(self, missing: tuple[str, ...], reason: str, action: str) -> None:
+        super().__init__(reason, action, line=1, column=missing[0])
+        self.missing = missing
+
+
+def nearest(name: str, candidates: Sequence[str]) -> str | None:
+    """The candidate most like ``name``, letter case and separators aside; None if none is."""
+    plain = {_plain(candidate): candidate for candidate in reversed(candidates)}
+    found = difflib.get_close_matches(_plain(name), list(plain), n=1)
+    return plain[found[0]] if found else None
+
+
+def _refuse_delimiter(names: Sequence[str], line: str, delimiter: str, contract: Contract) -> None:
+    other = choose_delimiter(line, contract)
+    if _known(line.split(other), contract) > _known(names, contract):
+        raise Refusal(
+            f"the fields are delimited by {other!r}, the contract says {delimiter!r}",
+            f"export the file with {delimiter!r} between the fields",
+            line=1,
+        )
+
+
+def _known(names: Sequence[str], contract: Contract) -> int:
+    wanted = {column.name for column in contract.columns}
+    return len(wanted.intersection(name.strip("\"'\r") for name in names))
+
+
+def _listed(names: Sequence[str], *, verb: bool = True) -> str:
+    if len(names) == 1:
+        return f"column {names[0]!r}" + (" is" if verb else "")
+    shown = ", ".join(repr(name) for name in names[:_LISTED])
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"columns {shown}{more}" + (" are" if verb else "")
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in name.casefold() if char.isalnum())
+
+
+def _short(text: str, limit: int = _SHOWN) -> str:
+    return text if len(text) <= limit else text[:limit] + "..."
