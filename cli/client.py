@@ -95,13 +95,15 @@ class Client:
         """The validation report of a run."""
         return self._ask("GET", f"/runs/{run_id}/report")
 
-    def retry(self, run_id: str) -> Json:
+    def retry(self, run_id: str, reason: str | None = None) -> Json:
         """Send a run that ended badly back to the last point that stands."""
-        return self._ask("POST", f"/runs/{run_id}/retry")
+        return self._ask("POST", f"/runs/{run_id}/retry", json={"reason": reason} if reason else {})
 
-    def cancel(self, run_id: str) -> Json:
+    def cancel(self, run_id: str, reason: str | None = None) -> Json:
         """End a run that is not final."""
-        return self._ask("POST", f"/runs/{run_id}/cancel")
+        return self._ask(
+            "POST", f"/runs/{run_id}/cancel", json={"reason": reason} if reason else {}
+        )
 
     def datasets(self) -> Json:
         """The datasets that the service knows, with their contracts' gist."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -130,6 +130,8 @@ def run_details(run: Json) -> RenderableType:
         f"{number(run.get('rejected'))} rejected",
     )
     facts.add_row("landed", escape(str(run.get("landed_at") or "")))
+    for label, text in _traces(run):
+        facts.add_row(label, escape(text))
     steps = _table("History")
     steps.add_column("At", no_wrap=True)
     steps.add_column("State", no_wrap=True)
@@ -142,6 +144,24 @@ def run_details(run: Json) -> RenderableType:
             escape(line["cause"]),
         )
     return Group(facts, Text(), steps)
+
+
+def _traces(run: Json) -> Iterator[tuple[str, str]]:
+    """Where else a run left traces, as far as it came."""
+    if run.get("raw"):
+        yield "raw", str(run["raw"])
+    copy, load, verdict = (run.get(part) or {} for part in ("copy", "load", "verdict"))
+    if verdict.get("rejects"):
+        yield "rejects", str(verdict["rejects"])
+    if copy:
+        yield "copy", f"pipeline run {copy.get('adf_run_id') or '?'}, attempt {copy.get('number')}"
+    if load:
+        yield "load", f"job run {load.get('job_run_id') or '?'}, batch {load.get('batch_id')}"
+    result = load.get("result") or {}
+    if result:
+        counts = ((key, result.get(key)) for key in ("inserted", "updated", "unchanged"))
+        told = ", ".join(f"{number(count)} {key}" for key, count in counts if count is not None)
+        yield "merged", f"{told} (the whole batch)" if told else ""
 
 
 def report(document: Json) -> RenderableType:

@@ -110,23 +110,25 @@ def watch(run_id: str | None, dataset: str | None, limit: int, data: Path | None
 
 @click.command()
 @click.argument("run_id", metavar="RUN")
+@click.option("--reason", metavar="TEXT", help="Why, for the run's history.")
 @data_option
 @json_option
-def retry(run_id: str, data: Path | None, *, as_json: bool) -> None:
+def retry(run_id: str, reason: str | None, data: Path | None, *, as_json: bool) -> None:
     """Take up a RUN again that was quarantined, failed or cancelled."""
     with Client(find(data)) as client:
-        run = client.retry(run_id)
+        run = client.retry(run_id, reason)
     click.echo(json.dumps(run, indent=2) if as_json else f"{run_id} is {run.get('state')} again")
 
 
 @click.command()
 @click.argument("run_id", metavar="RUN")
+@click.option("--reason", metavar="TEXT", help="Why, for the run's history.")
 @data_option
 @json_option
-def cancel(run_id: str, data: Path | None, *, as_json: bool) -> None:
+def cancel(run_id: str, reason: str | None, data: Path | None, *, as_json: bool) -> None:
     """End a RUN that is still on its way."""
     with Client(find(data)) as client:
-        run = client.cancel(run_id)
+        run = client.cancel(run_id, reason)
     click.echo(json.dumps(run, indent=2) if as_json else f"{run_id} is {run.get('state')}")
 
 

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import landfall
+
+CONTRACT = """\
+apiVersion: v3.2.0
+kind: DataContract
+id: shoes
+version: 1.2.0
+status: active
+schema:
+  - name: shoes
+    logicalType: object
+    properties:
+      - name: code
+        logicalType: string
+        primaryKey: true
+        primaryKeyPosition: 1
+        required: true
+        unique: true
+      - name: pairs
+        logicalType: integer
+        logicalTypeOptions: {minimum: 0}
+        required: true
+customProperties:
+  - property: maxRejectedRatio
+    value: 0.25
+"""
+
+
+@pytest.fixture
+def contracts(tmp_path: Path) -> Path:
+    """A folder with one small contract."""
+    folder = tmp_path / "contracts"
+    folder.mkdir()
+    (folder / "shoes.odcs.yaml").write_text(CONTRACT)
+    return folder
+
+
+def _validate(contracts: Path, text: str, *more: str) -> Result:
+    file = contracts.parent / "shoes.csv"
+    file.write_text(text)
+    arguments = ["validate", str(file), "-d", "shoes", "--contracts", str(contracts), *more]
+    return CliRunner().invoke(landfall, arguments, env={"COLUMNS": "100"})
+
+
+def test_a_good_file_is_accepted(contracts: Path) -> None:
+    """Exit code 0, and the counts."""
+    result = _validate(contracts, "code,pairs\na,1\nb,2\n")
+
+    assert result.exit_code == 0
+    assert "shoes.csv is accepted by contract shoes 1.2.0" in result.output
+    assert "2 rows, 2 accepted, 0 rejected" in result.output
+
+
+def test_a_tolerable_file_leaves_its_rejects(contracts: Path) -> None:
+    """Within tolerance the exit code is 0, and the rejected rows are written where asked."""
+    rejects = contracts.parent / "out.csv"
+
+    result = _validate(contracts, "code,pairs\na,1\nb,-2\nc,3\nd,4\n", "--rejects", str(rejects))
+
+    assert result.exit_code == 0
+    assert "accepted with rejects" in result.output
+    assert "b,-2" in rejects.read_text()
+
+
+def test_a_broken_file_is_refused(contracts: Path) -> None:
+    """Beyond tolerance the exit code is 1; rule, column, line and value are named."""
+    result = _validate(contracts, "code,pairs\na,1\nb,-2\nc,many\n", "--json")
+
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert report["verdict"] == "refused"
+    assert {(check["column"], check["samples"][0]["line"]) for check in report["checks"]} == {
+        ("pairs", 3),
+        ("pairs", 4),
+    }
+
+
+def test_a_missing_column_says_what_to_do(contracts: Path) -> None:
+    """A structural fault has a reason and an action, and the exit code is 1."""
+    result = _validate(contracts, "code,pair\na,1\n")
+
+    assert result.exit_code == 1
+    assert "pairs" in result.output
+    assert "what to do: " in result.output
+
+
+def test_an_unknown_dataset_names_those_there_are(contracts: Path) -> None:
+    """Wrong use is exit code 2, with the names that would be right."""
+    file = contracts / "shoes.odcs.yaml"
+
+    result = CliRunner().invoke(
+        landfall, ["validate", str(file), "-d", "hats", "--contracts", str(contracts)]
+    )
+
+    assert result.exit_code == 2
+    assert "there are: shoes" in result.output
+
+
+def test_a_wrong_contract_is_no_refusal_of_the_data(contracts: Path) -> None:
+    """A contract that cannot be read is exit code 2 and names the file."""
+    (contracts / "bad.odcs.yaml").write_text("kind: DataContract\n")
+
+    result = _validate(contracts, "code,pairs\na,1\n")
+
+    assert result.exit_code == 2
+    assert "bad.odcs.yaml" in result.output
