@@ -27,7 +27,6 @@ from ingest.run import Run
 from ingest.states import FINAL, RETRYABLE, Event, State
 from ingest.validation import ValidationStage
 
-
 RECALL = timedelta(hours=1)
 """How long after its end a run still answers for the path that it came from."""
 RECALL_LANDED = timedelta(days=7)

@@ -1,0 +1,136 @@
+"""What control costs: storage requests for one drop, from its event to `succeeded`.
+
+    python bench/control.py
+
+Starts a local cloud whose timer never fires, warms everything up with one drop, then counts, at the
+lake itself, every request that the service sends for another. The two ticks that it needs to see its
+load end are sent by hand and are counted too. The copy's and the jobs' own reading and writing of
+data stand beside it under their callers.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from azure.storage.filedatalake import DataLakeServiceClient
+
+from cli.deploy import deploy_all
+from devcloud.config import CloudConfig, create
+from devcloud.supervisor import Supervisor
+from marketplace import write_users
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+NEVER = "0 0 0 1 1 *"
+FINAL = {"succeeded", "quarantined", "duplicate", "failed", "cancelled"}
+
+
+class Bench:
+    """A cloud that moves only when it is pushed."""
+
+    def __init__(self, config: CloudConfig) -> None:
+        self.config = config
+        self.http = httpx.Client(
+            base_url=config.url("functions"),
+            headers={"x-functions-key": config.function_key},
+            timeout=60,
+        )
+
+    def drop(self, file: Path) -> str:
+        """Upload as a producer does; returns the file's name."""
+        connection = self.config.lake_connection_string
+        with DataLakeServiceClient.from_connection_string(connection) as service:
+            client = service.get_file_client("landing", f"users/{file.name}")
+            client.upload_data(file.read_bytes(), overwrite=True)
+        return file.name
+
+    def state(self, name: str) -> str:
+        """Where the run of a file is, read from the lake's folder so that nothing is counted."""
+        for place in ("active", "runs"):
+            for path in (self.config.lake_folder / "manifest" / place).rglob("*.json"):
+                text = path.read_text()
+                if f'"landing/users/{name}"' in text:
+                    return text.partition('"state": "')[2].partition('"')[0]
+        return "unknown"
+
+    def tick(self) -> None:
+        """What the timer would do."""
+        reply = self.http.post("/admin/functions/reconcile", json={"input": ""})
+        reply.raise_for_status()
+
+    def requests(self) -> dict[str, Any]:
+        """What the lake has counted."""
+        found: dict[str, Any] = httpx.get(self._counter).json()
+        return found
+
+    def forget(self) -> None:
+        """Count from zero."""
+        httpx.delete(self._counter).raise_for_status()
+
+    @property
+    def _counter(self) -> str:
+        return f"{self.config.url('lake')}/_devcloud/requests"
+
+    def job_ended(self) -> bool:
+        """Whether Databricks has nothing under way."""
+        host = self.config.url("databricks")
+        token = {"Authorization": f"Bearer {self.config.databricks_token}"}
+        url = f"{host}/api/2.2/jobs/runs/list"
+        runs = httpx.get(url, headers=token, params={"active_only": "true"}).json()
+        return not runs.get("runs")
+
+
+def wait(look: Callable[[], bool], what: str, seconds: float = 180) -> None:
+    """Until it is so."""
+    deadline = time.monotonic() + seconds
+    while not look():
+        if time.monotonic() > deadline:
+            sys.exit(f"{what}: not within {seconds:.0f} s")
+        time.sleep(0.1)
+
+
+def one_drop(bench: Bench, file: Path) -> float:
+    """Take a drop the whole way; returns the seconds from upload to `succeeded`."""
+    began = time.perf_counter()
+    name = bench.drop(file)
+    wait(lambda: bench.state(name) in {"loading", *FINAL}, f"{name} to load")
+    wait(bench.job_ended, "the load")
+    bench.tick()
+    wait(lambda: bench.state(name) in FINAL, f"{name} to end")
+    if bench.state(name) != "succeeded":
+        sys.exit(f"{name} ended as {bench.state(name)}")
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        files = [write_users(root / f"users-{seed}.csv", 1000, seed) for seed in (1, 2)]
+        config = create(root / "cloud", REPOSITORY, settings={"LANDFALL_TICK": NEVER})
+        with Supervisor(config):
+            deploy_all(config, lambda _: None)
+            bench = Bench(config)
+            one_drop(bench, root / "users-1.csv")
+            bench.forget()
+            seconds = one_drop(bench, root / "users-2.csv")
+            time.sleep(0.5)  # the last request of the run is under way when its state is seen
+            counted = bench.requests()
+        del files
+    print(f"one drop of 1,000 users, Spark warm: {seconds:.1f} s from upload to succeeded")
+    print("storage requests by caller:")
+    for caller, number in sorted(counted["by_caller"].items()):
+        print(f"  {caller:<28} {number}")
+    print("of the service, by operation:")
+    for operation, number in counted["by_operation"].items():
+        if operation.startswith("landfall "):
+            print(f"  {number:>3}  {operation.removeprefix('landfall ')}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""What a cold start pays: importing the app, against the two SDKs that it cannot do without.
+
+    python bench/imports.py [RUNS]
+
+Prints the median of whole-process wall times, in turn, and their ratio.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FLOOR = "import azure.functions, azure.storage.filedatalake"
+APP = "import function_app"
+LATER = ("azure.mgmt.datafactory", "databricks.sdk", "polars", "pandas", "pydantic", "pyspark")
+
+
+def seconds(statement: str) -> float:
+    """Wall time of a fresh process that runs one statement."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", statement], cwd=REPOSITORY, check=True)
+    return time.perf_counter() - began
+
+
+def main(runs: int) -> None:
+    """Measure and print."""
+    seconds(FLOOR), seconds(APP)  # bytecode and page cache
+    pairs = [(seconds(FLOOR), seconds(APP)) for _ in range(runs)]
+    floor, app = (statistics.median(side) for side in zip(*pairs, strict=True))
+    ratio = statistics.median(b / a for a, b in pairs)
+    print(f"{FLOOR:<55} {floor:.3f} s")
+    print(f"{APP:<55} {app:.3f} s")
+    print(f"{'ratio (median of pairs)':<55} {ratio:.2f}")
+    check = f"{APP}, sys; print([m for m in {LATER!r} if m in sys.modules])"
+    loaded = subprocess.run(
+        [sys.executable, "-c", check], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    )
+    print(f"{'loaded by it of what only later calls need':<55} {loaded.stdout.strip()}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 9)
