@@ -1,4 +1,7 @@
-"""`python -m devcloud.functions --root FOLDER` serves the app that its configuration names."""
+"""`python -m devcloud.functions --root FOLDER` serves the app that its configuration names.
+
+With the environment variable DEVCLOUD_FUNCTIONS_HOST it relays to the host at that URL instead.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from devcloud.functions.app import create_app
 from devcloud.functions.host import FolderInUseError, options_of
 from devcloud.functions.hostjson import HostJsonError
 from devcloud.functions.loader import AppLoadError
+from devcloud.functions.relay import SETTING, create_relay
 from devcloud.serving import run
 
 
@@ -23,6 +27,9 @@ def main() -> int:
     parser.add_argument("--root", type=Path, required=True, help="data folder of the local cloud")
     root: Path = parser.parse_args().root.resolve()
     config = load(root)
+    if other := os.environ.get(SETTING):
+        run(create_relay(other), config, "functions")
+        return 0
     os.chdir(config.app)
     try:
         logs.configure(options_of(config.app))

@@ -51,7 +51,7 @@ class _Cookie(SimpleNamespace):
     SameSite = SimpleNamespace(**{"None": 0, "Lax": 1, "Strict": 2, "ExplicitNone": 3})
 
 
-_PLAIN = [
+_PLAIN = (
     "FunctionLoadResponse",
     "FunctionMetadataResponse",
     "InvocationResponse",
@@ -65,7 +65,7 @@ _PLAIN = [
     "RpcRetryOptions",
     "WorkerInitResponse",
     "WorkerMetadata",
-]
+)
 _PROTOS = SimpleNamespace(
     BindingInfo=_BindingInfo,
     ParameterBinding=_ParameterBinding,

@@ -1,0 +1,51 @@
+"""The names, triggers and routes of the functions, which others have written down elsewhere."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# Event Grid subscriptions and Data Factory pipelines hold these; a rename loses events silently.
+EXPECTED = """
+on_landing blobTrigger landing/{dataset}/{name}
+ingest httpTrigger FUNCTION POST /ingest
+advance queueTrigger landfall-runs
+advance_poison queueTrigger landfall-runs-poison
+reconcile timerTrigger %LANDFALL_TICK%
+list_runs httpTrigger FUNCTION GET /runs
+get_run httpTrigger FUNCTION GET /runs/{run_id}
+get_report httpTrigger FUNCTION GET /runs/{run_id}/report
+cancel_run httpTrigger FUNCTION POST /runs/{run_id}/cancel
+retry_run httpTrigger FUNCTION POST /runs/{run_id}/retry
+list_datasets httpTrigger FUNCTION GET /datasets
+health httpTrigger ANONYMOUS GET /health
+fence httpTrigger FUNCTION POST /runs/{run_id}/attempts/{attempt_id}/fence
+callback httpTrigger FUNCTION POST /runs/{run_id}/attempts/{attempt_id}/callback
+"""
+LIST = """
+import function_app
+for each in function_app.app.get_functions():
+    trigger = each.get_trigger().get_dict_repr()
+    match trigger["type"]:
+        case "httpTrigger":
+            methods = ",".join(map(str, trigger["methods"]))
+            said = f"{trigger['authLevel']} {methods} /{trigger['route']}"
+        case "queueTrigger":
+            said = trigger["queueName"]
+        case "blobTrigger":
+            assert str(trigger["source"]) == "EVENT_GRID" or trigger["source"] == "EventGrid"
+            said = trigger["path"]
+        case "timerTrigger":
+            said = trigger["schedule"]
+            assert not trigger.get("runOnStartup")
+    print(each.get_function_name(), trigger["type"], said)
+"""
+
+
+def test_function_names_are_frozen() -> None:
+    """An event for a name that does not exist is answered 202 and lost: names never change."""
+    ended = subprocess.run(
+        [sys.executable, "-c", LIST], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(EXPECTED.split("\n")[1:-1]) == sorted(ended.stdout.splitlines())
