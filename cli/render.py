@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest.states import FINAL, State
+from ingest.validate.report import MASK
 
 Json = Mapping[str, Any]
 
@@ -203,7 +204,8 @@ def _checks(checks: Sequence[Json]) -> Table:
     table.add_column("For example", overflow="fold")
     for check in checks:
         samples = "; ".join(
-            f"line {sample['line']}: {sample['value']!r}" for sample in check["samples"][:_SAMPLES]
+            f"line {sample['line']}: {_value(sample['value'])}"
+            for sample in check["samples"][:_SAMPLES]
         )
         table.add_row(
             check["rule"],
@@ -224,3 +226,8 @@ def _table(title: str | None) -> Table:
         padding=(0, 2, 0, 0),
         header_style="bold",
     )
+
+
+def _value(value: str | None) -> str:
+    """A sampled value as it came; the report has masked those that may not be shown."""
+    return "nothing" if value is None else value if value == MASK else repr(value)
