@@ -7,7 +7,7 @@ import json
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,12 @@ class Running:
     app: App
     host: Host
     http: httpx.Client
-    keyed: Mapping[str, str] = field(default_factory=lambda: {"x-functions-key": KEY})
+    key: str = KEY
+
+    @property
+    def keyed(self) -> dict[str, str]:
+        """Headers that open every function."""
+        return {"x-functions-key": self.key}
 
     def queue(self, name: str) -> dict[str, int]:
         """Counts of one queue, as the control route tells them."""
@@ -83,7 +88,7 @@ class Running:
         }
         return self.http.post(
             "/runtime/webhooks/blobs",
-            params={"functionName": function, "code": KEY},
+            params={"functionName": function, "code": self.key},
             headers={"aeg-event-type": "Notification"},
             json=[event],
         )
