@@ -257,8 +257,9 @@ class FaultMiddleware:
                 answer = self._requests.to_json()
             case "DELETE", "requests":
                 self._requests.clear()
-            case _:
-                status, answer = 404, {"error": f"no control route {scope['path']}"}
+            case _:  # a control route of the service's own, or none
+                await self._app(scope, receive, send)
+                return
         json_type = {"Content-Type": "application/json"}
         await _reply(send, status, json.dumps(answer).encode(), json_type)
 
