@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from devcloud.databricks.protocol import Outcome, TaskSpec
+from devcloud.databricks.protocol import JVM_ENDED, Outcome, TaskSpec
 
 log = logging.getLogger("devcloud.databricks")
 
@@ -152,6 +152,8 @@ class WorkerProcess:
             if self._warm:
                 self._start()
         how = f"signal {-code}" if code < 0 else f"code {code}"
+        if code == JVM_ENDED:
+            how = "its Spark JVM (out of memory? logs/spark.log tells)"
         log.warning("the worker ended with %s%s", how, f" during task run {lost}" if lost else "")
         if lost:
             message = f"The process that ran the task ended with {how}."

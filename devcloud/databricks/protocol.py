@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+JVM_ENDED = 70  # how a worker ends whose JVM did
+
 
 @dataclass(frozen=True)
 class TaskSpec:

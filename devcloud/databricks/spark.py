@@ -25,6 +25,8 @@ def session_config(jars: list[Path] | None = None) -> dict[str, str]:
     return {
         "spark.master": "local[2]",
         "spark.driver.memory": "2g",
+        # A JVM that is out of memory is of no use to anyone: better gone than half alive.
+        "spark.driver.extraJavaOptions": "-XX:+ExitOnOutOfMemoryError",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         # In local mode the driver is the executor too: nothing need be shipped.

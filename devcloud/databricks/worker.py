@@ -14,6 +14,7 @@ import json
 import os
 import queue
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -28,8 +29,10 @@ from pyspark import SparkContext
 
 from devcloud.config import load
 from devcloud.databricks.execution import TaskCancelled, execute
-from devcloud.databricks.protocol import Outcome, TaskSpec
+from devcloud.databricks.protocol import JVM_ENDED, Outcome, TaskSpec
 from devcloud.databricks.warm import WarmSession
+
+LOOK_SECONDS = 1.0
 
 
 class Worker:
@@ -90,12 +93,25 @@ def _cancel_spark_jobs() -> None:
             context.cancelAllJobs()
 
 
+def _jvm() -> subprocess.Popen[bytes] | None:
+    """The process that Spark runs in, once there is one."""
+    return getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001
+
+
 def _end_spark() -> None:
     """Kill the JVM, whatever it does: the service that wanted its work is gone."""
-    gateway = SparkContext._gateway  # noqa: SLF001
-    process = getattr(gateway, "proc", None)
+    process = _jvm()
     if process is not None:
         process.kill()
+
+
+def _follow_spark() -> None:
+    """End with the JVM: without it every later task would fail, so the service must notice."""
+    while (process := _jvm()) is None:
+        time.sleep(LOOK_SECONDS)
+    code = process.wait()
+    sys.stderr.write(f"The Spark JVM ended with code {code}.\n")
+    os._exit(JVM_ENDED)
 
 
 def main() -> None:
@@ -119,6 +135,7 @@ def main() -> None:
     warm = WarmSession(load(options.root), options.scratch, send, clock=time.monotonic)
     worker = Worker(warm, send)
     threading.Thread(target=worker.listen, name="orders", daemon=True).start()
+    threading.Thread(target=_follow_spark, name="jvm", daemon=True).start()
     if options.warm:
         threading.Thread(target=warm.start, name="warm-up", daemon=True).start()
     worker.serve()

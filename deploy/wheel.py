@@ -1,0 +1,48 @@
+"""Builds a wheel whose bytes depend on its sources only: same sources, same wheel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
+EPOCH = "315532800"  # 1980, the first time that a zip file can hold
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "build", "dist", "*.egg-info")
+
+
+class WheelError(Exception):
+    """The wheel could not be built; the message holds the last that the build said."""
+
+
+def build_wheel(source: Path, target: Path) -> Path:
+    """Build the wheel of a folder with a `pyproject.toml` that setuptools understands.
+
+    It is built from a copy, so nothing is left behind in the folder.
+
+    Args:
+        source: folder with the `pyproject.toml`.
+        target: folder for the wheel; must exist.
+
+    Raises:
+        WheelError: it cannot be built.
+    """
+    if not (source / "pyproject.toml").is_file():
+        raise WheelError(f"{source} has no pyproject.toml, so no wheel can be built of it.")
+    with tempfile.TemporaryDirectory(prefix="wheel-") as name:
+        copy = Path(name) / source.name
+        shutil.copytree(source, copy, ignore=LEFT_OUT)
+        done = subprocess.run(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", BUILD, str(target.resolve())],
+            cwd=copy,
+            env=os.environ | {"SOURCE_DATE_EPOCH": EPOCH},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise WheelError(f"The wheel of {source} cannot be built:\n{done.stderr[-2000:]}")
+    return target / done.stdout.splitlines()[-1]
