@@ -1,0 +1,1 @@
+"""What each type of activity does: one function a type, gathered in `table.py`."""

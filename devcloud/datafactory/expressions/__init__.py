@@ -1,0 +1,1 @@
+"""The Data Factory expression language: text -> tokens -> tree -> value. No IO."""

@@ -1,0 +1,132 @@
+"""What the local data factory knows of definitions, as data; what is not here is refused.
+
+Each shape names the properties that a type must have, those that it may have and that are obeyed,
+and those that only tune performance or describe, which are let pass and have no effect here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The properties of one type.
+
+    Attributes:
+        needs: properties that must be there.
+        obeys: optional properties that are honoured.
+        ignores: optional properties without influence on the result.
+    """
+
+    needs: frozenset[str] = frozenset()
+    obeys: frozenset[str] = frozenset()
+    ignores: frozenset[str] = frozenset()
+
+    @property
+    def known(self) -> frozenset[str]:
+        """All properties that may be there."""
+        return self.needs | self.obeys | self.ignores
+
+
+def _shape(needs: str = "", obeys: str = "", ignores: str = "") -> Shape:
+    return Shape(frozenset(needs.split()), frozenset(obeys.split()), frozenset(ignores.split()))
+
+
+PIPELINE = _shape(
+    "activities",
+    "parameters variables concurrency",
+    "description annotations folder policy lastPublishTime",
+)
+ACTIVITY = _shape(
+    "name type",
+    "typeProperties dependsOn policy inputs outputs state onInactiveMarkAs",
+    "description userProperties",
+)
+POLICY = _shape("", "timeout retry retryIntervalInSeconds secureInput secureOutput")
+CONTROL_POLICY = _shape("", "secureInput secureOutput")
+DATASET = _shape("type linkedServiceName typeProperties", "parameters", "annotations schema folder")
+LINKED_SERVICE = _shape("type typeProperties", "parameters", "annotations connectVia description")
+TRIGGER = _shape("type typeProperties", "pipelines runtimeState", "annotations description")
+
+EXECUTION_ACTIVITIES = {
+    "Copy": _shape(
+        "source sink",
+        "translator enableSkipIncompatibleRow",
+        "dataIntegrationUnits parallelCopies",
+    ),
+    "Lookup": _shape("source dataset", "firstRowOnly"),
+    "GetMetadata": _shape("dataset fieldList", "", "storeSettings formatSettings"),
+    "WebActivity": _shape(
+        "url method", "headers body authentication httpRequestTimeout turnOffAsync"
+    ),
+}
+CONTROL_ACTIVITIES = {
+    "ExecutePipeline": _shape("pipeline", "parameters waitOnCompletion"),
+    "Fail": _shape("message errorCode"),
+    "Filter": _shape("items condition"),
+    "ForEach": _shape("items activities", "isSequential batchCount"),
+    "IfCondition": _shape("expression", "ifTrueActivities ifFalseActivities"),
+    "SetVariable": _shape("variableName value"),
+    "AppendVariable": _shape("variableName value"),
+    "Switch": _shape("on", "cases defaultActivities"),
+    "Until": _shape("expression activities", "timeout"),
+    "Wait": _shape("waitTimeInSeconds"),
+}
+ACTIVITIES = EXECUTION_ACTIVITIES | CONTROL_ACTIVITIES
+
+DATASETS = {
+    "DelimitedText": _shape(
+        "location",
+        "columnDelimiter encodingName compressionCodec escapeChar quoteChar firstRowAsHeader "
+        "nullValue",
+        "compressionLevel",
+    ),
+    "Json": _shape("location", "encodingName compression"),
+    "Parquet": _shape("location", "compressionCodec"),
+    "Binary": _shape("location"),
+}
+LOCATION = _shape("type fileSystem", "folderPath fileName")
+LINKED_SERVICES = {
+    "AzureBlobFS": _shape("url", "accountKey"),
+    "AzureKeyVault": _shape("baseUrl"),
+}
+SOURCES = {
+    "DelimitedTextSource": _shape("type", "additionalColumns storeSettings formatSettings"),
+    "JsonSource": _shape("type", "additionalColumns storeSettings formatSettings"),
+    "ParquetSource": _shape("type", "additionalColumns storeSettings formatSettings"),
+    "BinarySource": _shape("type", "storeSettings formatSettings"),
+}
+SINKS = {
+    "ParquetSink": _shape("type", "storeSettings formatSettings"),
+    "BinarySink": _shape("type", "storeSettings"),
+}
+# A format's dataset, source and sink belong together.
+FORMATS = {
+    "DelimitedText": ("DelimitedTextSource", None),
+    "Json": ("JsonSource", None),
+    "Parquet": ("ParquetSource", "ParquetSink"),
+    "Binary": ("BinarySource", "BinarySink"),
+}
+SETTINGS = {
+    "AzureBlobFSReadSettings": _shape("type", "", "recursive maxConcurrentConnections"),
+    "AzureBlobFSWriteSettings": _shape("type", "", "maxConcurrentConnections blockSizeInMB"),
+    "DelimitedTextReadSettings": _shape("type"),
+    "JsonReadSettings": _shape("type"),
+    "ParquetReadSettings": _shape("type"),
+    "BinaryReadSettings": _shape("type"),
+    "ParquetWriteSettings": _shape("type"),
+}
+TRIGGERS = {
+    "ScheduleTrigger": _shape("recurrence"),
+    "BlobEventsTrigger": _shape(
+        "events scope", "blobPathBeginsWith blobPathEndsWith ignoreEmptyBlobs"
+    ),
+}
+RECURRENCE = _shape("frequency interval startTime timeZone", "endTime schedule")
+
+PARAMETER_TYPES = ("String", "Int", "Float", "Bool", "Array", "Object", "SecureString")
+VARIABLE_TYPES = ("String", "Bool", "Boolean", "Array", "Integer")
+CONDITIONS = ("Succeeded", "Failed", "Skipped", "Completed")
+METADATA_FIELDS = ("exists", "itemName", "itemType", "size", "lastModified", "childItems")
+MOST_PARAMETERS = 50

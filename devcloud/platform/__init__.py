@@ -1,0 +1,1 @@
+"""What every Azure subscription has beside the services: identities and a key vault."""
