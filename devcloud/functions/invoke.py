@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 import uuid
@@ -17,7 +18,7 @@ from azure.functions.meta import Datum
 from devcloud.functions import codec, logs
 from devcloud.functions.codec import Trigger
 from devcloud.functions.context import Context
-from devcloud.functions.model import Function
+from devcloud.functions.model import TIMER, Function
 
 Emit = Callable[[list[tuple[str, str]]], object]
 _MAX_THREADS = 1024
@@ -34,10 +35,12 @@ class Outcome:
     Attributes:
         error: None where it succeeded and its outputs were sent.
         response: what an HTTP function returned; None if it failed, and for all others.
+        sent: how many messages it put on queues.
     """
 
     error: BaseException | None
     response: Datum | None = None
+    sent: int = 0
 
     @property
     def ok(self) -> bool:
@@ -112,7 +115,7 @@ class Invoker:
             outcome = self._finish(call, running.result() if done else self._expired(running))
         except Exception as error:  # noqa: BLE001 - whatever user code raises is its outcome
             outcome = Outcome(error)
-        _report(function.name, invocation, outcome, time.perf_counter() - began)
+        _report(function, invocation, outcome, time.perf_counter() - began)
         return outcome
 
     def _expired(self, running: asyncio.Future[Any]) -> NoReturn:
@@ -136,7 +139,7 @@ class Invoker:
             messages += [(queue, body) for body in codec.encode_messages(function.returned, value)]
         if messages:
             self._emit(messages)
-        return Outcome(None, response)
+        return Outcome(None, response, len(messages))
 
 
 class _Call:
@@ -183,11 +186,13 @@ def thread_count(setting: str | None) -> int | None:
     return int(setting)
 
 
-def _report(function: str, invocation: str, outcome: Outcome, took: float) -> None:
-    about = logs.about(function)
+def _report(function: Function, invocation: str, outcome: Outcome, took: float) -> None:
+    about = logs.about(function.name)
     milliseconds = took * 1000
     if outcome.error is None:
-        logs.HOST.info("ok in %.0f ms (%s)", milliseconds, invocation[:8], extra=about)
+        idle = function.trigger.kind == TIMER and not outcome.sent  # a tick that found nothing
+        level = logging.DEBUG if idle else logging.INFO
+        logs.HOST.log(level, "ok in %.0f ms (%s)", milliseconds, invocation[:8], extra=about)
         return
     logs.HOST.error(
         "failed in %.0f ms (%s): %s: %s",
