@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
-from cli.demo.scenario import BAD_ROWS, SMALL_ROWS
+from cli.demo.scenario import SMALL_ROWS
 from cli.target import REPOSITORY
 from cli.trouble import Trouble
+from marketplace import Aggregates, break_records, write_aggregates, write_users
 
 PARTS = 5
 PUBLISHED = REPOSITORY.parent / "shared" / "data" / "c2c"
@@ -19,11 +19,10 @@ _AGGREGATES = {
     "top_seller_countries.csv": "Countries-with-Top-Sellers-(Fashion-C2C).csv",
     "sellers_compared.csv": "Comparison-of-Sellers-by-Gender-and-Country.csv",
 }
-_GOOD_ROWS_OF_FLAWED = 500
-_ROWS_OF_BROKEN = 900
-_BROKEN_EVERY = 3
-
-Record = dict[str, str]
+_FLAWED_ROWS = 500
+_FLAWS = {"bad_type": 1, "bad_enum": 1, "below_range": 1}
+_BROKEN_ROWS = 900
+_BREAKS = {"missing_required": 90, "bad_type": 80, "bad_enum": 70, "below_range": 60}
 
 
 def prepare(folder: Path, data: str, rows: int | None, seed: int = 7) -> str:
@@ -44,18 +43,10 @@ def prepare(folder: Path, data: str, rows: int | None, seed: int = 7) -> str:
         source = _generate(folder, rows or 20_000, seed)
     else:
         source = _take_published(folder, rows)
-    _spoil(
-        folder / "users-5.csv",
-        folder / "users-flawed.csv",
-        rows=_GOOD_ROWS_OF_FLAWED + BAD_ROWS,
-        bad=lambda number: number >= _GOOD_ROWS_OF_FLAWED,
-    )
-    _spoil(
-        folder / "users-3.csv",
-        folder / "users-broken.csv",
-        rows=_ROWS_OF_BROKEN,
-        bad=lambda number: number % _BROKEN_EVERY == 0,
-    )
+    # The good rows of a spoilt file are those of the good file that it was made from, so what the
+    # tables hold in the end is what the good files say.
+    _spoil(folder / "users-5.csv", folder / "users-flawed.csv", _FLAWED_ROWS, _FLAWS, seed)
+    _spoil(folder / "users-3.csv", folder / "users-broken.csv", _BROKEN_ROWS, _BREAKS, seed)
     _head(folder / "users-2.csv", folder / "users-small.csv", SMALL_ROWS)
     return source
 
@@ -74,36 +65,23 @@ def _head(source: Path, target: Path, rows: int | None) -> None:
         copy.writelines(lines if rows is None else islice(lines, rows + 1))
 
 
-# Each breaks another rule of the users contract. The good rows of a spoilt file are those of the
-# file it was made from, so that what the tables hold in the end is what the good files say.
-_WRONGS: Sequence[Record] = (
-    {"gender": "X"},
-    {"productsBought": "-4"},
-    {"seniority": "eight years"},
-    {"identifierHash": ""},
-)
-
-
-def _spoil(source: Path, target: Path, *, rows: int, bad: Callable[[int], bool]) -> None:
-    with (
-        source.open(newline="", encoding="utf-8") as lines,
-        target.open("w", newline="", encoding="utf-8") as copy,
-    ):
-        records = csv.DictReader(lines)
-        writer = csv.DictWriter(copy, records.fieldnames or (), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(_with_wrongs(islice(records, rows), bad))
-
-
-def _with_wrongs(records: Iterable[Record], bad: Callable[[int], bool]) -> Iterable[Record]:
-    wrongs = 0
-    for number, record in enumerate(records):
-        if bad(number):
-            yield record | _WRONGS[wrongs % len(_WRONGS)]
-            wrongs += 1
-        else:
-            yield record
+def _spoil(source: Path, target: Path, rows: int, damage: Mapping[str, int], seed: int) -> None:
+    whole = target.with_suffix(".whole")
+    _head(source, whole, rows)
+    break_records(whole, target, damage, seed)
+    whole.unlink()
 
 
 def _generate(folder: Path, rows: int, seed: int) -> str:
-    raise NotImplementedError
+    aggregates = Aggregates()
+    for part in range(PARTS):
+        begin, end = rows * part // PARTS, rows * (part + 1) // PARTS
+        write_users(
+            folder / f"users-{part + 1}.csv",
+            end - begin,
+            seed,
+            offset=begin,
+            watch=aggregates.add,
+        )
+    write_aggregates(aggregates, folder)
+    return f"{rows:,} generated users"

@@ -37,8 +37,9 @@ def test_the_flawed_file_has_few_wrong_rows_and_no_news(prepared: Path) -> None:
     """Its good rows are those of a good file, so the tables come out as if it had never been."""
     good, flawed = _records(prepared / "users-5.csv"), _records(prepared / "users-flawed.csv")
 
-    wrong = [number for number, record in enumerate(flawed) if record not in good]
-    assert wrong == list(range(500, 500 + scenario.BAD_ROWS))
+    wrong = [record for record in flawed if record not in good]
+    assert len(flawed) == 500
+    assert len(wrong) == scenario.BAD_ROWS
 
 
 def test_the_broken_file_is_far_beyond_tolerance(prepared: Path) -> None:
