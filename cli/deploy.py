@@ -64,7 +64,7 @@ def _settings(data: Path | None, telling: str) -> Settings:
 
 def _deploy_bundle(settings: Settings, target: str) -> list[dict[str, Any]]:
     from databricks.sdk import WorkspaceClient  # noqa: PLC0415 - takes a second to import
-    from databricks.sdk.errors import DatabricksError  # noqa: PLC0415
+    from databricks.sdk.errors.base import DatabricksError  # noqa: PLC0415
 
     from deploy.bundle import deploy_bundle  # noqa: PLC0415
     from deploy.bundle_config import BundleError  # noqa: PLC0415
