@@ -5,6 +5,7 @@ does not exist is answered 202 and lost. A test holds them fast.
 """
 
 import logging
+from typing import List  # noqa: UP035 - see Messages
 
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
@@ -14,6 +15,9 @@ from ingest.messages import Message, decode, encode
 
 QUEUE = "landfall-runs"
 STORAGE = "AzureWebJobsStorage"
+
+# The worker knows typing's List and refuses the built-in list as the type of an output.
+Messages = func.Out[List[str]]  # noqa: UP006
 
 log.configure()
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -26,7 +30,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
     source=func.BlobSource.EVENT_GRID,
 )
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
-def on_landing(landed: blob.BlobClient, todo: func.Out[list[str]]) -> None:
+def on_landing(landed: blob.BlobClient, todo: Messages) -> None:
     """A file has landed: claim it. Its content is not read here."""
     path = f"{landed.container_name}/{landed.blob_name}"
     _send(todo, wiring.service().on_landing(path))
@@ -34,14 +38,14 @@ def on_landing(landed: blob.BlobClient, todo: func.Out[list[str]]) -> None:
 
 @app.route(route="ingest", methods=["POST"])
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
-def ingest(req: func.HttpRequest, todo: func.Out[list[str]]) -> func.HttpResponse:
+def ingest(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
     """Take in the named file."""
     return _respond(api.ingest, req, todo)
 
 
 @app.queue_trigger(arg_name="msg", queue_name=QUEUE, connection=STORAGE)
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
-def advance(msg: func.QueueMessage, todo: func.Out[list[str]]) -> None:
+def advance(msg: func.QueueMessage, todo: Messages) -> None:
     """Take one run, or the load of one dataset, one step further."""
     _send(todo, wiring.service().handle(decode(msg.get_body())))
 
@@ -54,7 +58,7 @@ def advance_poison(msg: func.QueueMessage) -> None:
 
 @app.timer_trigger(arg_name="timer", schedule="%LANDFALL_TICK%")
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
-def reconcile(timer: func.TimerRequest, todo: func.Out[list[str]]) -> None:
+def reconcile(timer: func.TimerRequest, todo: Messages) -> None:
     """One tick: find what can move, and what has landed unannounced."""
     if timer.past_due:
         logging.getLogger("landfall").info("the tick is late")
@@ -87,7 +91,7 @@ def cancel_run(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="runs/{run_id}/retry", methods=["POST"])
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
-def retry_run(req: func.HttpRequest, todo: func.Out[list[str]]) -> func.HttpResponse:
+def retry_run(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
     """Take up an ended run again."""
     return _respond(api.retry_run, req, todo)
 
@@ -106,7 +110,7 @@ def fence(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="runs/{run_id}/attempts/{attempt_id}/callback", methods=["POST"])
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
-def callback(req: func.HttpRequest, todo: func.Out[list[str]]) -> func.HttpResponse:
+def callback(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
     """Data Factory says that a copy has ended."""
     return _respond(api.callback, req, todo)
 
@@ -118,7 +122,7 @@ def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the ho
 
 
 def _respond(
-    endpoint: api.Endpoint, req: func.HttpRequest, todo: func.Out[list[str]] | None = None
+    endpoint: api.Endpoint, req: func.HttpRequest, todo: Messages | None = None
 ) -> func.HttpResponse:
     request = api.Request(
         body=req.get_body(),
@@ -142,6 +146,6 @@ def _http(reply: api.Reply) -> func.HttpResponse:
     )
 
 
-def _send(todo: func.Out[list[str]], messages: tuple[Message, ...] | list[Message]) -> None:
+def _send(todo: Messages, messages: tuple[Message, ...] | list[Message]) -> None:
     if messages:
         todo.set([encode(message) for message in messages])

@@ -253,7 +253,7 @@ def _version(path: str, found: Any) -> Version:
 
 @contextmanager
 def _translated(path: str) -> Iterator[None]:
-    """Turn the SDK's errors into ours, by class and status: codes differ between the two APIs."""
+    """Turn the SDK's errors into ours by class and status: codes differ between the APIs."""
     try:
         yield
     except LandfallError:
@@ -272,12 +272,17 @@ def _translated(path: str) -> Iterator[None]:
         raise Unavailable(f"{path}: the lake did not answer: {error}") from error
 
 
-_TOO_MANY, _SERVER = 429, 500
+_NOT_FOUND, _PRECONDITION, _TOO_MANY, _SERVER = 404, 412, 429, 500
 
 
 def _of_status(path: str, error: HttpResponseError) -> LandfallError:
+    """What the Data Lake SDK leaves unclassified, a rename's source condition among it."""
     status = error.status_code
     text = f"{path}: the lake answered {status}: {error.reason}"
+    if status == _PRECONDITION:
+        return Stale(text)
+    if status == _NOT_FOUND:
+        return NotFound(text)
     if status == _TOO_MANY:
         return Throttled(text)
     if status is None or status >= _SERVER:

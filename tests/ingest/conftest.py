@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 from azure.storage.filedatalake import DataLakeServiceClient
-from devcloud.lake.app import create_app
 
 from devcloud.config import CloudConfig, create
+from devcloud.lake.app import create_app
 from devcloud.serving import serve_in_thread
 from ingest.azure.lake import AzureLake
 from ingest.manifest import Manifest
