@@ -33,6 +33,8 @@ from devcloud.databricks.protocol import JVM_ENDED, Outcome, TaskSpec
 from devcloud.databricks.warm import WarmSession
 
 LOOK_SECONDS = 1.0
+SPARK_GONE_SECONDS = 0.3
+SPARK_STOP_SECONDS = 2.0  # for a task to fail by itself when its Spark jobs are cancelled
 
 
 class Worker:
@@ -44,6 +46,7 @@ class Worker:
         self._orders: queue.Queue[TaskSpec] = queue.Queue()
         self._running = 0
         self._cancel = 0
+        self._idle = threading.Event()
         signal.signal(signal.SIGUSR1, self._interrupt)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service to act on
 
@@ -60,13 +63,19 @@ class Worker:
             if order["op"] == "run":
                 self._orders.put(TaskSpec(**order["task"]))
             elif order["op"] == "cancel":
-                self._cancel = order["run_id"]
-                _cancel_spark_jobs()
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+                threading.Thread(target=self._stop, args=[order["run_id"]], daemon=True).start()
         _end_spark()
         os._exit(0)
 
+    def _stop(self, run_id: int) -> None:
+        """Stop a task: by its Spark jobs if it has any, else by an exception where it is."""
+        if _cancel_spark_jobs():
+            self._idle.wait(SPARK_STOP_SECONDS)
+        self._cancel = run_id
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
     def _run(self, spec: TaskSpec) -> Outcome:
+        self._idle.clear()
         try:
             self._running = spec.run_id
             try:
@@ -75,27 +84,52 @@ class Worker:
             finally:
                 self._running = 0
         except TaskCancelled:  # in the moment before or after the task itself
-            return Outcome(spec.run_id, "cancelled")
+            outcome, note = Outcome(spec.run_id, "cancelled"), ""
+        if self._cancel == spec.run_id:
+            _drop_connection()
+        elif outcome.kind == "failed" and _spark_died():
+            threading.Event().wait()  # `_follow_spark` ends this process, and the task with it
+        self._idle.set()
         if note and outcome.kind == "failed":
             return Outcome(spec.run_id, "failed", f"{outcome.error} ({note})", outcome.trace)
         return outcome
 
     def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
         if self._running and self._running == self._cancel:
-            self._cancel = 0
             raise TaskCancelled
 
 
-def _cancel_spark_jobs() -> None:
+def _cancel_spark_jobs() -> bool:
+    """Cancel what Spark does for the task; whether there was anything."""
     context = SparkContext._active_spark_context  # noqa: SLF001 - there is no public way to ask
-    if context is not None:
-        with suppress(Exception):  # a context that is going down has no jobs either
+    with suppress(Exception):  # a context that is going down has no jobs either
+        if context is not None and context.statusTracker().getActiveJobsIds():
             context.cancelAllJobs()
+            return True
+    return False
+
+
+def _drop_connection() -> None:
+    """Close this thread's connection to the JVM, where an answer may be left that nobody read."""
+    client = getattr(SparkContext._gateway, "_gateway_client", None)  # noqa: SLF001
+    connection = client.get_thread_connection() if client else None
+    if connection is not None:
+        connection.close()  # the next call opens another
 
 
 def _jvm() -> subprocess.Popen[bytes] | None:
     """The process that Spark runs in, once there is one."""
     return getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001
+
+
+def _spark_died() -> bool:
+    """Whether the JVM is gone. A task may notice it a moment before the system tells."""
+    process = _jvm()
+    if process is None:
+        return False
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(SPARK_GONE_SECONDS)
+    return process.poll() is not None
 
 
 def _end_spark() -> None:
