@@ -1,4 +1,7 @@
-"""`landfall deploy adf|bundle`: the factory and the Databricks bundle, to a laptop or to Azure."""
+"""`landfall deploy adf|bundle`: the factory and the Databricks bundle, to a laptop or to Azure.
+
+Both ways call the same deployers; only addresses and credentials differ.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +10,87 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.target import REPOSITORY, data_option, home, json_option
 from cli.trouble import Trouble
 from devcloud import config as devcloud_config
-from devcloud.config import CloudConfig
+from devcloud.config import CloudConfig, app_settings
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from deploy.definitions import Overrides
 
 Settings = Mapping[str, str]
+Changes = list[dict[str, Any]]
+
+_azure_option = click.option(
+    "--azure", is_flag=True, help="Deploy to what the app settings in the environment name."
+)
 
 
 @click.group()
 def deploy() -> None:
-    """Deploy the factory or the bundle to the local cloud or to Azure.
-
-    To Azure where the app's settings are in the environment and --data is not given.
-    """
+    """Deploy the factory or the bundle, to the local cloud or to Azure."""
 
 
 @deploy.command()
+@_azure_option
+@click.option("--service-url", envvar="LANDFALL_URL", metavar="URL", help="Of the function app.")
+@click.option(
+    "--key-vault-url", envvar="LANDFALL_KEY_VAULT_URL", metavar="URL", help="Of the key vault."
+)
+@click.option("--lake-url", envvar="LANDFALL_LAKE_URL", metavar="URL", help="Of its dfs endpoint.")
+@click.option("--storage-account-id", metavar="ID", help="What storage-event triggers watch.")
+@click.option("--location", metavar="REGION", help="Of a factory that does not exist yet.")
+@data_option
+@json_option
+def adf(
+    *,
+    data: Path | None,
+    service_url: str | None,
+    key_vault_url: str | None,
+    lake_url: str | None,
+    storage_account_id: str | None,
+    location: str | None,
+    azure: bool,
+    as_json: bool,
+) -> None:
+    """Deploy the Data Factory: linked services, datasets, pipelines, triggers.
+
+    With --azure the URLs must be given, as options or in LANDFALL_URL, LANDFALL_KEY_VAULT_URL and
+    LANDFALL_LAKE_URL.
+    """
+    if not azure:
+        _answer(_deploy_local_factory(_local_config(data)), as_json=as_json)
+        return
+    if not service_url or not key_vault_url or not lake_url:
+        raise click.UsageError("--azure needs --service-url, --key-vault-url and --lake-url")
+    from deploy.definitions import Overrides  # noqa: PLC0415 - the parser needs none of it
+    from ingest.azure.credentials import app_credential  # noqa: PLC0415
+
+    overrides = Overrides(
+        service_url=service_url,
+        key_vault_url=key_vault_url,
+        lake_url=lake_url,
+        storage_account_id=storage_account_id,
+        location=location,
+    )
+    _answer(_deploy_factory(os.environ, overrides, app_credential()), as_json=as_json)
+
+
+@deploy.command()
+@_azure_option
 @click.option("--target", default="", metavar="NAME", help="Target of the bundle.")
 @data_option
 @json_option
-def bundle(target: str, data: Path | None, *, as_json: bool) -> None:
+def bundle(target: str, data: Path | None, *, azure: bool, as_json: bool) -> None:
     """Deploy the Databricks asset bundle: wheel, files and job."""
-    changes = _deploy_bundle(_settings(data, "DATABRICKS_HOST"), target)
-    _answer(changes, as_json=as_json)
+    settings = os.environ if azure else app_settings(_local_config(data))
+    _answer(_deploy_bundle(settings, target), as_json=as_json)
 
 
 def deploy_all(config: CloudConfig, say: Callable[[str], None]) -> None:
@@ -43,44 +99,87 @@ def deploy_all(config: CloudConfig, say: Callable[[str], None]) -> None:
     Raises:
         Trouble: one of them was not taken.
     """
-    settings = devcloud_config.app_settings(config)
-    bundle_changes = _deploy_bundle(settings, "")
-    say(f"deployed the bundle: {_summary(bundle_changes)}")
+    say(f"deployed the factory: {_summary(_deploy_local_factory(config))}")
+    say(f"deployed the bundle: {_summary(_deploy_bundle(app_settings(config), ''))}")
 
 
-def _settings(data: Path | None, telling: str) -> Settings:
-    """The app settings to deploy by: a local cloud's, or those of the environment."""
-    if data is None and os.environ.get(telling):
-        return os.environ
+def _local_config(data: Path | None) -> CloudConfig:
     root = home(data)
     try:
-        return devcloud_config.app_settings(devcloud_config.load(root))
+        return devcloud_config.load(root)
     except FileNotFoundError:
         raise Trouble(
             f"no local cloud in {root}: start one with `landfall up --data {root}`, "
-            f"or set {telling} and the other app settings to deploy to Azure"
+            "or deploy to Azure with --azure"
         ) from None
 
 
-def _deploy_bundle(settings: Settings, target: str) -> list[dict[str, Any]]:
-    from databricks.sdk import WorkspaceClient  # noqa: PLC0415 - takes a second to import
+def _deploy_local_factory(config: CloudConfig) -> Changes:
+    from cli.identity import LocalIdentity  # noqa: PLC0415 - the SDKs take a second to import
+    from deploy.definitions import Overrides  # noqa: PLC0415
+
+    overrides = Overrides(
+        service_url=config.url("functions"),
+        key_vault_url=config.vault_url,
+        lake_url=config.lake_url,
+        lake_key=config.account_key,
+    )
+    identity = LocalIdentity(config.identity_url, config.identity_secret)
+    return _deploy_factory(app_settings(config), overrides, identity)
+
+
+def _deploy_factory(
+    settings: Settings, overrides: Overrides, credential: TokenCredential
+) -> Changes:
+    from azure.core.exceptions import AzureError  # noqa: PLC0415
+
+    from deploy.factory import DefinitionError, deploy_factory  # noqa: PLC0415
+    from ingest.azure.arm import data_factory_client  # noqa: PLC0415
+
+    endpoint = settings.get("LANDFALL_ADF_ENDPOINT") or "https://management.azure.com"
+    client = data_factory_client(
+        endpoint, _required(settings, "LANDFALL_ADF_SUBSCRIPTION"), credential
+    )
+    try:
+        changes = deploy_factory(
+            REPOSITORY / "adf",
+            client,
+            _required(settings, "LANDFALL_ADF_RESOURCE_GROUP"),
+            _required(settings, "LANDFALL_ADF_FACTORY"),
+            overrides,
+        )
+    except (DefinitionError, AzureError) as error:
+        raise Trouble(f"the factory was not deployed: {error}") from None
+    return [asdict(change) for change in changes]
+
+
+def _deploy_bundle(settings: Settings, target: str) -> Changes:
+    from databricks.sdk import WorkspaceClient  # noqa: PLC0415
     from databricks.sdk.errors.base import DatabricksError  # noqa: PLC0415
 
     from deploy.bundle import deploy_bundle  # noqa: PLC0415
     from deploy.bundle_config import BundleError  # noqa: PLC0415
     from deploy.wheel import WheelError  # noqa: PLC0415
 
-    client = WorkspaceClient(
-        host=settings["DATABRICKS_HOST"], token=settings.get("DATABRICKS_TOKEN") or None
-    )
     try:
+        client = WorkspaceClient(
+            host=_required(settings, "DATABRICKS_HOST"),
+            token=settings.get("DATABRICKS_TOKEN") or None,
+        )
         changes = deploy_bundle(REPOSITORY, client, target)
-    except (BundleError, WheelError, DatabricksError, OSError) as error:
+    except (BundleError, WheelError, DatabricksError, OSError, ValueError) as error:
         raise Trouble(f"the bundle was not deployed: {error}") from None
     return [asdict(change) for change in changes]
 
 
-def _answer(changes: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+def _required(settings: Settings, name: str) -> str:
+    value = settings.get(name)
+    if not value:
+        raise Trouble(f"the app setting {name} is not in the environment")
+    return value
+
+
+def _answer(changes: Changes, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"changes": changes}, indent=2))
         return

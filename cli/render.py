@@ -150,7 +150,7 @@ def run_details(run: Json) -> RenderableType:
 def _traces(run: Json) -> Iterator[tuple[str, str]]:
     """Where else a run left traces, as far as it came."""
     if run.get("raw"):
-        yield "raw", str(run["raw"])
+        yield "now in", str(run["raw"])
     copy, load, verdict = (run.get(part) or {} for part in ("copy", "load", "verdict"))
     if verdict.get("rejects"):
         yield "rejects", str(verdict["rejects"])
