@@ -42,12 +42,14 @@ USER_AGENT = "landfall"
 BLOCK = 4 * 1024 * 1024
 FIRST_RANGE = 8 * 1024 * 1024
 
-# The SDK's own default waits 80 s for a refused connection; the queue repeats a step anyway.
+# The SDK's own default waits 80 s for a refused connection; the queue repeats a step anyway. Its
+# jitter is 3 s on either side unless it is told otherwise.
 _OPTIONS: dict[str, Any] = {
     "user_agent": USER_AGENT,
-    "retry_total": 3,
+    "retry_total": 2,
     "initial_backoff": 0.2,
-    "increment_base": 2,
+    "increment_base": 1.2,
+    "random_jitter_range": 0.1,
     "connection_timeout": 5,
     "read_timeout": 60,
     "max_single_get_size": FIRST_RANGE,

@@ -1,0 +1,160 @@
+"""The copy's hand-over: one pipeline run copies, whatever is answered, lost or late."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from ingest.copy import CopyRules, CopyStage, plan
+from ingest.errors import OutcomeUnknown, Refused, Throttled
+from ingest.manifest import Manifest, Stored
+from ingest.paths import run_id
+from ingest.run import Source, Verdict, received
+from ingest.states import Event, State
+from tests.ingest.conftest import Clock, Sea
+from tests.ingest.remote import Factory
+
+RULES = CopyRules(grace=timedelta(seconds=60), max_failures=3)
+VERDICT = Verdict(
+    "accepted", 2, 2, 0, "sha", "raw/r.json", None, "raw/users/x/may.csv", {"kind": "csv"}
+)
+
+
+@pytest.fixture
+def factory() -> Factory:
+    """A data factory in which nothing has run yet."""
+    return Factory()
+
+
+@pytest.fixture
+def stage(manifest: Manifest, factory: Factory, clock: Clock) -> CopyStage:
+    """The stage on it."""
+    return CopyStage(factory, manifest, clock, RULES)
+
+
+def copying(manifest: Manifest, clock: Clock, name: str) -> Stored:
+    """A run whose first attempt is written down, and not started."""
+    path = f"landing/users/{name}"
+    source = Source(path=path, etag=name, size=1, landed=clock(), via="event")
+    run = received(run_id(clock(), "users", path, name), "users", source, clock())
+    stored, _ = manifest.create(run)
+    run = run.apply(Event.CLAIM, "", clock(), raw="raw/users/x/may.csv")
+    run = run.apply(Event.START_VALIDATION, "", clock())
+    run = run.apply(Event.ACCEPT, "", clock(), verdict=VERDICT)
+    return manifest.update(stored, plan(run, clock, "first"))
+
+
+def test_a_copy_that_succeeds_is_copied(
+    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock
+) -> None:
+    """Start, fence, success: the run is copied, with the rows that Data Factory counted."""
+    stored = stage.start(copying(manifest, clock, "good"), {})
+    attempt = str(factory.started[0]["attemptId"])
+    assert stage.fence(stored.run.run_id, attempt, "adf-1").granted
+    factory.end("adf-1", rows=2)
+    done = stage.advance(manifest.get(stored.run.run_id), {})
+    assert done.run.state is State.COPIED
+    assert done.run.copy is not None
+    assert (done.run.copy.adf_run_id, done.run.copy.rows) == ("adf-1", 2)
+
+
+def test_the_fence_lets_one_through(
+    stage: CopyStage, manifest: Manifest, sea: Sea, clock: Clock
+) -> None:
+    """Of two pipeline runs of one attempt the first may copy, however often it asks."""
+    stored = copying(manifest, clock, "fence")
+    run, attempt = stored.run.run_id, f"{stored.run.run_id}.1"
+    elsewhere = CopyStage(stage.service, Manifest(sea.lake), clock, RULES)
+    assert elsewhere.fence(run, attempt, "adf-1").granted
+    assert not stage.fence(run, attempt, "adf-2").granted
+    assert stage.fence(run, attempt, "adf-1").granted
+    assert not stage.fence(run, f"{run}.2", "adf-3").granted
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknown("503"), Throttled("429")])
+def test_an_unclear_start_is_looked_for_and_not_repeated(
+    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock, error: Exception
+) -> None:
+    """When a start may have happened, the run is found by its attempt and adopted."""
+
+    def lose() -> None:
+        raise error
+
+    factory.on_start = lose
+    stored = stage.start(copying(manifest, clock, f"lost-{type(error).__name__}"), {})
+    adopted = stage.advance(stored, {})
+    assert len(factory.started) == 1
+    assert adopted.run.copy is not None
+    assert adopted.run.copy.adf_run_id == "adf-1"
+
+
+def test_an_attempt_that_never_started_is_replaced(
+    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock
+) -> None:
+    """After the grace time a new attempt is written down, and the old one is fenced off."""
+    factory.begins = False
+    stored = stage.start(copying(manifest, clock, "never"), {})
+    assert stage.advance(stored, {}).run == stored.run
+    clock.turn(seconds=60)
+    factory.begins = True
+    again = stage.advance(stored, {})
+    assert again.run.copy is not None
+    assert again.run.copy.number == 2
+    assert again.run.copy.failures == 0
+    assert [p["attemptId"] for p in factory.started] == [
+        f"{stored.run.run_id}.1",
+        f"{stored.run.run_id}.2",
+    ]
+    assert not stage.fence(stored.run.run_id, f"{stored.run.run_id}.1", "late").granted
+
+
+@pytest.mark.parametrize("status", ["Failed", "Cancelled"])
+def test_a_copy_that_keeps_failing_fails_the_run(
+    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock, status: str
+) -> None:
+    """Three failed attempts, each with its cause in the history, and the run has failed."""
+    stored = stage.start(copying(manifest, clock, f"fails-{status}"), {})
+    for number in (1, 2, 3):
+        factory.end(f"adf-{number}", status)
+        stored = stage.advance(stored, {})
+    assert stored.run.state is State.FAILED
+    assert len(factory.started) == 3
+    assert sum(status.lower() in line.cause for line in stored.run.history) == 3
+
+
+def test_a_forgotten_run_is_copied_again(
+    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock
+) -> None:
+    """A pipeline run that Data Factory does not know any more counts as a failed attempt."""
+    stored = stage.start(copying(manifest, clock, "forgotten"), {})
+    stage.fence(stored.run.run_id, f"{stored.run.run_id}.1", "adf-1")
+    factory.runs.clear()
+    again = stage.advance(manifest.get(stored.run.run_id), {})
+    assert again.run.copy is not None
+    assert (again.run.copy.number, again.run.copy.failures) == (2, 1)
+
+
+def test_a_wrong_row_count_is_a_failure(
+    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock
+) -> None:
+    """What was validated is what is copied: a different number of rows is not let pass."""
+    stored = stage.start(copying(manifest, clock, "rows"), {})
+    factory.end("adf-1", rows=1)
+    failed = stage.advance(stored, {})
+    assert failed.run.state is State.FAILED
+    assert "1 rows where validation accepted 2" in failed.run.cause
+
+
+def test_a_refused_start_fails_the_run(
+    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock
+) -> None:
+    """What Data Factory will never start is said, and not tried for ever."""
+
+    def refuse() -> None:
+        raise Refused("parameter mapping is missing")
+
+    factory.on_start = refuse
+    failed = stage.start(copying(manifest, clock, "refused"), {})
+    assert failed.run.state is State.FAILED
+    assert "parameter mapping is missing" in failed.run.cause

@@ -1,0 +1,155 @@
+"""Batches: one load a dataset at a time, every copied drop in one, none for ever in a bad one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+
+import pytest
+
+from ingest import paths
+from ingest.load import BatchLoader, LoadRules
+from ingest.manifest import Manifest
+from ingest.ports import LoadRun
+from ingest.run import Load, Source, received
+from ingest.states import Event, State
+from tests.ingest.conftest import Clock, Sea
+from tests.ingest.remote import Workspace
+
+TABLE = {"key": ["id"], "columns": []}
+
+
+def copied(sea: Sea, clock: Clock, dataset: str, *names: str) -> list[str]:
+    """Runs of a dataset that wait for a load."""
+    manifest = Manifest(sea.lake)
+    made = []
+    for name in names:
+        path = f"landing/{dataset}/{name}"
+        source = Source(path=path, etag=name, size=1, landed=clock(), via="event")
+        run = received(paths.run_id(clock(), dataset, path, name), dataset, source, clock())
+        stored, _ = manifest.create(run)
+        run = run.apply(Event.CLAIM, "", clock()).apply(Event.START_VALIDATION, "", clock())
+        run = run.apply(Event.ACCEPT, "", clock()).apply(Event.START_COPY, "", clock())
+        manifest.update(stored, run.apply(Event.FINISH_COPY, "", clock()))
+        made.append(run.run_id)
+    return sorted(made)
+
+
+def loader(sea: Sea, clock: Clock, workspace: Workspace, **rules: int) -> BatchLoader:
+    """The loader as a fresh worker has it."""
+    return BatchLoader(
+        lake=sea.lake,
+        manifest=Manifest(sea.lake),
+        loader=workspace,
+        clock=clock,
+        rules=LoadRules(backoff=timedelta(seconds=30), **rules),
+        spark_lake="file:///{container}",
+    )
+
+
+def states(sea: Sea, runs: Iterable[str]) -> list[State]:
+    """Where runs stand, freshly read."""
+    manifest = Manifest(sea.lake)
+    return [manifest.get(run).run.state for run in runs]
+
+
+def frozen(sea: Sea, dataset: str) -> list[str]:
+    """The members of a dataset's current batch."""
+    batch = json.loads(sea.lake.get(paths.current_batch(dataset))[0])
+    return [drop["run_id"] for drop in batch["drops"]]
+
+
+def test_copied_drops_are_loaded_together(sea: Sea, clock: Clock) -> None:
+    """All that wait go into one job run; those copied meanwhile into the next."""
+    dataset, workspace = "together", Workspace(status="running")
+    first = copied(sea, clock, dataset, "a", "b", "c")
+    load = loader(sea, clock, workspace)
+    assert not load.step(dataset, TABLE)
+    assert frozen(sea, dataset) == first
+    late = copied(sea, clock, dataset, "d")
+    assert not load.step(dataset, TABLE)
+    assert states(sea, [*first, *late]) == [State.LOADING] * 3 + [State.COPIED]
+    workspace.status = "succeeded"
+    assert load.step(dataset, TABLE)
+    assert states(sea, first) == [State.SUCCEEDED] * 3
+    assert load.step(dataset, TABLE)
+    assert states(sea, late) == [State.SUCCEEDED]
+    assert len(workspace.batches) == 2
+    assert not load.step(dataset, TABLE)
+
+
+def test_a_crash_after_the_start_finds_the_same_job_run(sea: Sea, clock: Clock) -> None:
+    """Another worker asks with the same token, and is given the run that is there."""
+    dataset, workspace = "tokens", Workspace(status="running")
+    copied(sea, clock, dataset, "a")
+    for _ in range(3):
+        loader(sea, clock, workspace).step(dataset, TABLE)
+    assert (workspace.posts, len(workspace.batches)) == (3, 1)
+
+
+def test_a_crash_before_the_freeze_leaves_nobody_behind(sea: Sea, clock: Clock) -> None:
+    """A member that was marked and never frozen joins the next batch."""
+    dataset, workspace = "orphans", Workspace()
+    orphan, other = copied(sea, clock, dataset, "a", "b")
+    manifest = Manifest(sea.lake)
+    stored = manifest.get(orphan)
+    manifest.update(
+        stored, stored.run.apply(Event.START_LOAD, "", clock(), load=Load(batch_id="lost"))
+    )
+    assert loader(sea, clock, workspace).step(dataset, TABLE)
+    assert states(sea, [orphan, other]) == [State.SUCCEEDED] * 2
+
+
+def test_the_job_is_told_where_the_batch_is(sea: Sea, clock: Clock) -> None:
+    """Parameters name the lake, the dataset and the frozen batch."""
+    dataset, workspace = "told", Workspace(status="running")
+    copied(sea, clock, dataset, "a")
+    loader(sea, clock, workspace).step(dataset, TABLE)
+    (parameters,) = workspace.batches.values()
+    batch = json.loads(sea.lake.get(parameters["batch"])[0])
+    assert parameters["batch_id"] == batch["batch_id"]
+    assert parameters["lake"] == "file:///{container}"
+    assert batch["table"] == TABLE
+
+
+class Poisoned(Workspace):
+    """A workspace whose job fails for every batch with a certain drop in it."""
+
+    def __init__(self, sea: Sea, dataset: str, poison: str) -> None:
+        super().__init__()
+        self._sea, self._dataset, self._poison = sea, dataset, poison
+
+    def observe(self, job_run_id: int) -> LoadRun | None:
+        bad = self._poison in frozen(self._sea, self._dataset)
+        return LoadRun(job_run_id, "failed" if bad else "succeeded", "a row is poisoned")
+
+
+@pytest.mark.parametrize("bad", range(5))
+def test_a_poisoned_drop_ends_alone(sea: Sea, clock: Clock, bad: int) -> None:
+    """A failing batch is halved until one drop fails by itself; the others succeed."""
+    dataset = f"poison{bad}"
+    runs = copied(sea, clock, dataset, *"abcde")
+    load = loader(sea, clock, Poisoned(sea, dataset, runs[bad]), max_attempts=1)
+    for _ in range(40):
+        if not load.step(dataset, TABLE):
+            break
+    expected = [State.SUCCEEDED] * 5
+    expected[bad] = State.FAILED
+    assert states(sea, runs) == expected
+    assert "a row is poisoned" in Manifest(sea.lake).get(runs[bad]).run.cause
+
+
+def test_a_failed_load_is_tried_again_after_a_while(sea: Sea, clock: Clock) -> None:
+    """The second attempt waits, and has a token of its own."""
+    dataset, workspace = "again", Workspace(status="failed")
+    (run,) = copied(sea, clock, dataset, "a")
+    load = loader(sea, clock, workspace)
+    load.step(dataset, TABLE)
+    assert not load.step(dataset, TABLE)
+    assert len(workspace.batches) == 1
+    clock.turn(seconds=30)
+    workspace.status = "succeeded"
+    assert load.step(dataset, TABLE)
+    assert len(workspace.batches) == 2
+    assert states(sea, [run]) == [State.SUCCEEDED]
