@@ -45,7 +45,9 @@ ACTIVITY = _shape(
 )
 POLICY = _shape("", "timeout retry retryIntervalInSeconds secureInput secureOutput")
 CONTROL_POLICY = _shape("", "secureInput secureOutput")
-DATASET = _shape("type linkedServiceName typeProperties", "parameters", "annotations schema folder")
+DATASET = _shape(
+    "type linkedServiceName typeProperties", "parameters", "annotations schema folder description"
+)
 LINKED_SERVICE = _shape("type typeProperties", "parameters", "annotations connectVia description")
 TRIGGER = _shape("type typeProperties", "pipelines runtimeState", "annotations description")
 

@@ -44,7 +44,8 @@ def adder(name: str, unit: str) -> Function:
 def ticks(moment: Any) -> int:
     """Ticks of 100 ns since the year 1."""
     since = moment("ticks", moment) - datetime(1, 1, 1)  # noqa: DTZ001
-    return (since // timedelta(microseconds=1)) * 10
+    microseconds: int = since // timedelta(microseconds=1)
+    return microseconds * 10
 
 
 def start_of_day(moment: Any, pattern: Any = "o") -> str:
