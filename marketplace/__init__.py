@@ -1,0 +1,19 @@
+"""A marketplace that never was: users, and the tables an analyst would compute from them.
+
+Everything follows from a seed, so that anybody gets the same files, in any number of rows.
+"""
+
+from marketplace.aggregates import Aggregates, write_aggregates
+from marketplace.breakers import Injected, break_records
+from marketplace.users import COLUMNS, User, generate_users, write_users
+
+__all__ = [
+    "COLUMNS",
+    "Aggregates",
+    "Injected",
+    "User",
+    "break_records",
+    "generate_users",
+    "write_aggregates",
+    "write_users",
+]

@@ -10,7 +10,7 @@ from ingest.validate.problems import Refusal
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_RATIO = 200
 """How often a gzip may repeat its size; text reaches 20 to 100, a bomb about 1,000."""
-FREE_BYTES = 64 << 20
+FREE_BYTES = 16 << 20
 """Expansion below this is never a bomb."""
 
 _PIECE = 1 << 20

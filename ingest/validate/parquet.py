@@ -205,16 +205,16 @@ def _move(chunk: thrift.Struct, by: int) -> None:
 
 def _fits(found: pl.DataType, column: Column) -> bool:
     """Whether every value of the file's type is of the contract's type."""
-    if found == pl.Null:
+    if isinstance(found, pl.Null):
         return True
     return {
-        "string": found in {pl.String, pl.Categorical, pl.Enum},
+        "string": isinstance(found, (pl.String, pl.Categorical, pl.Enum)),
         "integer": found.is_integer(),
         "number": found.is_numeric(),
-        "boolean": found == pl.Boolean,
-        "date": found == pl.Date,
-        "timestamp": found == pl.Datetime,
-        "time": found == pl.Time,
+        "boolean": isinstance(found, pl.Boolean),
+        "date": isinstance(found, pl.Date),
+        "timestamp": isinstance(found, pl.Datetime),
+        "time": isinstance(found, pl.Time),
     }[column.logical_type]
 
 
@@ -225,7 +225,7 @@ def _as_judged(found: pl.DataType, column: Column) -> pl.Expr:
         return expression.cast(pl.Float64)
     if isinstance(found, pl.Datetime) and found.time_zone is not None:
         return expression.dt.convert_time_zone("UTC")
-    if found in {pl.Categorical, pl.Enum}:
+    if isinstance(found, (pl.Categorical, pl.Enum)):
         return expression.cast(pl.String)
     return expression
 

@@ -49,8 +49,10 @@ def render_text(report: Report) -> str:
     if report.checks:
         lines.append("")
         width = max(len(_title(check)) for check in report.checks)
-        for check in report.checks:
-            lines.append(f"  {_title(check):<{width}}  {check.failed:>9,}  {_samples(check)}")
+        lines.extend(
+            f"  {_title(check):<{width}}  {check.failed:>9,}  {_samples(check)}"
+            for check in report.checks
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,297 @@
+"""Contracts: what is read from the standard's documents, and what is refused by name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ingest.contracts import Contract, ContractError, Hints, lint, load_folder, parse
+
+FOLDER = Path(__file__).resolve().parents[2] / "contracts"
+
+
+def document(*properties: dict[str, Any], **root: Any) -> str:
+    """A contract of one table ``t`` with ``properties``; ``root`` adds to or replaces the rest."""
+    found: dict[str, Any] = {
+        "apiVersion": "v3.2.0",
+        "kind": "DataContract",
+        "id": "t",
+        "version": "1.0.0",
+        "status": "active",
+        "schema": [{"name": "t", "properties": list(properties)}],
+    } | root
+    return yaml.safe_dump(found)
+
+
+def column(logical_type: str = "string", **more: Any) -> dict[str, Any]:
+    """A property called ``c``."""
+    return {"name": "c", "logicalType": logical_type} | more
+
+
+def read(*properties: dict[str, Any], **root: Any) -> Contract:
+    """Parse a contract of ``properties``."""
+    return parse(document(*properties, **root), file="t.odcs.yaml")
+
+
+def refusal(*properties: dict[str, Any], **root: Any) -> ContractError:
+    """The error that such a contract raises."""
+    with pytest.raises(ContractError) as caught:
+        read(*properties, **root)
+    return caught.value
+
+
+def test_committed_contracts_are_four_and_read() -> None:
+    """Each table of the marketplace has a contract named after it."""
+    contracts = load_folder(FOLDER)
+
+    assert sorted(contracts) == [
+        "buyers_by_country",
+        "sellers_compared",
+        "top_seller_countries",
+        "users",
+    ]
+    assert [len(contracts[name].columns) for name in sorted(contracts)] == [32, 19, 26, 24]
+    assert contracts["users"].key == ("identifierHash",)
+    assert contracts["sellers_compared"].key == ("country", "sex")
+    assert not contracts["sellers_compared"].column("country").required
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.odcs.yaml")), ids=lambda path: path.name)
+def test_committed_contracts_agree_with_the_standards_model(path: Path) -> None:
+    """The standard's own model reads every field of them."""
+    assert lint(path.read_text(encoding="utf-8"), file=path.name).version
+
+
+@pytest.mark.parametrize("version", ["v3.0.0", "v3.0.2", "v3.1.0", "v3.2.0"])
+def test_versions_of_the_standard(version: str) -> None:
+    """Every 3.x up to today's is read."""
+    assert read(column(), apiVersion=version).dataset == "t"
+
+
+def test_column_options_reach_the_model() -> None:
+    """What the contract says of a column is what the column holds."""
+    contract = read(
+        column(
+            "integer",
+            logicalTypeOptions={"format": "u8", "minimum": 3, "exclusiveMaximum": 9},
+            required=True,
+            enum=[{"value": 4}, {"value": 5, "label": "five"}],
+            classification="restricted",
+        )
+    )
+
+    found = contract.column("c")
+    assert (found.format, found.minimum, found.exclusive_maximum) == ("u8", 3, 9)
+    assert found.enum == (4, 5)
+    assert found.masked
+    assert found.required
+
+
+def test_key_columns_are_required_unless_said_otherwise() -> None:
+    """A key without a value identifies nothing; a contract may say that it may be empty."""
+    contract = read(
+        {"name": "a", "logicalType": "string", "primaryKey": True, "primaryKeyPosition": 2},
+        {
+            "name": "b",
+            "logicalType": "string",
+            "primaryKey": True,
+            "primaryKeyPosition": 1,
+            "required": False,
+        },
+    )
+
+    assert contract.key == ("b", "a")
+    assert [c.required for c in contract.columns] == [True, False]
+
+
+def test_table_and_translator() -> None:
+    """The batch's table and Data Factory's mapping name every column with its type."""
+    contract = read(
+        {"name": "id", "logicalType": "integer", "primaryKey": True},
+        {"name": "at", "logicalType": "timestamp"},
+    )
+
+    assert contract.table() == {
+        "key": ["id"],
+        "columns": [
+            {"name": "id", "type": "integer", "required": True},
+            {"name": "at", "type": "timestamp", "required": False},
+        ],
+    }
+    translator = contract.translator()
+    assert translator["mappings"][0] == {
+        "source": {"name": "id"},
+        "sink": {"name": "id", "type": "Int64"},
+    }
+    assert translator["typeConversion"] is True
+    assert translator["typeConversionSettings"]["allowDataTruncation"] is False
+    assert contract.translator("jsonl")["mappings"][1]["source"] == {"path": "$['at']"}
+
+
+def test_hints_come_from_servers_and_our_own_properties() -> None:
+    """Encoding and format are the server's to say; what the standard lacks is ours."""
+    contract = read(
+        column(),
+        servers=[
+            {
+                "server": "s",
+                "type": "azure",
+                "location": "az://x",
+                "format": "csv",
+                "encoding": "ISO-8859-1",
+            }
+        ],
+        customProperties=[
+            {"property": "delimiter", "value": ";"},
+            {"property": "escape", "value": "\\"},
+            {"property": "maxRejectedRatio", "value": 0.25},
+            {"property": "trueValues", "value": ["TRUE"]},
+            {"property": "anything", "value": 1, "vendor": "other"},
+        ],
+    )
+
+    assert contract.max_rejected_ratio == 0.25
+    assert contract.hints == Hints(
+        kind="csv", delimiter=";", escape="\\", encoding="latin-1", true_values=("TRUE",)
+    )
+
+
+def _root(**more: Any) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
+    return (column(),), more
+
+
+def _column(*args: Any, **more: Any) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
+    return (column(*args, **more),), {}
+
+
+REFUSED = {
+    "old version": (_root(apiVersion="v2.2.2"), "apiVersion", "v3.2.0"),
+    "unknown key": (_root(colour="red"), "colour", "not in the standard"),
+    "no version": (_root(version=None), "version", "missing"),
+    "unknown custom property": (
+        _root(customProperties=[{"property": "maxRejected", "value": 1}]),
+        "customProperties[0].property",
+        "maxRejectedRatio",
+    ),
+    "ratio over 1": (
+        _root(customProperties=[{"property": "maxRejectedRatio", "value": 5}]),
+        "customProperties[0].value",
+        "between 0 and 1",
+    ),
+    "true in another language": (
+        _root(customProperties=[{"property": "trueValues", "value": ["oui"]}]),
+        "customProperties[0].value",
+        "oui",
+    ),
+    "no columns": (((), {}), "schema[0].properties", "at least one"),
+    "nested type": (_column("object"), "schema[0].properties[0].logicalType", "object"),
+    "option of another type": (
+        _column("integer", logicalTypeOptions={"pattern": "x"}),
+        "schema[0].properties[0].logicalTypeOptions.pattern",
+        "not in the standard",
+    ),
+    "too wide an integer": (
+        _column("integer", logicalTypeOptions={"format": "u64"}),
+        "schema[0].properties[0].logicalTypeOptions.format",
+        "u64",
+    ),
+    "broken pattern": (
+        _column(logicalTypeOptions={"pattern": "(a"}),
+        "schema[0].properties[0].logicalTypeOptions.pattern",
+        "not a regular expression",
+    ),
+    "pattern letter": (
+        _column("date", logicalTypeOptions={"format": "EEE dd"}),
+        "schema[0].properties[0].logicalTypeOptions.format",
+        "EEE",
+    ),
+    "bound that is no date": (
+        _column("date", logicalTypeOptions={"minimum": "2024-02-30"}),
+        "schema[0].properties[0].logicalTypeOptions.minimum",
+        "no date",
+    ),
+    "crossed bounds": (
+        _column("number", logicalTypeOptions={"minimum": 2, "maximum": 1}),
+        "schema[0].properties[0].logicalTypeOptions",
+        "no value could pass",
+    ),
+    "number in an enum of text": (
+        _column(enum=[{"value": 1}]),
+        "schema[0].properties[0].enum[0].value",
+        "quotes",
+    ),
+    "empty enum": (_column(enum=[]), "schema[0].properties[0].enum", "empty"),
+    "quality rule": (
+        _column(quality=[{"type": "library", "metric": "nullValues", "mustBe": 0}]),
+        "schema[0].properties[0].quality[0]",
+        "not checked yet",
+    ),
+    "relationship": (
+        _column(relationships=[{"to": "x.y"}]),
+        "schema[0].properties[0].relationships",
+        "not checked yet",
+    ),
+    "another physical name": (
+        _column(physicalName="C"),
+        "schema[0].properties[0].physicalName",
+        "differs",
+    ),
+    "measure": (
+        _column(semanticType="measure"),
+        "schema[0].properties[0].semanticType",
+        "column",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_honoured_is_refused_where_it_stands(case: str) -> None:
+    """An error names the file, the place and the reason; nothing is silently ignored."""
+    (properties, root), path, reason = REFUSED[case]
+
+    error = refusal(*properties, **root)
+
+    assert (error.file, error.path) == ("t.odcs.yaml", path)
+    assert reason in error.reason
+
+
+def test_two_columns_of_one_name() -> None:
+    """A name stands for one column."""
+    assert "second column" in refusal(column(), column()).reason
+
+
+def test_composite_keys_need_positions() -> None:
+    """Which column comes first in a key is never guessed."""
+    error = refusal(column(primaryKey=True), column(name="d", primaryKey=True) | {"name": "d"})
+
+    assert "primaryKeyPosition 1 to 2" in error.reason
+
+
+@pytest.mark.parametrize("text", ["a: [", "- a", "a: 1\na: 2", "\0", "? [a]\n: b", "&a [*a]"])
+def test_what_is_no_contract_at_all(text: str) -> None:
+    """Broken YAML, a list, a key given twice: one kind of error."""
+    with pytest.raises(ContractError):
+        parse(text, file="x")
+
+
+def test_prose_quality_rules_are_let_be() -> None:
+    """Text describes; it promises no check."""
+    assert read(column(quality=[{"type": "text", "description": "looks right"}])).columns
+
+
+def test_file_is_named_after_its_table(tmp_path: Path) -> None:
+    """The file's name is how a dataset is found, so it must be the table's."""
+    (tmp_path / "u.odcs.yaml").write_text(document(column()), encoding="utf-8")
+
+    with pytest.raises(ContractError, match=r"schema\[0\].name"):
+        load_folder(tmp_path)
+
+
+def test_lint_finds_what_only_the_model_knows() -> None:
+    """Fields that no verdict depends on are checked by the standard's model."""
+    text = document(column(), tags="not-a-list")
+
+    assert parse(text, file="t").columns
+    with pytest.raises(ContractError, match="tags"):
+        lint(text, file="t")

@@ -1,0 +1,304 @@
+"""CSV files whole: what is accepted, what is split off, what is refused and with what advice."""
+
+import codecs
+import gzip
+import json
+import resource
+
+import pytest
+
+from tests.unit.validation import CONTRACTS, faults, judge, small
+
+GOOD = b"id,name,secret\n1,a,s\n2,b,s\n3,,\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        GOOD,
+        GOOD.rstrip(b"\n"),
+        GOOD.replace(b"\n", b"\r\n"),
+        codecs.BOM_UTF8 + GOOD,
+        GOOD.replace(b",", b";"),
+        GOOD.replace(b",", b"\t"),
+        GOOD.replace(b",", b"|"),
+        GOOD.decode().encode("utf-16"),
+        codecs.BOM_UTF16_BE + GOOD.decode().encode("utf-16-be"),
+        gzip.compress(GOOD),
+        gzip.compress(GOOD[:20]) + gzip.compress(GOOD[20:]),
+        b"\n\n" + GOOD.replace(b"\n", b"\n\n"),
+        b'"id","name","secret"\n"1","a","s"\n"2","b\n""x""","s"\n3,"",""\n',
+        b"secret,id,name\ns,1,a\ns,2,b\n,3,\n",
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+def test_accepted_however_it_is_written(data: bytes, chunk: int) -> None:
+    """Line ends, marks, delimiters, encodings, compression and order of columns are form."""
+    report, findings = judge(data, small(), chunk=chunk)
+
+    assert (report.verdict, report.rows, report.rejected) == ("accepted", 3, 0), report.problem
+    assert findings.kept == {}
+    assert report.sha256 is not None
+
+
+def test_encodings_by_declaration() -> None:
+    """What is not UTF-8 is read as the contract says it is."""
+    contract = small(extra="  - {property: encoding, value: ISO-8859-1}\n")
+
+    report, findings = judge("id,name,secret\n1,é,s\nx,ü,s\n".encode("latin-1"), contract)
+
+    assert faults(report) == {("type", "id"): (1, [3])}
+    assert findings["rejects"] == "id,name,secret\nx,ü,s\n".encode("latin-1")
+    assert findings["clean"] == "id,name,secret\n1,é,s\n".encode()
+    assert report.format.encoding == "ISO-8859-1"
+    assert report.clean is not None
+    assert report.clean.encoding == "UTF-8"
+
+
+def test_utf16_rejects_go_back_as_they_came() -> None:
+    """Mark and byte order included, so that they can be mended and sent again."""
+    data = codecs.BOM_UTF16_BE + "id,name,secret\n1,é,s\nx,ü,s\n".encode("utf-16-be")
+
+    _, findings = judge(data, small())
+
+    rejects = codecs.BOM_UTF16_BE + "id,name,secret\nx,ü,s\n".encode("utf-16-be")
+    assert findings["rejects"] == rejects
+
+
+def test_rejects_reasons_and_clean_copy() -> None:
+    """Each bad record goes one way with its reasons, all others the other way, bytes unchanged."""
+    data = b'id,name,secret\r\n1,a,s\r\n1,"b\r\nc",q\r\nx,\xff\xe9,s\r\n4,d\r\n5,e,s'
+
+    report, findings = judge(data, small())
+
+    assert report.verdict == "accepted_with_rejects"
+    assert (report.rows, report.accepted, report.rejected) == (5, 2, 3)
+    assert findings["rejects"] == (b'id,name,secret\r\n1,"b\r\nc",q\r\nx,\xff\xe9,s\r\n4,d\r\n')
+    assert findings["clean"] == b"id,name,secret\r\n1,a,s\r\n5,e,s"
+    assert findings["reasons"] is not None
+    assert [json.loads(line) for line in findings["reasons"].splitlines()] == [
+        {
+            "line": 3,
+            "faults": [
+                {"rule": "enum", "column": "secret", "value": "***"},
+                {"rule": "unique", "column": "id", "value": "1"},
+            ],
+        },
+        {
+            "line": 5,
+            "faults": [
+                {"rule": "type", "column": "id", "value": "x"},
+                {"rule": "encoding", "column": "name", "value": "\\xff\\xe9"},
+            ],
+        },
+        {
+            "line": 6,
+            "faults": [{"rule": "fieldCount", "column": None, "value": "2 fields instead of 3"}],
+        },
+    ]
+
+
+def test_a_clean_copy_of_compressed_data_is_plain() -> None:
+    """The report says how to read each file."""
+    report, findings = judge(gzip.compress(b"id,name,secret\n1,a,s\nx,b,s\n"), small())
+
+    assert findings["clean"] == b"id,name,secret\n1,a,s\n"
+    assert report.format.compression == "gzip"
+    assert report.clean is not None
+    assert report.clean.compression == "none"
+
+
+def test_mended_rejects_are_accepted() -> None:
+    """A rejects file is a drop of its own once its cells are right."""
+    _, findings = judge(b"id,name,secret\n1,a,s\nx,b,s\n", small())
+    assert findings["rejects"] is not None
+
+    report, _ = judge(findings["rejects"].replace(b"x,", b"7,"), small())
+
+    assert report.verdict == "accepted"
+
+
+def test_counts_are_exact_and_samples_capped() -> None:
+    """However many fail, all are counted and five are shown."""
+    rows = b"".join(b"%d,a,q\n" % n for n in range(1000))
+
+    report, _ = judge(b"id,name,secret\n" + rows, small())
+
+    assert faults(report) == {("enum", "secret"): (1000, [2, 3, 4, 5, 6])}
+    assert {s.value for c in report.checks for s in c.samples} == {"***"}
+
+
+@pytest.mark.parametrize(("bad", "verdict"), [(2, "accepted_with_rejects"), (3, "refused")])
+def test_tolerance_decides(bad: int, verdict: str) -> None:
+    """Up to the contract's share of rejects the rest is taken, beyond it nothing."""
+    rows = [b"%d,a,%s\n" % (n, b"q" if n < bad else b"s") for n in range(10)]
+
+    report, findings = judge(b"id,name,secret\n" + b"".join(rows), small(ratio=0.2))
+
+    assert report.verdict == verdict
+    assert (findings["clean"] is not None) == (verdict != "refused")
+    assert (report.problem is not None) == (verdict == "refused")
+
+
+def test_extra_columns_are_reported_and_not_judged() -> None:
+    """What the contract does not know is let be."""
+    report, _ = judge(b"x,id,name,y,secret\n?,1,a,?,s\n", small())
+
+    assert report.verdict == "accepted"
+    assert report.columns.extra == ("x", "y")
+    assert not report.columns.reordered
+
+
+def test_reordered_columns_are_matched_by_name() -> None:
+    """Cells are never shifted: the fault is in the column where it is."""
+    report, _ = judge(b"secret,name,id\ns,a,1\nq,b,2\n", small())
+
+    assert faults(report) == {("enum", "secret"): (1, [3])}
+    assert report.columns.reordered
+
+
+HEADER = b"id,name,secret\n"
+PNG = b"\x89PNG\r\n\x1a\n"
+REFUSED: dict[str, tuple[bytes, str, str, str]] = {
+    "empty": (b"", "a.csv", "empty", "send it again"),
+    "empty gzip": (gzip.compress(b""), "a.csv.gz", "empty", "send it again"),
+    "blank": (b"\n\r\n", "a.csv", "blank", "send it again"),
+    "header only": (HEADER, "a.csv", "no records", "send it again"),
+    "header without end": (HEADER.strip(), "a.csv", "no records", "send it again"),
+    "no header": (b"1,a,s\n", "a.csv", "not the header", "put a header"),
+    "missing": (b"id,secret\n1,s\n", "a.csv", "'name' is missing", "add column 'name'"),
+    "renamed": (b"id,Na_me,secret\n1,a,s\n", "a.csv", "nearest", "rename 'Na_me' to 'name'"),
+    "twice": (b"id,name,id,secret\n1,a,1,s\n", "a.csv", "more than once", "of its own"),
+    "latin header": (b"id,n\xe4me,secret\n", "a.csv", "not UTF-8", "UTF-8"),
+    "quote in header": (b'id,"name,secret\n1,a,s\n', "a.csv", "not closed", "close it"),
+    "unclosed": (HEADER + b'1,a,s\n2,"b,s\n3,c,s\n', "a.csv", "opened on line 3", "close it"),
+    "old Mac": (HEADER.replace(b"\n", b"\r") + b"1,a,s\r", "a.csv", "carriage", "LF"),
+    "wide": ("id,name\n".encode("utf-16-le"), "a.csv", "UTF-16", "UTF-8"),
+    "half a pair": ("id,name\n".encode("utf-16")[:-1], "a.csv", "utf-16", "UTF-8"),
+    "image": (PNG, "a.csv", "PNG", "send CSV"),
+    "workbook": (b"PK\x03\x04x", "a.csv", "Excel", "send CSV"),
+    "Parquet by another name": (b"PAR1xPAR1", "a.csv", "Parquet", "name the file"),
+    "no Parquet": (HEADER, "a.parquet", "not Parquet", "name it after"),
+    "no gzip": (HEADER, "a.csv.gz", "not gzip", "drop .gz"),
+    "cut gzip": (gzip.compress(GOOD)[:-9], "a.csv.gz", "too early", "again whole"),
+    "bad gzip": (
+        gzip.compress(GOOD)[:15] + b"\0\xff" * 20,
+        "a.csv",
+        "gzip",
+        "again",
+    ),
+    "no JSON": (HEADER, "a.json", "says JSON", "one object a line"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_with_what_to_do(case: str) -> None:
+    """What cannot be read as the contract's table says why, and what would help."""
+    data, name, reason, action = REFUSED[case]
+
+    report, findings = judge(data, small(), name=name)
+
+    assert report.verdict == "refused"
+    assert report.problem is not None
+    assert reason in report.problem.reason
+    assert action in report.problem.action
+    assert findings["clean"] is None
+
+
+def test_another_delimiter_than_declared() -> None:
+    """Where the contract names one, another is refused by name."""
+    contract = small(extra='  - {property: delimiter, value: ","}\n')
+
+    report, _ = judge(GOOD.replace(b",", b";"), contract)
+
+    assert report.problem is not None
+    assert "';'" in report.problem.reason
+    assert "','" in report.problem.action
+
+
+def test_wrong_delimiter_of_a_real_dataset() -> None:
+    """The users' contract says comma."""
+    header = ";".join(column.name for column in CONTRACTS["users"].columns)
+
+    report, _ = judge(header.encode() + b"\n1;user\n", CONTRACTS["users"])
+
+    assert report.problem is not None
+    assert "delimited by ';'" in report.problem.reason
+
+
+def test_missing_columns_are_all_named() -> None:
+    """One delivery should be enough to learn of all."""
+    report, _ = judge(b"id\n1\n", small())
+
+    assert report.columns.missing == ("name", "secret")
+
+
+def test_everything_before_a_refusal_is_counted() -> None:
+    """An unclosed quote near the end hides no fault before it."""
+    report, findings = judge(b'id,name,secret\nx,a,s\n2,a,q\n3,"a,s\n', small())
+
+    assert report.verdict == "refused"
+    assert faults(report) == {("type", "id"): (1, [2]), ("enum", "secret"): (1, [3])}
+    assert findings["rejects"] == b"id,name,secret\nx,a,s\n2,a,q\n"
+
+
+def test_a_field_of_two_megabytes_is_data() -> None:
+    """Long is not wrong."""
+    report, _ = judge(b'id,name,secret\n1,"%s",s\n2,b,s\n' % (b"a" * 2_000_000), small())
+
+    assert (report.verdict, report.rows) == ("accepted", 2)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"a" * 50_000_000,
+        b"id,name,secret\n" + b"a" * 50_000_000,
+        b'id,name,secret\n1,"' + b"a\n" * 25_000_000,
+        gzip.compress(b"id,name,secret\n" + b"\n" * 50_000_000),
+    ],
+    ids=["one line", "one record", "open quote", "bomb"],
+)
+def test_what_does_not_end_is_refused_in_bounded_memory(data: bytes) -> None:
+    """A few blocks are held, never the file."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    report, _ = judge(data, small())
+
+    assert report.verdict == "refused"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000
+
+
+def test_two_hundred_columns() -> None:
+    """Columns nobody asked for cost nothing but their reading."""
+    names = ["id", "name", "secret", *(f"c{n}" for n in range(10_000))]
+    row = ["1", "a", "s", *["x"] * 10_000]
+    data = (",".join(names) + "\n" + ",".join(row) + "\n").encode()
+
+    report, _ = judge(data, small())
+
+    assert (report.verdict, len(report.columns.extra)) == ("accepted", 10_000)
+
+
+def test_formulas_are_data() -> None:
+    """What a spreadsheet would run is text here, in report and rejects alike."""
+    report, findings = judge(b"id,name,secret\n=cmd|'/C calc'!A0,b,s\n", small())
+
+    assert report.checks[0].samples[0].value == "=cmd|'/C calc'!A0"
+    assert findings["rejects"] == b"id,name,secret\n=cmd|'/C calc'!A0,b,s\n"
+
+
+def test_empty_parts_of_a_composite_key() -> None:
+    """In a key of several columns an empty value is a value like any other."""
+    contract = CONTRACTS["sellers_compared"]
+    names = [column.name for column in contract.columns]
+
+    def row(country: str, sex: str) -> str:
+        cells = ["1" if c.logical_type == "integer" else "1.5" for c in contract.columns[2:]]
+        return ",".join([country, sex, *cells]) + "\n"
+
+    text = ",".join(names) + "\n" + row("", "Male") + row("", "") + row("Italie", "Male")
+
+    assert judge(text.encode(), contract)[0].verdict == "accepted"
+    report, _ = judge((text + row("", "Male")).encode(), contract)
+    assert faults(report) == {("unique", "country,sex"): (1, [5])}

@@ -1,0 +1,97 @@
+"""Reports as JSON and as text, and the small parts that splitting off rejects stands on."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.validate import Report
+from ingest.validate.spans import Spans, without
+from ingest.validate.text import render_text
+from ingest.validate.thrift import I32, STRUCT, Field, Items, decode, encode
+from tests.unit.validation import judge, small
+
+
+def test_json_round_trip_and_its_fields() -> None:
+    """What is written is read again, and has the fields that others rely on."""
+    report, _ = judge(b"name,id,secret,x\na,z,q,1\nb,2,s,1\n", small())
+
+    found = report.to_dict()
+
+    assert Report.from_json(report.to_json()) == report
+    assert found["schema"] == 1
+    assert (found["verdict"], found["rows"], found["accepted"], found["rejected"]) == (
+        "accepted_with_rejects",
+        2,
+        1,
+        1,
+    )
+    assert found["checks"][0] == {
+        "rule": "type",
+        "column": "id",
+        "failed": 1,
+        "samples": ({"line": 2, "value": "z"},),
+    }
+    assert found["columns"] == {"missing": (), "extra": ("x",), "reordered": True}
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"schema": 2}', "nonsense"])
+def test_other_json_is_no_report(text: str) -> None:
+    """A later schema is refused rather than misread."""
+    with pytest.raises(ValueError, match=r"schema 1|Expecting"):
+        Report.from_json(text)
+
+
+def test_text_says_the_verdict_first_and_masks() -> None:
+    """Then why and what to do, then the rules with lines; never a personal value."""
+    report, _ = judge(b"id,name,secret\n1,a,hush\n1,a,s\n", small(ratio=0.0))
+
+    text = render_text(report)
+
+    assert text.splitlines()[0] == "drop.csv: refused"
+    assert "2 of 2 records break the contract (100.00%); it tolerates 0.00%" in text
+    assert "id: repeats an earlier record's key [unique]" in text
+    assert "line 3 '1'" in text
+    assert "hush" not in text
+
+
+@given(
+    st.binary(max_size=40),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(1, 10)), max_size=5),
+    st.integers(1, 9),
+)
+def test_without_spans(data: bytes, raw: list[tuple[int, int]], chunk: int) -> None:
+    """What lies in no range passes, whatever the chunks."""
+    spans = Spans()
+    kept = bytearray()
+    at = 0
+    for start, length in sorted(raw):
+        if start < at or start + length > len(data):
+            continue
+        kept += data[at:start]
+        at = start + length
+        spans.extend([(start, at)])
+    kept += data[at:]
+    chunks = [data[i : i + chunk] for i in range(0, len(data), chunk)]
+
+    assert b"".join(without(chunks, spans)) == bytes(kept)
+
+
+def test_thrift_round_trip() -> None:
+    """Small and large ids, negative numbers, long lists."""
+    fields = [
+        Field(1, I32, -7),
+        Field(40, 8, b"abc"),
+        Field(41, 9, Items(STRUCT, [[Field(2, 1, None)]] * 20)),
+        Field(42, 7, b"12345678"),
+    ]
+
+    assert decode(encode(fields)) == fields
+
+
+@given(st.binary(max_size=60))
+def test_thrift_noise(data: bytes) -> None:
+    """Noise is decoded or refused, and never anything else."""
+    try:
+        decode(data)
+    except ValueError:
+        return

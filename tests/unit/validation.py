@@ -1,0 +1,76 @@
+"""Short ways to validate bytes in tests."""
+
+import io
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ingest.contracts import Contract, load_folder, parse
+from ingest.validate import Report, Writer, validate
+from ingest.validate.local import BytesSource
+
+CONTRACTS = load_folder(Path(__file__).resolve().parents[2] / "contracts")
+
+SMALL_YAML = """
+apiVersion: v3.2.0
+kind: DataContract
+id: small
+version: 1.0.0
+schema:
+  - name: small
+    properties:
+      - {name: id, logicalType: integer, primaryKey: true}
+      - {name: name, logicalType: string, logicalTypeOptions: {maxLength: 3000000}}
+      - {name: secret, logicalType: string, classification: personal, enum: [{value: s}]}
+customProperties:
+  - {property: maxRejectedRatio, value: RATIO}
+EXTRA"""
+
+
+def small(ratio: float = 1.0, extra: str = "") -> Contract:
+    """Three columns: a key, a text, a secret that may only be ``s``; any delimiter."""
+    text = SMALL_YAML.replace("RATIO", str(ratio)).replace("EXTRA", extra)
+    return parse(text, file="small.odcs.yaml")
+
+
+@dataclass
+class Findings:
+    """Outputs kept in memory; None where never opened."""
+
+    kept: dict[str, io.BytesIO] = field(default_factory=dict)
+
+    def _open(self, name: str) -> AbstractContextManager[Writer]:
+        assert name not in self.kept
+        return nullcontext(self.kept.setdefault(name, io.BytesIO()))
+
+    def rejects(self) -> AbstractContextManager[Writer]:
+        """The rejected records."""
+        return self._open("rejects")
+
+    def reasons(self) -> AbstractContextManager[Writer]:
+        """Why."""
+        return self._open("reasons")
+
+    def clean(self) -> AbstractContextManager[Writer]:
+        """The rest."""
+        return self._open("clean")
+
+    def __getitem__(self, name: str) -> bytes | None:
+        return self.kept[name].getvalue() if name in self.kept else None
+
+
+def judge(
+    data: bytes, contract: Contract, *, name: str = "drop.csv", chunk: int = 1 << 20
+) -> tuple[Report, Findings]:
+    """Validate ``data`` and keep what was written."""
+    findings = Findings()
+    report = validate(BytesSource(data, chunk), contract, name=name, outputs=findings)
+    return report, findings
+
+
+def faults(report: Report) -> dict[tuple[str, str | None], tuple[int, list[int]]]:
+    """Rule and column to count and sample lines."""
+    return {
+        (check.rule, check.column): (check.failed, [sample.line for sample in check.samples])
+        for check in report.checks
+    }
