@@ -12,6 +12,7 @@ from devcloud.serving import run
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="devcloud.databricks")
     parser.add_argument("--root", type=Path, required=True, help="data folder of the local cloud")
+    parser.add_argument("--cold", action="store_true", help="start Spark when it is first needed")
     options = parser.parse_args()
     settings = load(options.root)
-    run(create_app(settings), settings, "databricks")
+    run(create_app(settings, warm=not options.cold), settings, "databricks")

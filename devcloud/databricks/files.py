@@ -19,7 +19,7 @@ from devcloud.databricks.errors import ApiError, invalid, unsupported
 from devcloud.databricks.workspace import Workspace
 
 LARGEST = 200 * 1024 * 1024  # bytes; the service's own limit for a workspace file
-PLAIN_FORMATS = ("AUTO", "RAW", "")
+PLAIN_FORMATS = ("AUTO", "RAW")
 NOTEBOOK_MARK = b"# Databricks notebook source"
 
 
@@ -95,10 +95,10 @@ class FilesApi:
                 content = base64.b64decode(body.get("content") or "", validate=True)
             except binascii.Error as error:
                 raise invalid(f"content is not base64: {error}") from error
-        kind = body.get("format") or ""
-        notebook = kind == "SOURCE" or (kind != "RAW" and content.startswith(NOTEBOOK_MARK))
-        if notebook or kind not in PLAIN_FORMATS:
-            raise unsupported(f"notebooks (import of {_path(body)} as {kind or 'SOURCE'})")
+        kind = body.get("format") or "SOURCE"
+        marked = kind == "AUTO" and content.startswith(NOTEBOOK_MARK)
+        if marked or kind not in PLAIN_FORMATS:
+            raise unsupported(f"notebooks (import of {_path(body)} as {kind})")
         overwrite = str(body.get("overwrite", "false")).lower() == "true"
         await run_in_threadpool(self._workspace.write, _path(body), content, overwrite=overwrite)
         return JSONResponse({})
