@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import json
 import logging
 import os
@@ -79,7 +80,8 @@ def create_app(
 
     service = LakeService()
     app = Starlette(routes=[Mount("/", app=service)], lifespan=lifespan)
-    rules = faults.install(app, "lake", kinds=delivery.FAULTS, operation=operation_name)
+    named = functools.partial(operation_name, config.account)
+    rules = faults.install(app, "lake", kinds=delivery.FAULTS, operation=named)
     wanted = subscriptions(config) if subscribers is None else subscribers
     service.lake = app.state.lake = Lake(
         config=config,
@@ -118,7 +120,7 @@ class LakeService:
         dfs = False
         request: Request | None = None
         try:
-            request = Request.parse(scope, receive)
+            request = Request.parse(scope, receive, self.lake.config.account)
             request.id = request_id
             dfs = routing.is_dfs(request.method, request.query, request.headers)
             reply = await self._act(request)
@@ -141,8 +143,6 @@ class LakeService:
 
     async def _act(self, request: Request) -> Reply:
         lake = self.lake
-        if request.account != lake.config.account:
-            raise LakeError("ResourceNotFound", f"The only account is {lake.config.account!r}.")
         name, _ = routing.operation(
             request.method, request.container, request.key, request.query, request.headers
         )
@@ -153,14 +153,14 @@ class LakeService:
         return reply
 
 
-def operation_name(scope: Scope) -> str:
+def operation_name(account: str, scope: Scope) -> str:
     """The operation of a request, for the counts."""
 
     async def no_body() -> dict[str, str]:  # never asked for: the name needs the head alone
         return {"type": "http.disconnect"}
 
     try:
-        request = Request.parse(scope, no_body)
+        request = Request.parse(scope, no_body, account)
         name, _ = routing.operation(
             request.method, request.container, request.key, request.query, request.headers
         )

@@ -55,9 +55,9 @@ def _source(lake: Lake, request: Request) -> tuple[str, Entry]:
     url = urlsplit(request.headers["x-ms-copy-source"])
     if not url.scheme or not url.path:
         raise LakeError("InvalidSourceUri")
-    account, container, key = split_path(url.path)
-    if account != lake.config.account or url.hostname not in ("127.0.0.1", "localhost"):
+    if url.hostname not in ("127.0.0.1", "localhost"):
         raise not_implemented("copying from another account")
+    container, key = split_path(url.path, lake.config.account)
     if "x-ms-copy-source-authorization" in request.headers:
         raise not_implemented("x-ms-copy-source-authorization")
     if "sig=" in url.query:

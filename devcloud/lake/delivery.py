@@ -113,7 +113,8 @@ class Delivery:
                     if self._due and len(running) < AT_ONCE:
                         wait = max(0.0, self._due[0][0] - time.time())
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), wait)
+                        async with asyncio.timeout(wait):
+                            await self._wake.wait()
             finally:
                 for task in running:
                     task.cancel()

@@ -25,14 +25,21 @@ from devcloud.lake.service import (
 async def create_path(lake: Lake, request: Request) -> Reply:
     """Path Create: an empty file, which overwrites, or a directory, which does not."""
     current = lake.store.entry(request.container, request.key)
-    check_write(request.headers, current)
+    existing = {}
+    if current is not None:
+        existing["x-ms-existing-resource-type"] = "directory" if current.directory else "file"
+    try:
+        check_write(request.headers, current)
+    except LakeError as error:
+        error.headers |= existing
+        raise
     properties = content_properties(request, "x-ms-")
     properties.metadata = path_metadata(request)
     properties.access = given_access(request.headers)
     store = lake.store
     if request.query["resource"] == "directory":
         if current is not None and not current.directory:
-            raise LakeError("PathAlreadyExists", headers={"x-ms-existing-resource-type": "file"})
+            raise LakeError("PathAlreadyExists", headers=existing)
         if current is None:
             store.make_directories(request.container, request.key)
             current = lake.existing(request)
@@ -87,11 +94,7 @@ def _rename_source(lake: Lake, request: Request) -> tuple[str, str]:
     raw, _, query = request.headers["x-ms-rename-source"].partition("?")
     if not raw.startswith("/"):
         raise LakeError("InvalidSourceUri", "x-ms-rename-source is /filesystem/path.")
-    _, container, key = split_path(f"/{lake.config.account}{raw}")
-    if container == lake.config.account and not lake.store.look(
-        lake.store.local(container, ""), ""
-    ):  # clients that know hosts alone put a path-style account before the filesystem
-        _, container, key = split_path(raw)
+    container, key = split_path(raw, lake.config.account)
     if "sig=" in query:
         lake.auth.may_read(container, key, query)
     return container, key

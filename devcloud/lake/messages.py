@@ -33,7 +33,6 @@ class Request:
     method: str
     wire_method: str
     raw_path: str
-    account: str
     container: str
     key: str
     query: dict[str, str]
@@ -44,8 +43,13 @@ class Request:
     id: str = ""
 
     @classmethod
-    def parse(cls, scope: Scope, receive: Receive) -> Self:
+    def parse(cls, scope: Scope, receive: Receive, account: str) -> Self:
         """Read an ASGI scope.
+
+        Args:
+            scope: of the request.
+            receive: of the request.
+            account: the name of the account that the path may begin with.
 
         Raises:
             LakeError: InvalidUri or InvalidResourceName, for a path that no lake can hold.
@@ -56,12 +60,11 @@ class Request:
             headers[name] = f"{headers[name]},{value}" if name in headers else value
         raw_path = scope["raw_path"].decode("ascii")
         raw_query = scope["query_string"].decode("latin-1")
-        account, container, key = split_path(raw_path)
+        container, key = split_path(raw_path, account)
         return cls(
             method=headers.get("x-http-method-override", str(scope["method"])).upper(),
             wire_method=scope["method"],
             raw_path=raw_path,
-            account=account,
             container=container,
             key=key,
             query=parse_query(raw_query),
@@ -146,24 +149,31 @@ class Reply:
 
 
 def parse_query(raw: str) -> dict[str, str]:
-    """Query parameters, percent-decoded once; `+` stays a plus, as in Azure Storage."""
+    """Query parameters, decoded once; a plus is a space there, as in forms."""
     parsed: dict[str, str] = {}
     for pair in raw.split("&"):
         if pair:
             name, _, value = pair.partition("=")
-            parsed[_decode(name)] = _decode(value)
+            parsed[_decode(name)] = _decode(value.replace("+", " "))
     return parsed
 
 
-def split_path(raw_path: str) -> tuple[str, str, str]:
-    """Account, container and key of a percent-encoded path.
+def split_path(raw_path: str, account: str) -> tuple[str, str]:
+    """Container and key of a percent-encoded path.
+
+    The account comes first, as in every path-style URL; but a move by the JavaScript SDK leaves it
+    out of the target, so a path may begin with the container as well.
 
     Raises:
         LakeError: InvalidUri or InvalidResourceName.
     """
-    account, _, rest = raw_path.lstrip("/").partition("/")
-    container, _, raw_key = rest.lstrip("/").partition("/")
-    return _decode(account), _decode(container), check_key(_decode(raw_key))
+    first, _, rest = raw_path.lstrip("/").partition("/")
+    if _decode(first) == account:
+        first, _, rest = rest.lstrip("/").partition("/")
+    container = _decode(first)
+    if container:
+        check_container(container)
+    return container, check_key(_decode(rest))
 
 
 def check_key(key: str) -> str:
