@@ -39,11 +39,11 @@ class Drop:
 
 @dataclass(frozen=True)
 class Batch:
-    """A frozen batch: `key` names the columns that identify a row of the dataset."""
+    """A frozen batch: `key` are the columns that together identify a row of the dataset."""
 
     batch_id: str
     dataset: str
-    key: tuple[str, ...]
+    key: tuple[Column, ...]
     columns: tuple[Column, ...]
     drops: tuple[Drop, ...]
 
@@ -75,7 +75,7 @@ def parse(text: str, *, dataset: str, batch_id: str) -> Batch:
         batch = Batch(
             batch_id,
             dataset,
-            tuple(document["table"]["key"]),
+            _key(document["table"]["key"], columns),
             columns,
             tuple(_drop(item) for item in document["drops"]),
         )
@@ -92,6 +92,13 @@ def _column(item: dict[str, Any]) -> Column:
             f"Column {column.name!r} is of type {column.type!r}; the load knows {sorted(TYPES)}.",
         )
     return column
+
+
+def _key(names: list[str], columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    by_name = {column.name: column for column in columns}
+    if not names or not by_name.keys() >= set(names):
+        raise BatchError(f"Key {names} is not made of the columns {sorted(by_name)}.")
+    return tuple(by_name[name] for name in names)
 
 
 def _drop(item: dict[str, Any]) -> Drop:
@@ -119,8 +126,6 @@ def _check(batch: Batch) -> None:
     _refuse_twice("run", (drop.run_id for drop in batch.drops))
     _refuse_twice("bronze folder", (drop.folder for drop in batch.drops))
     names = {column.name for column in batch.columns}
-    if not batch.key or not names.issuperset(batch.key):
-        raise BatchError(f"Key {list(batch.key)} is not made of columns of {batch.dataset}.")
     reserved = sorted(name for name in names if name.casefold() in RESERVED)
     if reserved:
         raise BatchError(f"Columns {reserved} have names that silver keeps for itself.")

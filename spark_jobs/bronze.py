@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
@@ -70,19 +72,38 @@ def _scan(lake: Lake, schema: StructType, drops: list[Drop]) -> DataFrame:
     )
 
 
-def rows_by_run(batch: Batch, bronze: DataFrame) -> dict[str, int]:
-    """How many bronze rows each drop has; compared with what the copy said that it wrote.
+@dataclass(frozen=True)
+class Census:
+    """How many bronze rows each run has, and how many keys all of them together."""
+
+    by_run: Mapping[str, int]
+    keys: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of all runs."""
+        return sum(self.by_run.values())
+
+
+def census(batch: Batch, rows: DataFrame) -> Census:
+    """Count a batch in one pass, and compare it with what the copies said that they wrote.
 
     Raises:
-        BronzeError: a drop has fewer or more rows than were copied.
+        BronzeError: a drop has fewer or more rows than were copied, or files out of its place.
     """
-    found = {row[0]: int(row[1]) for row in bronze.groupBy(RUN_ID).count().collect()}
+    keys = F.count_distinct(F.struct(*(F.col(quoted(column.name)) for column in batch.key)))
+    counted = rows.rollup(RUN_ID).agg(F.grouping(RUN_ID), F.count(F.lit(1)), keys).collect()
+    found = {row[0]: int(row[2]) for row in counted if not row[1]}
+    by_run = {drop.run_id: found.pop(drop.run_id, 0) for drop in batch.drops}
     for drop in batch.drops:
-        have = found.get(drop.run_id, 0)
+        have = by_run[drop.run_id]
         if drop.rows is not None and have != drop.rows:
             problem = f"it has {have} rows, and {drop.rows} were copied"
             raise BronzeError(drop.run_id, drop.bronze, [problem])
-    return {drop.run_id: found.get(drop.run_id, 0) for drop in batch.drops}
+    if found:
+        runs = ", ".join(by_run)
+        raise BronzeError(runs, "of one of them", ["Parquet files lie below the folder, not in it"])
+    return Census(by_run, sum(int(row[3]) for row in counted if row[1]))
 
 
 def nulls_by_run(bronze: DataFrame, columns: tuple[Column, ...]) -> list[tuple[str, str, int]]:

@@ -40,7 +40,7 @@ AUDIT: Mapping[str, DataType] = {
     LOADED_AT: TimestampType(),
     FIRST_BATCH_ID: StringType(),
 }
-RESERVED = frozenset({*AUDIT, "_metadata", "_ingested_at", "_source_file"})
+RESERVED = frozenset({*AUDIT, "_metadata", "_changed", "_ingested_at", "_source_file"})
 
 _INTEGERS: tuple[type[DataType], ...] = (ByteType, ShortType, IntegerType, LongType)
 _TIMES: tuple[type[DataType], ...] = (TimestampType, TimestampNTZType)

@@ -9,12 +9,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs.arguments import parse_arguments
 from spark_jobs.batch import Batch
-from spark_jobs.bronze import nulls_by_run, read_bronze, rows_by_run
+from spark_jobs.bronze import Census, census, nulls_by_run, read_bronze
 from spark_jobs.cleaning import rules_of
-from spark_jobs.columns import quoted, silver_schema
+from spark_jobs.columns import silver_schema
 from spark_jobs.errors import BronzeError
 from spark_jobs.lake import Lake, current_batch, write_document
-from spark_jobs.merge import changes, counted
+from spark_jobs.merge import changes, counted, touched
 from spark_jobs.result import Result, Table, say, silver_result_folder
 from spark_jobs.silver import cleaned, newest, typed
 from spark_jobs.tables import delta_version, merge_into, silver_table
@@ -44,43 +44,41 @@ def load(lake: Lake, batch: Batch) -> Result:
         SilverError: the table has other types than the contract.
     """
     path = f"silver/{batch.dataset}"
-    rules = rules_of(batch.dataset)
-    schema = silver_schema(batch.columns, may_be_null={rule.column for rule in rules})
-    by_run: dict[str, int] = {}
-    keys = 0
-    if batch.drops:
-        bronze = read_bronze(lake, batch)
-        by_run = rows_by_run(batch, bronze)
-        clean = cleaned(typed(bronze, batch.columns), batch.columns, rules)
-        silver = silver_table(lake, path, schema)
-        keys = _merge(lake, batch, bronze, clean, silver)
+    may_be_null = {rule.column for rule in rules_of(batch.dataset)}
+    schema = silver_schema(batch.columns, may_be_null)
     silver = silver_table(lake, path, schema)
-    counts = counted(silver, batch.batch_id).collect()[0]
+    count = _merge(lake, batch, silver) if batch.drops else Census({}, 0)
+    counts = counted(lake.spark.table(lake.sql_name(path)), batch.batch_id).collect()[0]
     inserted, updated = int(counts["inserted"]), int(counts["updated"])
     return Result(
         batch_id=batch.batch_id,
         dataset=batch.dataset,
         inserted=inserted,
         updated=updated,
-        unchanged=keys - inserted - updated,
-        duplicates=sum(by_run.values()) - keys,
-        by_run=by_run,
+        unchanged=count.keys - inserted - updated,
+        duplicates=count.rows - count.keys,
+        by_run=count.by_run,
         tables={path: Table(delta_version(lake, path) or 0, int(counts["rows"]))},
     )
 
 
-def _merge(lake: Lake, batch: Batch, bronze: DataFrame, clean: DataFrame, silver: DataFrame) -> int:
-    """Merge, and say how many keys the batch has."""
-    incoming = newest(clean, batch.key, batch.columns)
-    new = changes(incoming, silver, key=batch.key, columns=batch.columns, batch_id=batch.batch_id)
+def _merge(lake: Lake, batch: Batch, silver: DataFrame) -> Census:
+    """Merge the batch, and say how many rows and keys it had."""
+    bronze = read_bronze(lake, batch)
+    rows = cleaned(typed(bronze, batch.columns), batch.columns, rules_of(batch.dataset))
+    count = census(batch, rows)
+    # Finding the newest of each key sorts whole rows: only where a key comes twice.
+    incoming = rows if count.keys == count.rows else newest(rows, batch.key, batch.columns)
+    old = touched(silver, rows, batch.key)
+    new = changes(incoming, old, key=batch.key, columns=batch.columns)
     try:
-        merge_into(lake, f"silver/{batch.dataset}", new, batch.key)
+        merge_into(lake, f"silver/{batch.dataset}", new, batch)
     except Exception as error:
         # Delta's own message names the column but not the drop, and its class is not Spark's.
         if "NOT_NULL_CONSTRAINT_VIOLATED" in str(error):
             _refuse_nulls(batch, bronze, error)
         raise
-    return clean.select(*(quoted(name) for name in batch.key)).distinct().count()
+    return count
 
 
 def _refuse_nulls(batch: Batch, bronze: DataFrame, error: Exception) -> None:

@@ -27,17 +27,25 @@ from spark_jobs.columns import (
 )
 from spark_jobs.errors import SilverError
 
+# Column of the merge's source: whether the values differ, and not only who stated them last.
+CHANGED = "_changed"
+
 # Characters that Delta takes in a column's name only when it maps names to others.
 _NEED_MAPPING = frozenset(" ,;{}()\n\t=")
+
+
+def touched(silver: DataFrame, rows: DataFrame, key: Sequence[Column]) -> DataFrame:
+    """The silver rows whose keys a batch names: few where the batch is small, so cheap to join."""
+    old, new = silver.alias("old"), rows.select(*(quoted(c.name) for c in key)).alias("new")
+    return old.join(new, on=_same_key(key), how="left_semi")
 
 
 def changes(
     incoming: DataFrame,
     silver: DataFrame,
     *,
-    key: Sequence[str],
+    key: Sequence[Column],
     columns: Sequence[Column],
-    batch_id: str,
 ) -> DataFrame:
     """The rows that silver does not have yet as they stand here, ready to be merged.
 
@@ -46,34 +54,28 @@ def changes(
 
     Args:
         incoming: one row per key, with run and time.
-        silver: the table as it stands.
-        key: names of the key columns; nulls match nulls.
+        silver: the table as it stands, or its `touched` rows.
+        key: the key columns; nulls match nulls.
         columns: the contract's.
-        batch_id: named as the one that changed the rows.
+
+    Returns:
+        Rows of `incoming` with `_changed`: false where only run and time are newer.
     """
     new, old = incoming.alias("new"), silver.alias("old")
-    values = [column.name for column in columns if column.name not in key]
-    absent = _of("old", FIRST_BATCH_ID).isNull()
-    same = _all([_of("new", name).eqNullSafe(_of("old", name)) for name in values])
+    absent = _of("old", RUN_ID).isNull()
+    same = _all(
+        [_of("new", c.name).eqNullSafe(_of("old", c.name)) for c in columns if c not in key],
+    )
     stated_new, stated_old = (
         F.struct(_of(side, LANDED_AT).alias("at"), _of(side, RUN_ID).alias("run"))
         for side in ("new", "old")
     )
     # An equal statement with other values is the same drop, loaded anew by a mended rule.
     matters = absent | (stated_new > stated_old) | ((stated_new == stated_old) & ~same)
-    restated = ~absent & same
-    matches = _all([_of("new", name).eqNullSafe(_of("old", name)) for name in key])
     return (
-        new.join(old, on=matches, how="left")
+        new.join(old, on=_same_key(key), how="left")
         .where(matters)
-        .select(
-            *(_of("new", column.name) for column in columns),
-            _of("new", RUN_ID),
-            _of("new", LANDED_AT),
-            _kept(restated, BATCH_ID, F.lit(batch_id)),
-            _kept(restated, LOADED_AT, F.current_timestamp()),
-            F.coalesce(_of("old", FIRST_BATCH_ID), F.lit(batch_id)).alias(FIRST_BATCH_ID),
-        )
+        .select("new.*", (absent | ~same).alias(CHANGED))
     )
 
 
@@ -81,12 +83,20 @@ def _of(side: str, name: str) -> Expression:
     return F.col(f"{side}.{quoted(name)}")
 
 
+def _same_key(key: Sequence[Column]) -> Expression:
+    # Equality that also finds nulls costs a second join key: only where there can be nulls.
+    return _all(
+        [
+            _of("new", c.name) == _of("old", c.name)
+            if c.required
+            else _of("new", c.name).eqNullSafe(_of("old", c.name))
+            for c in key
+        ],
+    )
+
+
 def _all(conditions: Sequence[Expression]) -> Expression:
     return reduce(lambda left, right: left & right, conditions, F.lit(True))
-
-
-def _kept(restated: Expression, name: str, value: Expression) -> Expression:
-    return F.when(restated, _of("old", name)).otherwise(value).alias(name)
 
 
 def counted(silver: DataFrame, batch_id: str) -> DataFrame:
@@ -103,7 +113,9 @@ def counted(silver: DataFrame, batch_id: str) -> DataFrame:
     )
 
 
-def merge_statement(table: str, source: str, key: Sequence[str], names: Sequence[str]) -> str:
+def merge_statement(
+    table: str, source: str, *, key: Sequence[Column], columns: Sequence[Column], batch_id: str
+) -> str:
     """MERGE of `changes` into a table.
 
     The condition on MATCHED repeats the rule inside the transaction: should another load have come
@@ -113,22 +125,28 @@ def merge_statement(table: str, source: str, key: Sequence[str], names: Sequence
         table: SQL name of the Delta table.
         source: view that holds the rows of `changes`.
         key: key columns.
-        names: all columns of the source.
+        columns: the contract's.
+        batch_id: named as the one that changed the rows.
     """
-    matches = " AND ".join(f"old.{quoted(name)} <=> new.{quoted(name)}" for name in key)
-    stated = "({side}.{at}, {side}.{run})"
-    newer = " >= ".join(
-        stated.format(side=side, at=LANDED_AT, run=RUN_ID) for side in ("new", "old")
+    batch = "'" + batch_id.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    matches = " AND ".join(
+        f"old.{quoted(c.name)} {'=' if c.required else '<=>'} new.{quoted(c.name)}" for c in key
     )
-    updates = ", ".join(
-        f"old.{quoted(name)} = new.{quoted(name)}" for name in names if name not in key
-    )
-    targets = ", ".join(quoted(name) for name in names)
-    sources = ", ".join(f"new.{quoted(name)}" for name in names)
+    stated = [f"({side}.{LANDED_AT}, {side}.{RUN_ID})" for side in ("new", "old")]
+    inserted = {name: f"new.{quoted(name)}" for name in [c.name for c in columns]}
+    inserted |= {RUN_ID: f"new.{RUN_ID}", LANDED_AT: f"new.{LANDED_AT}"}
+    changed = {BATCH_ID: batch, LOADED_AT: "current_timestamp()"}
+    keys = {column.name for column in key}
+    updated = {name: value for name, value in inserted.items() if name not in keys} | {
+        name: f"if(new.{CHANGED}, {value}, old.{name})" for name, value in changed.items()
+    }
+    inserted |= changed | {FIRST_BATCH_ID: batch}
+    assignments = ", ".join(f"old.{quoted(name)} = {value}" for name, value in updated.items())
+    targets = ", ".join(quoted(name) for name in inserted)
     return (
         f"MERGE INTO {table} AS old USING {quoted(source)} AS new ON {matches}\n"  # noqa: S608
-        f"WHEN MATCHED AND {newer} THEN UPDATE SET {updates}\n"
-        f"WHEN NOT MATCHED THEN INSERT ({targets}) VALUES ({sources})"
+        f"WHEN MATCHED AND {' >= '.join(stated)} THEN UPDATE SET {assignments}\n"
+        f"WHEN NOT MATCHED THEN INSERT ({targets}) VALUES ({', '.join(inserted.values())})"
     )
 
 

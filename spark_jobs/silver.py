@@ -48,14 +48,14 @@ def _clean(column: Column, rules: Sequence[NullWhere]) -> Expression:
     return value
 
 
-def newest(rows: DataFrame, key: Sequence[str], columns: Sequence[Column]) -> DataFrame:
+def newest(rows: DataFrame, key: Sequence[Column], columns: Sequence[Column]) -> DataFrame:
     """Keep one row per key: of the drop that landed last, ties broken by run id, then by values.
 
     The order of the rows and of the drops has no part in it, so that a repeated load and a replay
     choose the same row. Keys with nulls are keys like others.
     """
     order = [F.col(LANDED_AT).desc(), F.col(RUN_ID).desc()]
-    order += [F.col(quoted(c.name)).desc_nulls_last() for c in columns if c.name not in key]
-    window = Window.partitionBy(*(F.col(quoted(name)) for name in key)).orderBy(*order)
+    order += [F.col(quoted(c.name)).desc_nulls_last() for c in columns if c not in key]
+    window = Window.partitionBy(*(F.col(quoted(c.name)) for c in key)).orderBy(*order)
     ranked = rows.withColumn(_RANK, F.row_number().over(window))
     return ranked.where(F.col(_RANK) == 1).drop(_RANK)

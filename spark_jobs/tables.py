@@ -12,6 +12,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
+from spark_jobs.batch import Batch
 from spark_jobs.lake import Lake
 from spark_jobs.merge import create_statement, evolution_statements, merge_statement
 
@@ -48,12 +49,15 @@ def silver_table(lake: Lake, path: str, schema: StructType) -> DataFrame:
     return lake.spark.read.format("delta").load(lake.uri(path))
 
 
-def merge_into(lake: Lake, path: str, rows: DataFrame, key: tuple[str, ...]) -> None:
+def merge_into(lake: Lake, path: str, rows: DataFrame, batch: Batch) -> None:
     """Merge the rows of `spark_jobs.merge.changes` into a silver table, in one transaction."""
     view = "changes_of_" + re.sub(r"\W", "_", path)
+    statement = merge_statement(
+        lake.sql_name(path), view, key=batch.key, columns=batch.columns, batch_id=batch.batch_id
+    )
     rows.createOrReplaceTempView(view)
     try:
-        lake.spark.sql(merge_statement(lake.sql_name(path), view, key, rows.columns)).collect()
+        lake.spark.sql(statement).collect()
     finally:
         lake.spark.catalog.dropTempView(view)
 

@@ -1,4 +1,8 @@
-"""The session of these tests: the one that all tests share, or the one that SPARK_REMOTE names."""
+"""The session of these tests: the one that all tests share, or Spark Connect where asked for.
+
+`SPARK_REMOTE=local[2] pytest tests/spark` runs them as serverless compute runs the jobs: over
+gRPC, without a JVM within reach. It needs `pyspark[connect]`.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,27 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from devcloud.databricks.jars import cache_folder
+from devcloud.databricks.spark import session_config
+from devcloud.java import use_java
 from tests.spark.workshop import Workshop
 from tests.spark_session import shared_session
 
 
 @pytest.fixture(scope="session")
 def spark() -> SparkSession:
-    """Started once; SPARK_REMOTE makes it a Spark Connect session."""
-    if "SPARK_REMOTE" in os.environ:
-        return SparkSession.builder.getOrCreate()
-    return shared_session()
+    """Started once, by the first test that needs it."""
+    return connect_session() if "SPARK_REMOTE" in os.environ else shared_session()
+
+
+def connect_session() -> SparkSession:
+    """A client of the Spark Connect server that SPARK_REMOTE names, or starts (`local[2]`)."""
+    use_java(cache_folder())
+    builder = SparkSession.builder
+    for key, value in session_config().items():
+        if key != "spark.master":  # SPARK_REMOTE says it
+            builder = builder.config(key, value)
+    return builder.getOrCreate()
 
 
 @pytest.fixture

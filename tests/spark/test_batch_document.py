@@ -57,7 +57,7 @@ def test_a_batch_document_is_read_as_it_stands() -> None:
     expected = Batch(
         "b1",
         "users",
-        ("id",),
+        (Column("id", "integer", required=True),),
         (Column("id", "integer", required=True), Column("pays", "string")),
         (Drop("r1", "bronze/users/r1", "2026-11-22T13:01:14Z", 3),),
     )
@@ -169,11 +169,22 @@ def test_statements_quote_whatever_a_column_is_called() -> None:
         "`_first_batch_id` string NOT NULL) USING DELTA "
         "TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
     )
-    assert merge_statement("delta.`/t`", "v", ["order"], ["order", "a b"]) == (
-        "MERGE INTO delta.`/t` AS old USING `v` AS new ON old.`order` <=> new.`order`\n"
+    key = [Column("order", "integer", required=True), Column("shop", "string")]
+    merge = merge_statement(
+        "delta.`/t`", "v", key=key, columns=[*key, Column("a b", "string")], batch_id="b'1"
+    )
+    assert merge == (
+        "MERGE INTO delta.`/t` AS old USING `v` AS new "
+        "ON old.`order` = new.`order` AND old.`shop` <=> new.`shop`\n"
         "WHEN MATCHED AND (new._landed_at, new._run_id) >= (old._landed_at, old._run_id) "
-        "THEN UPDATE SET old.`a b` = new.`a b`\n"
-        "WHEN NOT MATCHED THEN INSERT (`order`, `a b`) VALUES (new.`order`, new.`a b`)"
+        "THEN UPDATE SET old.`a b` = new.`a b`, old.`_run_id` = new._run_id, "
+        "old.`_landed_at` = new._landed_at, "
+        r"old.`_batch_id` = if(new._changed, 'b\'1', old._batch_id), "
+        "old.`_loaded_at` = if(new._changed, current_timestamp(), old._loaded_at)\n"
+        "WHEN NOT MATCHED THEN INSERT (`order`, `shop`, `a b`, `_run_id`, `_landed_at`, "
+        "`_batch_id`, `_loaded_at`, `_first_batch_id`) VALUES (new.`order`, new.`shop`, "
+        "new.`a b`, new._run_id, new._landed_at, "
+        r"'b\'1', current_timestamp(), 'b\'1')"
     )
 
 

@@ -86,4 +86,4 @@ def test_the_newest_row_of_a_key_is_chosen_whatever_the_order(spark: SparkSessio
 
     for order in (rows, rows[::-1]):
         frame = spark.createDataFrame(order, schema)
-        assert expected == rows_of(newest(frame, ["k"], columns), "k", "v", "_run_id")
+        assert expected == rows_of(newest(frame, columns[:1], columns), "k", "v", "_run_id")
