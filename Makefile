@@ -26,6 +26,7 @@ $(READY): requirements-dev.txt requirements-jre.txt pyproject.toml
 		echo "landfall needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is not" >&2; exit 1; }
 	@echo "making $(VENV) with $$("$(PYTHON)" --version)"
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@echo "installing the packages (the first time some 600 MB are fetched)"
 	@$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -c "$(FIND_JAVA)" 2>/dev/null || { echo "no Java 17 to 23 here: adding one by pip"; \

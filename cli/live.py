@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -57,7 +58,7 @@ class _Redrawn:
         self._live = live
 
     def show(self, runs: Sequence[Mapping[str, Any]]) -> None:
-        self._live.update(render.progress_table(runs), refresh=True)
+        self._live.update(render.progress_table(runs, datetime.now(UTC)), refresh=True)
 
 
 @contextmanager

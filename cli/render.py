@@ -65,12 +65,15 @@ def size(value: int | None) -> str:
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
-def seconds(run: Json) -> float | None:
-    """How long a run took, or has taken by its last change, from when it became known."""
+def seconds(run: Json, now: datetime | None = None) -> float | None:
+    """How long a run took from when it became known; one that is not final, up to `now`."""
     created, updated = run.get("created"), run.get("updated")
     if not created or not updated:
         return None
-    return (datetime.fromisoformat(updated) - datetime.fromisoformat(created)).total_seconds()
+    end = datetime.fromisoformat(updated)
+    if now is not None and run["state"] not in FINAL:
+        end = max(now, end)
+    return (end - datetime.fromisoformat(created)).total_seconds()
 
 
 def runs_table(runs: Sequence[Json]) -> Table:
@@ -90,8 +93,8 @@ def runs_table(runs: Sequence[Json]) -> Table:
     return table
 
 
-def progress_table(runs: Sequence[Json]) -> Table:
-    """Runs as a live view shows them, each with how far it is."""
+def progress_table(runs: Sequence[Json], now: datetime | None = None) -> Table:
+    """Runs as a live view shows them, each with how far it is at that time."""
     table = _table(None)
     table.add_column("Dataset", overflow="fold")
     table.add_column("File", overflow="fold")
@@ -101,7 +104,7 @@ def progress_table(runs: Sequence[Json]) -> Table:
     table.add_column("Rejected", justify="right", no_wrap=True)
     table.add_column("Seconds", justify="right", no_wrap=True)
     for run in runs:
-        took = seconds(run)
+        took = seconds(run, now)
         table.add_row(
             escape(run["dataset"]),
             escape(run["name"]),

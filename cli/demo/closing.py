@@ -65,12 +65,12 @@ def show(
     if broken is not None:
         path, report = broken
         _heading(console, "Why one was refused")
-        console.print(Padding(render.report(report), (0, 0, 0, 2)))
+        console.print(Padding(render.report(report), (0, 0, 0, 2), expand=False))
         console.print(f"  report: {path}", markup=False, soft_wrap=True)
     if gold:
         _heading(console, "What came of the others")
         for table in gold:
-            console.print(Padding(preview(table), (0, 0, 1, 2)))
+            console.print(Padding(preview(table), (0, 0, 1, 2), expand=False))
     if small_seconds is not None:
         console.print(
             f"A small drop took {small_seconds:.1f} s from its upload to succeeded, "

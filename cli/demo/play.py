@@ -101,11 +101,12 @@ class Play:
         return delivered
 
     def _deliver(self, drop: Drop) -> Delivery:
-        path = f"landing/{drop.dataset}/{drop.file}"
         quietly = drop.how == "post"
-        landed = lake.upload(self._container, self._files / drop.file, path, announce=not quietly)
+        landed = lake.upload(
+            self._container, self._files / drop.source, drop.path, announce=not quietly
+        )
         if quietly:
-            self._client.ingest(drop.dataset, path)
+            self._client.ingest(drop.dataset, drop.path)
         return Delivery(drop, landed)
 
     def _follow(self, done: Callable[[], bool]) -> None:

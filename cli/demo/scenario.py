@@ -20,7 +20,7 @@ class Drop:
 
     Attributes:
         dataset: whose contract it follows.
-        file: its name, in the demo's folder and in the lake.
+        file: its name in the lake.
         note: why it is part of the demo.
         expect: the state in which its run must end.
         how: closed upload, which raises an event, or a quiet one followed by POST /ingest.
@@ -34,11 +34,21 @@ class Drop:
     how: Literal["event", "post"] = "event"
     rejected: int | None = 0
 
+    @property
+    def path(self) -> str:
+        """Where it lands."""
+        return f"landing/{self.dataset}/{self.file}"
 
-AGAIN = Drop("users", "users-1.csv", "the first file again", State.DUPLICATE, rejected=None)
+    @property
+    def source(self) -> str:
+        """Its file in the demo's own folder."""
+        return f"{self.dataset}.csv" if self.file == "all.csv" else self.file
+
+
+AGAIN = Drop("users", "users-1.csv", "the same again", State.DUPLICATE, rejected=None)
 """Delivered when the first delivery of the same content has been accepted."""
 
-SMALL = Drop("users", "users-small.csv", f"{SMALL_ROWS} rows, timed with Spark warm")
+SMALL = Drop("users", "users-small.csv", f"{SMALL_ROWS} rows, timed")
 """Delivered when all others have ended."""
 
 BROKEN = Drop("users", "users-broken.csv", "beyond tolerance", State.QUARANTINED, rejected=None)
@@ -48,11 +58,11 @@ FIRST = (
     Drop("users", "users-2.csv", "good"),
     Drop("users", "users-3.csv", "good"),
     Drop("users", "users-4.csv", "good"),
-    Drop("users", "users-5.csv", "good, by POST /ingest", how="post"),
-    Drop("users", "users-flawed.csv", f"{BAD_ROWS} bad rows, tolerated", rejected=BAD_ROWS),
+    Drop("users", "users-5.csv", "by POST /ingest", how="post"),
+    Drop("users", "users-flawed.csv", f"{BAD_ROWS} bad rows", rejected=BAD_ROWS),
     BROKEN,
-    Drop("buyers_by_country", "buyers_by_country.csv", "good"),
-    Drop("top_seller_countries", "top_seller_countries.csv", "good"),
-    Drop("sellers_compared", "sellers_compared.csv", "good"),
+    Drop("buyers_by_country", "all.csv", "good"),
+    Drop("top_seller_countries", "all.csv", "good"),
+    Drop("sellers_compared", "all.csv", "good"),
 )
 """Delivered at once; the first of them is the one that comes again."""

@@ -28,7 +28,7 @@ def _records(path: Path) -> list[dict[str, str]]:
 def test_every_drop_has_its_file(prepared: Path) -> None:
     """What the scenario drops is there and has rows, all of one shape."""
     for drop in (*scenario.FIRST, scenario.AGAIN, scenario.SMALL):
-        records = _records(prepared / drop.file)
+        records = _records(prepared / drop.source)
         assert records
         assert all(None not in record and None not in record.values() for record in records)
 
