@@ -72,10 +72,14 @@ class Authenticator:
                 "The local lake takes SharedKey and shared access signatures of its own account.",
             )
         self._check_time(request)
-        for text in strings_to_sign(request, self.account):
-            if hmac.compare_digest(sign(self.key, text), signature_given):
-                return None
-        raise LakeError("AuthenticationFailed", "The signature does not fit the account key.")
+        given = signature_given.encode()
+        texts = list(strings_to_sign(request, self.account))
+        if any(hmac.compare_digest(sign(self.key, text).encode(), given) for text in texts):
+            return None
+        raise LakeError(
+            "AuthenticationFailed",
+            f"The signature does not fit the account key. The server signed {texts[0]!r}.",
+        )
 
     def may_read(self, container: str, key: str, raw_query: str) -> None:
         """Check the shared access signature on the URL of a copy's or rename's source.

@@ -26,7 +26,7 @@ async def list_containers(lake: Lake, request: Request) -> Reply:
     """List Containers."""
     query = request.query
     prefix = query.get("prefix", "")
-    after = base64.urlsafe_b64decode(query.get("marker", "")).decode()
+    after = key_of(query.get("marker", ""))
     limit = min(request.number("maxresults", LONGEST_PAGE, least=1), LONGEST_PAGE)
     names = [n for n in lake.store.containers() if n.startswith(prefix) and n > after]
     marker = marker_of(names[limit - 1]) if len(names) > limit else ""
@@ -101,6 +101,7 @@ async def delete_container(lake: Lake, request: Request) -> Reply:
     """Delete Container."""
     check_write(request.headers, lake.store.container(request.container))
     lake.store.delete_container(request.container)
+    lake.leases.drop_below(request.container)
     return Reply(202)
 
 

@@ -79,8 +79,8 @@ async def rename_path(lake: Lake, request: Request) -> Reply:
     if (container, key) == (request.container, request.key):
         return Reply(201, written_headers(source))
     moved = store.rename(source, request.container, request.key, current)
-    lake.leases.drop(f"{container}/{key}")
-    lake.leases.drop(place(request))
+    lake.leases.drop_below(f"{container}/{key}")
+    lake.leases.drop_below(place(request))
     if "x-ms-properties" in request.headers:
         moved = store.change(moved, replace(moved.properties, metadata=path_metadata(request)))
     moment = store.clock.tick()
@@ -174,6 +174,7 @@ async def delete_path(lake: Lake, request: Request) -> Reply:
             _tell(lake, request, DIRECTORY_DELETED, "DeleteDirectory")
         return Reply(200)
     lake.store.delete(entry, recursive=True)
+    lake.leases.drop_below(place(request))
     _tell(lake, request, DIRECTORY_DELETED, "DeleteDirectory")
     return Reply(200)
 

@@ -62,8 +62,8 @@ class Subscription:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As the control route shows it."""
-        return asdict(self)
+        """As the control route shows it: without the query of the endpoint, which holds a key."""
+        return {**asdict(self), "endpoint": self.endpoint.partition("?")[0]}
 
 
 def subscriptions(config: CloudConfig) -> list[Subscription]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from dataclasses import replace
 
 from devcloud.lake import containers_api
@@ -16,6 +17,7 @@ from devcloud.lake.messages import Reply, Request, check_key
 from devcloud.lake.service import Lake, access_headers, version_headers
 from devcloud.lake.store import Entry
 
+NAME = re.compile(r"^[A-Za-z0-9_.!#$%&'*+^`|~-]+$")  # what a header's name is made of
 JSON = {"content-type": "application/json;charset=utf-8"}
 
 
@@ -97,11 +99,14 @@ def path_metadata(request: Request) -> dict[str, str]:
     text = request.headers.get("x-ms-properties", "")
     found: dict[str, str] = {}
     for pair in filter(None, text.split(",")):
-        name, _, value = pair.strip().partition("=")
+        name, _, encoded = pair.strip().partition("=")
         try:
-            found[name] = base64.b64decode(value, validate=True).decode()
+            value = base64.b64decode(encoded, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
-            raise LakeError("InvalidHeaderValue", f"x-ms-properties: {pair!r}.") from None
+            value = "\0"
+        if not NAME.match(name) or not value.isprintable():  # it is told again in a header
+            raise LakeError("InvalidHeaderValue", f"x-ms-properties: {pair!r}.")
+        found[name] = value
     found.pop("hdi_isfolder", None)
     return found
 

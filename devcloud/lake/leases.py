@@ -106,6 +106,14 @@ class Leases:
         if self._leases and self._leases.pop(place, None) is not None:
             self._save()
 
+    def drop_below(self, place: str) -> None:
+        """Forget the leases of a directory or container that was deleted or moved, and in it."""
+        gone = [each for each in self._leases if f"{each}/".startswith(f"{place.rstrip('/')}/")]
+        for each in gone:
+            del self._leases[each]
+        if gone:
+            self._save()
+
     def act(self, place: str, headers: Mapping[str, str]) -> tuple[int, dict[str, str]]:
         """Do what `x-ms-lease-action` says; answers status and headers.
 

@@ -280,6 +280,15 @@ def test_leases(lake: Lake) -> None:
     assert lake.read("leased") == b"4"
 
 
+def test_leases_go_with_what_they_lock(lake: Lake) -> None:
+    """A container made anew under an old name has none of its leases."""
+    for _ in range(2):
+        lake.container("leased-box").create_container()
+        lake.put("a", container="leased-box")
+        lake.container("leased-box").get_blob_client("a").acquire_lease(-1)
+        lake.container("leased-box").delete_container()
+
+
 def test_released_and_endless_leases(lake: Lake) -> None:
     """A lease may be endless; released, it is gone at once."""
     lake.put("endless")

@@ -226,7 +226,7 @@ def test_doubled_dropped_and_delayed(lake: Lake, receiver: Receiver) -> None:
     """Fault rules double an event, lose it, or hold it back."""
     lake.fault(fault="event_double", path="landing/double", times=1)
     lake.fault(fault="event_drop", path="landing/drop", times=1)
-    lake.fault(fault="event_delay", path="landing/delay", seconds=0.5, method="PutBlob", times=1)
+    lake.fault(fault="event_delay", path="landing/delay", seconds=1.5, method="PutBlob", times=1)
     for name in ("delay", "drop", "double", "last"):
         lake.put(name)
     until(lambda: "last" in receiver.subjects())

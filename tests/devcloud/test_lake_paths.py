@@ -280,6 +280,14 @@ def test_access_control_is_kept_not_enforced(lake: Lake) -> None:
         client.set_access_control(permissions="all of them")
 
 
+@pytest.mark.parametrize("metadata", [{"a b": "1"}, {"a": "1\r\nx: 2"}, {"": "1"}])
+def test_metadata_that_no_header_could_tell(lake: Lake, metadata: dict[str, str]) -> None:
+    """Names and values that would break a header are refused."""
+    with pytest.raises(HttpResponseError) as error:
+        file(lake, "bad-metadata").create_file(metadata=metadata)
+    assert code(error) == (400, "InvalidHeaderValue")
+
+
 def test_metadata_headers_and_leases(lake: Lake) -> None:
     """Metadata, content headers and leases work on paths as on blobs."""
     client = file(lake, "props")
