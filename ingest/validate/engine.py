@@ -89,21 +89,28 @@ class _Trial:
             reader = reader_of(opened, self._contract, self._source)
             self._reader = reader
             reader.start()
-            self._jury = Jury(self._contract, reader)
-            with ExitStack() as stack:
-                findings = _Findings(self._outputs, opened, reader.head, stack)
-                for batch in reader.batches():
-                    rejects = self._jury.judge(batch)
-                    if rejects:
-                        self._rejects_format = reader.rejects_format
-                        self._spans.extend(batch.span(reject.index) for reject in rejects)
-                        findings.write(batch, rejects)
         except MissingColumns as refusal:
             self._missing = refusal.missing
             return refusal.problem
         except Refusal as refusal:
             return refusal.problem
+        with ExitStack() as stack:
+            findings = _Findings(self._outputs, opened, reader.head, stack)
+            try:
+                self._judge(reader, Jury(self._contract, reader), findings)
+            except Refusal as refusal:
+                # Caught in here: what was found so far is complete as far as it goes.
+                return refusal.problem
         return None
+
+    def _judge(self, reader: Reader, jury: Jury, findings: "_Findings") -> None:
+        self._jury = jury
+        for batch in reader.batches():
+            rejects = jury.judge(batch)
+            if rejects:
+                self._rejects_format = reader.rejects_format
+                findings.write(batch, rejects)
+                self._spans.extend(batch.span(reject.index) for reject in rejects)
 
     def excess(self) -> Problem | None:
         """Why the records found are too few or too bad to go on with, if they are."""

@@ -58,7 +58,10 @@ class BytesSource:
 
 
 class FileOutputs:
-    """Each finding in a file of its own where a path is given, else nowhere."""
+    """Each finding in a file of its own where a path is given, else nowhere.
+
+    Reasons go beside the rejects, ``<rejects>.reasons.jsonl``, where no path of theirs is given.
+    """
 
     def __init__(
         self,
@@ -68,6 +71,8 @@ class FileOutputs:
         clean: Path | None = None,
     ) -> None:
         self._rejects = rejects
+        if reasons is None and rejects is not None:
+            reasons = rejects.with_name(f"{rejects.name}.reasons.jsonl")
         self._reasons = reasons
         self._clean = clean
 

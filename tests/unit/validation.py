@@ -1,7 +1,8 @@
 """Short ways to validate bytes in tests."""
 
 import io
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,9 +40,13 @@ class Findings:
 
     kept: dict[str, io.BytesIO] = field(default_factory=dict)
 
-    def _open(self, name: str) -> AbstractContextManager[Writer]:
+    @contextmanager
+    def _open(self, name: str) -> Iterator[Writer]:
+        """Keeps what is written, unless it is left by an exception."""
         assert name not in self.kept
-        return nullcontext(self.kept.setdefault(name, io.BytesIO()))
+        sink = io.BytesIO()
+        yield sink
+        self.kept[name] = sink
 
     def rejects(self) -> AbstractContextManager[Writer]:
         """The rejected records."""
