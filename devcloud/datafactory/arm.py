@@ -213,9 +213,12 @@ class Arm:
         if lag is not None:
             moment = stamp(self.clock.now() - timedelta(seconds=lag.seconds))
         told = []
+        oldest = query.oldest(call.body)
         for run in self.runs.all():
+            if run.updated < oldest or run.factory != call.factory.key:
+                continue
             status = run.as_of(moment)
-            if run.factory == call.factory.key and status is not None:
+            if status is not None:
                 told.append(run.to_json(status))
         return JSONResponse(query.pipeline_runs(call.body, told))
 

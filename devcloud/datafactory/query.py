@@ -84,6 +84,14 @@ def _window(body: dict[str, Any]) -> Test:
     return lambda run: after <= run["lastUpdated"] <= before
 
 
+def oldest(body: dict[str, Any]) -> str:
+    """The stamp before which no run of a query was last updated; empty if it cannot be told."""
+    try:
+        return stamp(datetime.fromisoformat(str(body["lastUpdatedAfter"])).astimezone(UTC))
+    except (KeyError, ValueError):
+        return ""
+
+
 def _filters(body: dict[str, Any], operands: dict[str, str]) -> Test:
     tests: list[Test] = []
     for each in body.get("filters") or []:

@@ -176,8 +176,9 @@ class Runs:
         """The activity runs of a run, in the order of their start."""
         if run_id not in self._activities:
             log = self._log(run_id)
-            lines = log.read_text().splitlines() if log.exists() else []
-            found = [ActivityRun(**json.loads(line)) for line in lines]
+            # A line without its end was being written when the process was killed.
+            lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+            found = [ActivityRun(**json.loads(line)) for line in lines if line.endswith("\n")]
             self._activities[run_id] = sorted(found, key=lambda each: each.started)
         return self._activities[run_id]
 

@@ -90,7 +90,8 @@ class Service:
             path = request.url.path
             body = json.loads(raw) if raw else None
             self.asked.append((request.method, path, dict(request.headers), body))
-            reply = next((v for k, v in self.replies.items() if path.endswith(k)), (200, {}))
+            given = [reply for ending, reply in self.replies.items() if path.endswith(ending)]
+            reply: Any = given[0] if given else (200, {})
             if isinstance(reply, list):
                 reply = reply.pop(0) if len(reply) > 1 else reply[0]
             status, content = reply
@@ -145,13 +146,9 @@ class Host:
         return self.ended(self.start(pipeline, **parameters))
 
     def activities(self, run_id: str) -> dict[str, Any]:
-        found = self.client.activity_runs.query_by_pipeline_run(
-            GROUP,
-            FACTORY,
-            run_id,
-            window(),  # type: ignore[arg-type]
-        )
-        return {each.activity_name: each.as_dict() for each in found.value}
+        query: Any = window()  # raw JSON is taken as well as models
+        found = self.client.activity_runs.query_by_pipeline_run(GROUP, FACTORY, run_id, query)
+        return {str(each.activity_name): each.as_dict() for each in found.value}
 
     def write(self, path: str, data: bytes) -> None:
         container, _, key = path.partition("/")

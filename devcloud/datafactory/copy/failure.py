@@ -13,10 +13,10 @@ class CopyError(Exception):
     """
 
     def __init__(self, code: str, message: str, kind: str = "UserError") -> None:
-        super().__init__(message)
         self.code = code
         self.kind = kind
         self.message = f"ErrorCode={code},{message}"
+        super().__init__(self.message)
 
 
 class CopyStoppedError(Exception):

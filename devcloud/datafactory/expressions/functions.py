@@ -306,7 +306,7 @@ FUNCTIONS: dict[str, Function] = {
         1,
         2,
         lambda moment, pattern="o": times.formatted(
-            "formatDateTime", times.moment("formatDateTime", moment), pattern
+            "formatDateTime", times.moment_of("formatDateTime", moment), pattern
         ),
     ),
     "adddays": times.adder("addDays", "days"),

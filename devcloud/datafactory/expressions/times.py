@@ -11,7 +11,7 @@ from devcloud.datafactory.expressions.arguments import Function, as_integer, as_
 from devcloud.datafactory.expressions.errors import ExpressionValueError
 
 
-def moment(function: str, value: Any) -> datetime:
+def moment_of(function: str, value: Any) -> datetime:
     """The time that an argument names."""
     try:
         return parse_iso(as_string(function, value))
@@ -31,7 +31,7 @@ def adder(name: str, unit: str) -> Function:
     """A function that adds so many of a unit."""
 
     def add(moment: Any, count: Any, pattern: Any = "o") -> str:
-        start = moment(name, moment)
+        start = moment_of(name, moment)
         try:
             later = start + timedelta(**{unit: as_integer(name, count)})
         except OverflowError as error:
@@ -43,14 +43,14 @@ def adder(name: str, unit: str) -> Function:
 
 def ticks(moment: Any) -> int:
     """Ticks of 100 ns since the year 1."""
-    since = moment("ticks", moment) - datetime(1, 1, 1)  # noqa: DTZ001
+    since = moment_of("ticks", moment) - datetime(1, 1, 1)  # noqa: DTZ001
     microseconds: int = since // timedelta(microseconds=1)
     return microseconds * 10
 
 
 def start_of_day(moment: Any, pattern: Any = "o") -> str:
     """Midnight of that day."""
-    day = moment("startOfDay", moment).replace(hour=0, minute=0, second=0, microsecond=0)
+    day = moment_of("startOfDay", moment).replace(hour=0, minute=0, second=0, microsecond=0)
     return formatted("startOfDay", day, pattern)
 
 
