@@ -12,6 +12,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from devcloud.databricks.trust import trust_options
 from devcloud.java import use_java
 
 # Delta's own metadata drags in 33 jars, most of which pyspark ships already in newer versions.
@@ -37,6 +38,9 @@ SETTINGS = """<ivysettings>
   <resolvers><ibiblio name="central" m2compatible="true"/></resolvers>
 </ivysettings>
 """
+
+# What a Java says behind a TLS-inspecting proxy whose certificate Python knows, but Java does not.
+DISTRUST = "PKIX path building failed"
 
 
 class JarsError(RuntimeError):
@@ -76,21 +80,28 @@ def _fetch(cache: Path, folder: Path) -> None:
         work = Path(name)
         (work / "ivysettings.xml").write_text(SETTINGS)
         (work / "ivy.xml").write_text(_ivy_module())
-        command = [
-            str(java.home / "bin" / "java"), "-cp", str(_ivy_jar()), "org.apache.ivy.Main",
+        java_command = str(java.home / "bin" / "java")
+        arguments = [
+            "-cp", str(_ivy_jar()), "org.apache.ivy.Main",
             "-settings", str(work / "ivysettings.xml"), "-ivy", str(work / "ivy.xml"),
             "-cache", str(cache / "cache"), "-confs", "default", "-types", "jar", "bundle",
             "-retrieve", f"{work}/jars/[artifact]-[revision].[ext]",
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        told = _run([java_command, *arguments])
+        if DISTRUST in told:
+            told = _run([java_command, *trust_options(os.environ, work), *arguments])
         fetched = sorted((work / "jars").glob("*.jar"))
-        if done.returncode or len(fetched) != len(MODULES):
-            told = (done.stdout + done.stderr)[-2000:]
+        if len(fetched) != len(MODULES):
             raise JarsError(
                 f"Only {len(fetched)} of the {len(MODULES)} jars that Spark needs could be "
-                f"fetched. Is the Maven repository within reach? Ivy said:\n{told}",
+                f"fetched. Is the Maven repository within reach? Ivy said:\n{told[-2000:]}",
             )
         shutil.move(work / "jars", folder)
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
 
 
 def _ivy_module() -> str:

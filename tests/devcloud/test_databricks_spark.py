@@ -163,11 +163,13 @@ def test_killed_jvm(workspace: LocalWorkspace) -> None:
     ).run_id
     workspace.until(run_id, lambda run: "counting" in workspace.logs(run))
     before = workspace.worker.pid
-    children = subprocess.run(
-        ["ps", "-o", "pid=,comm=", "--ppid", str(before)],
-        capture_output=True, text=True, check=True,
-    ).stdout.split("\n")  # fmt: skip
-    jvm = next(int(each.split()[0]) for each in children if "java" in each)
+    processes = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,comm="], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    columns = (each.split(None, 2) for each in processes)
+    jvm = next(
+        int(pid) for pid, parent, name in columns if int(parent) == before and "java" in name
+    )
     os.kill(jvm, signal.SIGKILL)
     run = workspace.ended(run_id)
     assert states(run) == ("INTERNAL_ERROR", "FAILED")
