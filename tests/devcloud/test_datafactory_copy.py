@@ -6,11 +6,13 @@ import gzip
 import io
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -66,22 +68,22 @@ def mapping(columns: dict[str, str] | None = None, *, paths: bool = False) -> di
 
 def ingest(host: Host, file: str, **parameters: Any) -> Any:
     """Run `ingest_drop` for a file of the run's raw folder."""
+    return host.run("ingest_drop", **{**_parameters(file), **parameters})
+
+
+def _parameters(file: str) -> dict[str, Any]:
     container, _, folder = RAW.partition("/")
-    return host.run(
-        "ingest_drop",
-        **{
-            "runId": "20261122T130114Z-users-1f3a9c20",
-            "attemptId": "a.1",
-            "dataset": "users",
-            "format": "csv",
-            "sourceContainer": container,
-            "sourceFolder": folder,
-            "sourceFile": file,
-            "sinkFolder": f"users/{file}",
-            "mapping": mapping(),
-            **parameters,
-        },
-    )
+    return {
+        "runId": "20261122T130114Z-users-1f3a9c20",
+        "attemptId": "a.1",
+        "dataset": "users",
+        "format": "csv",
+        "sourceContainer": container,
+        "sourceFolder": folder,
+        "sourceFile": file,
+        "sinkFolder": f"users/{file}",
+        "mapping": mapping(),
+    }
 
 
 def bronze(host: Host, file: str) -> pa.Table:
@@ -291,6 +293,24 @@ def test_a_large_file_is_copied_in_blocks(host: Host, monkeypatch: pytest.Monkey
     output = host.activities(run.run_id)["CopyDelimited"]["output"]
     assert output["dataRead"] == len(text)
     assert (output["rowsRead"], output["rowsCopied"], output["rowsSkipped"]) == (rows, rows, 0)
+
+
+def test_a_cancelled_copy_publishes_nothing(host: Host) -> None:
+    """Cancelled while the lake stalls: the run ends Cancelled, and no sink file appears later."""
+    host.write(f"{RAW}/slow.csv", CSV.encode())
+    faults = f"{host.config.url('lake')}/_devcloud/faults"
+    rule = {"fault": "stall", "method": "GET", "path": "slow.csv", "seconds": 1.0, "times": 1}
+    httpx.post(faults, json=rule).raise_for_status()
+    run_id = host.start("ingest_drop", **_parameters("slow.csv"))
+    deadline = time.monotonic() + 10
+    while not httpx.get(faults).json()["rules"][0]["hits"] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    host.client.pipeline_runs.cancel(GROUP, FACTORY, run_id)
+    assert host.ended(run_id).status == "Cancelled"
+    assert host.activities(run_id)["CopyDelimited"]["status"] == "Cancelled"
+    httpx.delete(faults)
+    with pytest.raises(Exception, match="BlobNotFound"):
+        bronze(host, "slow.csv")
 
 
 def test_incompatible_rows_can_be_skipped(host: Host) -> None:
