@@ -155,14 +155,18 @@ def _announce(config: CloudConfig, *, as_json: bool, how_to_end: str) -> None:
     if as_json:
         click.echo(json.dumps(addresses(config), indent=2))
         return
-    where = "" if config.root == Path(".landfall").resolve() else f" --data {config.root}"
-    click.echo(
-        f"\nThe local cloud is up in {config.root}.\n"
-        f"  drop a file     landfall drop FILE --dataset users{where}\n"
-        f"  see the runs    landfall watch{where}\n"
-        f'  use any client  eval "$(landfall env{where})"\n'
-        f"  end it          {how_to_end}{where if how_to_end.startswith('landfall') else ''}\n"
-    )
+    lines = [
+        ("drop a file", "landfall drop FILE --dataset users"),
+        ("see the runs", "landfall watch"),
+        ("use any client", 'eval "$(landfall env)"'),
+        ("end it", how_to_end),
+    ]
+    if config.root != home(None).resolve():
+        lines.insert(0, ("name it first", f"export LANDFALL_HOME={shlex.quote(str(config.root))}"))
+    click.echo(f"\nThe local cloud is up in {config.root}.")
+    for what, command in lines:
+        click.echo(f"  {what:<15} {command}")
+    click.echo()
 
 
 def _foreground(console: Console) -> Callable[[str, str], None]:

@@ -27,6 +27,7 @@ _COLOURS = {
     "cancelled": "magenta",
 }
 _STAGES = ("received", "claimed", "validating", "validated", "copying", "copied", "loading")
+_STEPS = len(_STAGES) + 1
 _SAMPLES = 3
 
 
@@ -41,11 +42,11 @@ def state(name: str) -> Text:
 
 
 def way(name: str) -> Text:
-    """How far along its way a run is, as a bar of seven."""
+    """How far along its way a run is, as a bar that is full at its end."""
     if name in FINAL:
-        return Text("▰" * len(_STAGES), style=_COLOURS[name])
+        return Text("▰" * _STEPS, style=_COLOURS[name])
     done = _STAGES.index(name) + 1 if name in _STAGES else 0
-    return Text("▰" * done + "▱" * (len(_STAGES) - done), style="blue")
+    return Text("▰" * done + "▱" * (_STEPS - done), style="blue")
 
 
 def number(value: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def show(
     if gold:
         _heading(console, "What came of the others")
         for table in gold:
-            console.print(Padding(preview(table), (0, 0, 1, 2), expand=False))
+            console.print(Padding(preview(table, console.width - 2), (0, 0, 1, 2), expand=False))
     if small_seconds is not None:
         console.print(
             f"A small drop took {small_seconds:.1f} s from its upload to succeeded, "
@@ -80,22 +81,23 @@ def show(
 
 def by_hand(console: Console, kept: Path | None) -> None:
     """Print how to do the same without the demo."""
-    where = f" --data {kept}" if kept else ""
     _heading(console, "By hand")
-    commands = (
-        (f"landfall up --detach{where}", "start the local Azure and deploy to it"),
-        (f"landfall drop FILE --dataset users --wait{where}", "upload a file and follow it"),
-        (f"landfall runs{where}", "what became of every drop"),
-        (f"landfall show RUN{where}", "one of them, step by step"),
-        (f'eval "$(landfall env{where})"', "for your own clients: azcopy, adlfs, delta-rs"),
-        (f"landfall down{where}", "stop; the data stays"),
-    )
-    grid = Table.grid(padding=(0, 2))
+    commands = [
+        ("landfall up --detach", "start the local Azure, deploy to it"),
+        ("landfall drop FILE -d users --wait", "upload a file and follow it"),
+        ("landfall runs", "what became of every drop"),
+        ("landfall show RUN", "one of them, step by step"),
+        ('eval "$(landfall env)"', "for azcopy, adlfs, delta-rs, your own"),
+        ("landfall down", "stop; the data stays"),
+    ]
+    if kept is not None:
+        home = f"export LANDFALL_HOME={shlex.quote(str(kept.resolve()))}"
+        commands.insert(0, (home, "the lake of this demo"))
     for command, what in commands:
-        grid.add_row(Text(f"  {command}", style="cyan"), Text(what, style="dim"))
-    console.print(grid)
+        line = Text(f"  {command:<36} ", style="cyan").append(what, style="dim")
+        console.print(line, soft_wrap=True)
     if kept is None:
-        console.print("  `landfall demo --keep DIR` keeps the lake, the tables and the logs.")
+        console.print("\n`landfall demo --keep DIR` keeps the lake, the tables and the logs.")
 
 
 def _heading(console: Console, text: str) -> None:

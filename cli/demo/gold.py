@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 _SHOWN_ROWS = 4
-_SHOWN_COLUMNS = 6
+_GAP = 2
+_MORE = "…"
 
 
 @dataclass(frozen=True)
@@ -42,26 +43,36 @@ def _read(path: Path, name: str) -> GoldTable:
     return GoldTable(name, path, data.num_rows, columns, head)
 
 
-def preview(table: GoldTable) -> Table:
-    """The first rows and columns of a table, and how much more there is."""
-    more = len(table.columns) - _SHOWN_COLUMNS
+def preview(table: GoldTable, width: int) -> Table:
+    """The first rows of a table, and as many of its columns as `width` holds."""
     view = Table(
         title=f"gold/{escape(table.name)}: {table.rows:,} rows, {len(table.columns)} columns",
         title_justify="left",
         title_style="bold",
         box=None,
         pad_edge=False,
-        padding=(0, 2, 0, 0),
+        padding=(0, _GAP, 0, 0),
         header_style="dim",
     )
-    for column in table.columns[:_SHOWN_COLUMNS]:
-        view.add_column(escape(column), no_wrap=True)
-    if more > 0:
-        view.add_column("…", no_wrap=True)
-    for row in table.head:
-        cells = [escape(_cell(value)) for value in row[:_SHOWN_COLUMNS]]
-        view.add_row(*cells, *(["…"] if more > 0 else []))
+    columns = [(name, *map(_cell, cells)) for name, *cells in _columns(table)]
+    left = width - len(_MORE) - _GAP
+    shown = 0
+    while shown < len(columns) and left >= (needed := max(map(len, columns[shown])) + _GAP):
+        left -= needed
+        shown += 1
+    more = [_MORE] if shown < len(columns) else []
+    for name, *_ in columns[:shown]:
+        view.add_column(escape(name), no_wrap=True)
+    for _ in more:
+        view.add_column(_MORE, no_wrap=True)
+    for row in range(len(table.head)):
+        view.add_row(*(escape(column[row + 1]) for column in columns[:shown]), *more)
     return view
+
+
+def _columns(table: GoldTable) -> Iterator[tuple[str, *tuple[object, ...]]]:
+    for at, name in enumerate(table.columns):
+        yield (name, *(row[at] for row in table.head))
 
 
 def _cell(value: object) -> str:

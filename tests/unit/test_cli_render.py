@@ -32,7 +32,7 @@ def test_the_way_fills_up() -> None:
         for name in ("landed", "received", "validating", "loading", "quarantined")
     ]
 
-    assert lengths == [0, 1, 3, 7, 7]
+    assert lengths == [0, 1, 3, 7, 8]
 
 
 def test_names_are_not_markup() -> None:
