@@ -46,8 +46,6 @@ JOB_KEYS = frozenset(
         "notification_settings",
         "performance_target",
         "budget_policy_id",
-        "run_as",
-        "permissions",
     }
 )
 TASK_KEYS = frozenset(
