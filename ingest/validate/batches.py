@@ -33,6 +33,42 @@ class Batch:
     span: Callable[[int], tuple[int, int]]
     broken: dict[int, Broken] = field(default_factory=dict)
 
+    def screenable(self) -> bytes | None:
+        """Only delimited text is screened."""
+        return None
+
+    def some(self, indexes: Sequence[int]) -> "Records":
+        """What is not screened is judged whole."""
+        raise NotImplementedError
+
+
+class Records(Protocol):
+    """A batch as the judge takes it; rows may be made only when they are asked for."""
+
+    @property
+    def rows(self) -> Sequence[Sequence[Any]]:
+        """As in ``Batch``."""
+
+    @property
+    def lines(self) -> Sequence[int]:
+        """As in ``Batch``."""
+
+    @property
+    def broken(self) -> dict[int, Broken]:
+        """As in ``Batch``."""
+
+    def raw(self, index: int, /) -> bytes:
+        """As in ``Batch``."""
+
+    def span(self, index: int, /) -> tuple[int, int]:
+        """As in ``Batch``."""
+
+    def screenable(self) -> bytes | None:
+        """The records as lines ended by LF, without quotes, if they can be told apart by those."""
+
+    def some(self, indexes: Sequence[int]) -> "Records":
+        """Some records of a screenable batch."""
+
 
 class Reader(Protocol):
     """One format: from a stream of content to batches of records.
@@ -66,7 +102,7 @@ class Reader(Protocol):
     def start(self) -> None:
         """Read what stands before the records; Refusal if it is not the contract's."""
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Records]:
         """All records; Refusal where they can no longer be told apart."""
 
     def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:

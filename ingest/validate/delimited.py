@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate
 
 from ingest.contract.model import Contract
-from ingest.validate.batches import Batch
+from ingest.validate.batches import Batch, Records
 from ingest.validate.header import check_header, choose_delimiter
 from ingest.validate.opening import Opened
+from ingest.validate.plain import Places, PlainLines
 from ingest.validate.problems import MAX_RECORD, Refusal, too_long
 from ingest.validate.report import Columns, Format
 from ingest.validate.spans import without
-from ingest.validate.splitting import Split, Splitter, UnclosedQuote
+from ingest.validate.splitting import Splitter, UnclosedQuote
 from ingest.validate.streams import Writer
 
 BLOCK = 1 << 20
@@ -152,7 +152,7 @@ class Delimited:
             self._rest += block
         return self._rest
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Records]:
         """All records after the header.
 
         Raises:
@@ -171,7 +171,12 @@ class Delimited:
             if len(self._rest) > MAX_RECORD:
                 raise too_long(self._line)
 
-    def _batch(self, block: bytes) -> tuple[Batch, int]:
+    def _batch(self, block: bytes) -> tuple[Records, int]:
+        if self._splitter.quote.encode() not in block:
+            lines = PlainLines(block, self._line, self._offset, self._splitter)
+            self._offset += len(block)
+            self._line += block.count(b"\n")
+            return lines, len(block)
         text = block.decode("utf-8", "surrogateescape")
         try:
             split = self._splitter.split(text, final=self._ended)
@@ -183,21 +188,11 @@ class Delimited:
                 line=line,
             ) from None
         used = _length(block, text[: split.consumed])
-        place = _Places(block, text, split, self._offset)
-        lines = split.lines
-        first = self._line
-        batch = Batch(
-            rows=split.rows,
-            lines=range(first, first + len(lines))
-            if isinstance(lines, range)
-            else [first + number for number in lines],
-            raw=place.raw,
-            span=place.span,
-            broken=split.broken,
-        )
+        place = Places(block, text, split, self._offset)
+        numbers = [self._line + number for number in split.lines]
         self._offset += used
         self._line += split.newlines
-        return batch, used
+        return Batch(split.rows, numbers, place.raw, place.span, split.broken), used
 
 
 class _Header:
@@ -206,46 +201,6 @@ class _Header:
         self.end = end
         self.line = line
         self.names = names
-
-
-class _Places:
-    """Where records of one block lie in bytes, worked out only when a reject asks."""
-
-    def __init__(self, block: bytes, text: str, split: Split, offset: int) -> None:
-        self._block = block
-        self._text = text
-        self._split = split
-        self._offset = offset
-        self._line_starts: list[int] | None = None
-        self._ascii = len(block) == len(text)
-        self._known = (0, 0)
-
-    def raw(self, index: int) -> bytes:
-        start, end = self._bytes(index)
-        return self._block[start:end]
-
-    def span(self, index: int) -> tuple[int, int]:
-        start, end = self._bytes(index)
-        return self._offset + start, self._offset + end
-
-    def _bytes(self, index: int) -> tuple[int, int]:
-        split = self._split
-        if split.starts is None or split.ends is None:
-            if self._line_starts is None:
-                lengths = (len(line) + 1 for line in self._block.split(b"\n"))
-                self._line_starts = list(accumulate(lengths, initial=0))
-            line = split.lines[index]
-            return self._line_starts[line], min(self._line_starts[line + 1], len(self._block))
-        return self._to_bytes(split.starts[index]), self._to_bytes(split.ends[index])
-
-    def _to_bytes(self, position: int) -> int:
-        """Byte offset of a text offset, counted on from the last one asked."""
-        if self._ascii:
-            return position
-        at, size = self._known if self._known[0] <= position else (0, 0)
-        size += len(self._text[at:position].encode("utf-8", "surrogateescape"))
-        self._known = (position, size)
-        return size
 
 
 def _length(data: bytes, text: str) -> int:

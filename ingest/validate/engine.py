@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ingest.contract.model import Contract
-from ingest.validate.batches import Batch, Reader
+from ingest.validate.batches import Reader, Records
 from ingest.validate.decoding import Meter
 from ingest.validate.header import MissingColumns
 from ingest.validate.judge import Jury, Reject
@@ -176,7 +176,7 @@ class _Findings:
         self._rejects: Writer | None = None
         self._reasons: Writer | None = None
 
-    def write(self, batch: Batch, rejects: list[Reject]) -> None:
+    def write(self, batch: Records, rejects: list[Reject]) -> None:
         """Write the rejects of one batch, raw and explained."""
         if self._rejects is None or self._reasons is None:
             self._rejects = self._stack.enter_context(self._outputs.rejects())

@@ -2,23 +2,24 @@
 
 It works on batches, column by column. Cells of a text column repeat, so each distinct cell is
 judged once and the sound ones are remembered; the verdict is the same as cell by cell.
+
+Where a batch can be screened, a vectorised pass in front marks the records that might break a
+rule, and only those come here. Clean records never pay for exactness.
 """
 
-import json
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.contract.model import Column, Contract
-from ingest.validate.batches import Batch, Broken, Reader
-from ingest.validate.keys import Seen
+from ingest.contract.model import Contract
+from ingest.validate.batches import Broken, Reader, Records
+from ingest.validate.columns import Cells, Key, as_text
 from ingest.validate.report import MASK, Check, Sample
-from ingest.validate.rules import text_judge, text_parser, value_judge, value_parser
+from ingest.validate.screening import Look, Screening
 
 MAX_SAMPLES = 5
 MAX_SHOWN = 500
 """Characters of a value that samples and reasons show."""
-_REMEMBERED = 4096
 
 
 @dataclass(frozen=True)
@@ -43,146 +44,43 @@ class Reject:
     faults: tuple[Fault, ...]
 
 
-Judge = Callable[[Any], tuple[str, ...]]
-
-
-class _Cells:
-    """One column of the file and its judge; remembers which cells are sound."""
-
-    def __init__(self, column: Column, position: int, judge: Judge, *, typed: bool) -> None:
-        self.column = column
-        self.position = position
-        self._judge = judge
-        self._typed = typed
-        self._sound: set[Any] = set()
-
-    def faulty(self, cells: Sequence[Any]) -> Iterator[tuple[int, tuple[str, ...]]]:
-        """Positions in ``cells`` with the rules broken there."""
-        judge = self._judge
-        if self._typed:  # values may be unhashable, and True equals 1
-            for index, cell in enumerate(cells):
-                if rules := judge(cell):
-                    yield index, rules
-            return
-        fresh = set(cells)
-        fresh -= self._sound
-        bad = {cell: rules for cell in fresh if (rules := judge(cell))}
-        if len(self._sound) < _REMEMBERED and len(fresh) < _REMEMBERED:
-            self._sound |= fresh.difference(bad)
-        if bad:
-            for index, cell in enumerate(cells):
-                if cell in bad:
-                    yield index, bad[cell]
-
-
-class _Key:
-    """A key over one or more columns of the file."""
-
-    def __init__(
-        self, columns: Sequence[Column], cells: Sequence[_Cells], parse: list[Any]
-    ) -> None:
-        self.name = ",".join(column.name for column in columns)
-        self.masked = any(column.masked for column in columns)
-        self._positions = [cell.position for cell in cells]
-        self._parsers = parse
-        self._seen = Seen(whole_numbers=len(columns) == 1 and columns[0].logical_type == "integer")
-
-    def repeated(self, table: Sequence[Sequence[Any]]) -> list[int]:
-        """Positions of records whose key came before."""
-        parts = [
-            _key_parts(table[position], parse)
-            for position, parse in zip(self._positions, self._parsers, strict=True)
-        ]
-        if len(parts) == 1:
-            return self._seen.repeated([None if key is _EMPTY else key for key in parts[0]])
-        return self._seen.repeated(
-            [None if None in key else key for key in zip(*parts, strict=True)]
-        )
-
-    def shown(self, table: Sequence[Sequence[Any]], index: int) -> str | None:
-        """The key of one record as it came."""
-        return ",".join(_text(table[position][index]) or "" for position in self._positions)
-
-
-_EMPTY: Hashable = ()
-"""Stands for a missing value in a key: in a composite key it is a value like any other."""
-
-
-def _key_parts(cells: Sequence[Any], parse: Callable[[Any], Hashable]) -> list[Hashable]:
-    parts: list[Hashable] = []
-    for cell in cells:
-        if cell is None or cell == "":
-            parts.append(_EMPTY)
-            continue
-        try:
-            parts.append(parse(cell))
-        except (ValueError, OverflowError):
-            parts.append(None)  # no value of its type: the type rule says so
-    return parts
-
-
 class Jury:
     """Judges all batches of one reader and keeps the counts."""
 
-    def __init__(self, contract: Contract, reader: Reader) -> None:
-        self._contract = contract
+    def __init__(self, contract: Contract, reader: Reader, *, screen: bool = True) -> None:
         self._names = list(reader.names)
         self._masked = {c.name for c in contract.columns if c.masked}
         self._order = {c.name: index for index, c in enumerate(contract.columns)}
-        typed = reader.typed
-        hints = contract.hints
         at = {name: index for index, name in enumerate(self._names)}
         self._cells = [
-            _Cells(
-                column,
-                at[column.name],
-                value_judge(column) if typed else text_judge(column, hints),
-                typed=typed,
-            )
+            Cells(column, at[column.name], contract.hints, typed=reader.typed)
             for column in contract.columns
         ]
         by_name = {cells.column.name: cells for cells in self._cells}
         keys: list[tuple[str, ...]] = [(c.name,) for c in contract.columns if c.unique]
         if contract.key and contract.key not in keys:
             keys.append(contract.key)
-        self._keys = [
-            _Key(
-                [by_name[name].column for name in key],
-                [by_name[name] for name in key],
-                [
-                    value_parser(by_name[name].column)
-                    if typed
-                    else text_parser(by_name[name].column, hints)
-                    for name in key
-                ],
-            )
-            for key in keys
-        ]
+        self._keys = [Key([by_name[name] for name in key]) for key in keys]
+        delimiter = reader.format.delimiter
+        self._screening: Screening | None = None
+        if screen and delimiter is not None:
+            self._screening = Screening(self._names, self._cells, self._keys, delimiter)
         self._checks: dict[tuple[str, str | None], tuple[int, list[Sample]]] = {}
         self.rows = 0
         self.rejected = 0
 
-    def judge(self, batch: Batch) -> list[Reject]:
+    def judge(self, batch: Records) -> list[Reject]:
         """The rejects of ``batch`` in file order; all counts take it in."""
-        rows = batch.rows
-        self.rows += len(rows)
+        look = self._look(batch)
         faults: dict[int, list[Fault]] = {}
-        width = len(self._names)
-        for index, broken in batch.broken.items():
-            faults[index] = [self._record_fault(broken)]
-        sound: Sequence[int] = range(len(rows))
-        widths = set(map(len, rows))
-        if batch.broken or widths - {width}:
-            for index, row in enumerate(rows):
-                if index not in faults and len(row) != width:
-                    said = f"{len(row)} fields instead of {width}"
-                    faults[index] = [Fault("fieldCount", None, said)]
-            sound = [index for index in sound if index not in faults]
-            rows = [rows[index] for index in sound]
-        table: list[Sequence[Any]] = list(zip(*rows, strict=True))
-        if table:
-            for at, fault in self._table_faults(table):
-                faults.setdefault(sound[at], []).append(fault)
+        if look is None:
+            self.rows += len(batch.rows)
+            self._judge_rows(batch.rows, batch.broken, range(len(batch.rows)), faults)
+        else:
+            self.rows += look.rows
+            self._judge_suspects(batch, look, faults)
+        if not faults:
+            return []
         rejects = [
             Reject(index, batch.lines[index], tuple(faults[index])) for index in sorted(faults)
         ]
@@ -203,18 +101,95 @@ class Jury:
             for (rule, column), (failed, samples) in ranked
         )
 
-    def _table_faults(self, table: list[Sequence[Any]]) -> Iterator[tuple[int, Fault]]:
-        for cells in self._cells:
-            column = cells.column
+    def _look(self, batch: Records) -> Look | None:
+        if self._screening is None:
+            return None
+        block = batch.screenable()
+        return None if block is None else self._screening.look(block)
+
+    def _judge_rows(
+        self,
+        rows: Sequence[Sequence[Any]],
+        broken: dict[int, Broken],
+        indexes: Sequence[int],
+        faults: dict[int, list[Fault]],
+    ) -> None:
+        """Judge all that can be said of these records, their keys included."""
+        sound = self._judge_form(rows, broken, indexes, faults)
+        table = self._judge_cells(rows, sound, indexes, faults)
+        if not table:
+            return
+        for key in self._keys:
+            keys = key.of(lambda cells: table[cells.position])
+            for at in key.seen.repeated(keys):
+                self._repeats(key, rows[sound[at]], faults.setdefault(indexes[sound[at]], []))
+
+    def _judge_suspects(self, batch: Records, look: Look, faults: dict[int, list[Fault]]) -> None:
+        """Judge the marked records cell by cell, and the keys of all of them in file order."""
+        indexes = look.suspects
+        some = batch.some(indexes)
+        sound = self._judge_form(some.rows, some.broken, indexes, faults)
+        table = self._judge_cells(some.rows, sound, indexes, faults)
+        for key in self._keys:
+            if not indexes and look.all_new(key):
+                continue
+            keys = look.keys(key)
+            for index in indexes:
+                keys[index] = None
+            if table:
+                judged = key.of(lambda cells: table[cells.position])
+                for at, found in zip(sound, judged, strict=True):
+                    keys[indexes[at]] = found
+            again = key.seen.repeated(keys)
+            rows = batch.some(again).rows if again else []
+            for index, row in zip(again, rows, strict=True):
+                self._repeats(key, row, faults.setdefault(index, []))
+
+    def _judge_form(
+        self,
+        rows: Sequence[Sequence[Any]],
+        broken: dict[int, Broken],
+        indexes: Sequence[int],
+        faults: dict[int, list[Fault]],
+    ) -> Sequence[int]:
+        """Positions of records in good form; the others get their fault."""
+        width = len(self._names)
+        if not broken and not set(map(len, rows)) - {width}:
+            return range(len(rows))
+        sound = []
+        for at, row in enumerate(rows):
+            if at in broken:
+                faults[indexes[at]] = [self._record_fault(broken[at])]
+            elif len(row) != width:
+                said = f"{len(row)} fields instead of {width}"
+                faults[indexes[at]] = [Fault("fieldCount", None, said)]
+            else:
+                sound.append(at)
+        return sound
+
+    def _judge_cells(
+        self,
+        rows: Sequence[Sequence[Any]],
+        sound: Sequence[int],
+        indexes: Sequence[int],
+        faults: dict[int, list[Fault]],
+    ) -> list[Sequence[Any]]:
+        """Judge every cell of the sound records; their cells, column by column."""
+        if len(sound) != len(rows):
+            rows = [rows[at] for at in sound]
+        table: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        for cells in self._cells if table else ():
+            name = cells.column.name
             found = table[cells.position]
             for at, rules in cells.faulty(found):
-                value = self._shown(column.name, _text(found[at]))
-                for rule in rules:
-                    yield at, Fault(rule, column.name, value)
-        for key in self._keys:
-            for at in key.repeated(table):
-                value = MASK if key.masked else _cut(key.shown(table, at))
-                yield at, Fault("unique", key.name, value)
+                value = self._shown(name, as_text(found[at]))
+                mine = faults.setdefault(indexes[sound[at]], [])
+                mine.extend(Fault(rule, name, value) for rule in rules)
+        return table
+
+    def _repeats(self, key: Key, row: Sequence[Any], faults: list[Fault]) -> None:
+        value = MASK if key.masked else _cut(key.shown(row))
+        faults.append(Fault("unique", key.name, value))
 
     def _record_fault(self, broken: Broken) -> Fault:
         column = None
@@ -234,13 +209,6 @@ class Jury:
         if len(samples) < MAX_SAMPLES:
             samples.append(Sample(line, fault.value))
         self._checks[fault.rule, fault.column] = (failed + 1, samples)
-
-
-def _text(value: Any) -> str | None:
-    """A value as a person would read it in the file."""
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _cut(value: str | None) -> str | None:

@@ -8,6 +8,10 @@ with a probability below 1e-24).
 
 from collections.abc import Hashable, Iterable, Sequence
 from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
+    import polars as pl
 
 SMALL = 200_000
 """Keys held in a plain set; more cost more memory there than in runs."""
@@ -44,6 +48,20 @@ class Seen:
                 met.add(key)
         return again
 
+    def take(self, column: "pl.Series") -> bool:
+        """Take a whole column of whole numbers in, if none of them repeats; say whether it was."""
+        if self._runs is None:
+            keys = column.to_list()
+            distinct = set(keys)
+            if len(distinct) != len(keys) or not distinct.isdisjoint(self._few):
+                return False
+            self._add(distinct)
+            return True
+        if column.null_count() or column.n_unique() != len(column) or self._runs.hits(column):
+            return False
+        self._runs.append(column)
+        return True
+
     def _known(self, distinct: set[Hashable]) -> set[Hashable]:
         if self._runs is None:
             return distinct & self._few
@@ -77,19 +95,29 @@ class _Runs:
 
     def known(self, numbers: dict[int, Hashable]) -> set[Hashable]:
         """The keys of ``numbers`` that a run holds."""
-        wanted = self._pl.Series(list(numbers), dtype=self._type)
-        found: set[Hashable] = set()
+        return {numbers[number] for number in self.hits(self._series(numbers))}
+
+    def hits(self, wanted: "pl.Series") -> list[int]:
+        """Those of ``wanted`` that a run holds."""
+        wanted = wanted.sort()  # neighbours are then found near each other
+        found: list[int] = []
         for run in self._runs:
             at = run.search_sorted(wanted).clip(upper_bound=len(run) - 1)
-            hits = wanted.filter(run.gather(at) == wanted)
-            found.update(numbers[number] for number in hits)
+            found += wanted.filter(run.gather(at) == wanted).to_list()
         return found
 
     def add(self, numbers: dict[int, Hashable]) -> None:
         """Take ``numbers`` in; none of them is in a run yet."""
-        if not numbers:
+        self.append(self._series(numbers))
+
+    def _series(self, numbers: Iterable[int]) -> "pl.Series":
+        return self._pl.Series(list(numbers), dtype=self._type)
+
+    def append(self, fresh: "pl.Series") -> None:
+        """Take numbers in as a run of their own, merged with those of like length."""
+        if fresh.is_empty():
             return
-        self._runs.append(self._pl.Series(list(numbers), dtype=self._type).sort())
+        self._runs.append(fresh.sort())
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
             last = self._runs.pop()
             self._runs[-1] = self._runs[-1].append(last).rechunk().sort()

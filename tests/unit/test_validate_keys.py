@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,3 +47,17 @@ def test_any_other_keys(small: int, batches: list[list[Hashable]]) -> None:
     seen = Seen(whole_numbers=False, small=small)
 
     assert by_hand(batches) == [seen.repeated(batch) for batch in batches]
+
+
+@pytest.mark.parametrize("small", [0, 5, 1000])
+@settings(max_examples=60, deadline=None)
+@given(batches=st.lists(st.lists(WHOLE, max_size=12), max_size=8))
+def test_columns_at_once(small: int, batches: list[list[Hashable]]) -> None:
+    """A column without a repeated key is taken whole, any other one by one; the answer is one."""
+    seen = Seen(whole_numbers=True, small=small)
+    answers = []
+    for batch in batches:
+        taken = seen.take(pl.Series(batch, dtype=pl.Int64))
+        answers.append([] if taken else seen.repeated(batch))
+
+    assert by_hand(batches) == answers
