@@ -19,6 +19,8 @@ from spark_jobs.result import Result, Table, say, silver_result_folder
 from spark_jobs.silver import cleaned, newest, typed
 from spark_jobs.tables import delta_version, merge_into, silver_table
 
+_NULL_REFUSED = ("DELTA_NOT_NULL_CONSTRAINT_VIOLATED", "DELTA_VIOLATE_CONSTRAINT_WITH_VALUES")
+
 
 def main(argv: list[str] | None = None) -> None:
     """Load a batch into `silver/<dataset>` and leave its counts for `build_gold`.
@@ -75,7 +77,7 @@ def _merge(lake: Lake, batch: Batch, silver: DataFrame) -> Census:
         merge_into(lake, f"silver/{batch.dataset}", new, batch)
     except Exception as error:
         # Delta's own message names the column but not the drop, and its class is not Spark's.
-        if "NOT_NULL_CONSTRAINT_VIOLATED" in str(error):
+        if any(name in str(error) for name in _NULL_REFUSED):
             _refuse_nulls(batch, bronze, error)
         raise
     return count

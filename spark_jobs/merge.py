@@ -8,7 +8,7 @@ and comes late would win; `_batch_id` and `_loaded_at` keep saying when the valu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 
 from pyspark.sql import Column as Expression
@@ -152,13 +152,23 @@ def merge_statement(
 
 def create_statement(table: str, schema: StructType) -> str:
     """CREATE TABLE of a silver table; what a contract requires, Delta enforces as NOT NULL."""
-    properties: Mapping[str, str] = (
-        {"delta.columnMapping.mode": "name"} if _mapping_needed(schema.names) else {}
-    )
-    listed = ", ".join(f"'{name}' = '{value}'" for name, value in properties.items())
+    listed = ", ".join(f"'{name}' = '{value}'" for name, value in table_properties(schema).items())
     declared = ", ".join(_declared(field) for field in schema)
     suffix = f" TBLPROPERTIES ({listed})" if listed else ""
-    return f"CREATE TABLE IF NOT EXISTS {table} ({declared}) USING DELTA{suffix}"
+    return f"CREATE TABLE {table} ({declared}) USING DELTA{suffix}"
+
+
+def require_statement(table: str, schema: StructType) -> str:
+    """The same requirement for a table that was not made by `create_statement`."""
+    required = [field.name for field in schema if not field.nullable]
+    condition = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in required)
+    return f"ALTER TABLE {table} ADD CONSTRAINT required CHECK ({condition})"
+
+
+def table_properties(schema: StructType) -> dict[str, str]:
+    """What a table must be created with; name mapping only where a column's name asks for it."""
+    mapped = any(_NEED_MAPPING.intersection(name) for name in schema.names)
+    return {"delta.columnMapping.mode": "name"} if mapped else {}
 
 
 def evolution_statements(table: str, present: StructType, wanted: StructType) -> list[str]:
@@ -198,7 +208,3 @@ def evolution_statements(table: str, present: StructType, wanted: StructType) ->
 def _declared(field: StructField) -> str:
     suffix = "" if field.nullable else " NOT NULL"
     return f"{quoted(field.name)} {field.dataType.simpleString()}{suffix}"
-
-
-def _mapping_needed(names: Sequence[str]) -> bool:
-    return any(_NEED_MAPPING.intersection(name) for name in names)

@@ -14,12 +14,18 @@ from pyspark.sql.types import StructType
 
 from spark_jobs.batch import Batch
 from spark_jobs.lake import Lake
-from spark_jobs.merge import create_statement, evolution_statements, merge_statement
+from spark_jobs.merge import (
+    create_statement,
+    evolution_statements,
+    merge_statement,
+    require_statement,
+    table_properties,
+)
 
 # How far back a table's history is searched for the commit that says what it was built from.
 COMMITS_SEARCHED = 20
 
-_ABSENT = frozenset({"PATH_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE", "DELTA_PATH_DOES_NOT_EXIST"})
+_ABSENT = frozenset({"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"})
 
 
 @dataclass(frozen=True)
@@ -39,14 +45,27 @@ def silver_table(lake: Lake, path: str, schema: StructType) -> DataFrame:
     """
     table = lake.sql_name(path)
     present = _delta(lake, path)
-    statements = (
-        [create_statement(table, schema)]
-        if present is None
-        else evolution_statements(table, present.schema, schema)
-    )
-    for statement in statements:
-        lake.spark.sql(statement)
+    if present is None:
+        _create(lake, path, schema)
+    else:
+        for statement in evolution_statements(table, present.schema, schema):
+            lake.spark.sql(statement)
     return lake.spark.read.format("delta").load(lake.uri(path))
+
+
+def _create(lake: Lake, path: str, schema: StructType) -> None:
+    table = lake.sql_name(path)
+    try:
+        lake.spark.sql(create_statement(table, schema))
+    except AnalysisException as error:
+        if error.getCondition() != "TABLE_OR_VIEW_ALREADY_EXISTS":
+            raise
+        # A job that was killed before its first commit left an empty log, which CREATE takes for
+        # a table and nobody can read. Spark's writer can begin it, but knows no NOT NULL.
+        nothing = lake.spark.createDataFrame([], schema)
+        writer = nothing.write.format("delta").mode("append").options(**table_properties(schema))
+        writer.save(lake.uri(path))
+        lake.spark.sql(require_statement(table, schema))
 
 
 def merge_into(lake: Lake, path: str, rows: DataFrame, batch: Batch) -> None:

@@ -163,7 +163,7 @@ def test_statements_quote_whatever_a_column_is_called() -> None:
 
     assert quoted("a`.b c") == "`a``.b c`"
     assert create_statement("delta.`/t`", schema) == (
-        "CREATE TABLE IF NOT EXISTS delta.`/t` (`order` bigint NOT NULL, `a``.b c` string, "
+        "CREATE TABLE delta.`/t` (`order` bigint NOT NULL, `a``.b c` string, "
         "`_run_id` string NOT NULL, `_landed_at` timestamp NOT NULL, "
         "`_batch_id` string NOT NULL, `_loaded_at` timestamp NOT NULL, "
         "`_first_batch_id` string NOT NULL) USING DELTA "

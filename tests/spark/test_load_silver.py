@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from spark_jobs.errors import BatchNotCurrentError, BronzeError
+from spark_jobs.errors import BatchNotCurrentError, BronzeError, SilverError
 from tests.spark.workshop import Workshop, columns_of
 
 pytestmark = pytest.mark.spark
@@ -164,3 +164,37 @@ def test_nothing_to_load_is_a_success(workshop: Workshop) -> None:
     assert counts(loaded) == (0, 0, 0, 0, 0)
     assert loaded["by_run"] == {"r1": {"rows_in": 0}}
     assert workshop.build(arguments)["tables"] == {"silver/ad-hoc": {"version": 0, "rows": 0}}
+
+
+def test_an_empty_log_that_a_dead_job_left_is_no_obstacle(workshop: Workshop) -> None:
+    """Killed before its first commit, the job leaves a log folder without a table.
+
+    What the contract requires, the table that is made there requires all the same.
+    """
+    (workshop.root / "silver" / "sales" / "_delta_log").mkdir(parents=True)
+    drop = workshop.bronze("sales", "r1", TYPES, [sale("n", None, 1.0)], "2026-11-22T12:00:00Z")
+
+    workshop.load(workshop.batch("sales", "b1", COLUMNS, KEY, []))
+
+    assert sales(workshop) == []
+    with pytest.raises(BronzeError, match=r"run r1 .*'order' is required and empty in 1 rows"):
+        workshop.load(workshop.batch("sales", "b2", COLUMNS, KEY, [drop]))
+
+
+def test_silver_follows_a_contract_that_grows(workshop: Workshop) -> None:
+    """Gained columns are empty in old rows, lost ones in new rows; a changed type is refused."""
+
+    def load(number: int, types: dict[str, str], row: dict[str, Any]) -> dict[str, Any]:
+        columns = columns_of(types, required=list(types))
+        drop = workshop.bronze("n", f"r{number}", types, [row], f"2026-11-22T1{number}:00:00Z")
+        return workshop.load(workshop.batch("n", f"b{number}", columns, ["id"], [drop]))
+
+    load(1, {"id": "integer", "lost": "string"}, {"id": 1, "lost": "x"})
+    load(2, {"id": "integer", "gained": "number"}, {"id": 2, "gained": 0.5})
+
+    assert workshop.rows("silver/n", "id", "lost", "gained", by="id") == [
+        {"id": 1, "lost": "x", "gained": None},
+        {"id": 2, "lost": None, "gained": 0.5},
+    ]
+    with pytest.raises(SilverError, match="'gained' is double in silver and string"):
+        load(3, {"id": "integer", "gained": "string"}, {"id": 3, "gained": "y"})
