@@ -50,10 +50,12 @@ def dataset_of(landing_path: str) -> str:
 def is_drop(landing_path: str) -> bool:
     """Whether a landed file is data rather than a writer's marker or temporary file.
 
-    Spark, Hadoop and azcopy leave names that begin with `_` or `.` while they work.
+    Spark and Hadoop commit by `_SUCCESS`, `_temporary/`, `_committed_*` and `_started_*` and leave
+    `.crc` files; a name that ends in `.tmp` is being written and will be renamed.
     """
-    name = landing_path.rsplit("/", 1)[-1]
-    return not name.startswith((".", *_MARKERS)) and not name.endswith((".tmp", ".crc"))
+    *folders, name = landing_path.split("/")
+    marker = name.startswith(_MARKERS) or "_temporary" in folders
+    return not marker and not name.endswith((".tmp", ".crc"))
 
 
 def safe_name(landing_path: str) -> str:

@@ -160,19 +160,21 @@ class Landfall:
             case State.CLAIMED | State.VALIDATING:
                 judged = self.validation.advance(stored)
                 if judged.run.state is State.COPYING:
-                    return self.copying.start(judged, self._translator(run.dataset))
+                    return self.copying.start(judged, self._translator(judged.run))
                 return judged
             case State.VALIDATED:
                 planned = self.copying.plan(stored)
-                return self.copying.start(planned, self._translator(run.dataset))
+                return self.copying.start(planned, self._translator(planned.run))
             case State.COPYING:
-                return self.copying.advance(stored, self._translator(run.dataset))
+                return self.copying.advance(stored, self._translator(run))
             case _ if run.final:
                 self.manifest.file(stored)
         return stored
 
-    def _translator(self, dataset: str) -> Mapping[str, Any]:
-        return self.contracts[dataset].translator()
+    def _translator(self, run: Run) -> Mapping[str, Any]:
+        """The typed mapping of the run's contract, for the kind of file that is copied."""
+        kind = run.verdict.format["kind"] if run.verdict else "csv"
+        return self.contracts[run.dataset].translator(kind)
 
     def _fault(self, run_id: str, error: Exception) -> list[Message]:
         """Count a failure that no outside can be blamed for; the last of too many ends the run."""

@@ -124,7 +124,10 @@ def test_the_folder_names_the_dataset(path: str, dataset: str, name: str) -> Non
     assert paths.name_of(path) == name
 
 
-@pytest.mark.parametrize("name", ["_SUCCESS", ".may.csv.crc", "may.csv.tmp", "_committed_1"])
+@pytest.mark.parametrize(
+    "name",
+    ["_SUCCESS", ".may.csv.crc", "may.csv.tmp", "_committed_1", "_temporary/0/part-0.csv"],
+)
 def test_writers_marks_are_not_drops(name: str) -> None:
     """What Spark, Hadoop and azcopy leave beside data is not data."""
     assert not paths.is_drop(f"landing/users/{name}")
