@@ -17,7 +17,7 @@ from typing import Any
 
 from ingest import paths
 from ingest.claim import end
-from ingest.errors import AlreadyExists, NotFound, Refused, Stale
+from ingest.errors import AlreadyExists, NotFound, Refused, Retryable, Stale
 from ingest.manifest import Manifest, Stored
 from ingest.ports import Clock, Lake, LoadRun, LoadService
 from ingest.run import Load, Run
@@ -75,18 +75,39 @@ class BatchLoader:
         self._clock = clock
         self._rules = rules
         self._spark_lake = spark_lake
-        self._job_runs: dict[str, int] = {}  # token -> job run, to spare a POST per look
+        # What this process remembers, to spare a request per look. It may be old: every write that
+        # follows from it is conditional on an ETag, and the tick looks afresh.
+        self._job_runs: dict[str, int] = {}  # token -> job run
+        self._frozen: dict[str, tuple[Batch, str]] = {}  # dataset -> its current batch
+        self._arrived: set[str] = set()  # datasets with drops copied since their batch was frozen
+
+    def arrived(self, dataset: str) -> None:
+        """A drop of the dataset has been copied: there is something for the next batch."""
+        self._arrived.add(dataset)
 
     def step(self, dataset: str, table: Mapping[str, Any]) -> bool:
-        """Take the dataset's load one step further; says whether there may be more to do at once.
+        """Take the dataset's load one step further; says whether there is more to do at once.
+
+        What this process does not know to wait, because another copied it, the next tick finds.
 
         Raises:
             Retryable: a service did not answer, or another worker was faster.
         """
-        current = self._current(dataset) or self._form(dataset, table)
+        current = self._frozen.get(dataset) or self._form(dataset, table)
         if current is None:
             return False
-        batch, etag = current
+        self._frozen[dataset] = current
+        try:
+            moved = self._watch(*current)
+        except Retryable:
+            self._frozen.pop(dataset, None)
+            raise
+        if moved:
+            self._frozen.pop(dataset, None)
+        return moved and dataset in self._arrived
+
+    def _watch(self, batch: Batch, etag: str) -> bool:
+        """Look at the batch's job run; says whether that moved the batch."""
         if batch.not_before and self._clock() < datetime.fromisoformat(batch.not_before):
             return False
         try:
@@ -119,13 +140,17 @@ class BatchLoader:
         members without a batch. A dataset has one batch at a time and closes it after its members,
         so a loading run without a batch is always such an orphan, and joins the next one.
         """
-        waiting = sorted(
-            (
-                run.run_id
-                for run in self._manifest.active()
-                if run.dataset == dataset and run.state in (State.COPIED, State.LOADING)
-            ),
-        )[: self._rules.max_drops]
+        listed = [
+            run
+            for run in self._manifest.active()
+            if run.dataset == dataset and run.state in (State.COPIED, State.LOADING)
+        ]
+        if any(run.state is State.LOADING for run in listed) and (
+            current := self._current(dataset)
+        ):
+            return current
+        waiting = sorted(run.run_id for run in listed)[: self._rules.max_drops]
+        self._arrived.discard(dataset)
         now = self._clock()
         stamp = f"{now:%Y%m%dT%H%M%SZ}"
         seed = hashlib.sha256("\n".join([stamp, *waiting]).encode()).hexdigest()[:8]
@@ -232,6 +257,7 @@ class BatchLoader:
             drops=tuple(_drop(member.run) for member in kept),
         )
         self._rewrite(smaller, etag)
+        self.arrived(batch.dataset)  # the other half
         for member in put_back:
             back = f"put back: batch {batch.batch_id} failed and is tried in halves ({cause})"
             self._manifest.update(

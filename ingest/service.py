@@ -166,7 +166,10 @@ class Landfall:
                 planned = self.copying.plan(stored)
                 return self.copying.start(planned, self._translator(planned.run))
             case State.COPYING:
-                return self.copying.advance(stored, self._translator(run))
+                moved = self.copying.advance(stored, self._translator(run))
+                if moved.run.state is State.COPIED:
+                    self.loading.arrived(run.dataset)
+                return moved
             case _ if run.final:
                 self.manifest.file(stored)
         return stored

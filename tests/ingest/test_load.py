@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
 from ingest import paths
+from ingest.errors import Retryable
 from ingest.load import BatchLoader, LoadRules
 from ingest.manifest import Manifest
 from ingest.ports import LoadRun
@@ -70,10 +72,11 @@ def test_copied_drops_are_loaded_together(sea: Sea, clock: Clock) -> None:
     late = copied(sea, clock, dataset, "d")
     assert not load.step(dataset, TABLE)
     assert states(sea, [*first, *late]) == [State.LOADING] * 3 + [State.COPIED]
+    load.arrived(dataset)
     workspace.status = "succeeded"
     assert load.step(dataset, TABLE)
     assert states(sea, first) == [State.SUCCEEDED] * 3
-    assert load.step(dataset, TABLE)
+    load.step(dataset, TABLE)
     assert states(sea, late) == [State.SUCCEEDED]
     assert len(workspace.batches) == 2
     assert not load.step(dataset, TABLE)
@@ -97,8 +100,29 @@ def test_a_crash_before_the_freeze_leaves_nobody_behind(sea: Sea, clock: Clock) 
     manifest.update(
         stored, stored.run.apply(Event.START_LOAD, "", clock(), load=Load(batch_id="lost"))
     )
-    assert loader(sea, clock, workspace).step(dataset, TABLE)
+    loader(sea, clock, workspace).step(dataset, TABLE)
     assert states(sea, [orphan, other]) == [State.SUCCEEDED] * 2
+
+
+def test_two_workers_load_one_batch(sea: Sea, clock: Clock) -> None:
+    """A worker that remembers a batch which another has closed meanwhile disturbs nothing."""
+    dataset, workspace = "shared", Workspace(status="running")
+    runs = copied(sea, clock, dataset, "a", "b")
+    one, two = loader(sea, clock, workspace), loader(sea, clock, workspace)
+    one.step(dataset, TABLE)
+    two.step(dataset, TABLE)
+    workspace.status = "succeeded"
+    two.step(dataset, TABLE)
+    assert states(sea, runs) == [State.SUCCEEDED] * 2
+    more = copied(sea, clock, dataset, "c")
+    workspace.status = "running"
+    two.step(dataset, TABLE)
+    workspace.status = "succeeded"
+    for _ in range(3):
+        with suppress(Retryable):
+            one.step(dataset, TABLE)
+    assert states(sea, more) == [State.SUCCEEDED]
+    assert len(workspace.batches) == 2
 
 
 def test_the_job_is_told_where_the_batch_is(sea: Sea, clock: Clock) -> None:
@@ -131,9 +155,8 @@ def test_a_poisoned_drop_ends_alone(sea: Sea, clock: Clock, bad: int) -> None:
     dataset = f"poison{bad}"
     runs = copied(sea, clock, dataset, *"abcde")
     load = loader(sea, clock, Poisoned(sea, dataset, runs[bad]), max_attempts=1)
-    for _ in range(40):
-        if not load.step(dataset, TABLE):
-            break
+    for _ in range(12):
+        load.step(dataset, TABLE)
     expected = [State.SUCCEEDED] * 5
     expected[bad] = State.FAILED
     assert states(sea, runs) == expected
@@ -150,6 +173,6 @@ def test_a_failed_load_is_tried_again_after_a_while(sea: Sea, clock: Clock) -> N
     assert len(workspace.batches) == 1
     clock.turn(seconds=30)
     workspace.status = "succeeded"
-    assert load.step(dataset, TABLE)
+    load.step(dataset, TABLE)
     assert len(workspace.batches) == 2
     assert states(sea, [run]) == [State.SUCCEEDED]
