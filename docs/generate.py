@@ -1,0 +1,184 @@
+"""Writes the pages of docs/reference that follow from the code: `python docs/generate.py`.
+
+A test fails while a page differs from what this makes of the code.
+"""  # noqa: INP001 - documentation is no package
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from cli.main import landfall
+from ingest.states import ACTIVE, FINAL, RETRYABLE, TRANSITIONS, Event, State
+
+FOLDER = Path(__file__).resolve().parent / "reference"
+
+MEANING = {
+    State.RECEIVED: "known; the file still stands in `landing`",
+    State.CLAIMED: "the file was moved to `raw`; nobody else can change it",
+    State.VALIDATING: "it is being judged against the contract",
+    State.VALIDATED: "accepted, with or without rejected rows",
+    State.COPYING: "an attempt to copy it is written down; Data Factory may be at work",
+    State.COPIED: "in `bronze`, waiting for the next batch of its dataset",
+    State.LOADING: "member of the batch that Databricks loads",
+    State.SUCCEEDED: "in `silver` and `gold`",
+    State.QUARANTINED: "breaks its contract beyond tolerance; file, report and rejects are kept",
+    State.DUPLICATE: "the same content was already accepted for this dataset",
+    State.FAILED: "a step failed for good; the cause says which and why",
+    State.CANCELLED: "ended on request, or its file was gone before it could be claimed",
+}
+CAUSE = {
+    Event.CLAIM: "the file was renamed into `raw`",
+    Event.LOSE_SOURCE: "the file was deleted or overwritten before it could be claimed",
+    Event.START_VALIDATION: "a worker took the lease; from `validating` when a lease ran out",
+    Event.ACCEPT: "rejected rows, if any, are within the tolerance",
+    Event.REFUSE: "the file cannot be read, or rejected rows are beyond the tolerance",
+    Event.REPEAT: "another run of the dataset has accepted the same bytes",
+    Event.START_COPY: "a new attempt was written down, before it is started",
+    Event.FINISH_COPY: "Data Factory says so, and the row counts agree",
+    Event.START_LOAD: "joined a batch",
+    Event.PUT_BACK: "the batch failed and is tried in halves",
+    Event.FINISH_LOAD: "the job run of the batch succeeded",
+    Event.FAIL: "a step came to an end that trying again cannot change",
+    Event.CANCEL: "on request",
+    Event.RETRY_CLAIM: "on request; the file was never claimed",
+    Event.RETRY_VALIDATION: "on request; it was quarantined, or never judged",
+    Event.RETRY_COPY: "on request; accepted, but not copied",
+    Event.RETRY_LOAD: "on request; copied, but not loaded",
+}
+_ANYTIME = (Event.FAIL, Event.CANCEL)
+
+
+def states_page() -> str:
+    """The states of a run, from the table in `ingest.states`."""
+    lines = [
+        "# States of a run",
+        "",
+        "<!-- Made from ingest/states.py by docs/generate.py: change it there. -->",
+        "",
+        "A run moves only along this table; any other move is refused with 409.",
+        "`landfall show RUN` and `GET /runs/{run_id}` list each move with its time and cause.",
+        "",
+        *_diagram(),
+        "",
+        "Left out: `fail` from any active state, `cancel` from any but `loading`, and retries.",
+        "",
+        "## States",
+        "",
+        "| state | kind | meaning |",
+        "|---|---|---|",
+        *(f"| `{state}` | {_kind(state)} | {MEANING[state]} |" for state in State),
+        "",
+        "A final state is left only by a retry that somebody asks for, where it can be retried.",
+        "",
+        "## Moves",
+        "",
+        "| event | from | to | when |",
+        "|---|---|---|---|",
+        *(_move(event) for event in Event),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _diagram() -> Iterator[str]:
+    yield "```mermaid"
+    yield "stateDiagram-v2"
+    yield f"    [*] --> {State.RECEIVED}"
+    for (state, event), target in TRANSITIONS.items():
+        if event not in _ANYTIME and state not in FINAL:
+            yield f"    {state} --> {target}: {event.replace('_', ' ')}"
+    for state in State:
+        if state in FINAL:
+            yield f"    {state} --> [*]"
+    yield "```"
+
+
+def _kind(state: State) -> str:
+    if state in ACTIVE:
+        return "active"
+    return "final, can be retried" if state in RETRYABLE else "final"
+
+
+def _move(event: Event) -> str:
+    sources, targets = _names(_sources(event)), _names(_targets(event))
+    return f"| `{event}` | {sources} | {targets} | {CAUSE[event]} |"
+
+
+def _sources(event: Event) -> list[State]:
+    return [state for state in State if (state, event) in TRANSITIONS]
+
+
+def _targets(event: Event) -> list[State]:
+    found = {TRANSITIONS[state, event] for state in _sources(event)}
+    return [state for state in State if state in found]
+
+
+def _names(states: list[State]) -> str:
+    return ", ".join(f"`{state}`" for state in states)
+
+
+def cli_page() -> str:
+    """The command line, from its own help."""
+    context = click.Context(landfall, info_name="landfall", **landfall.context_settings)
+    lines = [
+        "# The command line",
+        "",
+        "<!-- Made from the commands' own help by docs/generate.py: change it there. -->",
+        "",
+        _sentence(landfall),
+        "",
+        "| exit code | meaning |",
+        "|---|---|",
+        "| 0 | done |",
+        "| 1 | the data was refused, or a run failed |",
+        "| 2 | wrong use, or no connection |",
+        "| 130 | interrupted |",
+        "",
+        str(landfall.epilog),
+        "With `--json` a command answers with one JSON document on standard output.",
+        "`LANDFALL_DEBUG=1` shows the traceback of an error that nobody foresaw.",
+        "",
+        *_section(landfall, context),
+    ]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _section(command: click.Command, context: click.Context) -> Iterator[str]:
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            if found is not None:
+                yield from _section(found, click.Context(found, info_name=name, parent=context))
+        return
+    path = context.command_path
+    usage = " ".join([path, *command.collect_usage_pieces(context)])
+    yield from (f"## {path}", "", f"`{usage}`", "", _sentence(command), "")
+    yield from ("| option | meaning |", "|---|---|")
+    for parameter in command.params:
+        record = parameter.get_help_record(context)
+        if record and isinstance(parameter, click.Option):
+            yield "| `{}` | {} |".format(*map(_cell, record))
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", r"\|")
+
+
+def _sentence(command: click.Command) -> str:
+    return " ".join((command.help or "").split())
+
+
+PAGES = {"cli.md": cli_page, "states.md": states_page}
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
