@@ -165,6 +165,21 @@ def test_paths_of_the_lake_are_all_there() -> None:
     assert {path.split("/")[0] for path in listed if "/" in path} >= set(CONTAINERS)
 
 
+def test_files_that_are_left_alone_are_those_that_the_page_names() -> None:
+    """A marker or temporary file by the page is none of the drops by the code."""
+    page = (FOLDER / "lake-layout.md").read_text(encoding="utf-8")
+    (line,) = (line for line in page.splitlines() if line.startswith("Left alone in `landing`"))
+    begins, rest = line.removeprefix("Left alone in `landing`").split(" or end in ")
+    ends, folders = rest.split(" folder ")
+    quoted = re.compile("`(.+?)`")
+    names = [f"{name}x.csv" for name in quoted.findall(begins)]
+    names += [f"x.csv{name}" for name in quoted.findall(ends)]
+    names += [f"{name}/x.csv" for name in quoted.findall(folders)]
+
+    assert len(names) >= 6
+    assert [name for name in names if paths.is_drop(f"landing/users/{name}")] == []
+
+
 @pytest.mark.parametrize("page", pages.markdown(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_block_that_is_not_run_says_why(page: Path) -> None:
     """A marker above a block is one of those that are understood."""
