@@ -12,7 +12,7 @@ from devcloud.lake import containers_api
 from devcloud.lake.conditions import check_write, http_date
 from devcloud.lake.containers_api import Handler
 from devcloud.lake.errors import LakeError
-from devcloud.lake.listing import LONGEST_PAGE, Selection, key_of, page
+from devcloud.lake.listing import LONGEST_PAGE, Page, Selection, key_of, page
 from devcloud.lake.messages import Reply, Request, check_key
 from devcloud.lake.service import Lake, access_headers, version_headers
 from devcloud.lake.store import Entry
@@ -53,11 +53,11 @@ async def set_filesystem_properties(lake: Lake, request: Request) -> Reply:
 
 
 async def list_paths(lake: Lake, request: Request) -> Reply:
-    """Path List."""
+    """Path List; of a file, that file."""
     query = request.query
     directory = check_key(query.get("directory", ""))
     found = lake.store.entry(request.container, directory)
-    if found is None or not found.directory:
+    if found is None:
         raise LakeError("PathNotFound")
     recursive = query.get("recursive", "").lower()
     if recursive not in ("true", "false"):
@@ -65,7 +65,10 @@ async def list_paths(lake: Lake, request: Request) -> Reply:
     after = key_of(query["continuation"]) if query.get("continuation") else ""
     selection = Selection(request.container, directory, recursive=recursive == "true", after=after)
     limit = request.number("maxResults", LONGEST_PAGE, least=1)
-    listed = await page(lake.store, selection, limit)
+    if found.directory:
+        listed = await page(lake.store, selection, limit)
+    else:  # Hadoop reads a single file by listing it
+        listed = Page([found], "")
     paths = [_path(entry) for entry in listed.entries]
     headers = {**JSON, **version_headers(found)}
     if listed.marker:

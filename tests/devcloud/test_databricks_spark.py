@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 from deploy.bundle import deploy_bundle
 from devcloud.lake.app import create_app as create_lake
 from devcloud.serving import serve_in_thread
 from tests.local_workspace import LocalWorkspace, local_workspace, python_task, states
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.spark
 
 WARM_SECONDS = 180.0
+LANDED = "2026-11-22T13:01:14Z"
 DELTA = """
 import sys
 from pyspark.sql import SparkSession
@@ -124,6 +130,47 @@ def test_lake_through_abfs(workspace: LocalWorkspace) -> None:
     log = workspace.config.lake_folder / "silver/trial/table/_delta_log"
     versions = [path.name for path in sorted(log.glob("*.json"))]
     assert versions == [f"{0:020}.json", f"{1:020}.json"]
+
+
+@pytest.mark.usefixtures("lake")
+def test_our_own_job_through_abfs(workspace: LocalWorkspace) -> None:
+    """The bundle's job needs no folder: batch, bronze, silver and results, all by `abfs://`."""
+    folder = workspace.config.lake_folder
+    bronze = folder / "bronze/words/drop-1"
+    bronze.mkdir(parents=True)
+    pq.write_table(pa.table({"id": [1, 2], "word": ["a", "b"]}), bronze / "data.parquet")
+    batch = {
+        "schema": 1,
+        "batch_id": "batch-1",
+        "dataset": "words",
+        "table": {
+            "key": ["id"],
+            "columns": [
+                {"name": "id", "type": "integer", "required": True},
+                {"name": "word", "type": "string"},
+            ],
+        },
+        "drops": [
+            {"run_id": "drop-1", "bronze": "bronze/words/drop-1", "rows": 2, "landed_at": LANDED}
+        ],
+    }
+    document = folder / "manifest/batches/words/current.json"
+    document.parent.mkdir(parents=True)
+    document.write_text(json.dumps(batch, indent=1))
+    changes = deploy_bundle(REPOSITORY, workspace.client, "dev")
+    given = {
+        "lake": f"abfs://{{container}}@{workspace.config.account}.dfs.core.windows.net",
+        "dataset": "words",
+        "batch_id": "batch-1",
+        "batch": "manifest/batches/words/current.json",
+    }
+    job_id = int(next(each.id for each in changes if each.kind == "job"))
+    run = workspace.run(job_id, job_parameters=given)
+    assert states(run) == ("TERMINATED", "SUCCESS"), workspace.logs(run) + workspace.logs(run, 1)
+    [part] = (folder / "manifest/results/words/batch-1").glob("part-*")
+    result = json.loads(part.read_text())
+    assert (result["inserted"], result["by_run"]["drop-1"]["rows_in"]) == (2, 2)
+    assert DeltaTable(str(folder / "silver/words")).to_pyarrow_table().num_rows == 2
 
 
 def test_udf_of_a_wheel(workspace: LocalWorkspace, tmp_path: Path) -> None:

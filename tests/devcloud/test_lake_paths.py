@@ -264,6 +264,17 @@ def test_listing(lake: Lake) -> None:
         list(lake.filesystem().get_paths("list/none"))
 
 
+@pytest.mark.parametrize("recursive", [False, True])
+def test_listing_a_file(lake: Lake, recursive: bool) -> None:
+    """The list of a file is that file, by its full name."""
+    etag = lake.put("list-one/a b.csv", b"12")
+    lake.put("list-one/a b.csv.other")
+    [found] = lake.filesystem().get_paths("list-one/a b.csv", recursive=recursive)
+    assert found.name == "list-one/a b.csv"
+    assert (found.is_directory, found.content_length) == (False, 2)
+    assert etag == f'"{found.etag}"'
+
+
 def test_access_control_is_kept_not_enforced(lake: Lake) -> None:
     """What is set as owner, permissions or ACL is told again."""
     client = file(lake, "access")
