@@ -26,7 +26,7 @@ from ingest.errors import (
 from ingest.log import log
 from ingest.messages import Advance, Message
 from ingest.paths import is_run_id
-from ingest.run import Run, summary
+from ingest.run import Run, run_json, summary
 from ingest.service import Landfall, checked_reason
 from ingest.states import State
 
@@ -181,7 +181,7 @@ def details(run: Run) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(asdict(value), default=str))
+    found: dict[str, Any] = json.loads(json.dumps(asdict(value), default=run_json))
     return found
 
 

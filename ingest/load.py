@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -311,5 +311,6 @@ def _dump(batch: Batch) -> bytes:
 
 
 def _parse(body: bytes) -> Batch:
-    fields = json.loads(body)
-    return Batch(**fields | {"drops": tuple(fields["drops"])})
+    raw = json.loads(body)
+    known = {field.name for field in fields(Batch)}  # a later release may have added some
+    return Batch(**{key: raw[key] for key in known & set(raw)} | {"drops": tuple(raw["drops"])})

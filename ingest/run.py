@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -168,11 +168,14 @@ def received(run_id: str, dataset: str, source: Source, at: datetime) -> Run:
 
 def dump(run: Run, writer: str) -> bytes:
     """The run as the manifest stores it; `writer` identifies this one write."""
-    return json.dumps(asdict(run) | {"writer": writer}, default=_plain, indent=1).encode()
+    return json.dumps(asdict(run) | {"writer": writer}, default=run_json, indent=1).encode()
 
 
 def parse(document: bytes) -> Run:
     """A run from its stored document.
+
+    A field that a later release of the same schema added is passed over, so that two releases can
+    work side by side during a deployment.
 
     Raises:
         ValueError: the document's schema is newer than this code.
@@ -182,25 +185,20 @@ def parse(document: bytes) -> Run:
         raise ValueError(
             f"run {raw['run_id']} has schema {raw['schema']}, this service reads up to {SCHEMA}"
         )
-    raw.pop("writer", None)
-    verdict, lease, copy, load = (raw[key] for key in ("verdict", "lease", "copy", "load"))
-    return Run(
-        **raw
-        | {
-            "source": Source(**_dated(raw["source"], "landed")),
-            "state": State(raw["state"]),
-            "created": datetime.fromisoformat(raw["created"]),
-            "updated": datetime.fromisoformat(raw["updated"]),
-            "history": tuple(
-                Transition(**_dated(line, "at") | {"state": State(line["state"])})
-                for line in raw["history"]
-            ),
-            "lease": lease and Lease(**_dated(lease, "until")),
-            "verdict": verdict and Verdict(**verdict),
-            "copy": copy and Copy(**_dated(copy, "intent_at")),
-            "load": load and Load(**load),
-        }
-    )
+    parts: dict[str, Any] = {
+        "source": _part(Source, raw["source"]),
+        "state": State(raw["state"]),
+        "created": datetime.fromisoformat(raw["created"]),
+        "updated": datetime.fromisoformat(raw["updated"]),
+        "history": tuple(
+            replace(_part(Transition, line), state=State(line["state"])) for line in raw["history"]
+        ),
+        "lease": _part(Lease, raw["lease"]),
+        "verdict": _part(Verdict, raw["verdict"]),
+        "copy": _part(Copy, raw["copy"]),
+        "load": _part(Load, raw["load"]),
+    }
+    return _part(Run, raw | parts)
 
 
 def writer_of(document: bytes) -> str:
@@ -208,11 +206,29 @@ def writer_of(document: bytes) -> str:
     return str(json.loads(document).get("writer", ""))
 
 
-def _dated(fields: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {**fields, key: datetime.fromisoformat(fields[key])}
+_TIMES = frozenset({"at", "until", "landed", "intent_at"})
 
 
-def _plain(value: object) -> str:
+def _part(kind: type[Any], raw: Mapping[str, Any] | None) -> Any:
+    """A part of a run from its JSON; a field that a later release added is passed over."""
+    if raw is None:
+        return None
+    known = {f.name for f in fields(kind)}
+    return kind(
+        **{
+            key: datetime.fromisoformat(value) if key in _TIMES else value
+            for key, value in raw.items()
+            if key in known
+        }
+    )
+
+
+def run_json(value: object) -> str:
+    """How a run's values are written that JSON has no form for: times as ISO 8601.
+
+    Raises:
+        TypeError: a value that has no place in a run.
+    """
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no place in a run document")

@@ -245,7 +245,7 @@ class Landfall:
             # A version that stays in landing would be found again: take it first.
             stored = take(stored, lake=self.lake, manifest=self.manifest, clock=self.clock)
         run = stored.run
-        if run.final:
+        if run.state is State.CANCELLED:  # its file was gone
             return run
         cancelled = run.apply(Event.CANCEL, reason, self.clock())
         ended = end(stored, cancelled, self.manifest)

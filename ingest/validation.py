@@ -265,7 +265,8 @@ class _Tenure:
 
 def _refusal(report: Report) -> str:
     if report.problem:
-        return f"{report.problem.reason}. {report.problem.action}"
+        action = report.problem.action
+        return f"{report.problem.reason.rstrip('.')}. {action[:1].upper()}{action[1:]}"
     worst = max(report.checks, key=lambda check: check.failed)
     return (
         f"{report.rejected} of {report.rows} rows break the contract, more than the "

@@ -19,8 +19,8 @@ from devcloud.supervisor import Supervisor
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Json = dict[str, Any]
-PATIENCE = 120.0
-"""Seconds that a run may take; the first load waits for Spark to be warm."""
+PATIENCE = 240.0
+"""Seconds that a run may take on a loaded machine; the first load waits for Spark to be warm."""
 
 FINAL = frozenset({"succeeded", "quarantined", "duplicate", "failed", "cancelled"})
 
@@ -39,7 +39,11 @@ class Cloud:
         with DataLakeServiceClient.from_connection_string(
             self.config.lake_connection_string
         ) as service:
-            service.get_file_client(container, key).upload_data(content, overwrite=True)
+            file = service.get_file_client(container, key)
+            if content:
+                file.upload_data(content, overwrite=True)
+            else:
+                file.create_file()  # the SDK sends nothing at all for an empty upload
         return path
 
     def read(self, path: str) -> bytes:

@@ -89,6 +89,14 @@ def test_an_illegal_move_changes_nothing() -> None:
         run.apply(Event.CANCEL, "too late", NOW)
 
 
+def test_a_later_release_may_add_fields() -> None:
+    """Two releases work side by side: what one does not know it passes over."""
+    later = dump(full_run(), "w").replace(b'"schema": 1', b'"schema": 1, "colour": "blue"')
+    later = later.replace(b'"number": 1', b'"number": 1, "colour": "red"')
+    assert b"red" in later
+    assert parse(later) == full_run()
+
+
 def test_a_newer_schema_is_refused() -> None:
     """A document of a later release is not guessed at."""
     newer = dump(full_run(), "w").replace(b'"schema": 1', b'"schema": 2')
