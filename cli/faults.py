@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,22 @@ from devcloud import config as devcloud_config
 from devcloud.config import SERVICES
 
 _SERVICE = click.argument("service", type=click.Choice(SERVICES))
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+
+
+def _headers(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """Each NAME:VALUE taken apart, as curl takes them."""
+    headers = {}
+    for value in values:
+        name, colon, rest = value.partition(":")
+        if not colon or not _FIELD_NAME.fullmatch(name) or not _is_field_value(rest):
+            raise click.BadParameter(f"{value!r}: give NAME:VALUE, such as Retry-After:2")
+        headers[name] = rest.strip()
+    return headers
+
+
+def _is_field_value(text: str) -> bool:
+    return text.isprintable() and text.isascii()
 
 
 @click.group()
@@ -28,16 +46,56 @@ def faults() -> None:
     "--fault",
     default="status",
     show_default=True,
-    help="Its kind, as devcloud/faults.py names them.",
+    metavar="KIND",
+    help="status, reset, stall or truncate; of the lake also event_drop, event_double and "
+    "event_delay, which strike events that somebody subscribes to; of datafactory query_lag.",
 )
-@click.option("--method", metavar="VERB", help="Only requests of this method.")
-@click.option("--path", default="", metavar="REGEX", help="Only where this occurs in path?query.")
-@click.option("--when", default="before", type=click.Choice(["before", "after"]))
+@click.option(
+    "--method",
+    metavar="VERB",
+    help="Only requests of this method; of an event fault, only events of this data.api, such as "
+    "FlushWithClose.",
+)
+@click.option(
+    "--path",
+    default="",
+    metavar="REGEX",
+    help="Only where this occurs in path?query; of an event fault, in the path of its URL.",
+)
+@click.option(
+    "--caller",
+    "service_caller",
+    metavar="REGEX",
+    help="Only requests with this in their User-Agent.",
+)
+@click.option(
+    "--when",
+    default="before",
+    show_default=True,
+    type=click.Choice(["before", "after"]),
+    help="Before the request takes effect, or after: then only its reply is lost or changed.",
+)
 @click.option("--status", default=503, show_default=True, help="HTTP status of the reply.")
+@click.option(
+    "--header",
+    "headers",
+    metavar="NAME:VALUE",
+    multiple=True,
+    callback=_headers,
+    help="A header of the reply, such as Retry-After:2; may be given several times.",
+)
+@click.option("--body", default="", metavar="TEXT", help="Body of the reply.")
 @click.option("--seconds", default=1.0, show_default=True, help="How long a stall or lag lasts.")
 @click.option("--times", type=click.IntRange(1), help="How often it strikes (default: always).")
 @click.option("--skip", default=0, help="How many requests pass unharmed first.")
-@click.option("--probability", default=1.0, type=click.FloatRange(0, 1))
+@click.option(
+    "--probability",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Of striking where it could.",
+)
+@click.option("--seed", default=0, show_default=True, help="What --probability draws from.")
 @data_option
 @json_option
 def add(service: str, data: Path | None, *, as_json: bool, **rule: Any) -> None:

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from cli.faults import add
+from cli.main import landfall
+from devcloud import config as devcloud_config
+from devcloud import faults
+from devcloud.config import CloudConfig
+from devcloud.serving import serve_in_thread
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[CloudConfig]:
+    """A cloud of which only a small lake runs: it has faults and one path."""
+    config = devcloud_config.create(tmp_path, tmp_path)
+    path = Route("/thing", lambda _: PlainTextResponse("fine"))
+    app = Starlette(routes=[path])
+    faults.install(app, "lake", kinds=["event_drop"])
+    with serve_in_thread(app, config.ports["lake"]):
+        yield config
+
+
+def _add(cloud: CloudConfig, *options: str) -> Result:
+    return CliRunner().invoke(
+        landfall, ["faults", "add", "lake", "--data", str(cloud.root), *options]
+    )
+
+
+def test_a_rule_says_all_of_the_reply_and_whom_it_is_for(cloud: CloudConfig) -> None:
+    """Status, headers and body are the reply's; only the caller named meets it."""
+    added = _add(
+        cloud,
+        *("--status", "429", "--header", "Retry-After: 7", "--header", "x-ms-error-code:Busy"),
+        *("--body", '{"error": "busy"}', "--caller", "^landfall-"),
+    )
+
+    assert (added.exit_code, added.output) == (0, "rule 1 of lake is in force\n")
+    url = f"{cloud.url('lake')}/thing"
+    struck = httpx.get(url, headers={"User-Agent": "landfall-copy/1"})
+    assert (struck.status_code, struck.text) == (429, '{"error": "busy"}')
+    assert (struck.headers["Retry-After"], struck.headers["x-ms-error-code"]) == ("7", "Busy")
+    assert httpx.get(url, headers={"User-Agent": "azsdk"}).text == "fine"
+
+
+def test_the_seed_decides_which_requests_are_struck(cloud: CloudConfig) -> None:
+    """With a probability, the same seed strikes the same requests."""
+
+    def struck(seed: str) -> list[int]:
+        assert _add(cloud, "--probability", "0.5", "--seed", seed).exit_code == 0
+        codes = [httpx.get(f"{cloud.url('lake')}/thing").status_code for _ in range(12)]
+        httpx.delete(f"{cloud.url('lake')}/_devcloud/faults")
+        return codes
+
+    assert struck("3") == struck("3") != struck("4")
+
+
+def test_the_command_knows_every_attribute_of_a_rule() -> None:
+    """Whatever a rule can say, an option says."""
+    options = {each.name for each in add.params if isinstance(each, click.Option)}
+
+    assert {each.name for each in fields(faults.Rule)} - {"hits", "id"} <= options
+
+
+@pytest.mark.parametrize("header", ["Retry-After", ": 1", "a b: 1", "A: b\r\nC: d", "A: ü"])
+def test_what_is_no_header_is_refused(cloud: CloudConfig, header: str) -> None:
+    """A header has a name and a value, both as HTTP allows them."""
+    result = _add(cloud, "--header", header)
+
+    assert result.exit_code == 2
+    assert "give NAME:VALUE" in result.output
+    rules = httpx.get(f"{cloud.url('lake')}/_devcloud/faults").json()["rules"]
+    assert rules == []
+
+
+def test_an_unknown_kind_names_those_there_are(cloud: CloudConfig) -> None:
+    """The service itself says which faults it knows."""
+    result = _add(cloud, "--fault", "event_lost")
+
+    assert result.exit_code == 2
+    assert "event_drop" in result.output
+
+
+def test_rules_are_listed_with_what_was_said(cloud: CloudConfig) -> None:
+    """The rule in force is the one that was asked for, event faults included."""
+    _add(cloud, "--fault", "event_drop", "--method", "FlushWithClose", "--times", "1")
+
+    (rule,) = httpx.get(f"{cloud.url('lake')}/_devcloud/faults").json()["rules"]
+    assert (rule["fault"], rule["method"], rule["times"]) == ("event_drop", "FlushWithClose", 1)
+    assert json.dumps(rule["headers"]) == "{}"
