@@ -236,3 +236,21 @@ def test_doubled_dropped_and_delayed(lake: Lake, receiver: Receiver) -> None:
     assert [s["subject"][-5:] for s in receiver.events()][-1] == "delay"
     doubled = [e for e in receiver.events() if e["subject"].endswith("double")]
     assert doubled[0] == doubled[1]
+
+
+def test_a_fault_spares_the_events_that_nobody_wants(tmp_path: Path, receiver: Receiver) -> None:
+    """A rule that strikes once is spent on an event of a subscription, not on one before it."""
+    subscribers = [Subscription("complete", receiver.url, api=COMPLETE)]
+    with running_lake(tmp_path, subscribers) as lake:
+        lake.fault(fault="event_drop", times=1)
+        path = lake.filesystem().get_file_client("users/lost")
+        path.create_file()
+        path.append_data(b"1", offset=0)
+        (rule,) = lake.control.get("/_devcloud/faults").json()["rules"]
+        assert rule["hits"] == 0
+        path.flush_data(1, close=True)
+        lake.put("users/kept")
+        settled(lake)
+        counted = lake.events()
+    assert receiver.subjects() == ["users/kept"]
+    assert (counted["raised"], counted["dropped_by_fault"]) == (3, 1)
