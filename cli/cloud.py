@@ -120,6 +120,8 @@ def exports(config: CloudConfig) -> dict[str, str]:
         **devcloud_config.app_settings(config),
         "LANDFALL_URL": config.url("functions"),
         "LANDFALL_KEY": config.function_key,
+        "LANDFALL_LAKE_URL": config.lake_url,
+        "LANDFALL_KEY_VAULT_URL": config.vault_url,
         "AZURE_STORAGE_ACCOUNT": config.account,
         "AZURE_STORAGE_KEY": config.account_key,
         "AZURE_STORAGE_CONNECTION_STRING": config.lake_connection_string,

@@ -64,6 +64,8 @@ def test_env_can_be_evaluated_by_a_shell(cloud: CloudConfig) -> None:
     assert config.app_settings(cloud).items() <= exported.items()
     assert exported["LANDFALL_URL"] == cloud.url("functions")
     assert exported["LANDFALL_KEY"] == cloud.function_key
+    assert exported["LANDFALL_LAKE_URL"] == cloud.lake_url
+    assert exported["LANDFALL_KEY_VAULT_URL"] == cloud.vault_url
 
 
 def test_env_needs_a_cloud(tmp_path: Path) -> None:
