@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -89,20 +90,22 @@ class Client:
 
     def run(self, run_id: str) -> Json:
         """One run, with its history."""
-        return self._ask("GET", f"/runs/{run_id}")
+        return self._ask("GET", f"/runs/{_segment(run_id)}")
 
     def report(self, run_id: str) -> Json:
         """The validation report of a run."""
-        return self._ask("GET", f"/runs/{run_id}/report")
+        return self._ask("GET", f"/runs/{_segment(run_id)}/report")
 
     def retry(self, run_id: str, reason: str | None = None) -> Json:
         """Send a run that ended badly back to the last point that stands."""
-        return self._ask("POST", f"/runs/{run_id}/retry", json={"reason": reason} if reason else {})
+        return self._ask(
+            "POST", f"/runs/{_segment(run_id)}/retry", json={"reason": reason} if reason else {}
+        )
 
     def cancel(self, run_id: str, reason: str | None = None) -> Json:
         """End a run that is not final."""
         return self._ask(
-            "POST", f"/runs/{run_id}/cancel", json={"reason": reason} if reason else {}
+            "POST", f"/runs/{_segment(run_id)}/cancel", json={"reason": reason} if reason else {}
         )
 
     def datasets(self) -> Json:
@@ -125,3 +128,8 @@ class Client:
             return document
         known = document if isinstance(document, dict) else {}
         raise Problem(reply.status_code, known, "" if known else reply.text[:300])
+
+
+def _segment(text: str) -> str:
+    """A text as one segment of a path, whatever is in it."""
+    return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")

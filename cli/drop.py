@@ -15,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from cli import lake, live, render
 from cli.client import Client, Problem
 from cli.lake import Landed
-from cli.target import Target, data_option, find, json_option
+from cli.target import Target, data_option, find, json_option, named
 from cli.trouble import REFUSED, Trouble
 
 _NOT_FOUND = 404
@@ -29,8 +29,20 @@ _NOT_FOUND = 404
     metavar="FILE...",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
-@click.option("--dataset", "-d", required=True, metavar="NAME", help="Whose contract they follow.")
-@click.option("--name", metavar="NAME", help="Name in the lake, where it is not the file's own.")
+@click.option(
+    "--dataset",
+    "-d",
+    required=True,
+    metavar="NAME",
+    callback=named,
+    help="Whose contract they follow.",
+)
+@click.option(
+    "--name",
+    metavar="NAME",
+    callback=named,
+    help="Name in the lake, where it is not the file's own.",
+)
 @click.option("--post", is_flag=True, help="Start the run by POST /ingest, not by the event.")
 @click.option("--wait", is_flag=True, help="Follow the runs until they end.")
 @click.option("--timeout", default=900.0, show_default=True, help="Seconds to wait at most.")

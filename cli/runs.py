@@ -11,15 +11,16 @@ from rich.markup import escape
 
 from cli import live, render
 from cli.client import Client, Problem
-from cli.target import data_option, find, json_option
+from cli.target import data_option, find, json_option, named
 from cli.trouble import REFUSED
 from ingest.states import State
 
 _STATES = [state.value for state in State]
+_RUN = click.argument("run_id", metavar="RUN", callback=named)
 
 
 @click.command()
-@click.option("--dataset", "-d", metavar="NAME", help="Only runs of this dataset.")
+@click.option("--dataset", "-d", metavar="NAME", callback=named, help="Only runs of this dataset.")
 @click.option("--state", type=click.Choice(_STATES), metavar="STATE", help="Only runs in a state.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
 @data_option
@@ -39,7 +40,7 @@ def runs(
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@_RUN
 @data_option
 @json_option
 def show(run_id: str, data: Path | None, *, as_json: bool) -> None:
@@ -67,7 +68,7 @@ def show(run_id: str, data: Path | None, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@_RUN
 @data_option
 @json_option
 def report(run_id: str, data: Path | None, *, as_json: bool) -> None:
@@ -83,8 +84,8 @@ def report(run_id: str, data: Path | None, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run_id", metavar="[RUN]", required=False)
-@click.option("--dataset", "-d", metavar="NAME", help="Only runs of this dataset.")
+@click.argument("run_id", metavar="[RUN]", required=False, callback=named)
+@click.option("--dataset", "-d", metavar="NAME", callback=named, help="Only runs of this dataset.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200))
 @data_option
 def watch(run_id: str | None, dataset: str | None, limit: int, data: Path | None) -> None:
@@ -109,7 +110,7 @@ def watch(run_id: str | None, dataset: str | None, limit: int, data: Path | None
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@_RUN
 @click.option("--reason", metavar="TEXT", help="Why, for the run's history.")
 @data_option
 @json_option
@@ -121,7 +122,7 @@ def retry(run_id: str, reason: str | None, data: Path | None, *, as_json: bool) 
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@_RUN
 @click.option("--reason", metavar="TEXT", help="Why, for the run's history.")
 @data_option
 @json_option

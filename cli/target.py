@@ -52,6 +52,17 @@ def json_option(function: _F) -> _F:
     )
 
 
+def named(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Let a parameter be left out, but not be empty: `"$RUN"` of a shell that has no RUN.
+
+    Raises:
+        click.BadParameter: nothing is in it, or nothing but blanks.
+    """
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty: name one")
+    return value
+
+
 def home(data: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
     """The folder of the local cloud: as said, else LANDFALL_HOME, else ./.landfall."""
     return data or Path(environ.get("LANDFALL_HOME") or DEFAULT_HOME)

@@ -45,6 +45,8 @@ def test_every_command_is_listed_with_what_it_does() -> None:
         (["nonesuch"], "No such command 'nonesuch'"),
         (["runs", "--limit", "0"], "0 is not in the range"),
         (["drop", "absent.csv", "-d", "users"], "File 'absent.csv' does not exist"),
+        (["drop", __file__, "-d", ""], "it is empty"),
+        (["drop", __file__, "-d", "users", "--name", ""], "it is empty"),
         (["runs", "--state", "lost"], "'lost' is not one of"),
     ],
 )

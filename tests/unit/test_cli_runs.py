@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import unquote
 
+import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import landfall
@@ -144,3 +146,33 @@ def test_retry_and_cancel_post() -> None:
 
     assert _invoke(["retry", RUN], answers)[0].output == f"{RUN} is received again\n"
     assert _invoke(["cancel", RUN], answers)[0].output == f"{RUN} is cancelled\n"
+
+
+@pytest.mark.parametrize("command", ["show", "report", "watch", "retry", "cancel"])
+@pytest.mark.parametrize("run_id", ["", "  "])
+def test_an_empty_run_is_refused(command: str, run_id: str) -> None:
+    """What a shell makes of a variable that is not set names no run: nothing is asked."""
+    result, asked = _invoke([command, run_id], {"GET /runs": (200, {"runs": [], "next": None})})
+
+    assert result.exit_code == 2
+    assert "RUN" in result.output
+    assert "it is empty" in result.output
+    assert asked == []
+
+
+@pytest.mark.parametrize("arguments", [["runs", "-d", ""], ["watch", "-d", ""]])
+def test_an_empty_dataset_is_refused(arguments: list[str]) -> None:
+    """An empty filter is not all datasets."""
+    result, asked = _invoke(arguments, {})
+
+    assert (result.exit_code, asked) == (2, [])
+    assert "it is empty" in result.output
+
+
+@pytest.mark.parametrize("run_id", ["a/../../health", "..", "a?b#c", "ü"])
+def test_whatever_is_given_as_run_is_asked_for_as_a_run(run_id: str) -> None:
+    """No text leads the command to another route."""
+    result, asked = _invoke(["show", run_id], {})
+
+    assert result.exit_code == 2
+    assert [unquote(each) for each in asked] == [f"GET /runs/{run_id}"]
