@@ -198,7 +198,8 @@ def parse(document: bytes) -> Run:
         "copy": _part(Copy, raw["copy"]),
         "load": _part(Load, raw["load"]),
     }
-    return _part(Run, raw | parts)
+    run: Run = _part(Run, raw | parts)
+    return run
 
 
 def writer_of(document: bytes) -> str:
