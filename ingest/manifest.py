@@ -66,7 +66,10 @@ class Manifest:
         try:
             etag = self._lake.put(path, body, if_absent=True, metadata=to_metadata(run))
         except AlreadyExists:
-            body, etag = self._lake.get(path)
+            try:
+                body, etag = self._lake.get(path)
+            except NotFound:  # filed just now
+                return self.get(run.run_id, fresh=True), False
             return self._remember(Stored(parse(body), path, etag)), writer_of(body) == writer
         return self._remember(Stored(run, path, etag)), True
 

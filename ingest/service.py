@@ -16,7 +16,7 @@ from ingest import paths
 from ingest.claim import claim, end, take
 from ingest.contracts import Contract
 from ingest.copy import CopyStage, Grant
-from ingest.errors import BadRequest, Conflict, LandfallError, NotFound, Retryable
+from ingest.errors import BadRequest, Conflict, NotFound, Retryable
 from ingest.load import BatchLoader
 from ingest.log import log
 from ingest.manifest import Manifest, Stored
@@ -146,11 +146,11 @@ class Landfall:
             return []
         try:
             return _next(self._step(stored))
-        except LandfallError:
+        except Retryable:
             raise
         except Exception as error:  # noqa: BLE001 - a bug must not lose a run: it is counted
             log.exception("run %s: %s failed", run_id, stored.run.state)
-            return self._fault(run_id, error)
+            return self._fault(stored.run, error)
 
     def _step(self, stored: Stored) -> Stored:
         run = stored.run
@@ -179,10 +179,12 @@ class Landfall:
         kind = run.verdict.format["kind"] if run.verdict else "csv"
         return self.contracts[run.dataset].translator(kind)
 
-    def _fault(self, run_id: str, error: Exception) -> list[Message]:
+    def _fault(self, seen: Run, error: Exception) -> list[Message]:
         """Count a failure that no outside can be blamed for; the last of too many ends the run."""
-        stored = self.manifest.get(run_id, fresh=True)
+        stored = self.manifest.get(seen.run_id, fresh=True)
         run, step = stored.run, str(stored.run.state)
+        if run.state is not seen.state and run.final:
+            return []  # somebody else ended it meanwhile
         count = run.faults.get(step, 0) + 1
         counted = replace(run, faults={**run.faults, step: count}, lease=None)
         cause = f"{step} failed {count} times; last: {type(error).__name__}: {error}"

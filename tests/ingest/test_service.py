@@ -1,0 +1,267 @@
+"""The service as its triggers call it: whatever comes, in whatever order, each drop ends once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from ingest.errors import Conflict, NotFound, Retryable, Unavailable
+from ingest.messages import Advance, Claim, LoadDataset, Message
+from ingest.ports import CopyRun
+from ingest.run import Run
+from ingest.service import Landfall
+from ingest.settings import read
+from ingest.states import State
+from ingest.wiring import build
+from tests.e2e.drops import users
+from tests.ingest.conftest import REPOSITORY, Clock, Sea
+from tests.ingest.remote import Factory, Workspace
+
+SETTLE = timedelta(seconds=120)
+
+
+class Quick(Factory):
+    """A data factory whose copies succeed at once."""
+
+    def start(self, parameters: object) -> str:
+        name = super().start(parameters)  # type: ignore[arg-type]
+        self.runs[name] = CopyRun(
+            name, "Succeeded", self.runs[name].attempt_id, copied=True, rows=None
+        )
+        return name
+
+
+@pytest.fixture
+def factory() -> Quick:
+    """A data factory in which nothing has run yet."""
+    return Quick()
+
+
+@pytest.fixture
+def worker(sea: Sea, clock: Clock, factory: Quick) -> Callable[[], Landfall]:
+    """Makes workers: each remembers only what it has seen itself."""
+    env = {
+        "LANDFALL_LAKE": sea.config.lake_connection_string,
+        "LANDFALL_ADF_SUBSCRIPTION": "s",
+        "LANDFALL_ADF_RESOURCE_GROUP": "g",
+        "LANDFALL_ADF_FACTORY": "f",
+        "DATABRICKS_HOST": "http://localhost",
+        "LANDFALL_SETTLE_SECONDS": str(SETTLE.total_seconds()),
+    }
+    workspace = Workspace()
+    return lambda: build(
+        read(env, app=REPOSITORY), clock=clock, lake=sea.lake, copier=factory, loader=workspace
+    )
+
+
+def drive(service: Landfall, messages: list[Message]) -> None:
+    """Work a queue until it is empty, a redelivered message after the others."""
+    budget = 200
+    while messages:
+        budget -= 1
+        assert budget, f"no end: {messages}"
+        message, *messages = messages
+        try:
+            messages += service.handle(message)
+        except Retryable:
+            messages.append(message)
+
+
+def run_of(service: Landfall, path: str) -> Run:
+    """The newest run of a landed path."""
+    listed = service.manifest.newest(limit=500)
+    return service.manifest.get(
+        next(r.run_id for r in listed if r.summary["path"] == path), fresh=True
+    ).run
+
+
+def test_an_event_drives_a_drop_to_its_end(sea: Sea, worker: Callable[[], Landfall]) -> None:
+    """One event, and the queue does the rest."""
+    path = "landing/users/driven.csv"
+    sea.land(path, users([1]).encode())
+    service = worker()
+    drive(service, service.on_landing(path))
+    drive(service, service.reconcile())
+    assert run_of(service, path).state is State.SUCCEEDED
+
+
+def test_late_and_foreign_events_are_let_go(sea: Sea, worker: Callable[[], Landfall]) -> None:
+    """An event about what is gone, elsewhere, or a writer's marker starts nothing."""
+    sea.land("landing/users/_SUCCESS", b"x")
+    sea.land("raw/users/other.csv", b"x")
+    service = worker()
+    for path in ("landing/users/gone.csv", "raw/users/other.csv", "landing/users/_SUCCESS"):
+        assert service.on_landing(path) == []
+
+
+def test_an_empty_file_waits_until_it_has_settled(
+    sea: Sea, clock: Clock, worker: Callable[[], Landfall]
+) -> None:
+    """An upload begins with an empty file; one that stays empty is judged as it is."""
+    path = "landing/users/nothing.csv"
+    sea.lake.put(path, b"")
+    service = worker()
+    assert service.on_landing(path) == []
+    assert Claim(path) not in service.reconcile()
+    clock.turn(seconds=SETTLE.total_seconds() + 2)
+    assert Claim(path) in service.reconcile()
+    drive(service, [Claim(path)])
+    run = run_of(service, path)
+    assert (run.state, run.source.via) == (State.QUARANTINED, "sweep")
+
+
+def test_a_crash_between_any_two_messages_is_mended_by_the_tick(
+    sea: Sea, clock: Clock, worker: Callable[[], Landfall]
+) -> None:
+    """Every message is lost; ticks alone, each by a fresh worker, bring the drop to its end."""
+    path = "landing/users/ticked.csv"
+    sea.land(path, users([2]).encode())
+    worker().on_landing(path)
+    for _ in range(12):
+        clock.turn(minutes=6)
+        for message in worker().reconcile():
+            worker().handle(message)
+        if run_of(worker(), path).final:
+            break
+    assert run_of(worker(), path).state is State.SUCCEEDED
+
+
+def test_a_step_that_cannot_work_ends_the_run(sea: Sea, worker: Callable[[], Landfall]) -> None:
+    """When the claimed file is taken away by hand, the run fails after a few tries, and says so."""
+    path = "landing/users/robbed.csv"
+    sea.land(path, users([3]).encode())
+    service = worker()
+    todo = service.on_landing(path)
+    raw = run_of(service, path).raw
+    assert raw is not None
+    sea.lake.delete(raw)
+    drive(service, todo)
+    run = run_of(service, path)
+    assert run.state is State.FAILED
+    assert "5 times" in run.cause
+    assert "not there" in run.cause
+
+
+def test_a_side_that_is_away_does_not_stop_the_tick(
+    sea: Sea, clock: Clock, worker: Callable[[], Landfall], factory: Quick
+) -> None:
+    """While Data Factory is away, drops are still swept and others still move; nothing fails."""
+    path = "landing/users/patient.csv"
+    sea.land(path, users([4]).encode())
+    service = worker()
+    drive(service, service.on_landing(path)[:1])
+    away = worker()
+
+    def fail(since: object) -> list[CopyRun]:
+        raise Unavailable(f"Data Factory is away ({since})")
+
+    found, factory.find = factory.find, fail  # type: ignore[method-assign]
+    sea.land("landing/users/meanwhile.csv", users([5]).encode())
+    clock.turn(hours=1)
+    assert Claim("landing/users/meanwhile.csv") in away.reconcile()
+    assert run_of(away, path).state is State.COPYING
+    factory.find = found  # type: ignore[method-assign]
+    drive(away, away.reconcile())
+    drive(away, away.reconcile())
+    assert run_of(away, path).state is State.SUCCEEDED
+
+
+def test_asking_twice_gives_the_same_run(sea: Sea, worker: Callable[[], Landfall]) -> None:
+    """A second POST finds the file claimed, and is told its run; later it is not there."""
+    path = "landing/users/asked.csv"
+    sea.land(path, users([6]).encode())
+    service = worker()
+    first, todo = service.ingest("users", path)
+    again, _ = worker().ingest("users", path)
+    assert again.run_id == first.run_id
+    drive(service, todo)
+    drive(service, service.reconcile())
+    assert worker().ingest("users", path)[0].run_id == first.run_id
+
+
+def test_an_old_run_does_not_answer_for_a_missing_file(
+    sea: Sea, clock: Clock, worker: Callable[[], Landfall]
+) -> None:
+    """What ended long ago is not what a caller means who asks for a file that is not there."""
+    path = "landing/users/yesterday.csv"
+    sea.land(path, users([7]).encode())
+    service = worker()
+    drive(service, service.on_landing(path))
+    drive(service, service.reconcile())
+    clock.turn(hours=2)
+    with pytest.raises(NotFound):
+        worker().ingest("users", path)
+
+
+def test_a_quarantined_drop_can_be_judged_again(sea: Sea, worker: Callable[[], Landfall]) -> None:
+    """Retry brings the file back from quarantine and judges it anew."""
+    path = "landing/users/hopeless.csv"
+    sea.land(path, users(range(10), gender="X").encode())
+    service = worker()
+    drive(service, service.on_landing(path))
+    run = run_of(service, path)
+    assert run.state is State.QUARANTINED
+    again, todo = service.retry(run.run_id, "the contract was mended")
+    assert again.state is State.CLAIMED
+    assert again.raw is not None
+    assert again.raw.startswith("raw/")
+    drive(service, todo)
+    assert run_of(service, path).state is State.QUARANTINED
+
+
+def test_what_has_succeeded_is_neither_cancelled_nor_retried(
+    sea: Sea, worker: Callable[[], Landfall]
+) -> None:
+    """A final success stays one."""
+    path = "landing/users/done.csv"
+    sea.land(path, users([8]).encode())
+    service = worker()
+    drive(service, service.on_landing(path))
+    drive(service, service.reconcile())
+    run = run_of(service, path)
+    assert run.state is State.SUCCEEDED
+    with pytest.raises(Conflict):
+        service.cancel(run.run_id, "too late")
+    with pytest.raises(Conflict):
+        service.retry(run.run_id, "why not")
+
+
+def test_a_cancelled_drop_is_not_found_again(
+    sea: Sea, clock: Clock, worker: Callable[[], Landfall]
+) -> None:
+    """Cancelling a drop that still stands in landing takes it out of there first."""
+    path = "landing/users/unwanted.csv"
+    sea.land(path, users([9]).encode())
+    sea.fault(method="PUT", path="mode=legacy", fault="status", status=503, when="before")
+    service = worker()
+    with pytest.raises(Retryable):
+        service.on_landing(path)
+    sea.calm()
+    run = run_of(service, path)
+    assert run.state is State.RECEIVED
+    assert service.cancel(run.run_id, "not this one").state is State.CANCELLED
+    clock.turn(seconds=SETTLE.total_seconds() + 2)
+    assert Claim(path) not in worker().reconcile()
+
+
+def test_what_the_queue_gave_up_is_kept(sea: Sea, worker: Callable[[], Landfall]) -> None:
+    """A message that nobody can read is put where a person finds it."""
+    service = worker()
+    service.lament(b'{"kind": "advance", "run_id": "x"}', "m1")
+    service.lament(b"gibberish", "m2")
+    kept = [entry.version.path for entry in sea.lake.list("manifest/poison/")]
+    assert [path.rsplit("-", 1)[-1] for path in kept] == ["m2"]
+    assert sea.lake.get(kept[0])[0] == b"gibberish"
+
+
+def test_messages_about_nothing_do_nothing(worker: Callable[[], Landfall]) -> None:
+    """A message for a run, file or dataset that is not there is let go."""
+    service = worker()
+    for message in (
+        Advance("20261122T130114Z-users-00000000"),
+        Claim("landing/users/not-there.csv"),
+        LoadDataset("nobody"),
+    ):
+        assert service.handle(message) == []
