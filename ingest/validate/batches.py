@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ingest.validate.report import Columns, Format
 from ingest.validate.streams import Writer
+
+if TYPE_CHECKING:  # it knows what is here
+    from ingest.validate.screening import Look, Screening
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,11 @@ class Batch:
     span: Callable[[int], tuple[int, int]]
     broken: dict[int, Broken] = field(default_factory=dict)
 
-    def screenable(self) -> bytes | None:
+    def line(self, index: int) -> int:
+        """The physical line of one record."""
+        return self.lines[index]
+
+    def screen(self, screening: "Screening") -> "Look | None":  # noqa: ARG002 - see ``Records``
         """Only delimited text is screened."""
         return None
 
@@ -49,9 +56,8 @@ class Records(Protocol):
     def rows(self) -> Sequence[Sequence[Any]]:
         """As in ``Batch``."""
 
-    @property
-    def lines(self) -> Sequence[int]:
-        """As in ``Batch``."""
+    def line(self, index: int, /) -> int:
+        """The physical line where one record begins."""
 
     @property
     def broken(self) -> dict[int, Broken]:
@@ -63,8 +69,8 @@ class Records(Protocol):
     def span(self, index: int, /) -> tuple[int, int]:
         """As in ``Batch``."""
 
-    def screenable(self) -> bytes | None:
-        """The records as lines ended by LF, without quotes, if they can be told apart by those."""
+    def screen(self, screening: "Screening", /) -> "Look | None":
+        """What might be wrong; None if all of it must be judged."""
 
     def some(self, indexes: Sequence[int]) -> "Records":
         """Some records of a screenable batch."""

@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from ingest.contract.model import Column, Hints
 from ingest.validate.keys import Seen
 from ingest.validate.rules import text_judge, text_parser, value_judge, value_parser
 
+if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
+    import polars as pl
+
 _REMEMBERED = 4096
-_EMPTY: Hashable = ()
+_EMPTY = "-"
 """Stands for a missing value in a key: in a composite key it is a value like any other."""
 
 
@@ -43,19 +47,17 @@ class Cells:
             self._sound |= fresh.difference(bad)
         return bad
 
-    def key_parts(self, cells: Sequence[Any]) -> list[Hashable]:
-        """What each cell adds to a key; None where it is no value of its type."""
-        parts: list[Hashable] = []
-        parse = self._parse
-        for cell in cells:
-            if cell is None or cell == "":
-                parts.append(_EMPTY)
-                continue
-            try:
-                parts.append(parse(cell))
-            except (ValueError, OverflowError):
-                parts.append(None)  # the type rule says so
-        return parts
+    def values(self, cells: Sequence[Any]) -> list[Any]:
+        """The value of each cell: None where it is missing or none of its type."""
+        return [self._value(cell) for cell in cells]
+
+    def _value(self, cell: Any) -> Any:
+        if cell is None or cell == "":
+            return None
+        try:
+            return self._parse(cell)
+        except (ValueError, OverflowError):
+            return None
 
 
 class Key:
@@ -71,10 +73,30 @@ class Key:
 
     def of(self, column: Callable[[Cells], Sequence[Any]]) -> list[Hashable]:
         """The keys of some records, whose cells ``column`` gives; None where there is none."""
-        parts = [cells.key_parts(column(cells)) for cells in self.cells]
-        if len(parts) == 1:
-            return [None if key is _EMPTY else key for key in parts[0]]
-        return [None if None in key else key for key in zip(*parts, strict=True)]
+        if len(self.cells) == 1:
+            values = self.cells[0].values(column(self.cells[0]))
+            return values if self.whole_numbers else [_text(value) for value in values]
+        parts = []
+        for one in self.cells:
+            cells = column(one)
+            parts.append([_part(*pair) for pair in zip(cells, one.values(cells), strict=True)])
+        return [None if None in key else "".join(key) for key in zip(*parts, strict=True)]
+
+    def of_columns(self, column: Callable[[Cells], "pl.Series"]) -> "pl.Series":
+        """The same of whole columns whose every cell is sound, or means nothing."""
+        import polars as pl  # noqa: PLC0415 - whoever has a column has loaded it
+
+        columns = [_texts(one, column(one), self.whole_numbers) for one in self.cells]
+        if len(columns) == 1:
+            return columns[0]
+        marked = [
+            pl.when(pl.col(name).is_null())
+            .then(pl.lit(_EMPTY))
+            .otherwise(pl.concat_str(pl.col(name).str.len_chars(), pl.lit(":"), pl.col(name)))
+            for name in map(str, range(len(columns)))
+        ]
+        frame = pl.DataFrame({str(at): found for at, found in enumerate(columns)})
+        return frame.select(pl.concat_str(marked)).to_series()
 
     def shown(self, row: Sequence[Any]) -> str:
         """The key of one record as it came."""
@@ -86,3 +108,41 @@ def as_text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _text(value: Any) -> str | None:
+    """A value as text, the same for equal values and for no others of its type."""
+    if value is None or isinstance(value, str):
+        if value is not None and not value.isascii():
+            # Bytes that are no text stand as lone surrogates, which Polars does not take.
+            plain = value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            return value if plain == value else f"\0{plain}"
+        return value
+    if isinstance(value, float):
+        return repr(value + 0.0)  # there is no second zero
+    if isinstance(value, datetime):
+        value = value.astimezone(UTC)
+    return str(value)
+
+
+def _part(cell: Any, value: Any) -> str | None:
+    """What a cell adds to a key over several columns; None if it is no value of its type."""
+    if cell is None or cell == "":
+        return _EMPTY
+    text = _text(value)
+    return None if text is None else f"{len(text)}:{text}"
+
+
+def _texts(cells: Cells, column: "pl.Series", whole_numbers: bool) -> "pl.Series":
+    import polars as pl  # noqa: PLC0415 - loaded by now
+
+    if whole_numbers:
+        return column.cast(pl.Int64, strict=False)
+    kind = cells.column.logical_type
+    if kind == "string":
+        return column.set(column == "", None)
+    if kind == "integer":
+        return column.cast(pl.Int64, strict=False).cast(pl.String)
+    distinct = column.unique().drop_nulls()
+    texts = [_text(value) for value in cells.values(distinct.to_list())]
+    return column.replace_strict(distinct, pl.Series(texts, dtype=pl.String), default=None)

@@ -1,20 +1,27 @@
 """CSV and its kin as a reader: content in chunks, out come batches of records."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 from ingest.contract.model import Contract
-from ingest.validate.batches import Batch, Records
+from ingest.validate import plain
+from ingest.validate.batches import Records
 from ingest.validate.header import check_header, choose_delimiter
 from ingest.validate.opening import Opened
-from ingest.validate.plain import Places, PlainLines
+from ingest.validate.plain import Block
 from ingest.validate.problems import MAX_RECORD, Refusal, too_long
 from ingest.validate.report import Columns, Format
 from ingest.validate.spans import without
 from ingest.validate.splitting import Splitter, UnclosedQuote
 from ingest.validate.streams import Writer
 
-BLOCK = 1 << 20
+if TYPE_CHECKING:  # numpy is only worth loading for large blocks
+    from ingest.validate.survey import Survey
+
+_T = TypeVar("_T")
+
+BLOCK = 2 << 20
 """Bytes judged at a time."""
 
 
@@ -171,15 +178,35 @@ class Delimited:
             if len(self._rest) > MAX_RECORD:
                 raise too_long(self._line)
 
-    def _batch(self, block: bytes) -> tuple[Records, int]:
-        if self._splitter.quote.encode() not in block:
-            lines = PlainLines(block, self._line, self._offset, self._splitter)
-            self._offset += len(block)
-            self._line += block.count(b"\n")
-            return lines, len(block)
-        text = block.decode("utf-8", "surrogateescape")
+    def _batch(self, data: bytes) -> tuple[Records, int]:
+        line, offset = self._line, self._offset
+        survey = split = None
+        used, newlines = len(data), 0
+        if self._splitter.quote.encode() not in data:
+            newlines = data.count(b"\n")
+        elif survey := self._survey(data):
+            used, newlines = survey.consumed, survey.newlines
+        else:
+            text = data.decode("utf-8", "surrogateescape")
+            split = self._try(lambda: self._splitter.split(text, final=self._ended))
+            used, newlines = _length(data, text[: split.consumed]), split.newlines
+        self._offset += used
+        self._line += newlines
+        kept = data if used == len(data) else data[:used]
+        return Block(kept, line, offset, self._splitter, survey=survey, split=split), used
+
+    def _survey(self, data: bytes) -> "Survey | None":
+        """The survey of a block with quotes, if it is worth one."""
+        # More than two blocks are one record that goes on and on.
+        if not plain.SMALLEST <= len(data) <= 2 * BLOCK:
+            return None
+        from ingest.validate.survey import survey  # noqa: PLC0415 - costs more than a small file
+
+        return self._try(lambda: survey(data, self._splitter, final=self._ended))
+
+    def _try(self, cut: Callable[[], _T]) -> _T:
         try:
-            split = self._splitter.split(text, final=self._ended)
+            return cut()
         except UnclosedQuote as unclosed:
             line = self._line + int(unclosed.args[0])
             raise Refusal(
@@ -187,12 +214,6 @@ class Delimited:
                 "close it on that line, or double it if it is part of the text",
                 line=line,
             ) from None
-        used = _length(block, text[: split.consumed])
-        place = Places(block, text, split, self._offset)
-        numbers = [self._line + number for number in split.lines]
-        self._offset += used
-        self._line += split.newlines
-        return Batch(split.rows, numbers, place.raw, place.span, split.broken), used
 
 
 class _Header:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ingest.contract.model import Contract
+from ingest.validate.ahead import screened
 from ingest.validate.batches import Reader, Records
 from ingest.validate.decoding import Meter
 from ingest.validate.header import MissingColumns
@@ -105,8 +106,8 @@ class _Trial:
 
     def _judge(self, reader: Reader, jury: Jury, findings: "_Findings") -> None:
         self._jury = jury
-        for batch in reader.batches():
-            rejects = jury.judge(batch)
+        for batch, look in screened(reader.batches(), jury):
+            rejects = jury.judge(batch, look)
             if rejects:
                 self._rejects_format = reader.rejects_format
                 findings.write(batch, rejects)

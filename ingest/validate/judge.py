@@ -7,7 +7,7 @@ Where a batch can be screened, a vectorised pass in front marks the records that
 rule, and only those come here. Clean records never pay for exactness.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,14 +64,21 @@ class Jury:
         delimiter = reader.format.delimiter
         self._screening: Screening | None = None
         if screen and delimiter is not None:
-            self._screening = Screening(self._names, self._cells, self._keys, delimiter)
+            quote = reader.format.quote or '"'
+            self._screening = Screening(self._names, self._cells, self._keys, delimiter, quote)
         self._checks: dict[tuple[str, str | None], tuple[int, list[Sample]]] = {}
         self.rows = 0
         self.rejected = 0
 
-    def judge(self, batch: Records) -> list[Reject]:
-        """The rejects of ``batch`` in file order; all counts take it in."""
-        look = self._look(batch)
+    def look(self, batch: Records) -> Look | None:
+        """Screen a batch, if that is possible; any thread may ask, in any order."""
+        return None if self._screening is None else batch.screen(self._screening)
+
+    def judge(self, batch: Records, look: Look | None = None) -> list[Reject]:
+        """The rejects of ``batch`` in file order; all counts take it in.
+
+        Batches come in file order, each with what ``look`` found.
+        """
         faults: dict[int, list[Fault]] = {}
         if look is None:
             self.rows += len(batch.rows)
@@ -82,7 +89,7 @@ class Jury:
         if not faults:
             return []
         rejects = [
-            Reject(index, batch.lines[index], tuple(faults[index])) for index in sorted(faults)
+            Reject(index, batch.line(index), tuple(faults[index])) for index in sorted(faults)
         ]
         self.rejected += len(rejects)
         for reject in rejects:
@@ -100,12 +107,6 @@ class Jury:
             Check(rule, column, failed, tuple(samples))
             for (rule, column), (failed, samples) in ranked
         )
-
-    def _look(self, batch: Records) -> Look | None:
-        if self._screening is None:
-            return None
-        block = batch.screenable()
-        return None if block is None else self._screening.look(block)
 
     def _judge_rows(
         self,
@@ -131,16 +132,15 @@ class Jury:
         sound = self._judge_form(some.rows, some.broken, indexes, faults)
         table = self._judge_cells(some.rows, sound, indexes, faults)
         for key in self._keys:
-            if not indexes and look.all_new(key):
-                continue
-            keys = look.keys(key)
-            for index in indexes:
-                keys[index] = None
-            if table:
-                judged = key.of(lambda cells: table[cells.position])
-                for at, found in zip(sound, judged, strict=True):
-                    keys[indexes[at]] = found
-            again = key.seen.repeated(keys)
+            keys = key.of_columns(lambda cells: look.cells(cells.position))
+            if indexes:
+                judged: list[Hashable] = [None] * len(indexes)
+                if table:
+                    found = key.of(lambda cells: table[cells.position])
+                    for at, one in zip(sound, found, strict=True):
+                        judged[at] = one
+                keys = keys.scatter(indexes, type(keys)(judged, dtype=keys.dtype))
+            again = key.seen.repeated_in(keys)
             rows = batch.some(again).rows if again else []
             for index, row in zip(again, rows, strict=True):
                 self._repeats(key, row, faults.setdefault(index, []))

@@ -1,24 +1,34 @@
 """Which keys have been seen before: exact, over any number of records, in bounded memory.
 
-A Python set serves small files. Beyond ``SMALL`` keys they go to sorted runs of numbers that are
-merged when they grow alike, so that there are only ever a few: 8 bytes a whole number, 16 bytes
-any other key, which stands as a 128-bit digest (two different keys among 10 million share one
-with a probability below 1e-24).
+A Python set serves small files. Beyond that keys are numbers in sorted runs, merged when they grow
+alike, so that there are only ever a few: 8 bytes a whole number, 16 bytes any other key, which
+stands as two hashes of 64 bits under seeds of its own (two different keys among 10 million share
+both with a probability below 1e-24).
 """
 
-from collections.abc import Hashable, Iterable, Sequence
-from hashlib import blake2b
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
+if TYPE_CHECKING:  # both take longer to load than a small file to judge
+    import numpy as np
+    import numpy.typing as npt
     import polars as pl
+
+    Numbers = npt.NDArray[np.int64]
 
 SMALL = 200_000
 """Keys held in a plain set; more cost more memory there than in runs."""
 
+_LEVEL = 4
+"""Runs of like length that are merged into one."""
+_SEEDS = (0x5BD1E995, 0x27D4EB2F)
+
 
 class Seen:
-    """The keys of all records so far. ``whole_numbers``: every key is a 64-bit integer."""
+    """The keys of all records so far. ``whole_numbers``: every key is a 64-bit integer.
+
+    Other keys are text, of which different keys have different ones.
+    """
 
     def __init__(self, *, whole_numbers: bool, small: int = SMALL) -> None:
         self._whole_numbers = whole_numbers
@@ -31,14 +41,34 @@ class Seen:
 
         A key of None is no key: it repeats nothing.
         """
+        if self._runs is None:
+            again = self._among_few(keys)
+            if len(self._few) > self._small:
+                self._begin_runs()
+            return again
+        return self.repeated_in(self._series(list(keys)))
+
+    def repeated_in(self, keys: "pl.Series") -> list[int]:
+        """The same of a column of whole numbers or of text."""
+        import numpy as np  # noqa: PLC0415 - whoever has a column has loaded it
+
+        if self._runs is None:
+            self._begin_runs()
+        assert self._runs is not None  # noqa: S101 - for the type checker
+        positions = np.arange(len(keys))
+        if keys.null_count():
+            positions = np.flatnonzero(keys.is_not_null().to_numpy())
+            keys = keys.drop_nulls()
+        return positions[self._runs.take(*self._numbered(keys))].tolist()  # type: ignore[no-any-return]
+
+    def _among_few(self, keys: Sequence[Hashable]) -> list[int]:
         distinct = set(keys)
         distinct.discard(None)
-        known = self._known(distinct)
-        self._add(distinct - known if known else distinct)
-        if len(distinct) == len(keys) and not known:
+        met = distinct & self._few
+        self._few |= distinct
+        if len(distinct) == len(keys) and not met:
             return []
         again = []
-        met = known
         for position, key in enumerate(keys):
             if key is None:
                 continue
@@ -48,81 +78,96 @@ class Seen:
                 met.add(key)
         return again
 
-    def take(self, column: "pl.Series") -> bool:
-        """Take a whole column of whole numbers in, if none of them repeats; say whether it was."""
-        if self._runs is None:
-            keys = column.to_list()
-            distinct = set(keys)
-            if len(distinct) != len(keys) or not distinct.isdisjoint(self._few):
-                return False
-            self._add(distinct)
-            return True
-        if column.null_count() or column.n_unique() != len(column) or self._runs.hits(column):
-            return False
-        self._runs.append(column)
-        return True
+    def _begin_runs(self) -> None:
+        self._runs = _Runs()
+        if self._few:
+            self._runs.take(*self._numbered(self._series(list(self._few))))
+        self._few = set()
 
-    def _known(self, distinct: set[Hashable]) -> set[Hashable]:
-        if self._runs is None:
-            return distinct & self._few
-        return self._runs.known(self._numbered(distinct))
+    def _series(self, keys: list[Hashable]) -> "pl.Series":
+        import polars as pl  # noqa: PLC0415 - only a large file pays for it
 
-    def _add(self, fresh: set[Hashable]) -> None:
-        if self._runs is not None:
-            self._runs.add(self._numbered(fresh))
-            return
-        self._few |= fresh
-        if len(self._few) > self._small:
-            self._runs = _Runs(wide=not self._whole_numbers)
-            self._runs.add(self._numbered(self._few))
-            self._few = set()
+        return pl.Series(keys, dtype=pl.Int64 if self._whole_numbers else pl.String)
 
-    def _numbered(self, keys: Iterable[Hashable]) -> dict[int, Hashable]:
+    def _numbered(self, keys: "pl.Series") -> tuple["Numbers", "Numbers | None"]:
+        """Keys as numbers to sort by, and further numbers to tell them apart by."""
+        import numpy as np  # noqa: PLC0415 - likewise
+
         if self._whole_numbers:
-            return {key: key for key in keys}  # type: ignore[misc]
-        return {_digest(key): key for key in keys}
+            return keys.to_numpy(), None
+        first, second = (keys.hash(seed).to_numpy().view(np.int64) for seed in _SEEDS)
+        return first, second
 
 
 class _Runs:
-    """Sorted columns of distinct numbers; the later ones are shorter."""
+    """Sorted arrays of distinct numbers, each with its further numbers if there are any."""
 
-    def __init__(self, *, wide: bool) -> None:
-        import polars as pl  # noqa: PLC0415 - only a large file pays for it
+    def __init__(self) -> None:
+        import numpy as np  # noqa: PLC0415 - only a large file pays for it
 
-        self._pl = pl
-        self._type = pl.Int128 if wide else pl.Int64
-        self._runs: list[pl.Series] = []
+        self._np: Any = np
+        self._runs: list[tuple[Numbers, Numbers | None]] = []
 
-    def known(self, numbers: dict[int, Hashable]) -> set[Hashable]:
-        """The keys of ``numbers`` that a run holds."""
-        return {numbers[number] for number in self.hits(self._series(numbers))}
+    def take(self, keys: "Numbers", more: "Numbers | None") -> "Numbers":
+        """Take keys in; the positions of those that were there before, ascending."""
+        np = self._np
+        if more is None:
+            order, ordered, further = None, np.sort(keys), None
+        else:
+            order = np.lexsort((more, keys))
+            ordered, further = keys[order], more[order]
+        same = ordered[1:] == ordered[:-1]
+        if further is not None:
+            same &= further[1:] == further[:-1]
+        known = self._known(ordered, further)
+        if not same.any() and not known.any():
+            self._add(ordered, further)
+            none: Numbers = np.zeros(0, np.int64)
+            return none
+        if order is None:
+            order = np.argsort(keys, kind="stable")
+        # The order is stable: of equal keys in this call the first comes first.
+        repeats = np.concatenate((np.zeros(1, bool), same)) | known
+        self._add(ordered[~repeats], None if further is None else further[~repeats])
+        again: Numbers = np.sort(order[repeats])
+        return again
 
-    def hits(self, wanted: "pl.Series") -> list[int]:
-        """Those of ``wanted`` that a run holds."""
-        wanted = wanted.sort()  # neighbours are then found near each other
-        found: list[int] = []
-        for run in self._runs:
-            at = run.search_sorted(wanted).clip(upper_bound=len(run) - 1)
-            found += wanted.filter(run.gather(at) == wanted).to_list()
-        return found
+    def _known(self, ordered: "Numbers", further: "Numbers | None") -> Any:
+        np = self._np
+        known = np.zeros(len(ordered), bool)
+        for run, more in self._runs:
+            at = np.searchsorted(run, ordered)
+            if more is None or further is None:
+                np.minimum(at, len(run) - 1, out=at)
+                known |= run[at] == ordered
+                continue
+            active = np.ones(len(ordered), bool)
+            while active.any():  # one round, but for keys that share the first number alone
+                active &= at < len(run)
+                np.minimum(at, len(run) - 1, out=at)
+                active &= run[at] == ordered
+                known |= active & (more[at] == further)
+                active &= ~known
+                at += 1
+        return known
 
-    def add(self, numbers: dict[int, Hashable]) -> None:
-        """Take ``numbers`` in; none of them is in a run yet."""
-        self.append(self._series(numbers))
-
-    def _series(self, numbers: Iterable[int]) -> "pl.Series":
-        return self._pl.Series(list(numbers), dtype=self._type)
-
-    def append(self, fresh: "pl.Series") -> None:
-        """Take numbers in as a run of their own, merged with those of like length."""
-        if fresh.is_empty():
+    def _add(self, ordered: "Numbers", further: "Numbers | None") -> None:
+        np = self._np
+        if not len(ordered):
             return
-        self._runs.append(fresh.sort())
-        while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
-            last = self._runs.pop()
-            self._runs[-1] = self._runs[-1].append(last).rechunk().sort()
-
-
-def _digest(key: Hashable) -> int:
-    data = blake2b(repr(key).encode("utf-8", "surrogateescape"), digest_size=16).digest()
-    return int.from_bytes(data, signed=True)
+        self._runs.append((ordered, further))
+        while True:
+            last = len(self._runs[-1][0])
+            alike = [run for run in self._runs if len(run[0]) < 2 * last]
+            if len(alike) < _LEVEL:
+                return
+            self._runs = [run for run in self._runs if len(run[0]) >= 2 * last]
+            keys = np.concatenate([run[0] for run in alike])
+            if further is None:
+                del alike  # the largest array there is; no more copies of it than needed
+                keys.sort()
+                self._runs.append((keys, None))
+                continue
+            more = np.concatenate([run[1] for run in alike if run[1] is not None])
+            order = np.argsort(keys, kind="stable")
+            self._runs.append((keys[order], more[order]))

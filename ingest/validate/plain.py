@@ -1,36 +1,66 @@
 """Where the records of a block of text lie, and blocks that are split only as far as asked."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from ingest.validate.batches import Batch, Broken
 from ingest.validate.splitting import Split, Splitter
 
+if TYPE_CHECKING:  # numpy and Polars are only loaded for blocks that are screened
+    from ingest.validate.screening import Look, Screening
+    from ingest.validate.survey import Survey
 
-class PlainLines:
-    """Records of a block without quotes: each is a line, or blank. See ``Records``."""
+SMALLEST = 256 << 10
+"""Bytes from which on a block is worth loading numpy and Polars for."""
 
-    def __init__(self, block: bytes, line: int, offset: int, splitter: Splitter) -> None:
-        self._block = block
+
+class Block:
+    """Records of some bytes: split as a whole, or, once screened, only those asked for.
+
+    ``line`` and ``offset`` are the physical line and the place in the file where it begins. With
+    a ``survey`` it may have quotes; without one it has none. See ``Records``.
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        line: int,
+        offset: int,
+        splitter: Splitter,
+        *,
+        survey: "Survey | None" = None,
+        split: Split | None = None,
+    ) -> None:
+        self._data = data
         self._line = line
         self._offset = offset
         self._splitter = splitter
-        self._screened = False
+        self._survey = survey
+        self._whole = split
+        self._places: Places | _Surveyed | None = None
 
-    @cached_property
+    def screen(self, screening: "Screening") -> "Look | None":
+        """What might be wrong in it; None if all of it is to be judged."""
+        if self._whole is not None or len(self._data) < SMALLEST or not screening.possible:
+            return None
+        if self._survey is None:
+            from ingest.validate.survey import survey  # noqa: PLC0415 - see SMALLEST
+
+            self._survey = survey(self._data, self._splitter, final=True)
+            if self._survey is None:
+                return None
+        look = screening.look(self._data, self._survey)
+        if look is not None:
+            self._places = _Surveyed(self._data, self._survey)
+        return look
+
+    @property
     def _split(self) -> Split:
-        return self._splitter.split(self._block.decode("utf-8", "surrogateescape"), final=True)
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        """Where each physical line begins, and where the block ends."""
-        lengths = (len(line) + 1 for line in self._physical)
-        return list(accumulate(lengths, initial=0))
-
-    @cached_property
-    def _physical(self) -> list[bytes]:
-        return self._block.split(b"\n")
+        if self._whole is None:
+            text = self._data.decode("utf-8", "surrogateescape")
+            self._whole = self._splitter.split(text, final=True)
+        return self._whole
 
     @property
     def rows(self) -> list[list[str]]:
@@ -42,88 +72,75 @@ class PlainLines:
         """Records out of form."""
         return self._split.broken
 
-    @property
-    def lines(self) -> Sequence[int]:
-        """The physical line of each record."""
-        numbers = self._numbers
-        if isinstance(numbers, range):
-            return range(self._line, self._line + len(numbers))
-        return [self._line + number for number in numbers]
+    def line(self, index: int) -> int:
+        """The physical line of one record."""
+        return self._line + int(self._where.lines[index])
 
     @property
-    def _numbers(self) -> Sequence[int]:
-        # A screenable block has no blank lines.
-        return range(len(self._physical)) if self._screened else self._split.lines
+    def _where(self) -> "Places | _Surveyed":
+        if self._places is None:
+            self._places = Places(self._data, self._split)
+        return self._places
 
     def raw(self, index: int) -> bytes:
         """The bytes of one record."""
-        start, end = self._bytes(index)
-        return self._block[start:end]
+        start, end = self._where.bytes(index)
+        return self._data[start:end]
 
     def span(self, index: int) -> tuple[int, int]:
         """Where it lies in the file."""
-        start, end = self._bytes(index)
+        start, end = self._where.bytes(index)
         return self._offset + start, self._offset + end
 
-    def _bytes(self, index: int) -> tuple[int, int]:
-        line = self._numbers[index]
-        return self._starts[line], min(self._starts[line + 1], len(self._block))
-
-    def screenable(self) -> bytes | None:
-        """The block with plain line ends, if every line is a record."""
-        block = self._block
-        if b"\r" in block:
-            if block.count(b"\r") != block.count(b"\r\n"):
-                return None
-            block = block.replace(b"\r\n", b"\n")
-        if block.startswith(b"\n") or b"\n\n" in block:
-            return None
-        self._screened = True
-        return block
-
     def some(self, indexes: Sequence[int]) -> Batch:
-        """Some records, by the numbers of their lines."""
-        text = b"\n".join(self._physical[index] for index in indexes)
+        """Some records, split; only of a block that was screened."""
+        parts = (self.raw(index) for index in indexes)
+        text = b"".join(part if part.endswith(b"\n") else part + b"\n" for part in parts)
         split = self._splitter.split(text.decode("utf-8", "surrogateescape"), final=True)
         return Batch(split.rows, (), self.raw, self.span, split.broken)
 
 
+class _Surveyed:
+    """Places as a survey found them."""
+
+    def __init__(self, data: bytes, survey: "Survey") -> None:
+        self._data = data
+        self._survey = survey
+        self.lines: Sequence[int] = survey.lines  # type: ignore[assignment]
+
+    def bytes(self, index: int) -> tuple[int, int]:
+        """Where a record begins and ends in the block."""
+        return int(self._survey.starts[index]), int(self._survey.ends[index])
+
+
 class Places:
-    """Where records of one block lie in bytes, worked out only when a reject asks."""
+    """Where split records lie in bytes, worked out only when a reject asks."""
 
-    def __init__(self, block: bytes, text: str, split: Split, offset: int) -> None:
-        self._block = block
-        self._text = text
+    def __init__(self, data: bytes, split: Split) -> None:
+        self._data = data
         self._split = split
-        self._offset = offset
         self._starts: list[int] | None = None
-        self._ascii = len(block) == len(text)
+        self._text: str | None = None
         self._known = (0, 0)
+        self.lines = split.lines
 
-    def raw(self, index: int) -> bytes:
-        """The bytes of one record."""
-        start, end = self._bytes(index)
-        return self._block[start:end]
-
-    def span(self, index: int) -> tuple[int, int]:
-        """Where it lies in the file."""
-        start, end = self._bytes(index)
-        return self._offset + start, self._offset + end
-
-    def _bytes(self, index: int) -> tuple[int, int]:
+    def bytes(self, index: int) -> tuple[int, int]:
+        """Where a record begins and ends in the block."""
         split = self._split
         if split.starts is None or split.ends is None:
             if self._starts is None:
-                lengths = (len(line) + 1 for line in self._block.split(b"\n"))
+                lengths = (len(line) + 1 for line in self._data.split(b"\n"))
                 self._starts = list(accumulate(lengths, initial=0))
             line = split.lines[index]
-            return self._starts[line], min(self._starts[line + 1], len(self._block))
+            return self._starts[line], min(self._starts[line + 1], len(self._data))
         return self._to_bytes(split.starts[index]), self._to_bytes(split.ends[index])
 
     def _to_bytes(self, position: int) -> int:
         """Byte offset of a text offset, counted on from the last one asked."""
-        if self._ascii:
+        if self._data.isascii():
             return position
+        if self._text is None:
+            self._text = self._data.decode("utf-8", "surrogateescape")
         at, size = self._known if self._known[0] <= position else (0, 0)
         size += len(self._text[at:position].encode("utf-8", "surrogateescape"))
         self._known = (position, size)

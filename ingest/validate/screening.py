@@ -2,132 +2,161 @@
 
 It may mark a sound record, it never passes a faulty one. Polars parses whole blocks; whole
 numbers that must be there are typed on the way, every other column stays text whose distinct
-cells go to the judge of that column. What Polars forgives and a contract does not is looked for
-in the bytes, and a block that has it goes whole to the judge.
+cells go to the judge of that column. Records that Polars might read otherwise than the contract
+does were found by the survey; it sees a filler in their place.
 """
 
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ingest.contract.formats import INTEGERS
 from ingest.contract.model import Column
 from ingest.validate.columns import Cells, Key
 
-SMALLEST = 256 << 10
-"""Bytes from which on a block is worth loading Polars for."""
-
-if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
+if TYPE_CHECKING:  # Polars and numpy take longer to load than a small file to judge
     import polars as pl
+
+    from ingest.validate.survey import Survey
 
 
 class Screening:
     """Compiled once for a file: names in file order, and the columns and keys to judge."""
 
     def __init__(
-        self, names: Sequence[str], cells: Sequence[Cells], keys: Sequence[Key], delimiter: str
+        self,
+        names: Sequence[str],
+        cells: Sequence[Cells],
+        keys: Sequence[Key],
+        delimiter: str,
+        quote: str,
     ) -> None:
         self._cells = cells
         self._width = len(names)
+        self.possible = self._width > 1
         in_wide_keys = {
             part.column.name for key in keys if not key.whole_numbers for part in key.cells
         }
         self._typed = [
             one for one in cells if _is_plain(one.column) and one.column.name not in in_wide_keys
         ]
-        typed = {one.position for one in self._typed}
-        self._texts = [one for one in cells if one.position not in typed]
         last = {one.position: one.column for one in cells}.get(self._width - 1)
         self._ends_filled = last is not None and last.required
         self._delimiter = delimiter
+        self._quote = quote
+        self._filler = delimiter.encode() * (self._width - 1)
 
-    def look(self, block: bytes) -> "Look | None":
-        """What might be wrong in ``block``, lines ended by LF alone; None if it cannot say."""
-        if len(block) < SMALLEST or _has_forgiven(block, self._delimiter.encode()):
-            return None
-        frame = self._parse(block)
-        rows = block.count(b"\n") + (not block.endswith(b"\n"))
+    def look(self, block: bytes, survey: "Survey") -> "Look | None":
+        """What might be wrong in ``block``; None if it cannot say."""
+        text = survey.screened(block, self._filler)
+        typed = [] if survey.padded else self._typed
+        frame = self._parse(text, typed, quoted=survey.quoted)
+        rows = len(survey.starts)
         if frame is None or len(frame) != rows:
             return None
-        suspects = self._suspects(frame)
-        delimiter = self._delimiter.encode()
-        ragged = block.count(delimiter) != rows * (self._width - 1)
-        if ragged or suspects or not self._ends_filled:
-            lines = block.split(b"\n")
-            wanted = self._width - 1
-            if ragged or not self._ends_filled or _any_short(lines, suspects, delimiter, wanted):
-                found = {
-                    index
-                    for index, line in enumerate(lines[:rows])
-                    if line.count(delimiter) != wanted
-                }
-                suspects |= found
+        suspects = self._suspects(frame, typed)
+        suspects.update(survey.odd.tolist())
+        self._add_ragged(block, text, survey, suspects)
         return Look(frame, rows, sorted(suspects))
 
-    def _parse(self, block: bytes) -> "pl.DataFrame | None":
-        import polars as pl  # noqa: PLC0415 - see SMALLEST
+    def _parse(self, text: bytes, typed: Sequence[Cells], *, quoted: bool) -> "pl.DataFrame | None":
+        import polars as pl  # noqa: PLC0415 - only large blocks are screened
 
-        typed = {one.position for one in self._typed}
+        numbers = {one.position for one in typed}
         schema = {
-            str(position): pl.Int64 if position in typed else pl.String
-            for position in range(self._width)
+            str(position): pl.Int64 if position in numbers else pl.String
+            for position in range(self._width + 1)  # the last one shows what is too long
         }
         try:
             return pl.read_csv(
-                block,
+                text,
                 has_header=False,
                 schema=schema,
                 separator=self._delimiter,
-                quote_char=None,
+                quote_char=self._quote if quoted else None,
                 ignore_errors=True,
                 empty_string_is_null=False,
                 extra_columns="ignore",
                 missing_columns="insert",
-                columns=sorted(one.position for one in self._cells),
+                columns=sorted({one.position for one in self._cells} | {self._width}),
             )
         except pl.exceptions.PolarsError:
-            return None  # bytes that are not UTF-8, most likely
+            return None
 
-    def _suspects(self, frame: "pl.DataFrame") -> set[int]:
+    def _suspects(self, frame: "pl.DataFrame", typed: Sequence[Cells]) -> set[int]:
         import polars as pl  # noqa: PLC0415 - loaded by now
 
-        marks = []
-        for one in self._typed:
+        numbers = {one.position for one in typed}
+        texts = [one for one in self._cells if one.position not in numbers]
+        seen = self._summary(frame, typed, texts)
+        marks = [pl.col(str(self._width)) != ""]  # too long, as far as that shows
+        for one in typed:
             low, high = _range(one.column)
-            column = pl.col(str(one.position))
-            marks.append(~column.is_between(low, high).fill_null(value=False))
-        for one in self._texts:
             name = str(one.position)
-            bad = one.unsound(set(frame[name].unique().to_list()))
-            if bad:
+            least, most = seen[f"{name} least"], seen[f"{name} most"]
+            if seen[f"{name} null"] or least < low or most > high:
+                marks.append(~pl.col(name).is_between(low, high).fill_null(value=False))
+        for one in texts:
+            name = str(one.position)
+            if bad := one.unsound({cell for cell in seen[name] if cell is not None}):
                 marks.append(pl.col(name).is_in(list(bad)))
-        if not marks:
-            return set()
-        found = frame.select(pl.any_horizontal(marks).arg_true()).to_series()
-        return set(found.to_list())
+        found = frame.select(pl.any_horizontal(marks).fill_null(value=False).arg_true())
+        return set(found.to_series().to_list())
+
+    def _add_ragged(self, block: bytes, text: bytes, survey: "Survey", suspects: set[int]) -> None:
+        """Mark the other records with too few or too many fields, if there are any."""
+        import numpy as np  # noqa: PLC0415 - loaded by now
+
+        delimiter, wanted = self._delimiter.encode(), self._width - 1
+        data = np.frombuffer(text, np.uint8)
+        is_delimiter = data == ord(delimiter)
+        if self._ends_filled and not survey.quoted:
+            # Nobody else is too short: that record would lack its last field, which is required.
+            # So if the others have as many delimiters as they should, none is too long either.
+            left = np.count_nonzero(is_delimiter) - wanted * len(survey.odd)
+            others = suspects.difference(survey.odd.tolist())
+            for index in others:
+                left -= block.count(delimiter, survey.starts[index], survey.ends[index])
+            if left == wanted * (len(survey.starts) - len(suspects)):
+                return
+        ends = np.flatnonzero(data == ord("\n")) + 1
+        if len(ends) < len(survey.starts):
+            ends = np.append(ends, len(data))
+        at = np.flatnonzero(is_delimiter)
+        if survey.quoted:
+            quotes = np.flatnonzero(data == ord(self._quote))
+            at = at[np.searchsorted(quotes, at) & 1 == 0]
+        counts = np.diff(np.searchsorted(at, ends), prepend=0)
+        suspects.update(np.flatnonzero(counts != wanted).tolist())
+
+    def _summary(
+        self, frame: "pl.DataFrame", typed: Sequence[Cells], texts: Sequence[Cells]
+    ) -> dict[str, Any]:
+        """Extremes of typed columns and distinct cells of the others, in one query."""
+        import polars as pl  # noqa: PLC0415 - loaded by now
+
+        wanted: list[pl.Expr] = []
+        for one in typed:
+            name = str(one.position)
+            wanted += [
+                pl.col(name).null_count().alias(f"{name} null"),
+                pl.col(name).min().fill_null(0).alias(f"{name} least"),
+                pl.col(name).max().fill_null(0).alias(f"{name} most"),
+            ]
+        wanted += [pl.col(str(one.position)).unique().implode() for one in texts]
+        return frame.select(wanted).row(0, named=True)
 
 
 class Look:
-    """What the screen saw of a block: how many records, and which to judge."""
+    """What the screen saw of a block: how many records, which to judge, the cells of the rest."""
 
     def __init__(self, frame: "pl.DataFrame", rows: int, suspects: list[int]) -> None:
-        self._frame = frame
+        self.frame = frame
         self.rows = rows
         self.suspects = suspects
 
-    def all_new(self, key: Key) -> bool:
-        """Whether no key repeats, known without looking at each; all are then taken in."""
-        if not key.whole_numbers:
-            return False
-        column = self._frame[str(key.cells[0].position)]
-        return column.dtype.is_integer() and key.seen.take(column)
-
-    def keys(self, key: Key) -> list[Hashable]:
-        """The keys of all records of the block; those of suspects mean nothing."""
-        if key.whole_numbers:
-            column = self._frame[str(key.cells[0].position)]
-            if column.dtype.is_integer():
-                return column.to_list()
-        return key.of(lambda cells: self._frame[str(cells.position)].to_list())
+    def cells(self, position: int) -> "pl.Series":
+        """One column of the file; what stands at suspects means nothing."""
+        return self.frame[str(position)]
 
 
 def _is_plain(column: Column) -> bool:
@@ -151,18 +180,3 @@ def _range(column: Column) -> tuple[int, int]:
     if column.exclusive_maximum is not None:
         high = min(high, column.exclusive_maximum - 1)
     return low, high
-
-
-def _has_forgiven(block: bytes, delimiter: bytes) -> bool:
-    """Whether a field begins with what Polars skips before a number."""
-    return block.startswith(_SKIPPED) or any(
-        char in block and (delimiter + char in block or b"\n" + char in block) for char in _SKIPPED
-    )
-
-
-_SKIPPED = (b"+", b" ", b"\t", b"\x0b", b"\x0c")
-
-
-def _any_short(lines: list[bytes], suspects: set[int], delimiter: bytes, wanted: int) -> bool:
-    """Whether a suspect lacks fields, so that another may have as many too many."""
-    return any(lines[index].count(delimiter) != wanted for index in suspects)
