@@ -138,7 +138,8 @@ def _blob(
         raise not_implemented(
             f"{method} with comp={comp!r} and restype={restype!r} in the blob API"
         )
-    if found[0] == "PutBlob" and "x-ms-copy-source" in headers:
+    # With a blob type it is Put Blob From URL, which answers otherwise than Copy Blob.
+    if found[0] == "PutBlob" and "x-ms-copy-source" in headers and "x-ms-blob-type" not in headers:
         return "CopyBlob", ""
     if "x-ms-copy-source" in headers:
         raise not_implemented(f"{found[0]} from a URL")

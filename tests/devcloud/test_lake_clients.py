@@ -104,7 +104,7 @@ def test_asynchronous_sdks(lake: Lake) -> None:
 
 
 def test_what_azcopy_sends(lake: Lake) -> None:
-    """The requests of `azcopy cp` with a signature in the URL: HEAD, list, Put Block, commit."""
+    """The requests of `azcopy copy` with a signature in the URL, to Blob and to BlobFS."""
     signature = sas(lake)
     url = f"{lake.config.lake_url}/landing"
     version = {"x-ms-version": "2023-08-03"}
@@ -112,6 +112,8 @@ def test_what_azcopy_sends(lake: Lake) -> None:
         assert client.head(f"{url}/azcopy/a.bin?{signature}").status_code == 404
         listing = f"{url}?comp=list&maxresults=1&prefix=azcopy%2F&restype=container&{signature}"
         assert client.get(listing).status_code == 200
+        account = f"{url}/azcopy/a.bin?comp=properties&restype=account&{signature}"
+        assert client.get(account).headers["x-ms-is-hns-enabled"] == "true"
         small = {"x-ms-blob-type": "BlockBlob", "x-ms-blob-content-type": "text/csv"}
         put = client.put(f"{url}/azcopy/small.csv?{signature}", headers=small, content=b"a")
         assert put.status_code == 201
@@ -124,7 +126,15 @@ def test_what_azcopy_sends(lake: Lake) -> None:
         assert commit.status_code == 201
         head = client.head(f"{url}/azcopy/a.bin?{signature}")
         assert head.headers["content-length"] == "100"
-    assert lake.read("azcopy/a.bin") == b"x" * 100
+        for _ in range(2):  # it makes the folder whether it is there or not
+            folder = client.put(f"{url}/azcopy?resource=directory&{signature}")
+            assert folder.status_code == 201
+        assert client.put(f"{url}/azcopy/fs?resource=file&{signature}").status_code == 201
+        part = f"{url}/azcopy/fs?action=append&position=0&{signature}"
+        assert client.patch(part, content=b"fs").status_code == 202
+        end = "action=flush&close=true&position=2&retainUncommittedData=false"
+        assert client.patch(f"{url}/azcopy/fs?{end}&{signature}").status_code == 200
+    assert (lake.read("azcopy/a.bin"), lake.read("azcopy/fs")) == (b"x" * 100, b"fs")
 
 
 def test_what_hadoop_sends(lake: Lake) -> None:

@@ -31,6 +31,9 @@ CALLS: dict[str, Any] = {
     "upload from url": lambda blob: blob.upload_blob_from_url(
         "https://example.com/a", overwrite=True
     ),
+    "upload from url of the account": lambda blob: blob.upload_blob_from_url(
+        blob.url, overwrite=True
+    ),
     "block from url": lambda blob: blob.stage_block_from_url("AAAA", "https://example.com/a/b"),
     "query": lambda blob: blob.query_blob("select * from BlobStorage").readall(),
     "legal hold": lambda blob: blob.set_legal_hold(True),
