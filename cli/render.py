@@ -97,8 +97,7 @@ def runs_table(runs: Sequence[Json]) -> Table:
 def progress_table(runs: Sequence[Json], now: datetime | None = None) -> Table:
     """Runs as a live view shows them, each with how far it is at that time."""
     table = _table(None)
-    table.add_column("Dataset", overflow="fold")
-    table.add_column("File", overflow="fold")
+    table.add_column("In landing", overflow="fold")
     table.add_column("Way", no_wrap=True)
     table.add_column("State", no_wrap=True, min_width=11)
     table.add_column("Rows", justify="right", no_wrap=True)
@@ -107,8 +106,7 @@ def progress_table(runs: Sequence[Json], now: datetime | None = None) -> Table:
     for run in runs:
         took = seconds(run, now)
         table.add_row(
-            escape(run["dataset"]),
-            escape(run["name"]),
+            escape(f"{run['dataset']}/{run['name']}"),
             way(run["state"]),
             state(run["state"]),
             number(run.get("rows")),

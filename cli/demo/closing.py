@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Mapping, Sequence
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -16,33 +18,45 @@ from rich.text import Text
 from cli import render
 from cli.demo.gold import GoldTable, preview
 from cli.demo.play import Delivery
+from cli.demo.scenario import SMALL_ROWS
 
 
 def runs(deliveries: Sequence[Delivery]) -> Table:
-    """Every drop with the state its run ended in, marked where that was not expected."""
+    """Every drop with the state its run ended in, marked by whether that was expected."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("", no_wrap=True)
-    table.add_column("File in landing", overflow="fold")
-    table.add_column("Note", overflow="fold")
+    table.add_column("In landing", overflow="fold")
     table.add_column("State", no_wrap=True)
     for heading in ("Rows", "Rejected", "Seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for delivery in deliveries:
         run, drop = delivery.view(), delivery.drop
         took = render.seconds(run)
-        state = render.state(run["state"])
-        if not delivery.as_expected:
-            state.append(f" (not {drop.expect})", style="red")
+        mark = ("✓ ", "green") if delivery.as_expected else ("✗ ", "red")
+        note = f" ({drop.note})" if drop.note else ""
         table.add_row(
-            Text("✓", style="green") if delivery.as_expected else Text("✗", style="red"),
-            escape(f"{drop.dataset}/{drop.file}"),
-            escape(drop.note),
-            state,
+            Text.assemble(f"{drop.dataset}/{drop.file}", (note, "dim")),
+            Text.assemble(mark, render.state(run["state"])),
             render.number(run.get("rows")),
             render.number(run.get("rejected")),
             "-" if took is None else f"{took:.1f}",
         )
     return table
+
+
+def surprises(deliveries: Sequence[Delivery]) -> Iterator[str]:
+    """What did not end as it should, those with the same cause together."""
+    alike: dict[str, list[str]] = {}
+    for delivery in deliveries:
+        if delivery.as_expected:
+            continue
+        run, drop = delivery.view(), delivery.drop
+        expected = drop.expect.value
+        if run["state"] == drop.expect:
+            expected += f" with {drop.rejected} rejected rows"
+        what = f"{drop.dataset}/{drop.file} is {run['state']}, expected: {expected}"
+        alike.setdefault(str(run.get("cause") or "no cause is known"), []).append(what)
+    for cause, files in alike.items():
+        yield "\n".join([*files, f"  because {cause}"])
 
 
 def show(
@@ -68,15 +82,32 @@ def show(
         _heading(console, "Why one was refused")
         console.print(Padding(render.report(report), (0, 0, 0, 2), expand=False))
         console.print(f"  report: {path}", markup=False, soft_wrap=True)
+    for number, text in enumerate(surprises(deliveries)):
+        if number == 0:
+            _heading(console, "NOT AS EXPECTED")
+        console.print(text, markup=False, soft_wrap=True)
     if gold:
         _heading(console, "What came of the others")
         for table in gold:
             console.print(Padding(preview(table, console.width - 2), (0, 0, 1, 2), expand=False))
+    else:
+        console.print("\nNOT AS EXPECTED: there is no gold table")
     if small_seconds is not None:
         console.print(
-            f"A small drop took {small_seconds:.1f} s from its upload to succeeded, "
-            "with Spark warm."
+            f"{SMALL_ROWS} rows took {small_seconds:.1f} s from upload to gold, with Spark warm."
         )
+
+
+def document(
+    deliveries: Sequence[Delivery], gold: Sequence[GoldTable], small_seconds: float | None
+) -> dict[str, Any]:
+    """The same for programs: whether all is well, every run, and where each table is."""
+    return {
+        "ok": bool(gold) and all(delivery.as_expected for delivery in deliveries),
+        "runs": [delivery.to_json() for delivery in deliveries],
+        "gold": {table.name: {"rows": table.rows, "path": str(table.path)} for table in gold},
+        "small_drop_seconds": small_seconds,
+    }
 
 
 def by_hand(console: Console, kept: Path | None) -> None:
@@ -90,6 +121,9 @@ def by_hand(console: Console, kept: Path | None) -> None:
         ('eval "$(landfall env)"', "for azcopy, adlfs, delta-rs, your own"),
         ("landfall down", "stop; the data stays"),
     ]
+    if shutil.which("landfall") is None:
+        activate = os.path.relpath(Path(sys.prefix, "bin", "activate"))
+        commands.insert(0, (f"source {shlex.quote(activate)}", "puts landfall on the PATH"))
     if kept is not None:
         home = f"export LANDFALL_HOME={shlex.quote(str(kept.resolve()))}"
         commands.insert(0, (home, "the lake of this demo"))

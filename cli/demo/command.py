@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,6 @@ from cli import deploy, lake, live, render
 from cli.client import Client, Problem
 from cli.demo import closing, files, scenario
 from cli.demo import gold as gold_tables
-from cli.demo.gold import GoldTable
 from cli.demo.play import Delivery, Play
 from cli.target import REPOSITORY, json_option, local
 from cli.trouble import REFUSED, Trouble
@@ -70,29 +70,30 @@ def _perform(
     console: Console, root: Path, data: str, rows: int | None, seconds: float
 ) -> dict[str, Any]:
     with ExitStack() as stack:
+        files.check(data)
         drops = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="landfall-drops-")))
-        with _step(console, "Preparing the files") as say:
-            say(files.prepare(drops, data, rows))
         stack.enter_context(standing.claim(root))
         config = devcloud_config.create(root, REPOSITORY)
         with _step(console, "Starting the local Azure"):
             stack.enter_context(Supervisor(config))
+        # Spark takes longest to be ready: what follows is done while it warms up.
+        with _step(console, "Preparing the files") as say:
+            say(files.prepare(drops, data, rows))
         with _step(console, "Deploying factory and bundle"):
             deploy.deploy_all(config, lambda _: None)
         target = local(root)
         client = stack.enter_context(Client(target))
         container = stack.enter_context(lake.landing(str(target.lake)))
-        console.print("Dropping files and following their runs")
+        console.print("Dropping files and following their runs; loads begin when Spark is warm")
         with live.board(console) as view:
             play = Play(client, container, drops, view, seconds)
             play.perform()
         broken = _report_of_the_broken(client, play.deliveries)
         gold = gold_tables.tables(config.lake_folder)
         closing.show(console, play.deliveries, broken, gold, play.small_seconds)
-        _say_what_went_wrong(console, play.deliveries, gold)
         with _step(console, "\nStopping everything"):
             stack.close()
-    return _document(play, gold)
+    return closing.document(play.deliveries, gold, play.small_seconds)
 
 
 @contextmanager
@@ -104,7 +105,10 @@ def _folder(keep: Path | None) -> Iterator[Path]:
             yield Path(name).resolve()
         return
     if keep.exists() and any(keep.iterdir()):
-        raise Trouble(f"{keep} is not empty: the demo needs a lake of its own, name a new folder")
+        raise Trouble(
+            f"{keep} is not empty, and the demo needs a lake of its own: name a new folder "
+            f"(`landfall up --data {shlex.quote(str(keep))}` brings back one that was kept)"
+        )
     keep.mkdir(parents=True, exist_ok=True)
     yield keep.resolve()
 
@@ -133,28 +137,3 @@ def _report_of_the_broken(
             except Problem:
                 return None
     return None
-
-
-def _say_what_went_wrong(
-    console: Console, deliveries: list[Delivery], gold: list[GoldTable]
-) -> None:
-    for delivery in deliveries:
-        if not delivery.as_expected:
-            run = delivery.view()
-            console.print(
-                f"NOT AS EXPECTED: {delivery.drop.file} is {run['state']} with "
-                f"{run.get('rejected')} rejected rows: {run.get('cause')}",
-                markup=False,
-                soft_wrap=True,
-            )
-    if not gold:
-        console.print("NOT AS EXPECTED: there is no gold table")
-
-
-def _document(play: Play, gold: list[GoldTable]) -> dict[str, Any]:
-    return {
-        "ok": bool(gold) and all(delivery.as_expected for delivery in play.deliveries),
-        "runs": [delivery.to_json() for delivery in play.deliveries],
-        "gold": {table.name: {"rows": table.rows, "path": str(table.path)} for table in gold},
-        "small_drop_seconds": play.small_seconds,
-    }

@@ -25,6 +25,16 @@ _BROKEN_ROWS = 900
 _BREAKS = {"missing_required": 90, "bad_type": 80, "bad_enum": 70, "below_range": 60}
 
 
+def check(data: str) -> None:
+    """Find out in time whether `prepare` could do what is asked.
+
+    Raises:
+        Trouble: the published tables were asked for and are not there.
+    """
+    if data == "real" and not PUBLISHED.is_dir():
+        raise Trouble(f"the published tables are not in {PUBLISHED}; use --data generated")
+
+
 def prepare(folder: Path, data: str, rows: int | None, seed: int = 7) -> str:
     """Put every file of the scenario into a folder; says in a few words where they come from.
 
@@ -37,8 +47,7 @@ def prepare(folder: Path, data: str, rows: int | None, seed: int = 7) -> str:
     Raises:
         Trouble: the published tables were asked for and are not there.
     """
-    if data == "real" and not PUBLISHED.is_dir():
-        raise Trouble(f"the published tables are not in {PUBLISHED}; use --data generated")
+    check(data)
     if data == "generated" or not PUBLISHED.is_dir():
         source = _generate(folder, rows or 20_000, seed)
     else:

@@ -21,7 +21,7 @@ class Drop:
     Attributes:
         dataset: whose contract it follows.
         file: its name in the lake.
-        note: why it is part of the demo.
+        note: why it is part of the demo, in few words; empty where it is just a good file.
         expect: the state in which its run must end.
         how: closed upload, which raises an event, or a quiet one followed by POST /ingest.
         rejected: how many rows must be rejected; None where any number may be.
@@ -48,21 +48,21 @@ class Drop:
 AGAIN = Drop("users", "users-1.csv", "the same again", State.DUPLICATE, rejected=None)
 """Delivered when the first delivery of the same content has been accepted."""
 
-SMALL = Drop("users", "users-small.csv", f"{SMALL_ROWS} rows, timed")
+SMALL = Drop("users", "users-small.csv", "timed")
 """Delivered when all others have ended."""
 
-BROKEN = Drop("users", "users-broken.csv", "beyond tolerance", State.QUARANTINED, rejected=None)
+BROKEN = Drop("users", "users-broken.csv", "a third bad", State.QUARANTINED, rejected=None)
 
 FIRST = (
-    Drop("users", "users-1.csv", "good"),
-    Drop("users", "users-2.csv", "good"),
-    Drop("users", "users-3.csv", "good"),
-    Drop("users", "users-4.csv", "good"),
-    Drop("users", "users-5.csv", "by POST /ingest", how="post"),
+    Drop("users", "users-1.csv", ""),
+    Drop("users", "users-2.csv", ""),
+    Drop("users", "users-3.csv", ""),
+    Drop("users", "users-4.csv", ""),
+    Drop("users", "users-5.csv", "by POST", how="post"),
     Drop("users", "users-flawed.csv", f"{BAD_ROWS} bad rows", rejected=BAD_ROWS),
     BROKEN,
-    Drop("buyers_by_country", "all.csv", "good"),
-    Drop("top_seller_countries", "all.csv", "good"),
-    Drop("sellers_compared", "all.csv", "good"),
+    Drop("buyers_by_country", "all.csv", ""),
+    Drop("top_seller_countries", "all.csv", ""),
+    Drop("sellers_compared", "all.csv", ""),
 )
 """Delivered at once; the first of them is the one that comes again."""

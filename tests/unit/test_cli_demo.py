@@ -1,13 +1,23 @@
 from __future__ import annotations
 
 import csv
+from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from rich.console import Console, RenderableType
 
-from cli.demo import files, scenario
+from cli import render
+from cli.demo import closing, files, scenario
+from cli.demo.gold import GoldTable
+from cli.demo.play import Delivery
+from cli.lake import Landed
+from cli.main import landfall
 from cli.trouble import Trouble
 from tests.realdata import C2C
+from tests.unit.cli_service import run
 
 SOURCES = ["generated", *(["real"] if C2C else [])]
 
@@ -66,3 +76,87 @@ def test_real_data_that_is_not_there_is_said(
 
     with pytest.raises(Trouble, match="use --data generated"):
         files.prepare(tmp_path, "real", None)
+
+
+def _deliveries(**ended: str) -> list[Delivery]:
+    """The scenario's deliveries as they should end, but for the files named (without `.csv`)."""
+    landed = datetime(2026, 11, 22, 13, 1, 14, tzinfo=UTC)
+    return [
+        Delivery(
+            drop,
+            Landed(drop.path, 1, "0x1", landed),
+            run(
+                ended.get(drop.file.removesuffix(".csv"), drop.expect),
+                dataset=drop.dataset,
+                name=drop.file,
+                rows=19_783,
+                rejected=drop.rejected,
+            ),
+        )
+        for drop in (*scenario.FIRST, scenario.AGAIN, scenario.SMALL)
+    ]
+
+
+def _text(thing: RenderableType, width: int = 80) -> str:
+    stream = StringIO()
+    Console(file=stream, width=width, emoji=False, highlight=False).print(thing)
+    return stream.getvalue()
+
+
+def test_tables_fit_a_terminal_of_80_columns() -> None:
+    """Each drop has one line in the live table and one in the closing table: nothing is folded."""
+    deliveries = _deliveries()
+    live = _text(render.progress_table([delivery.view() for delivery in deliveries]))
+    closed = _text(closing.runs(deliveries))
+
+    assert len(live.splitlines()) == len(closed.splitlines()) == 1 + len(deliveries)
+    for delivery in deliveries:
+        assert f"{delivery.drop.dataset}/{delivery.drop.file}" in live
+        assert f"{delivery.drop.dataset}/{delivery.drop.file}" in closed
+    assert closed.count("✓") == len(deliveries)
+
+
+def test_surprises_are_told_once_a_cause() -> None:
+    """Drops that ended ill for the same reason share it; those that ended well are left out."""
+    deliveries = _deliveries(**{"users-2": "failed", "users-4": "failed"})
+
+    assert list(closing.surprises(_deliveries())) == []
+    (told,) = closing.surprises(deliveries)
+    assert told.splitlines() == [
+        "users/users-2.csv is failed, expected: succeeded",
+        "users/users-4.csv is failed, expected: succeeded",
+        "  because it is failed",
+    ]
+    assert _text(closing.runs(deliveries)).count("✗ failed") == 2
+
+
+def test_a_wrong_number_of_rejected_rows_is_a_surprise() -> None:
+    """A run in the right state with other rows than the scenario's is not as expected."""
+    (flawed,) = (each for each in _deliveries() if each.drop.file == "users-flawed.csv")
+    flawed.run["rejected"] = 2
+
+    (told,) = closing.surprises([flawed])
+    assert "expected: succeeded with 3 rejected rows" in told
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    """A lake that was kept is not played over; the message says how to come back to it."""
+    (tmp_path / "devcloud.json").write_text("mine")
+
+    result = CliRunner().invoke(landfall, ["demo", "--json", "--keep", str(tmp_path)])
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"landfall up --data {tmp_path}" in result.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["devcloud.json"]
+
+
+def test_the_document_names_every_run_and_table(tmp_path: Path) -> None:
+    """`--json` promises ok, the runs as the service lists them, and each gold table's path."""
+    gold = [GoldTable("buyers_by_country", tmp_path, 62, (), ())]
+
+    document = closing.document(_deliveries(), gold, 1.5)
+
+    assert document["ok"] is True
+    assert document["gold"] == {"buyers_by_country": {"rows": 62, "path": str(tmp_path)}}
+    assert {"run_id", "dataset", "name", "state", "rows", "rejected"} <= document["runs"][0].keys()
+    assert closing.document(_deliveries(), [], None)["ok"] is False
