@@ -180,7 +180,5 @@ def app_settings(config: CloudConfig) -> dict[str, str]:
         "LANDFALL_SPARK_LAKE": config.spark_lake_template,
         "LANDFALL_TICK": "*/2 * * * * *",
         "LANDFALL_SETTLE_SECONDS": "5",
-        "LANDFALL_NUDGE_SECONDS": "10",
-        "LANDFALL_COPY_GRACE_SECONDS": "10",
         **config.settings,
     }

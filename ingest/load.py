@@ -23,12 +23,21 @@ from ingest.ports import Clock, Lake, LoadRun, LoadService
 from ingest.run import Load, Run
 from ingest.states import Event, State
 
+_ON_THE_WAY = frozenset(
+    {State.RECEIVED, State.CLAIMED, State.VALIDATING, State.VALIDATED, State.COPYING}
+)
+
 
 @dataclass(frozen=True)
 class LoadRules:
-    """Limits of a batch, and how often a failed one is tried before it is halved."""
+    """Limits of a batch, and how often a failed one is tried before it is halved.
+
+    `gather` is how long a copied drop waits for others of its dataset that are on their way: a load
+    costs nearly the same for one drop as for a hundred.
+    """
 
     max_drops: int = 500
+    gather: timedelta = timedelta(seconds=10)
     max_attempts: int = 2
     backoff: timedelta = timedelta(seconds=30)
 
@@ -140,15 +149,16 @@ class BatchLoader:
         members without a batch. A dataset has one batch at a time and closes it after its members,
         so a loading run without a batch is always such an orphan, and joins the next one.
         """
-        listed = [
-            run
-            for run in self._manifest.active()
-            if run.dataset == dataset and run.state in (State.COPIED, State.LOADING)
-        ]
+        active = [run for run in self._manifest.active() if run.dataset == dataset]
+        listed = [run for run in active if run.state in (State.COPIED, State.LOADING)]
         if any(run.state is State.LOADING for run in listed) and (
             current := self._current(dataset)
         ):
             return current
+        others = any(run.state in _ON_THE_WAY for run in active)
+        since = min((run.updated for run in listed), default=self._clock())
+        if others and self._clock() - since < self._rules.gather:
+            return None
         waiting = sorted(run.run_id for run in listed)[: self._rules.max_drops]
         self._arrived.discard(dataset)
         now = self._clock()

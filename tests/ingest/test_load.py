@@ -104,6 +104,22 @@ def test_a_crash_before_the_freeze_leaves_nobody_behind(sea: Sea, clock: Clock) 
     assert states(sea, [orphan, other]) == [State.SUCCEEDED] * 2
 
 
+def test_a_copied_drop_waits_a_little_for_the_others(sea: Sea, clock: Clock) -> None:
+    """While others of the dataset are on their way, a batch is not frozen yet; but not for long."""
+    dataset, workspace = "gather", Workspace()
+    (run,) = copied(sea, clock, dataset, "a")
+    path = f"landing/{dataset}/b"
+    source = Source(path=path, etag="b", size=1, landed=clock(), via="event")
+    coming = received(paths.run_id(clock(), dataset, path, "b"), dataset, source, clock())
+    Manifest(sea.lake).create(coming)
+    load = loader(sea, clock, workspace)
+    load.step(dataset, TABLE)
+    assert states(sea, [run]) == [State.COPIED]
+    clock.turn(seconds=10)
+    load.step(dataset, TABLE)
+    assert states(sea, [run]) == [State.SUCCEEDED]
+
+
 def test_two_workers_load_one_batch(sea: Sea, clock: Clock) -> None:
     """A worker that remembers a batch which another has closed meanwhile disturbs nothing."""
     dataset, workspace = "shared", Workspace(status="running")
