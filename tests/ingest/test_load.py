@@ -38,14 +38,14 @@ def copied(sea: Sea, clock: Clock, dataset: str, *names: str) -> list[str]:
     return sorted(made)
 
 
-def loader(sea: Sea, clock: Clock, workspace: Workspace, **rules: int) -> BatchLoader:
+def loader(sea: Sea, clock: Clock, workspace: Workspace, max_attempts: int = 2) -> BatchLoader:
     """The loader as a fresh worker has it."""
     return BatchLoader(
         lake=sea.lake,
         manifest=Manifest(sea.lake),
         loader=workspace,
         clock=clock,
-        rules=LoadRules(backoff=timedelta(seconds=30), **rules),
+        rules=LoadRules(backoff=timedelta(seconds=30), max_attempts=max_attempts),
         spark_lake="file:///{container}",
     )
 
