@@ -80,8 +80,8 @@ def read_column(node: Node) -> Column:
     unique = node.get("unique")
     classification = node.get("classification")
     description = node.get("description")
-    reader = _value_reader(logical_type, format_, timezone)
-    bounds = {key: _bound(options, key, reader) for key in _BOUNDS}
+    reader = value_reader(logical_type, format_, timezone)
+    bounds = _bounds(options, reader)
     _check_order(options, bounds)
     column = Column(
         name=name,
@@ -121,7 +121,6 @@ def _refuse_unsupported(node: Node, name: str) -> None:
     semantic = node.get("semanticType")
     if semantic is not None:
         semantic.one_of(("column",))
-    node.text_quality_only()
 
 
 def _key_position(node: Node) -> int | None:
@@ -159,7 +158,7 @@ def _format(options: Node, logical_type: str) -> tuple[str | None, bool | None]:
 ValueReader = Callable[[Node], Any]
 
 
-def _value_reader(logical_type: str, format_: str | None, timezone: bool | None) -> ValueReader:
+def value_reader(logical_type: str, format_: str | None, timezone: bool | None) -> ValueReader:
     """How a bound or an allowed value of this type is read from the contract."""
     if logical_type == "integer":
         return _integer
@@ -194,9 +193,23 @@ def _integer(node: Node) -> int:
     return int(number)
 
 
-def _bound(options: Node, key: str, reader: ValueReader) -> Any:
-    node = options.get(key)
-    return None if node is None else reader(node)
+def _bounds(options: Node, reader: ValueReader) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key in _BOUNDS:
+        node = options.get(key)
+        found[key] = None if node is None or _is_old_flag(node, key) else reader(node)
+    for exclusive, plain in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        node = options.get(exclusive)
+        if node is not None and _is_old_flag(node, exclusive) and node.flag():
+            if found[plain] is None:
+                raise node.error(f"is true, but there is no {plain} for it to exclude")
+            found[exclusive], found[plain] = found[plain], None
+    return found
+
+
+def _is_old_flag(node: Node, key: str) -> bool:
+    """Whether it says as in ODCS 3.0 that the plain bound is itself excluded."""
+    return key.startswith("exclusive") and isinstance(node.value, bool)
 
 
 def _check_order(options: Node, bounds: dict[str, Any]) -> None:

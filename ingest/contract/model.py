@@ -1,7 +1,9 @@
 """A contract as the rest of the product sees it: one table, its columns, its key, its tolerance."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from ingest.contract.conditions import Condition
 
 PUBLIC_CLASSES = frozenset({"public", "internal"})
 """Classifications whose values may be shown; anything else said of a column masks its values."""
@@ -86,6 +88,66 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """A quality rule: something measured over the table, and the bound it must keep.
+
+    ``kind`` is count, sum, min, max, avg or duplicates; ``condition`` says which records are taken
+    in, ``of`` what is summed or compared, ``key`` the columns whose repeated values are counted.
+    ``operator`` is the standard's word, ``bound`` its one or two numbers; ``percent`` relates a
+    count to all records.
+    """
+
+    name: str
+    column: str | None
+    kind: str
+    condition: Condition
+    operator: str
+    bound: tuple[float, ...]
+    of: Condition | None = None
+    key: tuple[str, ...] = ()
+    percent: bool = False
+
+    def renamed(self, name: str) -> Self:
+        """The same rule under another name."""
+        return replace(self, name=name)
+
+    @property
+    def per_record(self) -> bool:
+        """Whether no record at all may be counted, so that each one that is has a fault."""
+        if self.kind not in {"count", "duplicates"} or self.name == "rowCount":
+            return False
+        if self.operator in {"mustNotBe", "mustNotBeBetween"}:
+            return False
+        return self.keeps(0) and not self.keeps(1e-9 if self.percent else 1)
+
+    def keeps(self, value: float) -> bool:
+        """Whether a measured value is within the bound."""
+        first, last = self.bound[0], self.bound[-1]
+        return {
+            "mustBe": value == first,
+            "mustNotBe": value != first,
+            "mustBeGreaterThan": value > first,
+            "mustBeGreaterOrEqualTo": value >= first,
+            "mustBeLessThan": value < first,
+            "mustBeLessOrEqualTo": value <= first,
+            "mustBeBetween": first <= value <= last,
+            "mustNotBeBetween": not first <= value <= last,
+        }[self.operator]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What is done about a file whose columns are not quite the contract's.
+
+    ``extra`` columns are discarded or, with freeze, a refusal; ``reordered`` ones are matched by
+    name (evolve) or a refusal. Missing and renamed columns and other types are always refused.
+    """
+
+    extra: str = "discard"
+    reordered: str = "evolve"
+
+
+@dataclass(frozen=True)
 class Contract:
     """A whole contract; columns in the contract's order, ``key`` in key order.
 
@@ -100,6 +162,8 @@ class Contract:
     max_rejected_ratio: float
     hints: Hints
     sla: tuple[dict[str, Any], ...] = ()
+    rules: tuple[Rule, ...] = ()
+    drift: Drift = field(default_factory=Drift)
 
     def column(self, name: str) -> Column:
         """The column called ``name``; KeyError if there is none."""

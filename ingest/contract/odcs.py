@@ -5,7 +5,8 @@ supported is an error that names it: a contract never promises a check that does
 """
 
 from ingest.contract.columns import read_column
-from ingest.contract.model import Column, Contract, Hints
+from ingest.contract.model import Column, Contract, Drift, Hints
+from ingest.contract.quality import read_quality
 from ingest.contract.reader import Node
 
 API_VERSIONS = ("v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0")
@@ -67,6 +68,7 @@ _CUSTOM = frozenset(
         "encoding",
         "trueValues",
         "falseValues",
+        "drift",
     }
 )
 _KINDS = {"csv": "csv", "tsv": "csv", "json": "json", "jsonl": "jsonl", "parquet": "parquet"}
@@ -101,12 +103,14 @@ def parse(text: str, *, file: str) -> Contract:
     table.only(_TABLE)
     table.refuse("relationships", "relationships are not checked yet")
     table.refuse("customProperties", "custom properties belong to the whole contract")
-    table.text_quality_only()
-    columns = tuple(read_column(node) for node in table.need("properties").items())
+    properties = table.need("properties").items()
+    columns = tuple(read_column(node) for node in properties)
     _check_names(table, columns)
     custom = _custom(root)
+    dataset = table.need("name").text()
+    pairs = list(zip(properties, columns, strict=True))
     return Contract(
-        dataset=table.need("name").text(),
+        dataset=dataset,
         version=version,
         description=_description(root),
         columns=columns,
@@ -114,6 +118,8 @@ def parse(text: str, *, file: str) -> Contract:
         max_rejected_ratio=_ratio(custom.get("maxRejectedRatio")),
         hints=_hints(root, custom),
         sla=tuple(sla.mapping() for sla in root.optional_items("slaProperties")),
+        rules=read_quality(table, dataset, columns, pairs),
+        drift=_drift(custom.get("drift")),
     )
 
 
@@ -174,6 +180,32 @@ def _ratio(node: Node | None) -> float:
     if not 0 <= ratio <= 1:
         raise node.error(f"is {ratio}; a ratio lies between 0 and 1")
     return float(ratio)
+
+
+_DRIFT = {
+    "extraColumns": ("discard", "freeze"),
+    "reorderedColumns": ("evolve", "freeze"),
+    "missingColumns": ("freeze",),
+    "renamedColumns": ("freeze",),
+    "changedTypes": ("freeze",),
+}
+"""What may be said of each kind of drift; a Copy maps every column by its name and type, so the
+other policies could not be kept."""
+
+
+def _drift(node: Node | None) -> Drift:
+    if node is None:
+        return Drift()
+    node.only(_DRIFT)
+    for kind, policies in _DRIFT.items():
+        said = node.get(kind)
+        if said is not None:
+            said.one_of(policies)
+    extra, reordered = node.get("extraColumns"), node.get("reorderedColumns")
+    return Drift(
+        extra="discard" if extra is None else extra.text(),
+        reordered="evolve" if reordered is None else reordered.text(),
+    )
 
 
 def _hints(root: Node, custom: dict[str, Node]) -> Hints:

@@ -136,11 +136,3 @@ class Node:
         node = self.get(key)
         if node is not None and node.value != []:
             raise node.error(reason)
-
-    def text_quality_only(self) -> None:
-        """Let quality rules in prose be; refuse those that would have to run."""
-        for rule in self.optional_items("quality"):
-            kind = rule.get("type")
-            if kind is None or kind.text() != "text":
-                said = "library" if kind is None else kind.text()
-                raise rule.error(f"quality rules of type {said!r} are not checked yet")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ingest.contract.model import Column, Hints
+from ingest.contract.model import Column, Hints, Rule
 from ingest.validate.keys import Seen
 from ingest.validate.rules import text_judge, text_parser, value_judge, value_parser
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
     import polars as pl
 
 _REMEMBERED = 4096
+UNSOUND = object()
+"""Stands for what is no value of its column's type."""
 _EMPTY = "-"
 """Stands for a missing value in a key: in a composite key it is a value like any other."""
 
@@ -51,6 +53,36 @@ class Cells:
         """The value of each cell: None where it is missing or none of its type."""
         return [self._value(cell) for cell in cells]
 
+    def checked_values(self, cells: Sequence[Any]) -> list[Any]:
+        """The same, but ``UNSOUND`` where it is none of its type."""
+        values = self.values(cells)
+        for index, value in enumerate(values):
+            if value is None and cells[index] is not None and cells[index] != "":
+                values[index] = UNSOUND
+        return values
+
+    def series(self, cells: "pl.Series") -> "pl.Series":
+        """The same of a whole column whose every cell is sound, or means nothing."""
+        import polars as pl  # noqa: PLC0415 - whoever has a column has loaded it
+
+        kind = self.column.logical_type
+        if kind == "string":
+            return cells.set(cells == "", None)
+        types: dict[str, pl.DataType] = {
+            "integer": pl.Int64(),
+            "number": pl.Float64(),
+            "boolean": pl.Boolean(),
+            "date": pl.Date(),
+            "timestamp": pl.Datetime("us", "UTC"),
+            "time": pl.Time(),
+        }
+        wanted = types[kind]
+        if wanted.is_numeric():
+            return cells.cast(wanted, strict=False)
+        distinct = cells.unique().drop_nulls()
+        values = pl.Series(self.values(distinct.to_list()), dtype=wanted)
+        return cells.replace_strict(distinct, values, default=None, return_dtype=wanted)
+
     def _value(self, cell: Any) -> Any:
         if cell is None or cell == "":
             return None
@@ -61,10 +93,15 @@ class Cells:
 
 
 class Key:
-    """A key over one or more columns of the file, and the keys seen so far."""
+    """A key over one or more columns of the file, and the keys seen so far.
 
-    def __init__(self, cells: Sequence[Cells]) -> None:
+    ``rule`` is the quality rule that asks for it, if it is not the contract's columns themselves.
+    """
+
+    def __init__(self, cells: Sequence[Cells], rule: Rule | None = None) -> None:
         columns = [cell.column for cell in cells]
+        self.rule = rule
+        self.repeats = 0
         self.name = ",".join(column.name for column in columns)
         self.masked = any(column.masked for column in columns)
         self.cells = cells
@@ -139,10 +176,9 @@ def _texts(cells: Cells, column: "pl.Series", whole_numbers: bool) -> "pl.Series
     if whole_numbers:
         return column.cast(pl.Int64, strict=False)
     kind = cells.column.logical_type
-    if kind == "string":
-        return column.set(column == "", None)
-    if kind == "integer":
-        return column.cast(pl.Int64, strict=False).cast(pl.String)
-    distinct = column.unique().drop_nulls()
-    texts = [_text(value) for value in cells.values(distinct.to_list())]
-    return column.replace_strict(distinct, pl.Series(texts, dtype=pl.String), default=None)
+    found = cells.series(column)
+    if kind in {"string", "integer"}:
+        return found.cast(pl.String)
+    distinct = found.unique().drop_nulls()
+    texts = pl.Series([_text(value) for value in distinct.to_list()], dtype=pl.String)
+    return found.replace_strict(distinct, texts, default=None, return_dtype=pl.String)

@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterable, Iterator
 from ingest.validate.problems import Refusal
 
 GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_RATIO = 200
-"""How often a gzip may repeat its size; text reaches 20 to 100, a bomb about 1,000."""
+"""How often compressed data may repeat its size; text reaches 20 to 100, a bomb 1,000 and more."""
 FREE_BYTES = 16 << 20
 """Expansion below this is never a bomb."""
 
 _PIECE = 1 << 20
+_ZSTD_BITE = 256
+"""Bytes of zstd decompressed at a time; three may stand for 128 KiB."""
+_ZSTD_WINDOW = 64 << 20
+"""What a decompressor may keep in mind; the strongest levels of zstd ask for more."""
 
 
 class Meter:
@@ -62,11 +67,7 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
                     "compress the file again and send it again",
                 ) from error
             made += len(piece)
-            if made > FREE_BYTES and made > MAX_RATIO * read:
-                raise Refusal(
-                    f"the gzip data expands more than {MAX_RATIO} times",
-                    "send the file uncompressed if it really holds so much",
-                )
+            _refuse_bomb("gzip", read, made)
             if piece:
                 yield piece
             pending = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
@@ -74,6 +75,51 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise Refusal(
             f"the gzip data ends too early, after {read} bytes",
             "the upload was cut off or the file is incomplete: send it again whole",
+        )
+
+
+def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """A zstd stream decompressed, frame after frame.
+
+    Raises:
+        Refusal: as ``inflate`` does, or the window is larger than what is kept in mind.
+    """
+    import zstandard  # noqa: PLC0415 - most drops are not zstd
+
+    opener = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    frame = opener.decompressobj()
+    read = made = 0
+    for chunk in chunks:
+        for start in range(0, len(chunk), _ZSTD_BITE):
+            pending = chunk[start : start + _ZSTD_BITE]
+            read += len(pending)
+            while pending:
+                if frame.eof:
+                    frame = opener.decompressobj()
+                try:
+                    piece = frame.decompress(pending)
+                except zstandard.ZstdError as error:
+                    raise Refusal(
+                        f"the zstd data is damaged near byte {read}: {error}",
+                        "compress the file again, at level 19 or below, and send it again",
+                    ) from error
+                made += len(piece)
+                _refuse_bomb("zstd", read, made)
+                for at in range(0, len(piece), _PIECE):
+                    yield piece[at : at + _PIECE]
+                pending = frame.unused_data if frame.eof else b""
+    if not frame.eof:
+        raise Refusal(
+            f"the zstd data ends too early, after {read} bytes",
+            "the upload was cut off or the file is incomplete: send it again whole",
+        )
+
+
+def _refuse_bomb(kind: str, read: int, made: int) -> None:
+    if made > FREE_BYTES and made > MAX_RATIO * read:
+        raise Refusal(
+            f"the {kind} data expands more than {MAX_RATIO} times",
+            "send the file uncompressed if it really holds so much",
         )
 
 

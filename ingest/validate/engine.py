@@ -33,7 +33,8 @@ def validate(
     """Judge ``source``; ``name`` is the file's name, ``on_progress`` gets bytes read so far.
 
     Rejects and reasons are written as they are found, whatever the verdict becomes. The clean
-    copy is written in a second pass, and only where rejects are split off.
+    copy is written in a second pass, and only where rejects are split off or where the file is
+    written in a way that a Copy cannot read.
 
     Faults in the data are in the report, never raised; what ``source`` and ``outputs`` raise
     passes through.
@@ -46,7 +47,7 @@ def validate(
     clean: Format | None = None
     if problem is None:
         verdict = "accepted_with_rejects" if trial.rejected else "accepted"
-        if trial.rejected:
+        if trial.rejected or trial.must_be_rewritten:
             clean = trial.write_clean()
     return trial.report(verdict, problem, clean)
 
@@ -79,6 +80,11 @@ class _Trial:
     def rejected(self) -> int:
         """Records with at least one fault so far."""
         return 0 if self._jury is None else self._jury.rejected
+
+    @property
+    def must_be_rewritten(self) -> bool:
+        """Whether no Copy can read the file: Data Factory knows no zstd."""
+        return self._format.compression == "zstd"
 
     def run(self) -> Problem | None:
         """Judge everything; the problem, if the file cannot be judged to its end."""
@@ -125,6 +131,15 @@ class _Trial:
                 f"({jury.rejected / jury.rows:.2%}); it tolerates {allowed:.2%}",
                 "mend the records listed in the rejects file and send the whole file again",
             )
+        for measure in jury.measures():
+            if not measure.kept:
+                of = "" if measure.column is None else f" of {measure.column}"
+                value = "not to be measured" if measure.value is None else f"{measure.value:g}"
+                return Problem(
+                    f"{measure.rule}{of} is {value} and must {measure.expected}",
+                    "mend the data, or agree with its consumers on another bound in the contract",
+                    column=measure.column,
+                )
         return None
 
     def write_clean(self) -> Format:
@@ -159,6 +174,7 @@ class _Trial:
             rejects=self._rejects_format,
             columns=columns,
             checks=() if jury is None else jury.checks(),
+            measures=() if jury is None else jury.measures(),
             problem=problem,
             contract_version=self._contract.version,
             max_rejected_ratio=self._contract.max_rejected_ratio,

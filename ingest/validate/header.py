@@ -64,6 +64,19 @@ def check_columns(names: Sequence[str], contract: Contract) -> Columns:
     known = set(wanted)
     extra = tuple(name for name in names if name not in known)
     kept = [name for name in names if name in known]
+    if extra and contract.drift.extra == "freeze":
+        raise Refusal(
+            f"{_listed(extra)} not in the contract, which allows no further ones",
+            "leave them out, or have them added to the contract",
+            line=1,
+            column=extra[0],
+        )
+    if kept != wanted and contract.drift.reordered == "freeze":
+        raise Refusal(
+            "the columns stand in another order than in the contract, which allows no other",
+            f"put them in this order: {_short(', '.join(wanted), 400)}",
+            line=1,
+        )
     return Columns(extra=extra, reordered=kept != wanted)
 
 

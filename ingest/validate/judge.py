@@ -14,7 +14,8 @@ from typing import Any
 from ingest.contract.model import Contract
 from ingest.validate.batches import Broken, Reader, Records
 from ingest.validate.columns import Cells, Key, as_text
-from ingest.validate.report import MASK, Check, Sample
+from ingest.validate.measures import Gauge, Gauges
+from ingest.validate.report import MASK, Check, Measure, Sample
 from ingest.validate.screening import Look, Screening
 
 MAX_SAMPLES = 5
@@ -49,6 +50,7 @@ class Jury:
 
     def __init__(self, contract: Contract, reader: Reader, *, screen: bool = True) -> None:
         self._names = list(reader.names)
+        self._rules = contract.rules
         self._masked = {c.name for c in contract.columns if c.masked}
         self._order = {c.name: index for index, c in enumerate(contract.columns)}
         at = {name: index for index, name in enumerate(self._names)}
@@ -61,14 +63,33 @@ class Jury:
         if contract.key and contract.key not in keys:
             keys.append(contract.key)
         self._keys = [Key([by_name[name] for name in key]) for key in keys]
+        self._keys += [
+            Key([by_name[name] for name in rule.key], rule)
+            for rule in contract.rules
+            if rule.kind == "duplicates"
+        ]
+        self._gauges = Gauges(contract, by_name)
         delimiter = reader.format.delimiter
         self._screening: Screening | None = None
         if screen and delimiter is not None:
             quote = reader.format.quote or '"'
-            self._screening = Screening(self._names, self._cells, self._keys, delimiter, quote)
+            self._screening = Screening(
+                self._names, self._cells, self._keys, delimiter, quote, gauges=self._gauges
+            )
         self._checks: dict[tuple[str, str | None], tuple[int, list[Sample]]] = {}
         self.rows = 0
         self.rejected = 0
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Every quality rule over the whole table that is not a matter of single records."""
+        gauges = {id(gauge.rule): gauge for gauge in self._gauges.all}
+        for key in self._keys:
+            if key.rule is not None:
+                gauges[id(key.rule)] = gauge = Gauge(key.rule, {})
+                gauge.count = key.repeats
+        return tuple(
+            gauges[id(rule)].measure(self.rows) for rule in self._rules if not rule.per_record
+        )
 
     def look(self, batch: Records) -> Look | None:
         """Screen a batch, if that is possible; any thread may ask, in any order."""
@@ -122,7 +143,7 @@ class Jury:
             return
         for key in self._keys:
             keys = key.of(lambda cells: table[cells.position])
-            for at in key.seen.repeated(keys):
+            for at in self._counted(key, key.seen.repeated(keys)):
                 self._repeats(key, rows[sound[at]], faults.setdefault(indexes[sound[at]], []))
 
     def _judge_suspects(self, batch: Records, look: Look, faults: dict[int, list[Fault]]) -> None:
@@ -131,6 +152,8 @@ class Jury:
         some = batch.some(indexes)
         sound = self._judge_form(some.rows, some.broken, indexes, faults)
         table = self._judge_cells(some.rows, sound, indexes, faults)
+        for gauge, measured in zip(self._gauges.summed, look.measured, strict=True):
+            gauge.add(*measured)
         for key in self._keys:
             keys = key.of_columns(lambda cells: look.cells(cells.position))
             if indexes:
@@ -140,10 +163,15 @@ class Jury:
                     for at, one in zip(sound, found, strict=True):
                         judged[at] = one
                 keys = keys.scatter(indexes, type(keys)(judged, dtype=keys.dtype))
-            again = key.seen.repeated_in(keys)
+            again = self._counted(key, key.seen.repeated_in(keys))
             rows = batch.some(again).rows if again else []
             for index, row in zip(again, rows, strict=True):
                 self._repeats(key, row, faults.setdefault(index, []))
+
+    def _counted(self, key: Key, repeats: list[int]) -> list[int]:
+        """Those of some repeated keys that are faults of their records."""
+        key.repeats += len(repeats)
+        return repeats if key.rule is None or key.rule.per_record else []
 
     def _judge_form(
         self,
@@ -185,11 +213,31 @@ class Jury:
                 value = self._shown(name, as_text(found[at]))
                 mine = faults.setdefault(indexes[sound[at]], [])
                 mine.extend(Fault(rule, name, value) for rule in rules)
+        for at, values in enumerate(self._gauges.rows(table)):
+            for gauge in self._gauges.all:
+                if not gauge.holds(values):
+                    continue
+                if gauge.rule.per_record:
+                    shown = self._condition_shown(gauge, [column[at] for column in table])
+                    fault = Fault(gauge.rule.name, gauge.rule.column, shown)
+                    faults.setdefault(indexes[sound[at]], []).append(fault)
+                else:
+                    gauge.take(values)
         return table
+
+    def _condition_shown(self, gauge: Gauge, row: Sequence[Any]) -> str | None:
+        """What a record has where a condition looks."""
+        if gauge.masked:
+            return MASK
+        texts = [as_text(row[cells.position]) for cells in gauge.cells]
+        if len(texts) == 1:
+            return _cut(texts[0])
+        pairs = zip(gauge.columns, texts, strict=True)
+        return _cut(", ".join(f"{name}={'' if text is None else text}" for name, text in pairs))
 
     def _repeats(self, key: Key, row: Sequence[Any], faults: list[Fault]) -> None:
         value = MASK if key.masked else _cut(key.shown(row))
-        faults.append(Fault("unique", key.name, value))
+        faults.append(Fault("unique" if key.rule is None else key.rule.name, key.name, value))
 
     def _record_fault(self, broken: Broken) -> Fault:
         column = None

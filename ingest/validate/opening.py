@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from ingest.contract.model import Hints
-from ingest.validate.decoding import GZIP_MAGIC, inflate, transcode
+from ingest.validate.decoding import GZIP_MAGIC, ZSTD_MAGIC, inflate, transcode, unpack
 from ingest.validate.problems import Refusal
 from ingest.validate.report import Format
 
@@ -37,12 +37,15 @@ _FOREIGN = {
     b"7z\xbc\xaf": "a 7-Zip archive",
     b"BZh": "bzip2 data",
     b"\xfd7zXZ": "xz data",
-    b"\x28\xb5\x2f\xfd": "zstd data",
     b"ORC": "an ORC file",
     b"Obj\x01": "an Avro file",
     b"SQLite format 3": "an SQLite database",
     b"\x7fELF": "a program",
 }
+_COMPRESSIONS = (
+    ((".gz", ".gzip"), "gzip", GZIP_MAGIC, inflate),
+    ((".zst", ".zstd"), "zstd", ZSTD_MAGIC, unpack),
+)
 _NAMES = {
     "utf-8": "UTF-8",
     "ascii": "US-ASCII",
@@ -82,24 +85,29 @@ def open_stream(chunks: Iterable[bytes], name: str, hints: Hints) -> Opened:
         raise Refusal("the file is empty", "send it again with its header and records")
     stem = name.lower()
     compression = "none"
-    if stem.endswith((".gz", ".gzip")):
-        stem = stem.rpartition(".")[0]
-        if not head.startswith(GZIP_MAGIC):
-            raise Refusal(
-                "the name ends in .gz but the content is not gzip",
-                "compress the file, or drop .gz from its name",
-            )
-    if head.startswith(GZIP_MAGIC):
-        compression = "gzip"
-        head, stream = _peek(inflate(stream))
-        if not head:
-            raise Refusal("the file is empty", "send it again with its header and records")
+    for suffixes, kind, magic, opener in _COMPRESSIONS:
+        named = stem.endswith(suffixes)
+        if named:
+            stem = stem.rpartition(".")[0]
+            if not head.startswith(magic):
+                raise Refusal(
+                    f"the name ends in {suffixes[0]} but the content is not {kind}",
+                    f"compress the file, or drop {suffixes[0]} from its name",
+                )
+        if head.startswith(magic):
+            compression = kind
+            head, stream = _peek(opener(stream))
+            if not head:
+                raise Refusal("the file is empty", "send it again with its header and records")
+            break
     suffix = stem.rpartition(".")[2] if "." in stem else ""
     promised = _SUFFIXES.get(suffix)
     _refuse_foreign(head, promised)
     if head.startswith(PARQUET_MAGIC):
         if compression != "none":
-            raise Refusal("a Parquet file is compressed inside", "send it without gzip around it")
+            raise Refusal(
+                "a Parquet file is compressed inside", f"send it without {compression} around it"
+            )
         return Opened(Format("parquet"), stream, "", b"", suffix)
     codec, mark = _encoding(head, hints)
     stream = _without(stream, len(mark))

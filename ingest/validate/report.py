@@ -15,8 +15,8 @@ Verdict = Literal["accepted", "accepted_with_rejects", "refused"]
 class Format:
     """How a file is written: enough for a Copy to read it as it was judged.
 
-    ``kind`` is csv, jsonl, json or parquet; ``compression`` none or gzip; ``encoding`` a name such
-    as UTF-8, UTF-16 or ISO-8859-1. The three characters are None where the kind has none.
+    ``kind`` is csv, jsonl, json or parquet; ``compression`` none, gzip or zstd; ``encoding`` a name
+    such as UTF-8, UTF-16 or ISO-8859-1. The three characters are None where the kind has none.
     """
 
     kind: str = "csv"
@@ -47,6 +47,20 @@ class Check:
     column: str | None
     failed: int
     samples: tuple[Sample, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A quality rule over the whole table: what was measured, what it must be, whether it is.
+
+    ``value`` is None where nothing could be measured.
+    """
+
+    rule: str
+    column: str | None
+    value: float | None
+    expected: str
+    kept: bool
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,7 @@ class Report:
     rejects: Format | None = None
     columns: Columns = field(default_factory=Columns)
     checks: tuple[Check, ...] = ()
+    measures: tuple[Measure, ...] = ()
     problem: Problem | None = None
     contract_version: str = ""
     max_rejected_ratio: float = 0.0
@@ -126,5 +141,6 @@ class Report:
             Check(c["rule"], c["column"], c["failed"], tuple(Sample(**s) for s in c["samples"]))
             for c in values["checks"]
         )
+        values["measures"] = tuple(Measure(**m) for m in values.get("measures", ()))
         values["problem"] = None if values["problem"] is None else Problem(**values["problem"])
         return cls(**values)

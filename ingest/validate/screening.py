@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ingest.contract.formats import INTEGERS
 from ingest.contract.model import Column
 from ingest.validate.columns import Cells, Key
+from ingest.validate.conditions import expression
+from ingest.validate.measures import Gauges
 
 if TYPE_CHECKING:  # Polars and numpy take longer to load than a small file to judge
     import polars as pl
@@ -29,8 +31,11 @@ class Screening:
         keys: Sequence[Key],
         delimiter: str,
         quote: str,
+        *,
+        gauges: Gauges,
     ) -> None:
         self._cells = cells
+        self._gauges = gauges
         self._width = len(names)
         self.possible = self._width > 1
         in_wide_keys = {
@@ -56,7 +61,12 @@ class Screening:
         suspects = self._suspects(frame, typed)
         suspects.update(survey.odd.tolist())
         self._add_ragged(block, text, survey, suspects)
-        return Look(frame, rows, sorted(suspects))
+        measured: list[tuple[int, Any, Any, Any]] = []
+        if self._gauges.needed:
+            values = self._gauges.frame(frame)
+            suspects |= self._conditional(values)
+            measured = self._measured(values, suspects)
+        return Look(frame, rows, sorted(suspects), measured)
 
     def _parse(self, text: bytes, typed: Sequence[Cells], *, quoted: bool) -> "pl.DataFrame | None":
         import polars as pl  # noqa: PLC0415 - only large blocks are screened
@@ -101,6 +111,35 @@ class Screening:
                 marks.append(pl.col(name).is_in(list(bad)))
         found = frame.select(pl.any_horizontal(marks).fill_null(value=False).arg_true())
         return set(found.to_series().to_list())
+
+    def _conditional(self, values: "pl.DataFrame") -> set[int]:
+        """Records of which a condition is true that may be true of none."""
+        import polars as pl  # noqa: PLC0415 - loaded by now
+
+        found = [expression(gauge.rule.condition) for gauge in self._gauges.per_record]
+        if not found:
+            return set()
+        return set(values.select(pl.any_horizontal(found).arg_true()).to_series().to_list())
+
+    def _measured(
+        self, values: "pl.DataFrame", suspects: set[int]
+    ) -> list[tuple[int, Any, Any, Any]]:
+        """Count, sum and extremes of each summed gauge, over all records but the suspects."""
+        import numpy as np  # noqa: PLC0415 - loaded by now
+
+        if not self._gauges.summed:
+            return []
+        if suspects:
+            keep = np.ones(len(values), bool)
+            keep[list(suspects)] = False
+            values = values.filter(keep)
+        wanted = [
+            expr.alias(f"{at} {part}")
+            for at, gauge in enumerate(self._gauges.summed)
+            for part, expr in enumerate(gauge.over())
+        ]
+        row = values.select(wanted).row(0)
+        return [row[at : at + 4] for at in range(0, len(row), 4)]
 
     def _add_ragged(self, block: bytes, text: bytes, survey: "Survey", suspects: set[int]) -> None:
         """Mark the other records with too few or too many fields, if there are any."""
@@ -149,8 +188,15 @@ class Screening:
 class Look:
     """What the screen saw of a block: how many records, which to judge, the cells of the rest."""
 
-    def __init__(self, frame: "pl.DataFrame", rows: int, suspects: list[int]) -> None:
+    def __init__(
+        self,
+        frame: "pl.DataFrame",
+        rows: int,
+        suspects: list[int],
+        measured: list[tuple[int, Any, Any, Any]],
+    ) -> None:
         self.frame = frame
+        self.measured = measured
         self.rows = rows
         self.suspects = suspects
 

@@ -222,10 +222,10 @@ REFUSED = {
         "quotes",
     ),
     "empty enum": (_column(enum=[]), "schema[0].properties[0].enum", "empty"),
-    "quality rule": (
-        _column(quality=[{"type": "library", "metric": "nullValues", "mustBe": 0}]),
+    "quality rule of another tool": (
+        _column(quality=[{"type": "custom", "engine": "soda", "implementation": "x"}]),
         "schema[0].properties[0].quality[0]",
-        "not checked yet",
+        "another tool",
     ),
     "relationship": (
         _column(relationships=[{"to": "x.y"}]),

@@ -6,6 +6,7 @@ import json
 import resource
 
 import pytest
+import zstandard
 
 from tests.unit.validation import CONTRACTS, faults, judge, small
 
@@ -302,3 +303,37 @@ def test_empty_parts_of_a_composite_key() -> None:
     assert judge(text.encode(), contract)[0].verdict == "accepted"
     report, _ = judge((text + row("", "Male")).encode(), contract)
     assert faults(report) == {("unique", "country,sex"): (1, [5])}
+
+
+ZSTD = zstandard.ZstdCompressor()
+
+
+def test_zstd_is_read_and_rewritten() -> None:
+    """Data Factory knows no zstd, so the clean copy is written even where nothing is rejected."""
+    data = b"id,name,secret\n1,a,s\n2,b,s\n"
+
+    report, findings = judge(ZSTD.compress(data) + ZSTD.compress(b"3,c,s\n"), small())
+
+    assert (report.verdict, report.rows, report.format.compression) == ("accepted", 3, "zstd")
+    assert report.clean is not None
+    assert report.clean.compression == "none"
+    assert findings["clean"] == data + b"3,c,s\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (ZSTD.compress(b"id,name,secret\n" * 999)[:-9], "ends too early"),
+        (ZSTD.compress(b"id,name,secret\n")[:6] + b"\xff" * 40, "damaged"),
+        (ZSTD.compress(b"id,name,secret\n" + b"\n" * 50_000_000), "expands more than"),
+    ],
+)
+def test_zstd_that_cannot_be_trusted_is_refused(data: bytes, reason: str) -> None:
+    """Cut off, damaged, or a bomb; a bomb is refused before it fills the memory."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    report, _ = judge(data, small(), name="drop.csv.zst")
+
+    assert report.problem is not None
+    assert reason in report.problem.reason
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000

@@ -1,0 +1,214 @@
+"""Quality rules as the standard writes them, read or refused by name."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ingest.contract.conditions import Call, ColumnOf, Literal
+from ingest.contracts import Contract, ContractError, parse
+
+COLUMNS = [
+    {"name": "id", "logicalType": "integer"},
+    {"name": "text", "logicalType": "string"},
+    {"name": "price", "logicalType": "number"},
+    {"name": "day", "logicalType": "date"},
+]
+
+
+def read(
+    rule: dict[str, Any], column: str | None = None, version: str = "v3.2.0", **root: Any
+) -> Contract:
+    """A contract with one rule, on a column or on the table."""
+    columns = [{**c, "quality": [rule]} if c["name"] == column else c for c in COLUMNS]
+    table: dict[str, Any] = {"name": "t", "properties": columns}
+    if column is None:
+        table["quality"] = [rule]
+    document = {"apiVersion": version, "kind": "DataContract", "id": "t", "version": "1.0.0"}
+    # JSON is YAML.
+    return parse(json.dumps({**document, "schema": [table], **root}), file="t.odcs.yaml")
+
+
+def test_a_count_that_must_be_zero_is_a_rule_of_each_record() -> None:
+    """No record may be counted, so each that is has a fault."""
+    (rule,) = read({"metric": "nullValues", "mustBe": 0}, "text").rules
+
+    assert (rule.name, rule.column, rule.per_record) == ("nullValues", "text", True)
+    assert rule.condition == Call("is null", (ColumnOf("text", "string"),))
+
+
+@pytest.mark.parametrize(
+    ("bound", "per_record"),
+    [
+        ({"mustBe": 0}, True),
+        ({"mustBeLessThan": 1}, True),
+        ({"mustBeLessOrEqualTo": 0}, True),
+        ({"mustBeLessThan": 2}, False),
+        ({"mustBeLessThan": 1, "unit": "percent"}, False),
+        ({"mustBe": 0, "unit": "percent"}, True),
+        ({"mustBeGreaterThan": 0}, False),
+        ({"mustBeBetween": [0, 5]}, False),
+        ({"mustNotBe": 1}, False),
+    ],
+)
+def test_which_bounds_leave_no_record(bound: dict[str, Any], per_record: bool) -> None:
+    """Any other bound is held against the count over the whole table."""
+    (rule,) = read(
+        {"metric": "missingValues", "arguments": {"missingValues": ["-"]}, **bound}, "text"
+    ).rules
+
+    assert rule.per_record == per_record
+
+
+@pytest.mark.parametrize(
+    ("rule", "column"),
+    [
+        ({"rule": "nullCheck", "mustBe": 0}, "id"),
+        ({"rule": "duplicateCount", "mustBeLessThan": 10, "unit": "rows"}, "id"),
+        ({"rule": "validValues", "validValues": ["a"], "mustBe": 0}, "text"),
+        ({"rule": "rowCount", "mustBeGreaterThan": 3}, None),
+    ],
+)
+def test_rules_as_they_were_named_before(rule: dict[str, Any], column: str | None) -> None:
+    """ODCS 3.0 called metrics rules, and two of them otherwise."""
+    assert len(read(rule, column, "v3.0.2").rules) == 1
+
+
+def test_sql_is_read_as_a_condition() -> None:
+    """Placeholders stand for the table and the column; names match in any case."""
+    query = "SELECT COUNT(*) FROM ${object} WHERE ${property} < 0 OR Day > '2024-01-31'"
+    (rule,) = read({"type": "sql", "query": query, "mustBe": 0, "name": "odd"}, "price").rules
+
+    assert (rule.name, rule.column, rule.kind, rule.per_record) == ("odd", "price", "count", True)
+    assert isinstance(rule.condition, Call)
+    assert rule.condition.operation == "or"
+    assert rule.condition.arguments[0] == Call("<", (ColumnOf("price", "number"), Literal(0)))
+
+
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        ("SELECT COUNT(*) FROM t", "count"),
+        ("SELECT COUNT(text) FROM t WHERE id IS NOT NULL", "count"),
+        ("SELECT SUM(price * 2) AS total FROM t WHERE id BETWEEN 1 AND 5", "sum"),
+        ("SELECT AVG(LENGTH(text)) FROM t", "avg"),
+        ("SELECT MAX(ABS(-price)) FROM t WHERE text LIKE 'a%' AND NOT text IN ('x', 'y')", "max"),
+        ("SELECT MIN(COALESCE(price, 0)) FROM t WHERE day >= DATE '2024-01-01'", "min"),
+    ],
+)
+def test_other_aggregates_speak_of_the_table(query: str, kind: str) -> None:
+    """They have one value, whatever the records."""
+    (rule,) = read({"type": "sql", "query": query, "mustBeLessThan": 9}).rules
+
+    assert (rule.kind, rule.per_record) == (kind, False)
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("SELECT COUNT( FROM t", "no SQL"),
+        ("DELETE FROM t", "must be a SELECT"),
+        ("SELECT COUNT(*) FROM other", "must select from"),
+        ("SELECT COUNT(*) FROM t JOIN u ON 1 = 1", "JOINS"),
+        ("SELECT COUNT(*) FROM t GROUP BY id", "GROUP"),
+        ("SELECT id FROM t", "no aggregate"),
+        ("SELECT COUNT(*), 1 FROM t", "one value"),
+        ("SELECT COUNT(DISTINCT id) FROM t", "DISTINCT"),
+        ("SELECT COUNT(*) FROM t WHERE nope = 1", "no column 'nope'"),
+        ("SELECT COUNT(*) FROM t WHERE id = 'a'", "cannot be compared"),
+        ("SELECT COUNT(*) FROM t WHERE id", "no condition"),
+        ("SELECT COUNT(*) FROM t WHERE 1 = 1", "looks at no column"),
+        ("SELECT COUNT(*) FROM t WHERE REGEXP_LIKE(text, 'a')", "not supported"),
+        ("SELECT COUNT(*) FROM t WHERE id IN (SELECT 1)", "list of values"),
+        ("SELECT COUNT(*) FROM t WHERE day > 'soon'", "no date"),
+        ("SELECT COUNT(*) FROM ${nothing}", "placeholder"),
+        ("SELECT SUM(text) FROM t", "needs numbers"),
+        ("SELECT COUNT(*) FROM t WHERE id % 2 = 0", "not supported"),
+        ("SELECT COUNT(*) FROM t LIMIT 1", "LIMIT"),
+        ("SELECT SUM(id * id * id) FROM t", "128 bits"),
+    ],
+)
+def test_sql_beyond_what_every_engine_means_alike_is_refused(query: str, reason: str) -> None:
+    """The error names the place, so that no rule is silently dropped."""
+    with pytest.raises(ContractError) as caught:
+        read({"type": "sql", "query": query, "mustBe": 0})
+
+    assert caught.value.path == "schema[0].quality[0].query"
+    assert reason in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "column", "reason"),
+    [
+        ({"metric": "nullValues"}, "id", "needs one of mustBe"),
+        ({"metric": "nullValues", "mustBe": 0, "mustNotBe": 1}, "id", "needs one of mustBe"),
+        ({"metric": "nullValues", "mustBe": 0}, None, "speaks of a column"),
+        ({"metric": "rowCount", "mustBe": 0}, "id", "speaks of the table"),
+        ({"metric": "freshness", "mustBe": 0}, "id", "supported"),
+        ({"metric": "invalidValues", "mustBe": 0}, "id", "needs validValues"),
+        (
+            {"metric": "invalidValues", "arguments": {"pattern": "("}, "mustBe": 0},
+            "text",
+            "pattern",
+        ),
+        (
+            {"metric": "invalidValues", "arguments": {"validValues": ["a"]}, "mustBe": 0},
+            "id",
+            "must be",
+        ),
+        (
+            {"metric": "duplicateValues", "arguments": {"properties": ["x"]}, "mustBe": 0},
+            None,
+            "no column",
+        ),
+        ({"metric": "rowCount", "mustBeBetween": [9, 1]}, None, "smaller one first"),
+        ({"metric": "rowCount", "mustBeLessThan": 9, "unit": "percent"}, None, "percentage"),
+        ({"metric": "rowCount", "mustBe": 1, "extra": 1}, None, "not in the standard"),
+        ({"metric": "nullValues", "mustBe": 0, "unit": "euros"}, "id", "rows, percent"),
+    ],
+)
+def test_wrong_rules_are_refused(rule: dict[str, Any], column: str | None, reason: str) -> None:
+    """With what would be right."""
+    with pytest.raises(ContractError) as caught:
+        read(rule, column)
+
+    assert reason in caught.value.reason
+
+
+def test_rules_of_one_name_are_told_apart() -> None:
+    """Counts of two rules are never mixed up."""
+    columns = [
+        {**COLUMNS[0], "quality": [{"metric": "nullValues", "mustBeLessThan": n} for n in (5, 9)]}
+    ]
+    document = {"apiVersion": "v3.2.0", "kind": "DataContract", "id": "t", "version": "1.0.0"}
+    text = json.dumps({**document, "schema": [{"name": "t", "properties": columns}]})
+
+    assert [r.name for r in parse(text, file="t").rules] == ["nullValues", "nullValues 2"]
+
+
+@pytest.mark.parametrize("policy", ["extraColumns", "reorderedColumns"])
+def test_drift_is_read(policy: str) -> None:
+    """What a Copy could not keep up with is refused."""
+    freeze = [{"property": "drift", "value": {policy: "freeze"}}]
+    rule = {"metric": "rowCount", "mustBeGreaterThan": 0}
+
+    drift = read(rule, customProperties=freeze).drift
+
+    assert "freeze" in {drift.extra, drift.reordered}
+    with pytest.raises(ContractError, match="supported: freeze"):
+        read(rule, customProperties=[{"property": "drift", "value": {"missingColumns": "evolve"}}])
+
+
+def test_exclusive_bounds_as_flags() -> None:
+    """ODCS 3.0 said of a bound that it is excluded."""
+    column = {
+        "name": "n",
+        "logicalType": "integer",
+        "logicalTypeOptions": {"minimum": 3, "exclusiveMinimum": True},
+    }
+    document = {"apiVersion": "v3.0.0", "kind": "DataContract", "id": "t", "version": "1.0.0"}
+    text = json.dumps({**document, "schema": [{"name": "t", "properties": [column]}]})
+
+    read_column = parse(text, file="t").columns[0]
+
+    assert (read_column.minimum, read_column.exclusive_minimum) == (None, 3)
