@@ -8,7 +8,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 FIND_JAVA := from devcloud import java; from devcloud.databricks import jars; java.use_java(jars.cache_folder())
+# How many tests at once; tests that share a cloud or a Spark session stay together.
+WORKERS ?= 2
 PYTEST_ARGS ?=
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
@@ -38,10 +41,10 @@ demo: $(READY) ## Take real drops the whole way through a local Azure, and show 
 	@$(BIN)/landfall demo
 
 test: lint ## Check style and types, then run the tests (without those marked slow)
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 test-all: lint ## The same with every test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 lint: $(READY) ## Check style, formatting and types
 	$(BIN)/ruff check --quiet .
