@@ -29,6 +29,7 @@ class Cells:
         self._parse = value_parser(column) if typed else text_parser(column, hints)
         self._typed = typed
         self._sound: set[Any] = set()
+        self._values: dict[str, Any] = {}
 
     def faulty(self, cells: Sequence[Any]) -> Iterator[tuple[int, tuple[str, ...]]]:
         """Positions in ``cells`` with the rules broken there."""
@@ -52,6 +53,23 @@ class Cells:
     def values(self, cells: Sequence[Any]) -> list[Any]:
         """The value of each cell: None where it is missing or none of its type."""
         return [self._value(cell) for cell in cells]
+
+    def sound_values(self, distinct: Sequence[Any]) -> dict[Any, Any]:
+        """The values of some cells by cell, without those that have none."""
+        known = {} if self._typed else self._values  # True equals 1
+        fresh = [cell for cell in distinct if cell not in known]
+        found = {
+            cell: value
+            for cell, value in zip(fresh, self.values(fresh), strict=True)
+            if value is not None
+        }
+        if len(known) < _REMEMBERED:
+            known.update(found)
+        return {
+            cell: value
+            for cell in distinct
+            if (value := known.get(cell, found.get(cell))) is not None
+        }
 
     def checked_values(self, cells: Sequence[Any]) -> list[Any]:
         """The same, but ``UNSOUND`` where it is none of its type."""

@@ -174,6 +174,8 @@ class _Trial:
             rejects=self._rejects_format,
             columns=columns,
             checks=() if jury is None else jury.checks(),
+            examples=() if jury is None else tuple(jury.examples),
+            profile=() if jury is None else jury.profiles(),
             measures=() if jury is None else jury.measures(),
             problem=problem,
             contract_version=self._contract.version,

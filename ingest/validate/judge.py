@@ -15,10 +15,13 @@ from ingest.contract.model import Contract
 from ingest.validate.batches import Broken, Reader, Records
 from ingest.validate.columns import Cells, Key, as_text
 from ingest.validate.measures import Gauge, Gauges
-from ingest.validate.report import MASK, Check, Measure, Sample
+from ingest.validate.profile import Profiler
+from ingest.validate.report import MASK, Check, Example, Measure, Profile, Sample
 from ingest.validate.screening import Look, Screening
 
 MAX_SAMPLES = 5
+MAX_EXAMPLES = 20
+"""Rejected records that a report shows."""
 MAX_SHOWN = 500
 """Characters of a value that samples and reasons show."""
 
@@ -69,6 +72,7 @@ class Jury:
             if rule.kind == "duplicates"
         ]
         self._gauges = Gauges(contract, by_name)
+        self._profiler = Profiler(self._cells)
         delimiter = reader.format.delimiter
         self._screening: Screening | None = None
         if screen and delimiter is not None:
@@ -77,6 +81,7 @@ class Jury:
                 self._names, self._cells, self._keys, delimiter, quote, gauges=self._gauges
             )
         self._checks: dict[tuple[str, str | None], tuple[int, list[Sample]]] = {}
+        self.examples: list[Example] = []
         self.rows = 0
         self.rejected = 0
 
@@ -90,6 +95,10 @@ class Jury:
         return tuple(
             gauges[id(rule)].measure(self.rows) for rule in self._rules if not rule.per_record
         )
+
+    def profiles(self) -> tuple[Profile, ...]:
+        """What the values of each column are like."""
+        return self._profiler.profiles()
 
     def look(self, batch: Records) -> Look | None:
         """Screen a batch, if that is possible; any thread may ask, in any order."""
@@ -113,6 +122,8 @@ class Jury:
             Reject(index, batch.line(index), tuple(faults[index])) for index in sorted(faults)
         ]
         self.rejected += len(rejects)
+        for reject in rejects[: max(0, MAX_EXAMPLES - len(self.examples))]:
+            self.examples.append(self._example(batch, reject, screened=look is not None))
         for reject in rejects:
             for fault in reject.faults:
                 self._count(fault, reject.line)
@@ -128,6 +139,20 @@ class Jury:
             Check(rule, column, failed, tuple(samples))
             for (rule, column), (failed, samples) in ranked
         )
+
+    def _example(self, batch: Records, reject: Reject, *, screened: bool) -> Example:
+        """A rejected record as it can be shown."""
+        faults = tuple((fault.rule, fault.column) for fault in reject.faults)
+        some, at = (batch.some([reject.index]), 0) if screened else (batch, reject.index)
+        row = some.rows[at]
+        if at not in some.broken and len(row) == len(self._names):
+            cells = {
+                cells.column.name: self._shown(cells.column.name, as_text(row[cells.position]))
+                for cells in self._cells
+            }
+            return Example(reject.line, faults, cells)
+        raw = batch.raw(reject.index).decode("utf-8", "surrogateescape").rstrip("\r\n")
+        return Example(reject.line, faults, raw=MASK if self._masked else _cut(raw))
 
     def _judge_rows(
         self,
@@ -152,6 +177,7 @@ class Jury:
         some = batch.some(indexes)
         sound = self._judge_form(some.rows, some.broken, indexes, faults)
         table = self._judge_cells(some.rows, sound, indexes, faults)
+        self._profiler.take_look(look)
         for gauge, measured in zip(self._gauges.summed, look.measured, strict=True):
             gauge.add(*measured)
         for key in self._keys:
@@ -206,6 +232,7 @@ class Jury:
         if len(sound) != len(rows):
             rows = [rows[at] for at in sound]
         table: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        self._profiler.take_cells(table)
         for cells in self._cells if table else ():
             name = cells.column.name
             found = table[cells.position]

@@ -64,6 +64,42 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """What the values of one column are like.
+
+    ``exact`` says whether ``distinct`` was counted or estimated. ``quantiles`` are by percent,
+    ``histogram`` has counts of a sample in bins of equal width, ``top`` the most frequent values
+    with their shares of the sample. Of ``masked`` columns no value is told.
+    """
+
+    column: str
+    type: str
+    count: int
+    nulls: int
+    distinct: int
+    exact: bool = True
+    masked: bool = False
+    least: Any = None
+    most: Any = None
+    quantiles: dict[str, Any] = field(default_factory=dict)
+    histogram: tuple[int, ...] = ()
+    top: tuple[tuple[Any, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """A rejected record: its cells by the contract's columns, or as it came where it has none.
+
+    Masked as everything else; ``faults`` are pairs of rule and column.
+    """
+
+    line: int
+    faults: tuple[tuple[str, str | None], ...]
+    cells: dict[str, str | None] = field(default_factory=dict)
+    raw: str | None = None
+
+
+@dataclass(frozen=True)
 class Problem:
     """Why a file is refused, where, and what the sender can do."""
 
@@ -105,6 +141,8 @@ class Report:
     columns: Columns = field(default_factory=Columns)
     checks: tuple[Check, ...] = ()
     measures: tuple[Measure, ...] = ()
+    examples: tuple[Example, ...] = ()
+    profile: tuple[Profile, ...] = ()
     problem: Problem | None = None
     contract_version: str = ""
     max_rejected_ratio: float = 0.0
@@ -142,5 +180,16 @@ class Report:
             for c in values["checks"]
         )
         values["measures"] = tuple(Measure(**m) for m in values.get("measures", ()))
+        values["examples"] = tuple(
+            Example(**e | {"faults": tuple((rule, column) for rule, column in e["faults"])})
+            for e in values.get("examples", ())
+        )
+        values["profile"] = tuple(
+            Profile(
+                **p
+                | {"histogram": tuple(p["histogram"]), "top": tuple((v, n) for v, n in p["top"])}
+            )
+            for p in values.get("profile", ())
+        )
         values["problem"] = None if values["problem"] is None else Problem(**values["problem"])
         return cls(**values)

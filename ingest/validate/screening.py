@@ -7,17 +7,22 @@ does were found by the survey; it sees a filler in their place.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.contract.formats import INTEGERS
 from ingest.contract.model import Column
 from ingest.validate.columns import Cells, Key
 from ingest.validate.conditions import expression
 from ingest.validate.measures import Gauges
+from ingest.validate.profile import hashes
+
+EXACT = 4096
+"""Distinct cells of a block that are looked at one by one for its profile."""
 
 if TYPE_CHECKING:  # Polars and numpy take longer to load than a small file to judge
     import polars as pl
 
+    from ingest.validate.profile import Hashes, Slots
     from ingest.validate.survey import Survey
 
 
@@ -58,7 +63,8 @@ class Screening:
         rows = len(survey.starts)
         if frame is None or len(frame) != rows:
             return None
-        suspects = self._suspects(frame, typed)
+        seen = self._summary(frame, typed)
+        suspects = self._suspects(frame, typed, seen)
         suspects.update(survey.odd.tolist())
         self._add_ragged(block, text, survey, suspects)
         measured: list[tuple[int, Any, Any, Any]] = []
@@ -66,7 +72,8 @@ class Screening:
             values = self._gauges.frame(frame)
             suspects |= self._conditional(values)
             measured = self._measured(values, suspects)
-        return Look(frame, rows, sorted(suspects), measured)
+        listed = sorted(suspects)
+        return Look(frame, rows, listed, measured, self._facts(frame, typed, seen, listed))
 
     def _parse(self, text: bytes, typed: Sequence[Cells], *, quoted: bool) -> "pl.DataFrame | None":
         import polars as pl  # noqa: PLC0415 - only large blocks are screened
@@ -92,12 +99,11 @@ class Screening:
         except pl.exceptions.PolarsError:
             return None
 
-    def _suspects(self, frame: "pl.DataFrame", typed: Sequence[Cells]) -> set[int]:
+    def _suspects(
+        self, frame: "pl.DataFrame", typed: Sequence[Cells], seen: dict[str, Any]
+    ) -> set[int]:
         import polars as pl  # noqa: PLC0415 - loaded by now
 
-        numbers = {one.position for one in typed}
-        texts = [one for one in self._cells if one.position not in numbers]
-        seen = self._summary(frame, typed, texts)
         marks = [pl.col(str(self._width)) != ""]  # too long, as far as that shows
         for one in typed:
             low, high = _range(one.column)
@@ -105,7 +111,7 @@ class Screening:
             least, most = seen[f"{name} least"], seen[f"{name} most"]
             if seen[f"{name} null"] or least < low or most > high:
                 marks.append(~pl.col(name).is_between(low, high).fill_null(value=False))
-        for one in texts:
+        for one in _others(self._cells, typed):
             name = str(one.position)
             if bad := one.unsound({cell for cell in seen[name] if cell is not None}):
                 marks.append(pl.col(name).is_in(list(bad)))
@@ -167,9 +173,7 @@ class Screening:
         counts = np.diff(np.searchsorted(at, ends), prepend=0)
         suspects.update(np.flatnonzero(counts != wanted).tolist())
 
-    def _summary(
-        self, frame: "pl.DataFrame", typed: Sequence[Cells], texts: Sequence[Cells]
-    ) -> dict[str, Any]:
+    def _summary(self, frame: "pl.DataFrame", typed: Sequence[Cells]) -> dict[str, Any]:
         """Extremes of typed columns and distinct cells of the others, in one query."""
         import polars as pl  # noqa: PLC0415 - loaded by now
 
@@ -181,8 +185,105 @@ class Screening:
                 pl.col(name).min().fill_null(0).alias(f"{name} least"),
                 pl.col(name).max().fill_null(0).alias(f"{name} most"),
             ]
-        wanted += [pl.col(str(one.position)).unique().implode() for one in texts]
+        others = _others(self._cells, typed)
+        wanted += [pl.col(str(one.position)).unique().implode() for one in others]
         return frame.select(wanted).row(0, named=True)
+
+    def _facts(
+        self,
+        frame: "pl.DataFrame",
+        typed: Sequence[Cells],
+        seen: dict[str, Any],
+        suspects: list[int],
+    ) -> "dict[int, Fact]":
+        """What a profile needs to know of the records that are no suspects."""
+        few = frame[suspects]
+        facts: dict[int, Fact] = {}
+        for one in typed:
+            name = str(one.position)
+            least, most = seen[f"{name} least"], seen[f"{name} most"]
+            nothing = seen[f"{name} null"] == len(frame)
+            if nothing or (suspects and {least, most}.intersection(few[name].to_list())):
+                kept = _without(frame[name], suspects)
+                least, most = kept.min(), kept.max()
+            facts[one.position] = _typed_fact(frame[name], least, most)
+        for one in _others(self._cells, typed):
+            name = str(one.position)
+            nulls = 0
+            if "" in seen[name]:
+                nulls = _times(frame[name], "") - _times(few[name], "")
+            distinct = None if len(seen[name]) > EXACT else seen[name]
+            facts[one.position] = _fact(one, nulls, distinct, frame, suspects)
+        return facts
+
+
+class Fact(NamedTuple):
+    """What a profile takes from a block about one column, suspects aside.
+
+    ``distinct`` is None where the values are too many to be listed; ``hashes`` stand for them.
+    """
+
+    nulls: int
+    least: Any
+    most: Any
+    distinct: list[Any] | None
+    hashes: "tuple[Slots, Hashes] | None" = None
+
+
+def _typed_fact(column: "pl.Series", least: Any, most: Any) -> Fact:
+    if least is None or most is None or most - least >= EXACT:
+        return Fact(0, least, most, None, hashes(column))
+    import numpy as np  # noqa: PLC0415 - loaded by now
+
+    numbers = column.fill_null(least).to_numpy()
+    within = np.clip(numbers, least, most) - least
+    return Fact(0, least, most, (np.flatnonzero(np.bincount(within)) + least).tolist())
+
+
+def _fact(
+    cells: Cells,
+    nulls: int,
+    distinct: list[str] | None,
+    frame: "pl.DataFrame",
+    suspects: list[int],
+) -> Fact:
+    column = frame[str(cells.position)]
+    if distinct is None:
+        column = _without(column, suspects)
+        kept = cells.series(column)
+        least, most = kept.min(), kept.max()
+        return Fact(nulls, least, most, None, hashes(kept if kept.dtype.is_integer() else column))
+    known = cells.sound_values(distinct)
+    if known and suspects:
+        few = column[suspects]
+        for edge in (min(known, key=known.__getitem__), max(known, key=known.__getitem__)):
+            if _times(column, edge) == _times(few, edge):  # it only stands at suspects
+                known = cells.sound_values(_without(column, suspects).unique().to_list())
+                break
+    values = list(known.values())
+    if not values:
+        return Fact(nulls, None, None, [])
+    if cells.column.logical_type == "integer":
+        return Fact(nulls, min(values), max(values), values)
+    return Fact(nulls, min(values), max(values), list(known))
+
+
+def _times(column: "pl.Series", cell: str) -> int:
+    return column.eq(cell).arg_true().len()
+
+
+def _without(column: "pl.Series", suspects: list[int]) -> "pl.Series":
+    import numpy as np  # noqa: PLC0415 - loaded by now
+
+    keep = np.ones(len(column), bool)
+    keep[suspects] = False
+    return column.filter(keep)
+
+
+def _others(cells: Sequence[Cells], typed: Sequence[Cells]) -> list[Cells]:
+    """Those columns that stay text."""
+    numbers = {one.position for one in typed}
+    return [one for one in cells if one.position not in numbers]
 
 
 class Look:
@@ -194,7 +295,9 @@ class Look:
         rows: int,
         suspects: list[int],
         measured: list[tuple[int, Any, Any, Any]],
+        facts: "dict[int, Fact]",
     ) -> None:
+        self.facts = facts
         self.frame = frame
         self.measured = measured
         self.rows = rows

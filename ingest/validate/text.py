@@ -7,7 +7,7 @@ _WORDS = {
     "accepted_with_rejects": "accepted, rejects split off",
     "refused": "refused",
 }
-_EXPLAINED = {
+EXPLAINED = {
     "encoding": "bytes that are not text",
     "enum": "not an allowed value",
     "exclusiveMaximum": "not below the upper bound",
@@ -25,8 +25,14 @@ _EXPLAINED = {
     "quote": "a quote out of place",
     "required": "missing",
     "type": "not a value of the column's type",
+    "nullValues": "missing",
+    "missingValues": "missing, or a value that stands for it",
+    "invalidValues": "not a valid value",
+    "duplicateValues": "repeats an earlier value",
+    "sql": "meets a condition that none may meet",
     "unique": "repeats an earlier record's key",
 }
+"""Rules in words."""
 _SHOWN = 60
 
 
@@ -35,7 +41,7 @@ def render_text(report: Report) -> str:
     lines = [f"{report.name}: {_WORDS[report.verdict]}"]
     lines.append(
         f"  {report.rows:,} records, {report.accepted:,} accepted, {report.rejected:,} rejected"
-        f"  ({_format(report.format)}, {report.bytes:,} bytes, contract {report.dataset}"
+        f"  ({format_words(report.format)}, {report.bytes:,} bytes, contract {report.dataset}"
         f" {report.contract_version})"
     )
     if report.problem is not None:
@@ -57,7 +63,7 @@ def render_text(report: Report) -> str:
 
 
 def _title(check: Check) -> str:
-    what = _EXPLAINED.get(check.rule, check.rule)
+    what = EXPLAINED.get(check.rule, check.rule)
     return f"{check.column or 'whole record'}: {what} [{check.rule}]"
 
 
@@ -74,7 +80,8 @@ def _short(value: str) -> str:
     return value if len(value) <= _SHOWN else value[:_SHOWN] + "..."
 
 
-def _format(found: Format) -> str:
+def format_words(found: Format) -> str:
+    """How a file is written, in a few words."""
     parts = [found.kind]
     if found.delimiter is not None and found.delimiter != ",":
         parts.append(f"delimited by {found.delimiter!r}")
