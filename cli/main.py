@@ -31,6 +31,7 @@ _COMMANDS = {
     "cancel": "cli.runs",
     "datasets": "cli.runs",
     "validate": "cli.validate",
+    "contract": "cli.contract",
     "deploy": "cli.deploy",
     "faults": "cli.faults",
 }

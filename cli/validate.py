@@ -1,77 +1,157 @@
-"""`landfall validate`: judge a file by its contract before it is sent; needs no service."""
+"""`landfall validate`: judge files by a contract before they are sent; needs no service."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli import render
 from cli.target import REPOSITORY, json_option
 from cli.trouble import REFUSED, Trouble
-from ingest.contracts import Contract, ContractError, load_folder
+from ingest.contracts import SUFFIX, Contract, ContractError, parse
+from ingest.validate import Report
 from ingest.validate import validate as judge
 from ingest.validate.local import FileOutputs, FileSource
+
+_OUT = click.Path(path_type=Path)
 
 
 @click.command()
 @click.argument(
-    "file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
-@click.option("--dataset", "-d", required=True, metavar="NAME", help="Whose contract it follows.")
+@click.option("--dataset", "-d", metavar="NAME", help="Whose contract they follow.")
+@click.option(
+    "--contract",
+    "-c",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The contract itself, instead of a dataset's.",
+)
 @click.option(
     "--contracts",
     default=REPOSITORY / "contracts",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the contracts.  [default: the repository's]",
+    help="Folder of the datasets' contracts.  [default: the repository's]",
 )
 @click.option(
     "--rejects",
     metavar="OUT",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the rejected rows there, as they came.",
+    type=_OUT,
+    help="Write the rejected rows there, as they came, and OUT.reasons.jsonl beside them.",
 )
+@click.option("--html", metavar="OUT", type=_OUT, help="Write the report there, as one page.")
 @json_option
 def validate(
-    file: Path, dataset: str, contracts: Path, rejects: Path | None, *, as_json: bool
+    files: tuple[Path, ...],
+    dataset: str | None,
+    contract: Path | None,
+    contracts: Path,
+    *,
+    rejects: Path | None,
+    html: Path | None,
+    as_json: bool,
 ) -> None:
-    """Judge FILE by the contract of a dataset, as the service will.
+    """Judge each FILE by a contract, as the service will.
 
-    Exits with 1 when the service would refuse it.
+    With several files, the OUT of an option is a folder and the answer in JSON a list. Exits with
+    1 when the service would refuse one of them.
     """
-    contract = _contract(contracts, dataset)
-    console = render.console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as it:
-        task = it.add_task(file.name, total=file.stat().st_size or 1)
-        try:
-            found = judge(
-                FileSource(file),
-                contract,
-                name=file.name,
-                outputs=FileOutputs(rejects=rejects),
-                on_progress=lambda done: it.update(task, completed=done),
-            )
-        except OSError as error:
-            raise Trouble(f"cannot read or write: {error}") from None
+    if (dataset is None) == (contract is None):
+        raise click.UsageError("say either --dataset or --contract")
+    agreed = _from_folder(contracts, dataset) if contract is None else _read(contract)
+    reports = []
+    try:
+        for file in files:
+            report = _judge(file, agreed, _place(rejects, file, files))
+            reports.append(report)
+            if html is not None:
+                _write_page(report, _place(html, file, files, ".html"))
+            if not as_json:
+                _show(report, _place(rejects, file, files), _place(html, file, files, ".html"))
+    except OSError as error:
+        raise Trouble(f"cannot read or write: {error}") from None
     if as_json:
-        click.echo(found.to_json())
-    else:
-        render.console().print(render.report(found.to_dict()))
-        if rejects is not None and found.rejected:
-            click.echo(f"\nrejected rows are in {rejects}")
-    if found.verdict == "refused":
+        documents = [report.to_dict() for report in reports]
+        answer = documents if len(files) > 1 else documents[0]
+        click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+    if any(report.verdict == "refused" for report in reports):
         raise click.exceptions.Exit(REFUSED)
 
 
-def _contract(folder: Path, dataset: str) -> Contract:
+def _judge(file: Path, contract: Contract, rejects: Path | None) -> Report:
+    console = render.console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as it:
+        task = it.add_task(file.name, total=file.stat().st_size or 1)
+        return judge(
+            FileSource(file),
+            contract,
+            name=file.name,
+            outputs=FileOutputs(rejects=rejects),
+            on_progress=lambda done: it.update(task, completed=done),
+        )
+
+
+def _place(out: Path | None, file: Path, files: tuple[Path, ...], suffix: str = "") -> Path | None:
+    """Where something about ``file`` is written: ``out``, a folder if the files are several."""
+    if out is None or len(files) == 1:
+        return out
+    if len({one.name for one in files}) < len(files):
+        raise Trouble(f"two of the files have one name, so they cannot share the folder {out}")
+    out.mkdir(parents=True, exist_ok=True)
+    return out / f"{file.name}{suffix}"
+
+
+def _write_page(report: Report, out: Path | None) -> None:
+    from ingest.validate.page import render_html  # noqa: PLC0415 - only --html needs it
+
+    if out is not None:
+        out.write_text(render_html(report), encoding="utf-8")
+
+
+def _show(report: Report, rejects: Path | None, page: Path | None) -> None:
+    render.console().print(render.report(report.to_dict()))
+    for measure in report.measures:
+        value = "nothing" if measure.value is None else f"{measure.value:g}"
+        state = "kept" if measure.kept else "broken"
+        of = measure.column or "the table"
+        click.echo(f"{measure.rule} of {of}: {value}, must {measure.expected}: {state}")
+    if rejects is not None and report.rejected:
+        click.echo(f"\nrejected rows are in {rejects}")
+    if page is not None:
+        click.echo(f"the report is in {page}")
+
+
+def _read(file: Path) -> Contract:
     try:
-        known = load_folder(folder)
+        return parse(file.read_text(encoding="utf-8"), file=file.name)
     except ContractError as error:
-        raise Trouble(f"a contract in {folder} is wrong: {error}") from None
+        raise Trouble(f"the contract is wrong: {error}") from None
+    except (OSError, UnicodeError) as error:
+        raise Trouble(f"cannot read {file}: {error}") from None
+
+
+def _from_folder(folder: Path, dataset: str | None) -> Contract:
+    file = folder / f"{dataset}{SUFFIX}"
+    known = sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
     if dataset not in known:
-        names = ", ".join(sorted(known)) or "none"
+        names = ", ".join(known) or "none"
         raise Trouble(f"no contract for dataset {dataset!r} in {folder}; there are: {names}")
-    return known[dataset]
+    found = _read(file)
+    if found.dataset != dataset:
+        raise Trouble(f"the contract is wrong: {file} is of dataset {found.dataset!r}")
+    return found

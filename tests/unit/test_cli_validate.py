@@ -106,9 +106,50 @@ def test_an_unknown_dataset_names_those_there_are(contracts: Path) -> None:
 
 def test_a_wrong_contract_is_no_refusal_of_the_data(contracts: Path) -> None:
     """A contract that cannot be read is exit code 2 and names the file."""
-    (contracts / "bad.odcs.yaml").write_text("kind: DataContract\n")
+    (contracts / "shoes.odcs.yaml").write_text("kind: DataContract\n")
 
     result = _validate(contracts, "code,pairs\na,1\n")
 
     assert result.exit_code == 2
-    assert "bad.odcs.yaml" in result.output
+    assert "shoes.odcs.yaml" in result.output
+
+
+def test_a_contract_of_its_own(contracts: Path) -> None:
+    """A contract need not stand in a folder; but one of the two must be said, and not both."""
+    file, own = contracts.parent / "any.csv", contracts / "shoes.odcs.yaml"
+    file.write_text("code,pairs\na,1\n")
+    run = CliRunner().invoke
+
+    assert run(landfall, ["validate", str(file), "--contract", str(own)]).exit_code == 0
+    assert run(landfall, ["validate", str(file)]).exit_code == 2
+    assert run(landfall, ["validate", str(file), "-c", str(own), "-d", "shoes"]).exit_code == 2
+
+
+def test_rejects_and_reasons(contracts: Path) -> None:
+    """Rejects can be mended and sent again; the reasons beside them say what each lacks."""
+    out = contracts.parent / "out.csv"
+
+    _validate(contracts, "code,pairs\na,1\nb,-2\nc,3\nd,4\n", "--rejects", str(out))
+
+    reasons = out.with_name("out.csv.reasons.jsonl").read_text().splitlines()
+    assert out.read_text() == "code,pairs\nb,-2\n"
+    assert [json.loads(line) for line in reasons] == [
+        {"line": 3, "faults": [{"rule": "minimum", "column": "pairs", "value": "-2"}]}
+    ]
+
+
+def test_several_files_share_a_folder(contracts: Path) -> None:
+    """Each has its page, and the answer in JSON is a list in their order."""
+    names = ["good.csv", "bad.csv"]
+    files = [contracts.parent / name for name in names]
+    files[0].write_text("code,pairs\na,1\n")
+    files[1].write_text("code,pairs\na,x\n")
+    pages = contracts.parent / "pages"
+    arguments = ["-c", str(contracts / "shoes.odcs.yaml"), "--html", str(pages), "--json"]
+
+    result = CliRunner().invoke(landfall, ["validate", *map(str, files), *arguments])
+
+    assert result.exit_code == 1
+    assert [report["verdict"] for report in json.loads(result.stdout)] == ["accepted", "refused"]
+    assert sorted(page.name for page in pages.iterdir()) == ["bad.csv.html", "good.csv.html"]
+    assert "Refused" in (pages / "bad.csv.html").read_text()

@@ -1,0 +1,125 @@
+"""`landfall contract`: write one from a sample, check it, compare two; needs no service."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+
+from cli.target import json_option
+from cli.trouble import REFUSED, Trouble
+from ingest.contracts import SUFFIX, Contract, ContractError, parse
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def contract() -> None:
+    """Write, check and compare data contracts."""
+
+
+@contract.command()
+@click.argument("file", metavar="FILE", type=_FILE)
+@click.option("--dataset", "-d", metavar="NAME", help="Its dataset.  [default: the file's name]")
+@click.option(
+    "--out",
+    "-o",
+    metavar="OUT",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write it there instead of showing it; a file that exists is left alone.",
+)
+def infer(file: Path, dataset: str | None, out: Path | None) -> None:
+    """Write a contract from FILE as a sample.
+
+    Types, required columns, a key and short lists of values are guessed where the sample is clear.
+    """
+    from ingest.validate.inference import infer as write  # noqa: PLC0415 - only this needs it
+    from ingest.validate.local import FileSource  # noqa: PLC0415 - likewise
+    from ingest.validate.problems import Refusal  # noqa: PLC0415 - likewise
+
+    name = dataset or re.sub(r"\W+", "_", file.name.partition(".")[0]).strip("_").lower() or "data"
+    try:
+        text = write(FileSource(file), name=file.name, dataset=name)
+    except Refusal as refusal:
+        problem = refusal.problem
+        raise Trouble(f"{file}: {problem.reason}; {problem.action}") from None
+    except ContractError as error:
+        raise Trouble(f"{file} holds what a contract cannot say: {error}") from None
+    except OSError as error:
+        raise Trouble(f"cannot read {file}: {error}") from None
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        with out.open("x", encoding="utf-8") as written:
+            written.write(text)
+    except OSError as error:
+        raise Trouble(f"cannot write {out}: {error}") from None
+    click.echo(f"wrote {out}: check it, then put it into contracts/ as {name}{SUFFIX}")
+
+
+@contract.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
+def lint(files: tuple[Path, ...]) -> None:
+    """Check contracts against the standard and against what Landfall can honour.
+
+    Exits with 1 if one of them is wrong.
+    """
+    from ingest.contracts import lint as check  # noqa: PLC0415 - its model is slow to import
+
+    wrong = 0
+    for file in files:
+        try:
+            found = check(_text(file), file=str(file))
+        except ContractError as error:
+            wrong += 1
+            click.echo(f"{error.file}: {error.path or 'document'}: {error.reason}")
+        else:
+            rules = f", {len(found.rules)} quality rules" if found.rules else ""
+            click.echo(
+                f"{file}: good: {found.dataset} {found.version}, "
+                f"{len(found.columns)} columns{rules}"
+            )
+    if wrong:
+        raise click.exceptions.Exit(REFUSED)
+
+
+@contract.command()
+@click.argument("old", metavar="OLD", type=_FILE)
+@click.argument("new", metavar="NEW", type=_FILE)
+@json_option
+def diff(old: Path, new: Path, *, as_json: bool) -> None:
+    """Say what changed from OLD to NEW, and what of it breaks those who read the table.
+
+    Exits with 1 on a breaking change.
+    """
+    from ingest.contract.diff import diff as compare  # noqa: PLC0415 - only this needs it
+
+    changes = compare(_read(old), _read(new))
+    breaking = sum(change.breaking for change in changes)
+    if as_json:
+        listed = [change.to_dict() for change in changes]
+        click.echo(json.dumps({"breaking": breaking > 0, "changes": listed}, indent=2))
+    else:
+        for change in changes:
+            mark = "BREAKS " if change.breaking else "       "
+            click.echo(f"{mark}{change.column or '(table)'}: {change.what}")
+        click.echo(f"{len(changes)} changes, {breaking} breaking" if changes else "no changes")
+    if breaking:
+        raise click.exceptions.Exit(REFUSED)
+
+
+def _read(file: Path) -> Contract:
+    try:
+        return parse(_text(file), file=str(file))
+    except ContractError as error:
+        raise Trouble(f"a contract is wrong: {error}") from None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise Trouble(f"cannot read {file}: {error}") from None

@@ -1,0 +1,206 @@
+"""`landfall contract`: a contract from a sample, its check, and the difference of two."""
+
+import gzip
+import io
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import landfall
+from ingest.contract.diff import diff
+from ingest.contracts import lint, parse
+from ingest.validate.inference import infer
+from ingest.validate.local import BytesSource
+from marketplace import write_users
+from tests.unit.validation import CONTRACTS, judge
+
+ROWS = [
+    {
+        "id": n,
+        "when": f"2024-01-{n % 28 + 1:02}",
+        "kind": "ab"[n % 2],
+        "price": n / 4,
+        "on": n % 3 == 0,
+    }
+    for n in range(200)
+]
+FRAME = pl.DataFrame(ROWS)
+
+
+def csv(separator: str = ",") -> bytes:
+    """The rows as delimited text."""
+    return FRAME.write_csv(separator=separator).encode()
+
+
+def parquet() -> bytes:
+    """The rows as Parquet."""
+    sink = io.BytesIO()
+    FRAME.write_parquet(sink)
+    return sink.getvalue()
+
+
+SAMPLES = {
+    "rows.csv": csv(),
+    "rows.csv.gz": gzip.compress(csv()),
+    "semicolons.csv": csv(";"),
+    "rows.tsv": csv("\t"),
+    "rows.jsonl": "".join(json.dumps(row) + "\n" for row in ROWS).encode(),
+    "rows.json": json.dumps(ROWS, indent=1).encode(),
+    "wide.csv": b"\xff\xfe" + csv().decode().encode("utf-16-le"),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_guessed_contract_accepts_its_sample(name: str) -> None:
+    """And says types, key, required columns and the short list of values, by the standard."""
+    text = infer(BytesSource(SAMPLES[name]), name=name, dataset="rows")
+
+    contract = lint(text, file="rows.odcs.yaml")
+    report, _ = judge(SAMPLES[name], contract, name=name)
+
+    assert report.verdict == "accepted"
+    assert [column.logical_type for column in contract.columns] == [
+        *("integer", "date", "string", "number", "boolean")
+    ]
+    assert contract.key == ("id",)
+    assert all(column.required for column in contract.columns)
+    assert contract.column("kind").enum == ("a", "b")
+
+
+def test_a_parquet_sample() -> None:
+    """Its own types count; text that looks like a date in Parquet is text to the contract."""
+    text = infer(BytesSource(parquet()), name="rows.parquet", dataset="rows")
+
+    assert parse(text, file="t").column("price").logical_type == "number"
+
+
+def test_users_are_recognised(tmp_path: Path) -> None:
+    """The types guessed from generated users are those of the contract written by hand."""
+    write_users(tmp_path / "users.csv", 2000, 3)
+    data = (tmp_path / "users.csv").read_bytes()
+
+    guessed = parse(infer(BytesSource(data), name="users.csv", dataset="users"), file="t")
+
+    by_hand = [(c.name, c.logical_type) for c in CONTRACTS["users"].columns]
+    assert by_hand == [(c.name, c.logical_type) for c in guessed.columns]
+    assert guessed.key == ("identifierHash",)
+
+
+def run(*arguments: str | Path) -> Result:
+    """`landfall contract` with some arguments."""
+    return CliRunner().invoke(landfall, ["contract", *map(str, arguments)])
+
+
+def test_infer_writes_no_file_twice(tmp_path: Path) -> None:
+    """What was mended by hand is never written over."""
+    sample, out = tmp_path / "My rows.csv", tmp_path / "rows.odcs.yaml"
+    sample.write_bytes(csv())
+
+    assert "name: my_rows" in run("infer", sample).output
+    assert run("infer", sample, "--out", out).exit_code == 0
+    assert run("infer", sample, "--out", out).exit_code == 2
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n", b"a,b\n", b'{"a": {"b": 1}}\n'])
+def test_what_no_contract_can_be_written_from(tmp_path: Path, data: bytes) -> None:
+    """Says why, and exits with 2."""
+    sample = tmp_path / "sample"
+    sample.write_bytes(data)
+
+    result = run("infer", sample)
+
+    assert result.exit_code == 2
+
+
+OLD = """
+apiVersion: v3.2.0
+kind: DataContract
+id: t
+version: 1.0.0
+schema:
+  - name: t
+    quality:
+      - {metric: rowCount, mustBeGreaterThan: 0}
+    properties:
+      - {name: id, logicalType: integer, primaryKey: true}
+      - name: n
+        logicalType: integer
+        required: true
+        logicalTypeOptions: {minimum: 1, format: i32}
+      - {name: s, logicalType: string, enum: [{value: a}, {value: b}]}
+"""
+CHANGES = {
+    "nothing": ("", "", False),
+    "a description": ("version: 1.0.0", "version: 1.0.1", False),
+    "a column less": (
+        "      - {name: s, logicalType: string, enum: [{value: a}, {value: b}]}\n",
+        "",
+        True,
+    ),
+    "another type": ("{name: id, logicalType: integer", "{name: id, logicalType: string", True),
+    "no longer required": ("        required: true\n", "", True),
+    "a looser bound": ("minimum: 1", "minimum: 0", True),
+    "a tighter bound": ("minimum: 1", "minimum: 2", False),
+    "a bound that excludes": ("minimum: 1", "exclusiveMinimum: 0", True),
+    "a wider number": ("format: i32", "format: i64", True),
+    "a narrower number": ("format: i32", "format: i16", False),
+    "another value": ("{value: b}", "{value: b}, {value: c}", True),
+    "a value less": (", {value: b}", "", False),
+    "any value": (", enum: [{value: a}, {value: b}]", "", True),
+    "no key": (", primaryKey: true", "", True),
+    "no quality rule": (
+        "    quality:\n      - {metric: rowCount, mustBeGreaterThan: 0}\n",
+        "",
+        True,
+    ),
+    "a new column": (
+        "    properties:\n",
+        "    properties:\n      - {name: z, logicalType: date}\n",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_breaks_readers(change: str) -> None:
+    """What they never had to expect and may now come breaks them; what is tightened does not."""
+    was, now, breaking = CHANGES[change]
+    assert was in OLD
+
+    changes = diff(parse(OLD, file="old"), parse(OLD.replace(was, now, 1), file="new"))
+
+    assert breaking == any(one.breaking for one in changes)
+    if change in {"nothing", "a description"}:
+        assert changes == []
+
+
+def test_diff_exits_with_1_on_a_breaking_change(tmp_path: Path) -> None:
+    """For a pull request's check."""
+    old, new, wrong = (tmp_path / f"{name}.odcs.yaml" for name in ("old", "new", "wrong"))
+    old.write_text(OLD)
+    new.write_text(OLD.replace("minimum: 1", "minimum: 0"))
+    wrong.write_text("kind: DataContract\n")
+
+    assert run("diff", old, old).exit_code == 0
+    result = run("diff", old, new)
+    assert result.exit_code == 1
+    assert "BREAKS n: minimum was 1, is 0" in result.output
+    assert json.loads(run("diff", old, new, "--json").output)["breaking"] is True
+    assert run("diff", old, wrong).exit_code == 2
+
+
+def test_lint_names_every_wrong_file(tmp_path: Path) -> None:
+    """One line a contract; 1 if one of them is wrong."""
+    good, wrong = tmp_path / "good.odcs.yaml", tmp_path / "wrong.odcs.yaml"
+    good.write_text(OLD)
+    wrong.write_text(OLD.replace("logicalType: integer", "logicalType: whole", 1))
+
+    result = run("lint", good, wrong)
+
+    assert result.exit_code == 1
+    assert f"{good}: good: t 1.0.0, 3 columns, 1 quality rules" in result.output
+    assert "schema[0].properties[0].logicalType: is 'whole'" in result.output
+    assert run("lint", good).exit_code == 0
