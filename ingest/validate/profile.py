@@ -170,9 +170,11 @@ class Profiler:
     def take_look(self, look: "Look") -> None:
         """The records of a block that were not judged one by one."""
         rows = look.rows - len(look.suspects)
-        suspects = set(look.suspects)
-        picked = [at for at in self._picked(look.rows) if at not in suspects]
-        for column in self._columns:
+        picked: Sequence[int] = self._picked(look.rows)
+        if look.suspects:
+            suspects = set(look.suspects)
+            picked = [at for at in picked if at not in suspects]
+        for column in self._columns if look.facts else ():
             fact = look.facts[column.cells.position]
             column.nulls += fact.nulls
             column.count += rows - fact.nulls
@@ -182,7 +184,7 @@ class Profiler:
             elif fact.hashes is not None:
                 column.distinct.add_hashes(*fact.hashes)
         if picked:
-            self._keep(look.frame[picked], len(picked))
+            self._keep(look.frame[list(picked)], len(picked))
 
     def _picked(self, rows: int) -> range:
         """Positions of the next ``rows`` records that belong to the sample."""
@@ -197,7 +199,10 @@ class Profiler:
             self._stride *= 2
             self._sampled = 0
             for at, part in enumerate(self._sample):
-                thin = [cells[::2] for cells in part] if isinstance(part, list) else part[::2]
+                if isinstance(part, list):
+                    thin: list[Sequence[Any]] | pl.DataFrame = [cells[::2] for cells in part]
+                else:
+                    thin = part[list(range(0, len(part), 2))]
                 self._sample[at] = thin
                 self._sampled += len(thin[0]) if isinstance(thin, list) else len(thin)
 

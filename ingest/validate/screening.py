@@ -73,7 +73,11 @@ class Screening:
             suspects |= self._conditional(values)
             measured = self._measured(values, suspects)
         listed = sorted(suspects)
-        return Look(frame, rows, listed, measured, self._facts(frame, typed, seen, listed))
+        kept = frame
+        if listed:
+            kept = _without(frame, listed)
+            seen = self._summary(kept, typed)
+        return Look(frame, rows, listed, measured, self._facts(kept, typed, seen))
 
     def _parse(self, text: bytes, typed: Sequence[Cells], *, quoted: bool) -> "pl.DataFrame | None":
         import polars as pl  # noqa: PLC0415 - only large blocks are screened
@@ -104,7 +108,9 @@ class Screening:
     ) -> set[int]:
         import polars as pl  # noqa: PLC0415 - loaded by now
 
-        marks = [pl.col(str(self._width)) != ""]  # too long, as far as that shows
+        marks = []
+        if seen["long"]:  # as far as that shows
+            marks.append(pl.col(str(self._width)) != "")
         for one in typed:
             low, high = _range(one.column)
             name = str(one.position)
@@ -115,6 +121,8 @@ class Screening:
             name = str(one.position)
             if bad := one.unsound({cell for cell in seen[name] if cell is not None}):
                 marks.append(pl.col(name).is_in(list(bad)))
+        if not marks:
+            return set()
         found = frame.select(pl.any_horizontal(marks).fill_null(value=False).arg_true())
         return set(found.to_series().to_list())
 
@@ -131,14 +139,10 @@ class Screening:
         self, values: "pl.DataFrame", suspects: set[int]
     ) -> list[tuple[int, Any, Any, Any]]:
         """Count, sum and extremes of each summed gauge, over all records but the suspects."""
-        import numpy as np  # noqa: PLC0415 - loaded by now
-
         if not self._gauges.summed:
             return []
         if suspects:
-            keep = np.ones(len(values), bool)
-            keep[list(suspects)] = False
-            values = values.filter(keep)
+            values = _without(values, list(suspects))
         wanted = [
             expr.alias(f"{at} {part}")
             for at, gauge in enumerate(self._gauges.summed)
@@ -177,7 +181,7 @@ class Screening:
         """Extremes of typed columns and distinct cells of the others, in one query."""
         import polars as pl  # noqa: PLC0415 - loaded by now
 
-        wanted: list[pl.Expr] = []
+        wanted = [(pl.col(str(self._width)) != "").any().alias("long")]
         for one in typed:
             name = str(one.position)
             wanted += [
@@ -194,26 +198,23 @@ class Screening:
         frame: "pl.DataFrame",
         typed: Sequence[Cells],
         seen: dict[str, Any],
-        suspects: list[int],
     ) -> "dict[int, Fact]":
-        """What a profile needs to know of the records that are no suspects."""
-        few = frame[suspects]
+        """What a profile needs to know of the records of a frame, all of which are sound."""
+        import polars as pl  # noqa: PLC0415 - loaded by now
+
         facts: dict[int, Fact] = {}
-        for one in typed:
+        for one in typed if len(frame) else ():
             name = str(one.position)
             least, most = seen[f"{name} least"], seen[f"{name} most"]
-            nothing = seen[f"{name} null"] == len(frame)
-            if nothing or (suspects and {least, most}.intersection(few[name].to_list())):
-                kept = _without(frame[name], suspects)
-                least, most = kept.min(), kept.max()
             facts[one.position] = _typed_fact(frame[name], least, most)
-        for one in _others(self._cells, typed):
+        others = _others(self._cells, typed)
+        empty = [name for one in others if "" in seen[name := str(one.position)]]
+        times = frame.select((pl.col(name) == "").sum() for name in empty).row(0) if empty else ()
+        nulls = dict(zip(empty, times, strict=True))
+        for one in others if len(frame) else ():
             name = str(one.position)
-            nulls = 0
-            if "" in seen[name]:
-                nulls = _times(frame[name], "") - _times(few[name], "")
             distinct = None if len(seen[name]) > EXACT else seen[name]
-            facts[one.position] = _fact(one, nulls, distinct, frame, suspects)
+            facts[one.position] = _fact(one, nulls.get(name, 0), distinct, frame[name])
         return facts
 
 
@@ -235,31 +236,17 @@ def _typed_fact(column: "pl.Series", least: Any, most: Any) -> Fact:
         return Fact(0, least, most, None, hashes(column))
     import numpy as np  # noqa: PLC0415 - loaded by now
 
-    numbers = column.fill_null(least).to_numpy()
-    within = np.clip(numbers, least, most) - least
-    return Fact(0, least, most, (np.flatnonzero(np.bincount(within)) + least).tolist())
+    there = np.zeros(most - least + 1, bool)
+    there[column.to_numpy() - least] = True
+    return Fact(0, least, most, (np.flatnonzero(there) + least).tolist())
 
 
-def _fact(
-    cells: Cells,
-    nulls: int,
-    distinct: list[str] | None,
-    frame: "pl.DataFrame",
-    suspects: list[int],
-) -> Fact:
-    column = frame[str(cells.position)]
+def _fact(cells: Cells, nulls: int, distinct: list[str] | None, column: "pl.Series") -> Fact:
     if distinct is None:
-        column = _without(column, suspects)
         kept = cells.series(column)
-        least, most = kept.min(), kept.max()
-        return Fact(nulls, least, most, None, hashes(kept if kept.dtype.is_integer() else column))
+        taken = hashes(kept if kept.dtype.is_integer() else column)
+        return Fact(nulls, kept.min(), kept.max(), None, taken)
     known = cells.sound_values(distinct)
-    if known and suspects:
-        few = column[suspects]
-        for edge in (min(known, key=known.__getitem__), max(known, key=known.__getitem__)):
-            if _times(column, edge) == _times(few, edge):  # it only stands at suspects
-                known = cells.sound_values(_without(column, suspects).unique().to_list())
-                break
     values = list(known.values())
     if not values:
         return Fact(nulls, None, None, [])
@@ -268,16 +255,12 @@ def _fact(
     return Fact(nulls, min(values), max(values), list(known))
 
 
-def _times(column: "pl.Series", cell: str) -> int:
-    return column.eq(cell).arg_true().len()
-
-
-def _without(column: "pl.Series", suspects: list[int]) -> "pl.Series":
+def _without(frame: "pl.DataFrame", suspects: list[int]) -> "pl.DataFrame":
     import numpy as np  # noqa: PLC0415 - loaded by now
 
-    keep = np.ones(len(column), bool)
+    keep = np.ones(len(frame), bool)
     keep[suspects] = False
-    return column.filter(keep)
+    return frame.filter(keep)
 
 
 def _others(cells: Sequence[Cells], typed: Sequence[Cells]) -> list[Cells]:
