@@ -11,6 +11,7 @@ _TOGETHER = ("e2e", "spark")
 """Rooms that share one cloud, or one Spark session, for all their tests; the longest go first."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep each of `_TOGETHER` on one worker, and each other module, for its fixtures' sake."""
     for item in items:
