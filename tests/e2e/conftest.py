@@ -123,7 +123,11 @@ def start(root: Path, settings: Mapping[str, str], **overrides: Any) -> Iterator
 @pytest.fixture(scope="session")
 def whole_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """One cloud for all tests of the session."""
-    settings = {"LANDFALL_COPY_GRACE_SECONDS": "4", "LANDFALL_NUDGE_SECONDS": "4"}
+    settings = {
+        "LANDFALL_COPY_GRACE_SECONDS": "4",
+        "LANDFALL_NUDGE_SECONDS": "4",
+        "LANDFALL_LEASE_SECONDS": "15",  # a killed worker's drop is taken over after so long
+    }
     yield from start(tmp_path_factory.mktemp("cloud"), settings)
 
 
