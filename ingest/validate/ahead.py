@@ -6,11 +6,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from ingest.validate.batches import Records
 from ingest.validate.judge import Jury
+from ingest.validate.memory import give_back
 from ingest.validate.problems import Refusal
 from ingest.validate.screening import Look
 
 WORKERS = 2
 """Threads that screen; Polars and numpy let go of the interpreter while they work."""
+_TIDY = 16
+"""Batches after which freed memory is given back."""
 
 
 def screened(batches: Iterator[Records], jury: Jury) -> Iterator[tuple[Records, Look | None]]:
@@ -37,6 +40,7 @@ def screened(batches: Iterator[Records], jury: Jury) -> Iterator[tuple[Records, 
     else:
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="screen") as pool:
             waiting: deque[tuple[Records, Future[Look | None]]] = deque()
+            done = 0
             while held or waiting:
                 while held:
                     waiting.append((held[0], pool.submit(jury.look, held.popleft())))
@@ -46,5 +50,8 @@ def screened(batches: Iterator[Records], jury: Jury) -> Iterator[tuple[Records, 
                     held.append(following)
                     waiting.append((following, pool.submit(jury.look, held.pop())))
                 yield batch, found
+                done += 1
+                if done % _TIDY == 0:
+                    give_back()
     if refusal is not None:
         raise refusal
