@@ -8,6 +8,8 @@ import resource
 import pytest
 import zstandard
 
+from ingest.contracts import parse
+from ingest.validate import plain
 from tests.unit.validation import CONTRACTS, faults, judge, small
 
 GOOD = b"id,name,secret\n1,a,s\n2,b,s\n3,,\n"
@@ -337,3 +339,71 @@ def test_zstd_that_cannot_be_trusted_is_refused(data: bytes, reason: str) -> Non
     assert report.problem is not None
     assert reason in report.problem.reason
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000
+
+
+@pytest.mark.parametrize("smallest", [0, 1 << 20])
+def test_mixed_line_ends_and_nul_bytes(smallest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LF and CRLF may alternate; a NUL and a return alone are faults of their records only."""
+    monkeypatch.setattr(plain, "SMALLEST", smallest)
+    data = b'id,name,secret\n1,a\0,s\n2,b,s\r\n3,c,s\n\n\r\n4,"d\r\ne",s\r\n5,f,s\r6,g,s\n7,h,s'
+
+    report, findings = judge(data, small())
+
+    assert faults(report) == {("encoding", "name"): (1, [2]), ("newline", None): (1, [9])}
+    assert (report.rows, report.rejected) == (6, 2)
+    assert findings["clean"] == data.replace(b"1,a\0,s\n", b"").replace(b"5,f,s\r6,g,s\n", b"")
+
+
+@pytest.mark.parametrize("smallest", [0, 1 << 20])
+def test_what_stands_before_an_open_quote_is_kept(
+    smallest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Screened or not, the faults before the place where reading ends are told."""
+    monkeypatch.setattr(plain, "SMALLEST", smallest)
+
+    report, findings = judge(b'id,name,secret\nx,a,s\n2,a,q\n3,"b,s\n4,a,s\n', small())
+
+    assert (report.verdict, report.rows, report.rejected) == ("refused", 2, 2)
+    assert report.problem is not None
+    assert report.problem.line == 4
+    assert findings["rejects"] == b"id,name,secret\nx,a,s\n2,a,q\n"
+
+
+def test_numbers_beyond_64_bits_and_days_that_are_none() -> None:
+    """No value of the type, whatever a lenient reader would make of it."""
+    contract = parse(
+        """
+apiVersion: v3.2.0
+kind: DataContract
+id: t
+version: 1.0.0
+schema:
+  - name: t
+    properties:
+      - {name: n, logicalType: integer}
+      - {name: d, logicalType: date}
+customProperties: [{property: maxRejectedRatio, value: 1}]
+""",
+        file="t",
+    )
+    rows = b"9223372036854775807,2024-02-29\n9223372036854775808,2024-02-30\n"
+
+    report, _ = judge(b"n,d\n" + rows, contract)
+
+    assert faults(report) == {("type", "n"): (1, [3]), ("type", "d"): (1, [3])}
+
+
+@pytest.mark.parametrize(
+    ("policy", "header"),
+    [("extraColumns", "id,name,secret,x"), ("reorderedColumns", "name,id,secret")],
+)
+def test_frozen_columns(policy: str, header: str) -> None:
+    """Where the contract freezes its columns, a change it would else take is refused."""
+    frozen = small(extra=f"  - {{property: drift, value: {{{policy}: freeze}}}}\n")
+    data = f"{header}\n" + "1," * header.count(",") + "s\n"
+
+    report, _ = judge(data.encode(), frozen)
+
+    assert report.verdict == "refused"
+    assert report.problem is not None
+    assert "allows no" in report.problem.reason
