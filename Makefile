@@ -11,7 +11,7 @@ FIND_JAVA := from devcloud import java; from devcloud.databricks import jars; ja
 # How many tests at once; tests that share a cloud or a Spark session stay together.
 WORKERS ?= 2
 PYTEST_ARGS ?=
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help

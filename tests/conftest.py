@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-_TESTS = Path(__file__).parent
 _TOGETHER = ("e2e", "spark")
 """Rooms that share one cloud, or one Spark session, for all their tests; the longest go first."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
+def _room(nodeid: str) -> str:
+    return nodeid.split("/")[1]
+
+
+class ByPlace(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
+    """Keeps each of `_TOGETHER` on one worker, and each other module, for its fixtures' sake."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        room = _room(nodeid)
+        return room if room in _TOGETHER else nodeid.split("::", 1)[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByPlace:
+    """Spread by place, whatever `--dist` says."""
+    return ByPlace(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each of `_TOGETHER` on one worker, and each other module, for its fixtures' sake."""
-    for item in items:
-        place = item.path.relative_to(_TESTS)
-        room = place.parts[0]
-        item.add_marker(pytest.mark.xdist_group(room if room in _TOGETHER else str(place)))
+    """The longest rooms first, so that no worker is left alone with one of them at the end."""
     order = {room: number for number, room in enumerate((*_TOGETHER, "docs", "devcloud"))}
-    items.sort(key=lambda item: order.get(item.path.relative_to(_TESTS).parts[0], len(order)))
+    items.sort(key=lambda item: order.get(_room(item.nodeid), len(order)))
