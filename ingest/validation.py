@@ -68,7 +68,9 @@ class Layout:
 
     @property
     def _plain_name(self) -> str:
-        return self.name.removesuffix(".gz")
+        """The name without the mark of a compression: what is written out is never compressed."""
+        stem, dot, suffix = self.name.rpartition(".")
+        return stem if dot and suffix in ("gz", "zst", "zstd") else self.name
 
     @property
     def quarantine(self) -> str:

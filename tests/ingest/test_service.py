@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+import zstandard
 
 from ingest.errors import Conflict, NotFound, Retryable, Unavailable
 from ingest.messages import Advance, Claim, LoadDataset, Message
@@ -265,3 +266,18 @@ def test_messages_about_nothing_do_nothing(worker: Callable[[], Landfall]) -> No
         LoadDataset("nobody"),
     ):
         assert service.handle(message) == []
+
+
+def test_a_zstandard_drop_is_unpacked_for_the_copy(
+    sea: Sea, worker: Callable[[], Landfall], factory: Quick
+) -> None:
+    """Data Factory reads no zstd: what it is told to copy is the plain file beside the drop."""
+    content = users([10]).encode()
+    path = "landing/users/packed.csv.zst"
+    sea.land(path, zstandard.ZstdCompressor().compress(content))
+    service = worker()
+    drive(service, service.on_landing(path))
+    asked = factory.started[-1]
+    assert (asked["sourceFile"], asked["compression"]) == ("packed.csv", "none")
+    copied = f"{asked['sourceContainer']}/{asked['sourceFolder']}/{asked['sourceFile']}"
+    assert sea.lake.get(copied)[0] == content
