@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -47,7 +47,6 @@ class Landfall:
     ticks: TickRules
     account_hosts: frozenset[str]
     max_faults: int = 5
-    _no_table: Mapping[str, Any] = field(default_factory=dict)
 
     # -- how drops become known -------------------------------------------------------------
 
@@ -210,7 +209,7 @@ class Landfall:
     def load(self, dataset: str) -> list[Message]:
         """Take the load of a dataset's copied drops one step further."""
         contract = self.contracts.get(dataset)
-        table = contract.table() if contract else self._no_table
+        table = contract.table() if contract else {}
         return [LoadDataset(dataset)] if self.loading.step(dataset, table) else []
 
     def reconcile(self) -> list[Message]:

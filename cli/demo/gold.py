@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deltalake import DeltaTable
+import polars as pl
 from rich.markup import escape
 from rich.table import Table
 
@@ -34,13 +34,9 @@ def tables(lake: Path) -> list[GoldTable]:
 
 
 def _read(path: Path, name: str) -> GoldTable:
-    data = DeltaTable(str(path)).to_pyarrow_table()
-    columns = tuple(data.column_names)
-    head = [
-        tuple(record[column] for column in columns)
-        for record in data.slice(0, _SHOWN_ROWS).to_pylist()
-    ]
-    return GoldTable(name, path, data.num_rows, columns, head)
+    # Not by pyarrow: its threads over delta-rs can outlive the interpreter and abort it at exit.
+    data = pl.read_delta(str(path))
+    return GoldTable(name, path, data.height, tuple(data.columns), data.head(_SHOWN_ROWS).rows())
 
 
 def preview(table: GoldTable, width: int) -> Table:
