@@ -9,7 +9,7 @@ Any worker may call `claim` for any version at any time. All but one of them fin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ingest import paths
 from ingest.errors import NotFound, Stale
@@ -19,14 +19,6 @@ from ingest.run import Run, Source, received
 from ingest.states import Event, State
 
 
-@dataclass(frozen=True)
-class Claimed:
-    """A run, and whether this call made it known."""
-
-    stored: Stored
-    created: bool
-
-
 def identify(version: Version, dataset: str) -> str:
     """The run id of a landed version."""
     return paths.run_id(version.modified, dataset, version.path, version.etag)
@@ -34,7 +26,7 @@ def identify(version: Version, dataset: str) -> str:
 
 def claim(
     version: Version, dataset: str, via: str, *, lake: Lake, manifest: Manifest, clock: Clock
-) -> Claimed:
+) -> Stored:
     """Register a landed version and take it.
 
     Raises:
@@ -44,10 +36,10 @@ def claim(
         path=version.path, etag=version.etag, size=version.size, landed=version.modified, via=via
     )
     run = received(identify(version, dataset), dataset, source, clock())
-    stored, created = manifest.create(run)
+    stored, _ = manifest.create(run)
     if stored.run.state is State.RECEIVED:
         stored = take(stored, lake=lake, manifest=manifest, clock=clock)
-    return Claimed(stored, created)
+    return stored
 
 
 def take(stored: Stored, *, lake: Lake, manifest: Manifest, clock: Clock) -> Stored:

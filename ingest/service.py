@@ -74,7 +74,7 @@ class Landfall:
             manifest=self.manifest,
             clock=self.clock,
         )
-        return _next(claimed.stored)
+        return _next(claimed)
 
     def ingest(self, dataset: str, path: str) -> tuple[Run, list[Message]]:
         """A caller asks for the file at a path (or URL) in landing to be taken in.
@@ -97,7 +97,7 @@ class Landfall:
         claimed = claim(
             version, dataset, "http", lake=self.lake, manifest=self.manifest, clock=self.clock
         )
-        return claimed.stored.run, _next(claimed.stored)
+        return claimed.run, _next(claimed)
 
     def _recall(self, landing_path: str, dataset: str) -> Run:
         now = self.clock()
@@ -135,7 +135,7 @@ class Landfall:
             manifest=self.manifest,
             clock=self.clock,
         )
-        return _next(claimed.stored)
+        return _next(claimed)
 
     def advance(self, run_id: str) -> list[Message]:
         """Take a run one step further; a step that keeps failing by itself ends the run."""

@@ -31,10 +31,9 @@ def take(sea: Sea, path: str, clock: Clock) -> Run:
     """Claim what stands at a path, as a fresh worker."""
     version = sea.lake.head(path)
     assert version is not None
-    claimed = claim(
+    return claim(
         version, "users", "event", lake=sea.lake, manifest=Manifest(sea.lake), clock=clock
-    )
-    return claimed.stored.run
+    ).run
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,24 +54,23 @@ def test_a_doubled_event_claims_once(sea: Sea, clock: Clock) -> None:
     """Eight workers with the same event: one run, one file in raw, all see the same run."""
     version = sea.land("landing/users/doubled.csv", b"x")
 
-    def work(_: int) -> tuple[str, bool]:
+    def work(_: int) -> str:
         manifest = Manifest(sea.lake)
         for _attempt in range(10):
             try:
-                done = claim(
+                return claim(
                     version, "users", "event", lake=sea.lake, manifest=manifest, clock=clock
-                )
+                ).run.run_id
             except Retryable:
                 continue
-            return done.stored.run.run_id, done.created
         raise AssertionError("ten times in a row another worker was faster")
 
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(work, range(8)))
-    assert {run_id for run_id, _ in results} == {identify(version, "users")}
-    assert [created for _, created in results].count(True) == 1
-    stored = Manifest(sea.lake).get(results[0][0])
-    assert stored.run.state is State.CLAIMED
+    assert set(results) == {identify(version, "users")}
+    run = Manifest(sea.lake).get(results[0]).run
+    assert [line.state for line in run.history] == [State.RECEIVED, State.CLAIMED]
+    assert [entry.version.path for entry in sea.lake.list(f"raw/users/{run.run_id}/")] == [run.raw]
 
 
 def test_an_overwritten_version_gives_way(sea: Sea, clock: Clock) -> None:
@@ -80,7 +78,7 @@ def test_an_overwritten_version_gives_way(sea: Sea, clock: Clock) -> None:
     old = sea.land("landing/users/twice.csv", b"old")
     new = sea.land("landing/users/twice.csv", b"new")
     manifest = Manifest(sea.lake)
-    lost = claim(old, "users", "event", lake=sea.lake, manifest=manifest, clock=clock).stored.run
+    lost = claim(old, "users", "event", lake=sea.lake, manifest=manifest, clock=clock).run
     assert lost.state is State.CANCELLED
     assert identify(new, "users") in lost.cause
     kept = take(sea, "landing/users/twice.csv", clock)
@@ -93,7 +91,7 @@ def test_a_deleted_file_is_said_to_be_deleted(sea: Sea, clock: Clock) -> None:
     version = sea.land("landing/users/gone.csv", b"x")
     sea.lake.delete("landing/users/gone.csv")
     manifest = Manifest(sea.lake)
-    run = claim(version, "users", "event", lake=sea.lake, manifest=manifest, clock=clock).stored.run
+    run = claim(version, "users", "event", lake=sea.lake, manifest=manifest, clock=clock).run
     assert run.state is State.CANCELLED
     assert "deleted before" in run.cause
     assert Manifest(sea.lake).get(run.run_id).run == run
@@ -115,7 +113,7 @@ def test_an_interrupted_claim_is_gone_on_with(
         except Retryable:
             continue
     sea.calm()
-    run = claim(version, "users", "event", lake=sea.lake, manifest=manifest, clock=clock).stored.run
+    run = claim(version, "users", "event", lake=sea.lake, manifest=manifest, clock=clock).run
     assert run.state is State.CLAIMED
     assert run.raw is not None
     assert sea.lake.get(run.raw)[0] == b"x"
@@ -125,15 +123,13 @@ def test_a_worker_from_the_past_wakes_nothing(sea: Sea, clock: Clock) -> None:
     """A claim that stood still while the run went by finds it filed, and leaves it so."""
     version = sea.land("landing/users/past.csv", b"x")
     manifest = Manifest(sea.lake)
-    stored = claim(version, "users", "event", lake=sea.lake, manifest=manifest, clock=clock).stored
+    stored = claim(version, "users", "event", lake=sea.lake, manifest=manifest, clock=clock)
     assert stored.run.raw is not None
     sea.lake.make_directory("quarantine/users/past")
     sea.lake.rename(stored.run.raw, "quarantine/users/past/past.csv")
     final = manifest.update(stored, stored.run.apply(Event.CANCEL, "no", clock()))
     manifest.file(final)
-    late = claim(
-        version, "users", "event", lake=sea.lake, manifest=Manifest(sea.lake), clock=clock
-    ).stored
+    late = claim(version, "users", "event", lake=sea.lake, manifest=Manifest(sea.lake), clock=clock)
     assert late.run.state is State.CANCELLED
     assert [run for run in manifest.active() if run.run_id == stored.run.run_id] == []
 
