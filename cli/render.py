@@ -78,11 +78,16 @@ def seconds(run: Json, now: datetime | None = None) -> float | None:
 
 
 def runs_table(runs: Sequence[Json]) -> Table:
-    """Runs as `landfall runs` lists them; the dataset is part of the run id."""
+    """Runs as `landfall runs` lists them; the dataset is part of the run id.
+
+    The id stands on one line, for it is what people copy; the file's name gives way.
+    """
     table = _table(None)
-    for heading, right in (("Run", False), ("File", False), ("State", False), ("Rows", True)):
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
-    table.add_column("Rejected", justify="right")
+    table.add_column("Run", no_wrap=True, overflow="ignore")
+    table.add_column("File", overflow="ellipsis", min_width=3)
+    table.add_column("State", no_wrap=True)
+    table.add_column("Rows", justify="right", no_wrap=True)
+    table.add_column("Rejected", justify="right", no_wrap=True)
     for run in runs:
         table.add_row(
             escape(run["run_id"]),

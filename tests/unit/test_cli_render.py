@@ -36,13 +36,16 @@ def test_the_way_fills_up() -> None:
 
 
 def test_names_are_not_markup() -> None:
-    """A file's name is shown as it is, brackets included, and folded rather than cut."""
+    """A file's name is shown as it is, brackets included; in a list the id goes before it."""
     name = "[red]" + "x" * 120 + ".csv"
+    listed = run("failed", name=name)
 
-    shown = _text(render.runs_table([run("failed", name=name)]), width=80)
+    shown = _text(render.runs_table([listed]), width=80)
 
     assert "[red]" in shown
-    assert shown.count("x") == 120
+    assert listed["run_id"] in shown
+    assert "…" in shown
+    assert _text(render.run_details(listed), width=200).count("x") == 120
     assert max(len(line) for line in shown.splitlines()) <= 80
 
 
