@@ -19,7 +19,7 @@ from ingest import paths
 from ingest.claim import end
 from ingest.errors import AlreadyExists, NotFound, Refused, Retryable, Stale
 from ingest.manifest import Manifest, Stored
-from ingest.ports import Clock, Lake, LoadRun, LoadService
+from ingest.ports import Clock, JobRun, JobService, Lake
 from ingest.run import Load, Run
 from ingest.states import Event, State
 
@@ -73,7 +73,7 @@ class BatchLoader:
         *,
         lake: Lake,
         manifest: Manifest,
-        loader: LoadService,
+        loader: JobService,
         clock: Clock,
         rules: LoadRules,
         spark_lake: str,
@@ -126,7 +126,7 @@ class BatchLoader:
             return True
         observed = self._loader.observe(job_run_id)
         if observed is None:
-            observed = LoadRun(job_run_id, "failed", "the job run is not known any more")
+            observed = JobRun(job_run_id, "failed", "the job run is not known any more")
         if observed.status == "running":
             return False
         if observed.status == "succeeded":
@@ -215,7 +215,7 @@ class BatchLoader:
             self._job_runs[batch.token] = job_run_id
         return job_run_id
 
-    def _finish(self, batch: Batch, etag: str, observed: LoadRun) -> None:
+    def _finish(self, batch: Batch, etag: str, observed: JobRun) -> None:
         result = self._result(batch)
         for member in self._members(batch):
             of_run = {**result.get("by_run", {}).get(member.run.run_id, {})}
@@ -240,7 +240,7 @@ class BatchLoader:
                 return found
         return {}
 
-    def _fail(self, batch: Batch, etag: str, observed: LoadRun) -> None:
+    def _fail(self, batch: Batch, etag: str, observed: JobRun) -> None:
         cause = f"job run {observed.job_run_id} failed: {observed.message}"
         if batch.attempt < self._rules.max_attempts:
             later = self._clock() + self._rules.backoff * batch.attempt

@@ -140,7 +140,7 @@ class CopyService(Protocol):
 
 
 @dataclass(frozen=True)
-class LoadRun:
+class JobRun:
     """A Databricks job run as last observed: running, succeeded or failed."""
 
     job_run_id: int
@@ -149,11 +149,21 @@ class LoadRun:
     url: str = ""
 
 
-class LoadService(Protocol):
-    """Databricks, as far as a load needs it."""
+class JobService(Protocol):
+    """One job of Databricks."""
 
     def start(self, token: str, parameters: Mapping[str, str]) -> int:
-        """Start the load job, or find the run that this token already started; returns its id."""
+        """Start the job, or find the run that this token already started; returns its id.
 
-    def observe(self, job_run_id: int) -> LoadRun | None:
+        Raises:
+            Refused: it did not start and will not.
+        """
+
+    def observe(self, job_run_id: int) -> JobRun | None:
         """One job run; None where Databricks does not know it (any more)."""
+
+    def active(self) -> frozenset[int]:
+        """The ids of all its runs that have not ended, in bulk."""
+
+    def cancel(self, job_run_id: int) -> None:
+        """Stop a run; one that has ended is left as it is."""

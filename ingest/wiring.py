@@ -19,7 +19,7 @@ from ingest.copy import CopyRules, CopyStage
 from ingest.errors import LandfallError, Misconfigured
 from ingest.load import BatchLoader, LoadRules
 from ingest.manifest import Manifest
-from ingest.ports import Clock, CopyService, Lake, LoadService
+from ingest.ports import Clock, CopyService, JobService, Lake
 from ingest.reconcile import TickRules
 from ingest.service import Landfall
 from ingest.settings import Settings, read
@@ -49,7 +49,7 @@ def build(
     clock: Clock = utc_now,
     lake: Lake | None = None,
     copier: CopyService | None = None,
-    loader: LoadService | None = None,
+    loader: JobService | None = None,
 ) -> Landfall:
     """Put the service together; parts that are given replace the real ones.
 
@@ -134,7 +134,7 @@ def _copier(settings: Settings) -> CopyService:
     )
 
 
-def _loader(settings: Settings) -> LoadService:
+def _loader(settings: Settings) -> JobService:
     from ingest.azure.databricks import DatabricksJob, workspace_client  # noqa: PLC0415
 
     credential = None if settings.databricks_token else _credential()

@@ -1,9 +1,9 @@
-"""Loads by a Databricks job: started with an idempotency token, so asking twice starts once."""
+"""Databricks jobs: started with an idempotency token, so asking twice starts once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from databricks.sdk.errors import InvalidParameterValue, NotFound
 from databricks.sdk.service.jobs import QueueSettings, RunLifeCycleState, RunResultState
 
 from ingest.errors import Refused, Unavailable
-from ingest.ports import LoadRun
+from ingest.ports import JobRun
 
 # The Azure Databricks resource, as Entra ID knows it in every tenant.
 _SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
@@ -53,7 +53,7 @@ def workspace_client(host: str, token: str | None, credential: Any) -> Workspace
 
 
 class DatabricksJob:
-    """`ingest.ports.LoadService` on the job of one name."""
+    """`ingest.ports.JobService` on the job of one name."""
 
     def __init__(self, client: WorkspaceClient, job: str) -> None:
         self._client = client
@@ -67,7 +67,7 @@ class DatabricksJob:
         return int(found[0])
 
     def start(self, token: str, parameters: Mapping[str, str]) -> int:
-        """See `ingest.ports.LoadService`."""
+        """See `ingest.ports.JobService`."""
         with _answering():
             try:
                 started = self._client.jobs.run_now(
@@ -81,8 +81,8 @@ class DatabricksJob:
                 raise
         return int(started.run_id)
 
-    def observe(self, job_run_id: int) -> LoadRun | None:
-        """See `ingest.ports.LoadService`."""
+    def observe(self, job_run_id: int) -> JobRun | None:
+        """See `ingest.ports.JobService`."""
         with _answering():
             try:
                 run = self._client.jobs.get_run(job_run_id)
@@ -90,14 +90,25 @@ class DatabricksJob:
                 return None
         state = run.state
         if state is None or state.life_cycle_state not in _ENDED:
-            return LoadRun(job_run_id, "running", url=run.run_page_url or "")
+            return JobRun(job_run_id, "running", url=run.run_page_url or "")
         good = state.result_state is RunResultState.SUCCESS
         message = state.state_message or str(state.result_state or state.life_cycle_state)
         if not good:
             message = self._reason(run) or message
-        return LoadRun(
+        return JobRun(
             job_run_id, "succeeded" if good else "failed", message, run.run_page_url or ""
         )
+
+    def active(self) -> frozenset[int]:
+        """See `ingest.ports.JobService`."""
+        with _answering():
+            runs = self._client.jobs.list_runs(job_id=self._job_id, active_only=True)
+            return frozenset(int(run.run_id) for run in runs if run.run_id is not None)
+
+    def cancel(self, job_run_id: int) -> None:
+        """See `ingest.ports.JobService`."""
+        with _answering(), suppress(NotFound):
+            self._client.jobs.cancel_run(job_run_id)
 
     def _reason(self, run: Any) -> str:
         """What the first failed task says of its failure."""

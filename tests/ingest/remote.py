@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ingest.ports import CopyRun, LoadRun
+from ingest.ports import CopyRun, JobRun
 
 
 @dataclass
@@ -52,16 +52,24 @@ class Factory:
 
 @dataclass
 class Workspace:
-    """A Databricks workspace with one job; `poisoned` drops make their batch fail."""
+    """A job of a Databricks workspace: all its runs are in the state that it is told."""
 
     batches: dict[str, Mapping[str, str]] = field(default_factory=dict)
     status: str = "succeeded"
     posts: int = 0
+    cancelled: list[int] = field(default_factory=list)
 
     def start(self, token: str, parameters: Mapping[str, str]) -> int:
         self.posts += 1
         self.batches.setdefault(token, parameters)
         return list(self.batches).index(token) + 1
 
-    def observe(self, job_run_id: int) -> LoadRun | None:
-        return LoadRun(job_run_id, self.status, self.status)
+    def observe(self, job_run_id: int) -> JobRun | None:
+        return JobRun(job_run_id, self.status, self.status)
+
+    def active(self) -> frozenset[int]:
+        running = self.status == "running"
+        return frozenset(range(1, len(self.batches) + 1)) if running else frozenset()
+
+    def cancel(self, job_run_id: int) -> None:
+        self.cancelled.append(job_run_id)

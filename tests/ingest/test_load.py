@@ -13,7 +13,7 @@ from ingest import paths
 from ingest.errors import Retryable
 from ingest.load import BatchLoader, LoadRules
 from ingest.manifest import Manifest
-from ingest.ports import LoadRun
+from ingest.ports import JobRun
 from ingest.run import Load, Source, received
 from ingest.states import Event, State
 from tests.ingest.conftest import Clock, Sea
@@ -160,9 +160,9 @@ class Poisoned(Workspace):
         super().__init__()
         self._sea, self._dataset, self._poison = sea, dataset, poison
 
-    def observe(self, job_run_id: int) -> LoadRun | None:
+    def observe(self, job_run_id: int) -> JobRun | None:
         bad = self._poison in frozen(self._sea, self._dataset)
-        return LoadRun(job_run_id, "failed" if bad else "succeeded", "a row is poisoned")
+        return JobRun(job_run_id, "failed" if bad else "succeeded", "a row is poisoned")
 
 
 @pytest.mark.parametrize("bad", range(5))
