@@ -13,7 +13,9 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from marketplace import write_users
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NEVER = "0 0 0 1 1 *"
+TICK = 10
 FINAL = {"succeeded", "quarantined", "duplicate", "failed", "cancelled"}
 
 
@@ -57,6 +60,10 @@ class Bench:
                 if f'"landing/users/{name}"' in text:
                     return text.partition('"state": "')[2].partition('"')[0]
         return "unknown"
+
+    def active(self) -> int:
+        """How many runs have not been filed."""
+        return len(list((self.config.lake_folder / "manifest" / "active").glob("*.json")))
 
     def tick(self) -> None:
         """What the timer would do."""
@@ -107,36 +114,65 @@ def one_drop(bench: Bench, file: Path) -> float:
     return time.perf_counter() - began
 
 
-def main() -> None:
-    """Measure and print."""
+def burst(bench: Bench, files: list[Path]) -> float:
+    """Let many drops land at once, with a tick every `TICK` seconds; returns their time."""
+    began = ticked = time.perf_counter()
+    with ThreadPoolExecutor(4) as pool:
+        names = list(pool.map(bench.drop, files))
+
+    def over() -> bool:
+        nonlocal ticked
+        if time.perf_counter() - ticked > TICK:
+            ticked = time.perf_counter()
+            bench.tick()
+        return not bench.active()
+
+    wait(lambda: bench.requests()["by_caller"].get("landfall", 0) > len(names), "the events")
+    wait(over, f"{len(names)} drops to end", 900)
+    ended = Counter(bench.state(name) for name in names)
+    if ended != {"succeeded": len(names)}:
+        sys.exit(f"not all succeeded: {dict(ended)}")
+    return time.perf_counter() - began
+
+
+def show(counted: dict[str, Any], drops: int) -> None:
+    """Requests in all and per drop, of the service by operation."""
+    print("  storage requests by caller:")
+    for caller, number in sorted(counted["by_caller"].items()):
+        print(f"    {number:>6} {number / drops:>7.2f} a drop  {caller}")
+    print("  of the service, by operation:")
+    for operation, number in sorted(counted["by_operation"].items(), key=lambda item: -item[1]):
+        if operation.startswith("landfall "):
+            name = operation.removeprefix("landfall ")
+            print(f"    {number:>6} {number / drops:>7.2f} a drop  {name}")
+
+
+def drops(size: int) -> None:
+    """One drop alone, then a burst of them."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for seed in (1, 2):
-            write_users(root / f"users-{seed}.csv", 1000, seed)
+        files = [root / f"users-{seed}.csv" for seed in range(size + 2)]
+        for seed, file in enumerate(files):
+            write_users(file, 1000 if seed < 2 else 20, seed + 1)
         config = create(root / "cloud", REPOSITORY, settings={"LANDFALL_TICK": NEVER})
         with Supervisor(config):
             deploy_all(config, lambda _: None)
             bench = Bench(config)
-            one_drop(bench, root / "users-1.csv")
+            one_drop(bench, files[0])
             bench.forget()
-            bench.tick()
-            wait(lambda: bench.requests()["by_caller"].get("landfall", 0) > 0, "a tick")
-            time.sleep(0.5)  # a tick has no end that can be seen from outside
-            tick = bench.requests()["by_caller"]["landfall"]
-            bench.forget()
-            seconds = one_drop(bench, root / "users-2.csv")
+            seconds = one_drop(bench, files[1])
             time.sleep(0.5)  # the last request of the run is under way when its state is seen
-            counted = bench.requests()
-    print(f"one drop of 1,000 users, Spark warm: {seconds:.1f} s from upload to succeeded")
-    print("storage requests by caller:")
-    for caller, number in sorted(counted["by_caller"].items()):
-        print(f"  {caller:<28} {number}")
-    service = counted["by_caller"]["landfall"]
-    print(f"of the service: {service - tick} for the drop, {tick} for the tick that saw it end")
-    for operation, number in counted["by_operation"].items():
-        if operation.startswith("landfall "):
-            print(f"  {number:>3}  {operation.removeprefix('landfall ')}")
+            alone = bench.requests()
+            bench.forget()
+            lasted = burst(bench, files[2:])
+            time.sleep(0.5)
+            together = bench.requests()
+    print(f"one drop of 1,000 users, Spark warm: {seconds:.1f} s from upload to succeeded,")
+    print("  with the one tick that sees its load end")
+    show(alone, 1)
+    print(f"a burst of {size} drops of 20 users: {lasted:.1f} s, a tick every {TICK} s")
+    show(together, size)
 
 
 if __name__ == "__main__":
-    main()
+    drops(100)

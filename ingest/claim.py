@@ -5,6 +5,9 @@ rename, on the condition that the file still has the ETag of the version we spea
 landing to raw: nobody can change what is validated and copied from there.
 
 Any worker may call `claim` for any version at any time. All but one of them find the rename done.
+
+That a run is `claimed` is not written down by itself: the file in raw says it, and the next write
+of the record carries it. A worker that comes upon a `received` run finds it out by trying.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ def identify(version: Version, dataset: str) -> str:
 def claim(
     version: Version, dataset: str, via: str, *, lake: Lake, manifest: Manifest, clock: Clock
 ) -> Stored:
-    """Register a landed version and take it.
+    """Register a landed version and take it; see `take` for what is returned.
 
     Raises:
         Retryable: the lake did not answer; the same call again goes on where this one stopped.
@@ -43,29 +46,36 @@ def claim(
 
 
 def take(stored: Stored, *, lake: Lake, manifest: Manifest, clock: Clock) -> Stored:
-    """Move a received run's file into raw; returns the run, claimed or without its source."""
+    """Move a received run's file into raw.
+
+    Returns the run, claimed but not yet written so, or ended for want of its source.
+    """
     run = stored.run
-    folder = paths.raw_folder(run.dataset, run.run_id)
-    target = f"{folder}/{paths.safe_name(run.source.path)}"
-    lake.make_directory(folder)
+    target = paths.raw_file(run.dataset, run.run_id, run.source.path)
     try:
         lake.rename(run.source.path, target, etag=run.source.etag)
     except (NotFound, Stale) as error:
+        if filed := manifest.filed(run.run_id):
+            # A worker that stood still while the whole run went by has written the record anew.
+            manifest.discard(stored)
+            return filed
         # Ours by an earlier call whose answer was lost, by another worker's, or not there any more.
         if lake.head(target) is None:
             return _without_source(stored, error, lake=lake, manifest=manifest, clock=clock)
-    claimed = run.apply(Event.CLAIM, f"moved to {target}", clock(), raw=target)
-    return manifest.update(stored, claimed)
+    return taken(stored, clock)
+
+
+def taken(stored: Stored, clock: Clock) -> Stored:
+    """A received run whose file stands in raw: claimed, to be written with what follows."""
+    run = stored.run
+    target = paths.raw_file(run.dataset, run.run_id, run.source.path)
+    return replace(stored, run=run.apply(Event.CLAIM, f"moved to {target}", clock(), raw=target))
 
 
 def _without_source(
     stored: Stored, error: Exception, *, lake: Lake, manifest: Manifest, clock: Clock
 ) -> Stored:
     run = stored.run
-    if filed := manifest.filed(run.run_id):
-        # A worker that stood still while the whole run went by has written the record once more.
-        manifest.discard(stored)
-        return filed
     now = lake.head(run.source.path)
     if now is None:
         cause = f"{run.source.path} was deleted before it could be claimed"

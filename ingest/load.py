@@ -65,6 +65,14 @@ class Batch:
         return hashlib.sha256(f"{self.batch_id}\n{self.attempt}".encode()).hexdigest()
 
 
+@dataclass
+class _Gathering:
+    """How many drops a batch waits for, and until when."""
+
+    others: int
+    until: datetime
+
+
 class BatchLoader:
     """Forms, starts, watches and finishes the batches of all datasets."""
 
@@ -89,10 +97,19 @@ class BatchLoader:
         self._job_runs: dict[str, int] = {}  # token -> job run
         self._frozen: dict[str, tuple[Batch, str]] = {}  # dataset -> its current batch
         self._arrived: set[str] = set()  # datasets with drops copied since their batch was frozen
+        self._gathering: dict[str, _Gathering] = {}
 
-    def arrived(self, dataset: str) -> None:
-        """A drop of the dataset has been copied: there is something for the next batch."""
+    def arrived(self, dataset: str) -> bool:
+        """A drop of the dataset has been copied; says whether its load is worth a look now.
+
+        It is not while a load of the dataset runs, nor while others that the batch waits for are
+        still on their way; the tick looks in any case.
+        """
         self._arrived.add(dataset)
+        if gathering := self._gathering.get(dataset):
+            gathering.others -= 1
+            return gathering.others <= 0 or self._clock() >= gathering.until
+        return dataset not in self._frozen
 
     def step(self, dataset: str, table: Mapping[str, Any]) -> bool:
         """Take the dataset's load one step further; says whether there is more to do at once.
@@ -155,10 +172,12 @@ class BatchLoader:
             current := self._current(dataset)
         ):
             return current
-        others = any(run.state in _ON_THE_WAY for run in active)
+        others = sum(run.state in _ON_THE_WAY for run in active)
         since = min((run.updated for run in listed), default=self._clock())
         if others and self._clock() - since < self._rules.gather:
+            self._gathering[dataset] = _Gathering(others, since + self._rules.gather)
             return None
+        self._gathering.pop(dataset, None)
         waiting = sorted(run.run_id for run in listed)[: self._rules.max_drops]
         self._arrived.discard(dataset)
         now = self._clock()
@@ -293,10 +312,7 @@ class BatchLoader:
         try:
             self._lake.rename(source, target, etag=etag)
         except NotFound:
-            if self._lake.head(source) is None:
-                return  # closed before, by an answer that was lost or by somebody else
-            self._lake.make_directory(target.rsplit("/", 1)[0])
-            self._lake.rename(source, target, etag=etag)
+            return  # closed before, by an answer that was lost or by somebody else
 
 
 def _drop(run: Run) -> dict[str, Any]:

@@ -142,10 +142,9 @@ class Manifest:
         try:
             self._lake.rename(stored.path, target, etag=stored.etag)
         except NotFound:
-            if self._lake.head(target) is not None:
-                return  # moved before: an acknowledgement was lost, or somebody else did it
-            self._lake.make_directory(target.rsplit("/", 1)[0])  # the first of its day
-            self._lake.rename(stored.path, target, etag=stored.etag)
+            if self._lake.head(target) is None:
+                raise
+            # Moved before: an acknowledgement was lost, or somebody else did it.
 
     def discard(self, stored: Stored) -> None:
         """Take away an active document whose run is filed already."""

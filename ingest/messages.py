@@ -15,9 +15,13 @@ from ingest.errors import BadRequest
 
 @dataclass(frozen=True)
 class Advance:
-    """Take a run one step further."""
+    """Take a run one step further.
+
+    `in_raw` says that the sender has moved the run's file there itself: nobody has to look again.
+    """
 
     run_id: str
+    in_raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 def encode(message: Message) -> str:
     """The message as the queue carries it."""
-    return json.dumps({"kind": _NAMES[type(message)], **vars(message)})
+    said = {name: value for name, value in vars(message).items() if value is not False}
+    return json.dumps({"kind": _NAMES[type(message)], **said})
 
 
 def decode(body: bytes) -> Message:

@@ -84,8 +84,13 @@ def archived_document(run_id: str) -> str:
 
 
 def raw_folder(dataset: str, run_id: str) -> str:
-    """The folder of a claimed drop."""
+    """The folder of what validation makes of a drop that it accepts."""
     return f"{RAW}/{dataset}/{run_id}"
+
+
+def raw_file(dataset: str, run_id: str, landing_path: str) -> str:
+    """Where a claimed file stands: right in its dataset's folder, so that none has to be made."""
+    return f"{raw_folder(dataset, run_id)}-{safe_name(landing_path)}"
 
 
 def quarantine_folder(dataset: str, run_id: str) -> str:
@@ -99,7 +104,7 @@ def bronze_folder(dataset: str, run_id: str) -> str:
 
 
 def content_document(dataset: str, sha256: str) -> str:
-    """Where the acceptance of one content for one dataset is noted."""
+    """Where the acceptance of one content for one dataset is noted, with its report."""
     return f"{MANIFEST}/content/{dataset}/{sha256}"
 
 

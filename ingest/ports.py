@@ -75,14 +75,13 @@ class Lake(Protocol):
     def writer(self, path: str) -> AbstractContextManager[BinaryWriter]:
         """Write a file of any size; it appears, whole, when the block is left normally."""
 
-    def make_directory(self, path: str) -> None:
-        """Create a directory and its parents; one that exists is left as it is."""
-
     def rename(self, source: str, target: str, *, etag: str | None = None) -> None:
         """Move one file atomically, only if it still has `etag`; replaces a target.
 
+        The target's folder is made where there is none yet.
+
         Raises:
-            NotFound: no such source, or the target's parent does not exist.
+            NotFound: no such source.
             Stale: the source has another ETag.
         """
 

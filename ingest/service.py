@@ -6,14 +6,13 @@ back as messages for the queue; a method that is interrupted is taken up again f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from ingest import paths
-from ingest.claim import claim, end, take
+from ingest.claim import claim, end, take, taken
 from ingest.contracts import Contract
 from ingest.copy import CopyStage, Grant
 from ingest.errors import BadRequest, Conflict, NotFound, Retryable
@@ -115,8 +114,8 @@ class Landfall:
             Retryable: another side did not answer; the queue delivers the message again.
         """
         match message:
-            case Advance(run_id):
-                return self.advance(run_id)
+            case Advance(run_id, in_raw):
+                return self.advance(run_id, in_raw=in_raw)
             case Claim(path):
                 return self.sweep(path)
             case LoadDataset(dataset):
@@ -137,41 +136,50 @@ class Landfall:
         )
         return _next(claimed)
 
-    def advance(self, run_id: str) -> list[Message]:
+    def advance(self, run_id: str, *, in_raw: bool = False) -> list[Message]:
         """Take a run one step further; a step that keeps failing by itself ends the run."""
         stored = self.manifest.find(run_id)
         if stored is None:
             log.warning("message for run %s, which the manifest does not know", run_id)
             return []
         try:
-            return _next(self._step(stored))
+            moved = self._step(stored, in_raw=in_raw)
+            return _next(moved) if moved else []
         except Retryable:
             raise
         except Exception as error:  # noqa: BLE001 - a bug must not lose a run: it is counted
             log.exception("run %s: %s failed", run_id, stored.run.state)
             return self._fault(stored.run, error)
 
-    def _step(self, stored: Stored) -> Stored:
+    def _step(self, stored: Stored, *, in_raw: bool) -> Stored | None:
+        """The run after one step; None where nothing follows from it at once."""
         run = stored.run
         match run.state:
             case State.RECEIVED:
-                return take(stored, lake=self.lake, manifest=self.manifest, clock=self.clock)
+                return self._judge(taken(stored, self.clock) if in_raw else self._take(stored))
             case State.CLAIMED | State.VALIDATING:
-                judged = self.validation.advance(stored)
-                if judged.run.state is State.COPYING:
-                    return self.copying.start(judged, self._translator(judged.run))
-                return judged
+                return self._judge(stored)
             case State.VALIDATED:
                 planned = self.copying.plan(stored)
                 return self.copying.start(planned, self._translator(planned.run))
             case State.COPYING:
                 moved = self.copying.advance(stored, self._translator(run))
-                if moved.run.state is State.COPIED:
-                    self.loading.arrived(run.dataset)
-                return moved
+                copied = moved.run.state is State.COPIED
+                return None if copied and not self.loading.arrived(run.dataset) else moved
             case _ if run.final:
-                self.manifest.file(stored)
+                return self.validation.put_away(stored)
         return stored
+
+    def _take(self, stored: Stored) -> Stored:
+        return take(stored, lake=self.lake, manifest=self.manifest, clock=self.clock)
+
+    def _judge(self, stored: Stored) -> Stored | None:
+        if stored.run.final:  # its source was gone
+            return None
+        judged = self.validation.advance(stored)
+        if judged and judged.run.state is State.COPYING:
+            return self.copying.start(judged, self._translator(judged.run))
+        return judged
 
     def _translator(self, run: Run) -> Mapping[str, Any]:
         """The typed mapping of the run's contract, for the kind of file that is copied."""
@@ -182,7 +190,7 @@ class Landfall:
         """Count a failure that no outside can be blamed for; the last of too many ends the run."""
         stored = self.manifest.get(seen.run_id, fresh=True)
         run, step = stored.run, str(stored.run.state)
-        if run.state is not seen.state and run.final:
+        if run.final:
             return []  # somebody else ended it meanwhile
         count = run.faults.get(step, 0) + 1
         counted = replace(run, faults={**run.faults, step: count}, lease=None)
@@ -244,7 +252,7 @@ class Landfall:
             return stored.run
         if stored.run.state is State.RECEIVED:
             # A version that stays in landing would be found again: take it first.
-            stored = take(stored, lake=self.lake, manifest=self.manifest, clock=self.clock)
+            stored = self._take(stored)
         run = stored.run
         if run.state is State.CANCELLED:  # its file was gone
             return run
@@ -280,7 +288,8 @@ class Landfall:
             return Event.RETRY_CLAIM, {}
         if run.state is State.QUARANTINED or run.verdict is None:
             return Event.RETRY_VALIDATION, {"raw": self._return_to_raw(run), "verdict": None}
-        if holder := self.validation.holder_of_content(run, run.verdict.sha256):
+        report = self.validation.report(run)
+        if holder := self.validation.holder_of_content(run, run.verdict.sha256, report):
             raise Conflict(
                 f"run {run.run_id} cannot be tried again: "
                 f"its content was meanwhile accepted as run {holder}"
@@ -294,9 +303,7 @@ class Landfall:
         """Move a quarantined file back to where it is judged."""
         if run.raw is None or not run.raw.startswith(f"{paths.QUARANTINE}/"):
             return run.raw
-        folder = paths.raw_folder(run.dataset, run.run_id)
-        target = f"{folder}/{run.raw.rsplit('/', 1)[-1]}"
-        self.lake.make_directory(folder)
+        target = paths.raw_file(run.dataset, run.run_id, run.source.path)
         try:
             self.lake.rename(run.raw, target)
         except NotFound:
@@ -310,12 +317,7 @@ class Landfall:
         Raises:
             NotFound: there is no such run, or it has not been judged yet.
         """
-        run = self.manifest.get(run_id, fresh=True).run
-        if run.verdict is None:
-            raise NotFound(f"run {run_id} is {run.state}: it has no report yet")
-        body, _ = self.lake.get(run.verdict.report)
-        report: Mapping[str, Any] = json.loads(body)
-        return report
+        return self.validation.report(self.manifest.get(run_id, fresh=True).run)
 
 
 def _answered(messages: Iterator[Message]) -> Iterator[Message]:
@@ -329,7 +331,9 @@ def _answered(messages: Iterator[Message]) -> Iterator[Message]:
 def _next(stored: Stored) -> list[Message]:
     """What to put on the queue after a step: states that wait for others wait for the tick."""
     run = stored.run
-    if run.state in (State.CLAIMED, State.VALIDATED, State.RECEIVED):
+    if run.state is State.CLAIMED:
+        return [Advance(run.run_id, in_raw=True)]
+    if run.state in (State.RECEIVED, State.VALIDATED):
         return [Advance(run.run_id)]
     if run.state is State.COPIED:
         return [LoadDataset(run.dataset)]

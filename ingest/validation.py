@@ -1,22 +1,26 @@
-"""The validation of a claimed drop: under a lease, with its report and rejects left in the lake.
+"""The validation of a claimed drop, with its report and rejects left in the lake.
 
 The engine in `ingest.validate` judges; here its verdict becomes the run's next state. Several
-workers may end up judging the same drop when a lease runs out. They write the same files, and the
-conditional write of the record lets one of them conclude.
+workers may judge the same drop at once. They write the same files, and the conditional write of the
+record lets one of them conclude. So a lease only saves work, and one is written only when a drop
+takes longer than a moment; most are judged before.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
 from ingest import copy, paths
 from ingest.claim import end
 from ingest.contracts import Contract
 from ingest.errors import AlreadyExists, NotFound, Stale
+from ingest.log import log
 from ingest.manifest import Manifest, Stored
 from ingest.ports import BinaryWriter, Clock, Lake
 from ingest.run import Lease, Run, Verdict
@@ -26,9 +30,13 @@ from ingest.validate import Format, Problem, Report, validate
 
 @dataclass(frozen=True)
 class ValidationRules:
-    """How long a worker may be silent before another takes its drop over."""
+    """How long a worker may be silent before another takes its drop over.
+
+    A drop that is judged within `moment` is judged without a lease.
+    """
 
     lease: timedelta = timedelta(minutes=5)
+    moment: timedelta = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,8 @@ class Layout:
 
     @property
     def name(self) -> str:
-        """Its name in raw."""
-        return self.drop.rsplit("/", 1)[-1]
+        """Its name, as it was delivered as far as that can be kept."""
+        return paths.safe_name(self.run.source.path)
 
     @property
     def _plain_name(self) -> str:
@@ -79,7 +87,7 @@ class Layout:
 
     @property
     def raw(self) -> str:
-        """The folder of the claimed file."""
+        """The folder of what goes with an accepted drop."""
         return paths.raw_folder(self.run.dataset, self.run.run_id)
 
     @property
@@ -125,20 +133,10 @@ class ValidationStage:
     rules: ValidationRules
     worker: str
     _busy: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def may_start(self, run: Run) -> bool:
-        """Whether nobody is at work on the drop.
-
-        A lease of this very process holds while the work goes on; after an interruption, such as a
-        lake that did not answer, it need not run out first.
-        """
-        lease = run.lease
-        if lease is None or lease.until <= self.clock():
-            return True
-        return lease.owner == self.worker and run.run_id not in self._busy
-
-    def advance(self, stored: Stored) -> Stored:
-        """Judge the drop and write down what follows.
+    def advance(self, stored: Stored) -> Stored | None:
+        """Judge the drop and write down what follows; None where somebody is at work on it.
 
         An accepted run comes back in `copying`: its first attempt is written in the same request,
         and the caller starts it.
@@ -146,27 +144,38 @@ class ValidationStage:
         Raises:
             Stale: another worker took over, or the run was cancelled meanwhile.
         """
-        if not self.may_start(stored.run):
-            return stored
         run_id = stored.run.run_id
-        self._busy.add(run_id)
+        with self._lock:
+            if run_id in self._busy or self._leased(stored.run):
+                return None
+            self._busy.add(run_id)
         try:
-            tenure = _Tenure(self._lease(stored), self)
+            tenure = _Tenure(self._begin(stored), self)
             report = self._judge(tenure.stored.run, tenure.keep)
             return self._conclude(tenure.stored, report)
         finally:
             self._busy.discard(run_id)
+
+    def _leased(self, run: Run) -> bool:
+        """Whether another process is at work on the drop.
+
+        A lease of this very process is one that an interruption left, such as a lake that did not
+        answer: it need not run out first.
+        """
+        lease = run.lease
+        return lease is not None and lease.until > self.clock() and lease.owner != self.worker
 
     def _conclude(self, stored: Stored, report: Report) -> Stored:
         if report.verdict == "refused":
             return self._refuse(stored, report)
         return self._accept(stored, report)
 
-    def _lease(self, stored: Stored) -> Stored:
+    def _begin(self, stored: Stored) -> Stored:
+        """The run in `validating`, not written so yet."""
         takeover = stored.run.state is State.VALIDATING
         cause = "lease expired: taken over" if takeover else "judging against the contract"
-        run = stored.run.apply(Event.START_VALIDATION, cause, self.clock(), lease=self.new_lease())
-        return self.manifest.update(stored, run)
+        run = stored.run.apply(Event.START_VALIDATION, cause, self.clock())
+        return replace(stored, run=run)
 
     def new_lease(self) -> Lease:
         """A lease of this worker from now on."""
@@ -183,21 +192,45 @@ class ValidationStage:
 
     def _refuse(self, stored: Stored, report: Report) -> Stored:
         run, layout = stored.run, Layout(stored.run)
-        verdict = self._note(run, report, layout.quarantine)
-        target = f"{layout.quarantine}/{layout.name}"
-        try:
-            self.lake.rename(layout.drop, target)
-        except NotFound:
-            if self.lake.head(target) is None:
-                raise
-        final = run.apply(Event.REFUSE, _refusal(report), self.clock(), raw=target, verdict=verdict)
-        return end(stored, final, self.manifest)
+        path = f"{layout.quarantine}/{_REPORT}"
+        self.lake.put(path, report.to_json().encode())
+        final = run.apply(
+            Event.REFUSE,
+            _refusal(report),
+            self.clock(),
+            raw=f"{layout.quarantine}/{layout.name}",
+            verdict=_verdict(layout, report, path),
+        )
+        return self.put_away(self.manifest.update(stored, final))
+
+    def put_away(self, stored: Stored) -> Stored:
+        """Tidy up after a final run: a refused file goes to quarantine, the document is filed.
+
+        The verdict is written before, so a file in quarantine has always been refused, and whoever
+        finds a final run among the active ones finishes this.
+        """
+        run = stored.run
+        archived = paths.archived_document(run.run_id)
+        if stored.path == archived:
+            return stored
+        if run.state is State.QUARANTINED and run.raw is not None:
+            source = paths.raw_file(run.dataset, run.run_id, run.source.path)
+            try:
+                self.lake.rename(source, run.raw)
+            except NotFound:
+                log.info("run %s: its file is not in raw any more", run.run_id)
+        self.manifest.file(stored)
+        return replace(stored, path=archived)
 
     def _accept(self, stored: Stored, report: Report) -> Stored:
-        run = stored.run
-        verdict = self._note(run, report, Layout(run).raw)
-        if other := self.holder_of_content(run, verdict.sha256):
+        run, layout = stored.run, Layout(stored.run)
+        path = paths.content_document(run.dataset, report.sha256 or "")
+        verdict = _verdict(layout, report, path)
+        if other := self.holder_of_content(run, verdict.sha256, report.to_dict()):
             cause = f"the same content was already accepted as run {other}"
+            path = f"{layout.raw}/{_REPORT}"
+            self.lake.put(path, report.to_json().encode())
+            verdict = replace(verdict, report=path)
             final = run.apply(Event.REPEAT, cause, self.clock(), verdict=verdict)
             return end(stored, final, self.manifest)
         rejected = f", {report.rejected} rejected" if report.rejected else ""
@@ -207,62 +240,91 @@ class ValidationStage:
             stored, copy.plan(accepted, self.clock, "attempt 1 written down")
         )
 
-    def _note(self, run: Run, report: Report, folder: str) -> Verdict:
-        path = f"{folder}/report.json"
-        self.lake.put(path, report.to_json().encode())
-        layout = Layout(run)
-        return Verdict(
-            verdict=report.verdict,
-            rows=report.rows,
-            accepted=report.accepted,
-            rejected=report.rejected,
-            sha256=report.sha256 or "",
-            report=path,
-            rejects=layout.rejects if report.rejects else None,
-            copy_from=layout.clean if report.clean else layout.drop,
-            format=asdict(report.clean or report.format),
-            problem=report.problem.reason if report.problem else None,
-        )
+    def holder_of_content(self, run: Run, sha256: str, report: Mapping[str, Any]) -> str | None:
+        """The other run by which this content is already accepted; notes this run where none is.
 
-    def holder_of_content(self, run: Run, sha256: str) -> str | None:
-        """The other run by which this content is already accepted; notes this run where none is."""
+        The note carries the report, which saves a file for each accepted drop. When a content
+        passes on from a run that failed, that run's report goes to its own folder first.
+        """
         path = paths.content_document(run.dataset, sha256)
-        body = json.dumps({"run_id": run.run_id}).encode()
+        body = _note(run.run_id, report)
         try:
             self.lake.put(path, body, if_absent=True)
         except AlreadyExists:
             found, etag = self.lake.get(path)
-            holder = str(json.loads(found)["run_id"])
-            if holder == run.run_id:
-                return None
-            other = self.manifest.find(holder, fresh=True)
-            if other and (not other.run.final or other.run.state is State.SUCCEEDED):
-                return holder
+            note = json.loads(found)
+            holder = str(note["run_id"])
+            if holder != run.run_id:
+                other = self.manifest.find(holder, fresh=True)
+                if other and (not other.run.final or other.run.state is State.SUCCEEDED):
+                    return holder
+                if "report" in note:
+                    kept = json.dumps(note["report"], ensure_ascii=False, indent=2)
+                    folder = paths.raw_folder(run.dataset, holder)
+                    self.lake.put(f"{folder}/{_REPORT}", kept.encode())
             try:
                 self.lake.put(path, body, if_match=etag)
             except Stale:
-                return self.holder_of_content(run, sha256)
+                return self.holder_of_content(run, sha256, report)
         return None
+
+    def report(self, run: Run) -> Mapping[str, Any]:
+        """The report of a judged run, from where it is kept.
+
+        Raises:
+            NotFound: it has not been judged yet.
+        """
+        if run.verdict is None:
+            raise NotFound(f"run {run.run_id} is {run.state}: it has no report yet")
+        found: dict[str, Any] = json.loads(self.lake.get(run.verdict.report)[0])
+        if "run_id" not in found:
+            return found
+        if found["run_id"] == run.run_id:
+            noted: dict[str, Any] = found["report"]
+            return noted
+        folder = paths.raw_folder(run.dataset, run.run_id)
+        kept: dict[str, Any] = json.loads(self.lake.get(f"{folder}/{_REPORT}")[0])
+        return kept
+
+
+_REPORT = "report.json"
+
+
+def _note(run_id: str, report: Mapping[str, Any]) -> bytes:
+    note = {"run_id": run_id, "report": report}
+    return json.dumps(note, ensure_ascii=False, indent=2).encode()
+
+
+def _verdict(layout: Layout, report: Report, path: str) -> Verdict:
+    return Verdict(
+        verdict=report.verdict,
+        rows=report.rows,
+        accepted=report.accepted,
+        rejected=report.rejected,
+        sha256=report.sha256 or "",
+        report=path,
+        rejects=layout.rejects if report.rejects else None,
+        copy_from=layout.clean if report.clean else layout.drop,
+        format=asdict(report.clean or report.format),
+        problem=report.problem.reason if report.problem else None,
+    )
 
 
 class _Tenure:
-    """Keeps the lease of a run alive while its file is being judged."""
+    """Holds a run while its file is being judged: by a lease, once that takes longer."""
 
     def __init__(self, stored: Stored, stage: ValidationStage) -> None:
         self.stored = stored
         self._stage = stage
-        self._renew_at = self._half_life()
+        self._write_at = stage.clock() + min(stage.rules.moment, stage.rules.lease / 2)
 
     def keep(self, _bytes_read: int) -> None:
-        """Renew at half of the lease; called by the engine as it reads."""
-        if self._stage.clock() < self._renew_at:
+        """Write the lease, and renew it at half its time; called by the engine as it reads."""
+        if self._stage.clock() < self._write_at:
             return
         run = replace(self.stored.run, lease=self._stage.new_lease())
         self.stored = self._stage.manifest.update(self.stored, run)
-        self._renew_at = self._half_life()
-
-    def _half_life(self) -> datetime:
-        return self._stage.clock() + self._stage.rules.lease / 2
+        self._write_at = self._stage.clock() + self._stage.rules.lease / 2
 
 
 def _refusal(report: Report) -> str:

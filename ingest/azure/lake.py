@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -135,20 +135,8 @@ class AzureLake:
         """See `ingest.ports.Lake`."""
         return _BlockWriter(path, self._blob(path))
 
-    def make_directory(self, path: str) -> None:
-        """See `ingest.ports.Lake`."""
-        container, key = split(path)
-        with _translated(path):
-            directory = self._files.get_directory_client(container, key)
-            try:
-                directory.create_directory(
-                    match_condition=MatchConditions.IfMissing,
-                )
-            except ResourceExistsError:
-                return
-
     def rename(self, source: str, target: str, *, etag: str | None = None) -> None:
-        """See `ingest.ports.Lake`."""
+        """See `ingest.ports.Lake`; most targets have their folder, so it is made only on demand."""
         container, key = split(source)
         condition: dict[str, Any] = {}
         if etag is not None:
@@ -159,7 +147,19 @@ class AzureLake:
         with _translated(source):
             # The SDK unquotes the source's name before it quotes it: `%2F` in a name would be lost.
             client = self._files.get_file_client(container, quote(key))
-            client.rename_file(target, **condition)
+            try:
+                client.rename_file(target, **condition)
+            except HttpResponseError as error:
+                if _code(error) != _NO_PARENT:
+                    raise
+                self._make_directory(target.rsplit("/", 1)[0])
+                client.rename_file(target, **condition)
+
+    def _make_directory(self, path: str) -> None:
+        container, key = split(path)
+        directory = self._files.get_directory_client(container, key)
+        with suppress(ResourceExistsError):
+            directory.create_directory(match_condition=MatchConditions.IfMissing)
 
     def delete(self, path: str, *, etag: str | None = None) -> None:
         """See `ingest.ports.Lake`."""
@@ -272,6 +272,14 @@ def _translated(path: str) -> Iterator[None]:
         raise _of_status(path, error) from error
     except AzureError as error:
         raise Unavailable(f"{path}: the lake did not answer: {error}") from error
+
+
+_NO_PARENT = "RenameDestinationParentPathNotFound"
+
+
+def _code(error: HttpResponseError) -> str:
+    headers = getattr(error.response, "headers", {})
+    return str(headers.get("x-ms-error-code", ""))
 
 
 _NOT_FOUND, _PRECONDITION, _TOO_MANY, _SERVER = 404, 412, 429, 500

@@ -156,7 +156,8 @@ def test_paths_of_the_lake_are_all_there() -> None:
         paths.current_batch("<dataset>"),
         paths.done_batch("<dataset>", "<batch id>"),
         f"{paths.results_folder('<dataset>', '<batch id>')}part-*",
-        f"{paths.raw_folder('<dataset>', '<run id>')}/<file>",
+        f"{paths.raw_folder('<dataset>', '<run id>')}/report.json",
+        paths.raw_file("<dataset>", "<run id>", "").replace("drop", "<file>"),
         f"{paths.quarantine_folder('<dataset>', '<run id>')}/<file>",
         f"{paths.bronze_folder('<dataset>', '<run id>')}/data.parquet",
     ]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 
+from ingest import paths
 from ingest.claim import claim, identify
 from ingest.errors import Retryable
 from ingest.manifest import Manifest
@@ -45,7 +46,7 @@ def test_a_drop_of_any_name_is_claimed(sea: Sea, clock: Clock, name: str) -> Non
     assert run.state is State.CLAIMED
     assert run.source.path == path
     assert run.raw is not None
-    assert run.raw.startswith(f"raw/users/{run.run_id}/")
+    assert run.raw.startswith(f"raw/users/{run.run_id}-")
     assert sea.lake.get(run.raw)[0] == name.encode()
     assert sea.lake.head(path) is None
 
@@ -69,8 +70,9 @@ def test_a_doubled_event_claims_once(sea: Sea, clock: Clock) -> None:
         results = list(pool.map(work, range(8)))
     assert set(results) == {identify(version, "users")}
     run = Manifest(sea.lake).get(results[0]).run
-    assert [line.state for line in run.history] == [State.RECEIVED, State.CLAIMED]
-    assert [entry.version.path for entry in sea.lake.list(f"raw/users/{run.run_id}/")] == [run.raw]
+    assert [line.state for line in run.history] == [State.RECEIVED]
+    raw = paths.raw_file("users", run.run_id, version.path)
+    assert [entry.version.path for entry in sea.lake.list(f"raw/users/{run.run_id}")] == [raw]
 
 
 def test_an_overwritten_version_gives_way(sea: Sea, clock: Clock) -> None:
@@ -125,7 +127,6 @@ def test_a_worker_from_the_past_wakes_nothing(sea: Sea, clock: Clock) -> None:
     manifest = Manifest(sea.lake)
     stored = claim(version, "users", "event", lake=sea.lake, manifest=manifest, clock=clock)
     assert stored.run.raw is not None
-    sea.lake.make_directory("quarantine/users/past")
     sea.lake.rename(stored.run.raw, "quarantine/users/past/past.csv")
     final = manifest.update(stored, stored.run.apply(Event.CANCEL, "no", clock()))
     manifest.file(final)

@@ -10,6 +10,7 @@ import zstandard
 
 from ingest.errors import Conflict, NotFound, Retryable, Unavailable
 from ingest.messages import Advance, Claim, LoadDataset, Message
+from ingest.paths import raw_file
 from ingest.ports import CopyRun
 from ingest.run import Run
 from ingest.service import Landfall
@@ -135,9 +136,7 @@ def test_a_step_that_cannot_work_ends_the_run(sea: Sea, worker: Callable[[], Lan
     sea.land(path, users([3]).encode())
     service = worker()
     todo = service.on_landing(path)
-    raw = run_of(service, path).raw
-    assert raw is not None
-    sea.lake.delete(raw)
+    sea.lake.delete(raw_file("users", run_of(service, path).run_id, path))
     drive(service, todo)
     run = run_of(service, path)
     assert run.state is State.FAILED
@@ -281,3 +280,50 @@ def test_a_zstandard_drop_is_unpacked_for_the_copy(
     assert (asked["sourceFile"], asked["compression"]) == ("packed.csv", "none")
     copied = f"{asked['sourceContainer']}/{asked['sourceFolder']}/{asked['sourceFile']}"
     assert sea.lake.get(copied)[0] == content
+
+
+def test_a_report_outlives_the_loss_of_its_content(
+    sea: Sea, worker: Callable[[], Landfall]
+) -> None:
+    """When a run fails and another accepts the same content, each still shows its own report."""
+    content = users([11]).encode()
+    first, second = "landing/users/first.csv", "landing/users/second.csv"
+    service = worker()
+    sea.land(first, content)
+    drive(service, service.on_landing(first)[:1])
+    service.cancel(run_of(service, first).run_id, "make room")
+    sea.land(second, content)
+    drive(service, service.on_landing(second))
+    for path in (first, second):
+        report = service.report(run_of(service, path).run_id)
+        assert (report["name"], report["accepted"]) == (path.rsplit("/", 1)[-1], 1)
+    assert run_of(service, first).state is State.CANCELLED
+    assert run_of(service, second).state is not State.DUPLICATE
+
+
+def test_a_refused_file_reaches_quarantine_though_its_worker_dies(
+    sea: Sea, worker: Callable[[], Landfall]
+) -> None:
+    """The verdict is written before the move: whoever comes next finishes it."""
+    path = "landing/users/halfway.csv"
+    sea.land(path, users(range(10), gender="X").encode())
+    service = worker()
+    todo = service.on_landing(path)
+    sea.fault(method="PUT", path="quarantine/.*mode=legacy", fault="status", status=503, times=3)
+    with pytest.raises(Retryable):
+        drive_once(service, todo)
+    run = run_of(worker(), path)
+    assert run.state is State.QUARANTINED
+    assert run.raw is not None
+    assert sea.lake.head(run.raw) is None
+    sea.calm()
+    later = worker()
+    drive(later, later.reconcile())
+    assert sea.lake.head(run.raw) is not None
+    assert [r for r in later.manifest.active() if r.run_id == run.run_id] == []
+
+
+def drive_once(service: Landfall, messages: list[Message]) -> None:
+    """Work the messages once, and let what goes wrong be seen."""
+    for message in messages:
+        service.handle(message)
