@@ -1,4 +1,4 @@
-"""A marketplace that never was: users, and the tables an analyst would compute from them.
+"""A marketplace that never was: its users, what they list, look at and buy, and tables over them.
 
 Everything follows from a seed, so that anybody gets the same files, in any number of rows.
 """

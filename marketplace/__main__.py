@@ -1,36 +1,137 @@
-"""``python -m marketplace``: writes the users in parts, and the aggregates over all of them."""
+"""Write a marketplace that never was, from a seed: the same options give the same bytes.
+
+users         people with their activity, and three tables computed from them
+products      listings: category, brand, condition, price, seller
+orders        who bought when, for how much, and whether it was cancelled
+order_lines   what was in them, and what came back
+interactions  views, likes and wishes
+
+References hold: sellers, buyers and visitors are users, lines are of orders and products.
+manifest.json says how many records each file has and which of them were damaged on purpose.
+"""
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
-from marketplace.aggregates import Aggregates, write_aggregates
-from marketplace.users import write_users
+from marketplace.market import DATASETS, SPLITS, USERS, Plan, Watch, write_market
+
+
+def _datasets(text: str) -> tuple[str, ...]:
+    if text == "all":
+        return DATASETS
+    names = tuple(name.strip() for name in text.split(","))
+    if unknown := [name for name in names if name not in DATASETS]:
+        raise argparse.ArgumentTypeError(
+            f"{unknown[0]!r} is none of {', '.join(DATASETS)}; or say all"
+        )
+    return tuple(name for name in DATASETS if name in names)
+
+
+def _size(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 0.5:  # noqa: PLR2004 - half
+        raise argparse.ArgumentTypeError("must lie between 0 and 0.5")
+    return share
+
+
+def parser() -> argparse.ArgumentParser:
+    """What may be asked for."""
+    asked = argparse.ArgumentParser(
+        prog="python -m marketplace",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="""\
+examples:
+  python -m marketplace --out drops                        10,000 users
+  python -m marketplace --datasets all --out drops         all five tables
+  python -m marketplace --datasets orders,order_lines --rows 100000 --orders 1000000 \\
+      --by month --dirt 0.01 --out drops                   a file a month, 1 % damaged""",
+    )
+    asked.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    asked.add_argument("--seed", type=int, default=1, help="another seed, another marketplace")
+    asked.add_argument(
+        "--datasets", type=_datasets, default=(USERS,), metavar="LIST",
+        help="with commas between, or all (default: users)",
+    )  # fmt: skip
+    sizes = asked.add_argument_group("sizes, any; those not said follow from the users")
+    sizes.add_argument("--rows", type=_size, default=10_000, metavar="N", help="users (10,000)")
+    sizes.add_argument("--products", type=_size, default=0, metavar="N", help="one for 2 users")
+    sizes.add_argument("--orders", type=_size, default=0, metavar="N", help="one a user")
+    sizes.add_argument("--visits", type=_size, default=0, metavar="N", help="8 a user")
+    cut = asked.add_argument_group("time and files")
+    cut.add_argument("--start", type=date.fromisoformat, default=Plan.start, metavar="YYYY-MM-DD",
+                     help=f"first day of trade ({Plan.start})")  # fmt: skip
+    cut.add_argument("--days", type=_size, default=Plan.days, metavar="N",
+                     help=f"how many days ({Plan.days})")  # fmt: skip
+    cut.add_argument("--by", choices=tuple(SPLITS), default="whole",
+                     help="the tables of trade whole, or a file a month or day")  # fmt: skip
+    cut.add_argument("--parts", type=_size, default=1, metavar="N",
+                     help="files that the users are spread over")  # fmt: skip
+    asked.add_argument("--dirt", type=_share, default=0.0, metavar="SHARE",
+                       help="share of each file's records to damage, 0 to 0.5 (0)")  # fmt: skip
+    return asked
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the files and print their paths, one a line."""
-    parser = argparse.ArgumentParser(prog="marketplace", description=__doc__)
-    parser.add_argument("--rows", type=int, default=10_000, help="users over all parts")
-    parser.add_argument("--seed", type=int, default=1, help="another seed, other users")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--parts", type=int, default=1, help="files the users are spread over")
-    given = parser.parse_args(arguments)
-    if given.rows < 1 or not 1 <= given.parts <= given.rows:
-        parser.error("--rows must be 1 or more, --parts between 1 and --rows")
+    """Write the files and print their paths, one a line; progress goes to the error output."""
+    asked = parser()
+    given = asked.parse_args(arguments)
+    if given.parts > given.rows:
+        asked.error("--parts is more than --rows")
+    plan = Plan(
+        datasets=given.datasets, users=given.rows, products=given.products, orders=given.orders,
+        visits=given.visits, seed=given.seed, parts=given.parts, start=given.start,
+        days=given.days, split=given.by, dirt=given.dirt,
+    )  # fmt: skip
     given.out.mkdir(parents=True, exist_ok=True)
-    aggregates = Aggregates()
-    written = []
-    for part in range(given.parts):
-        begin = given.rows * part // given.parts
-        end = given.rows * (part + 1) // given.parts
-        name = "users.csv" if given.parts == 1 else f"users-{part + 1}.csv"
-        path = given.out / name
-        write_users(path, end - begin, given.seed, offset=begin, watch=aggregates.add)
-        written.append(path)
-    written += write_aggregates(aggregates, given.out)
+    with _progress(plan) as watch:
+        written = write_market(plan, given.out, watch)
     sys.stdout.writelines(f"{path}\n" for path in written)
     return 0
+
+
+@contextmanager
+def _progress(plan: Plan) -> Iterator[Watch]:
+    """A bar for each table where somebody watches."""
+    if not sys.stderr.isatty():
+        yield lambda _, __: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only for who sees it
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    expected = {
+        "users": plan.users,
+        "products": plan.products or max(plan.users // 2, 10),
+        "orders": plan.orders or plan.users,
+        "order_lines": int(1.5 * (plan.orders or plan.users)),
+        "interactions": int(1.22 * (plan.visits or 8 * plan.users))
+        + int(2.5 * (plan.orders or plan.users)),
+    }
+    shown = Progress(
+        TextColumn("{task.description:13}"),
+        BarColumn(),
+        TextColumn("{task.completed:>13,.0f}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    with shown:
+        wanted = dict.fromkeys((USERS, *plan.datasets))
+        tasks = {name: shown.add_task(name, total=expected[name]) for name in wanted}
+        yield lambda name, rows: shown.advance(tasks[name], rows)
+        for task in tasks.values():
+            done = shown.tasks[task].completed
+            shown.update(task, total=done)
 
 
 if __name__ == "__main__":

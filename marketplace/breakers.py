@@ -19,6 +19,8 @@ class Injected(NamedTuple):
 
 
 Cells = list[bytes]
+Change = Callable[[Cells, Mapping[str, int], random.Random], Cells]
+"""Damages the cells of a record, given where each column stands."""
 
 
 class Damage(NamedTuple):
@@ -26,10 +28,12 @@ class Damage(NamedTuple):
 
     rule: str
     column: str | None
-    change: Callable[[Cells, Mapping[str, int], random.Random], Cells]
+    change: Change
 
 
-def _set(column: str, *values: bytes) -> Callable[[Cells, Mapping[str, int], random.Random], Cells]:
+def set_to(column: str, *values: bytes) -> Change:
+    """The column becomes one of the values."""
+
     def change(cells: Cells, at: Mapping[str, int], rng: random.Random) -> Cells:
         cells[at[column]] = rng.choice(values)
         return cells
@@ -37,12 +41,19 @@ def _set(column: str, *values: bytes) -> Callable[[Cells, Mapping[str, int], ran
     return change
 
 
-def _shorter(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
+def shorter(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
+    """Fewer fields than the header."""
     return cells[: rng.randrange(1, len(cells))]
 
 
-def _longer(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
+def longer(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
+    """More fields than the header."""
     return [*cells, *[b"more"] * rng.randint(1, 3)]
+
+
+def as_it_is(cells: Cells, _: Mapping[str, int], __: random.Random) -> Cells:
+    """For a key, which is repeated where the record before is known."""
+    return cells
 
 
 def _newline(cells: Cells, at: Mapping[str, int], _: random.Random) -> Cells:
@@ -54,33 +65,37 @@ DAMAGES = {
     "bad_type": Damage(
         "type",
         "socialNbFollows",
-        _set("socialNbFollows", b"many", b"3.5", b"1e3", b" 12", b"+4", b"99999999999999999999"),
+        set_to("socialNbFollows", b"many", b"3.5", b"1e3", b" 12", b"+4", b"99999999999999999999"),
     ),
     "bad_number": Damage(
-        "type", "productsPassRate", _set("productsPassRate", b"high", b"1.5.5", b"NaN", b"12 %")
+        "type", "productsPassRate", set_to("productsPassRate", b"high", b"1.5.5", b"NaN", b"12 %")
     ),
-    "bad_boolean": Damage("type", "hasIosApp", _set("hasIosApp", b"yes", b"1", b"T", b"ja")),
-    "bad_enum": Damage("enum", "gender", _set("gender", b"X", b"f", b"Female")),
-    "bad_pattern": Damage("pattern", "countryCode", _set("countryCode", b"FR", b"f1", b"fra")),
-    "missing_required": Damage("required", "country", _set("country", b"", b'""')),
-    "below_range": Damage("minimum", "productsSold", _set("productsSold", b"-1", b"-20")),
+    "bad_boolean": Damage("type", "hasIosApp", set_to("hasIosApp", b"yes", b"1", b"T", b"ja")),
+    "bad_enum": Damage("enum", "gender", set_to("gender", b"X", b"f", b"Female")),
+    "bad_pattern": Damage("pattern", "countryCode", set_to("countryCode", b"FR", b"f1", b"fra")),
+    "missing_required": Damage("required", "country", set_to("country", b"", b'""')),
+    "below_range": Damage("minimum", "productsSold", set_to("productsSold", b"-1", b"-20")),
     "above_range": Damage(
-        "maximum", "productsPassRate", _set("productsPassRate", b"100.5", b"1e3")
+        "maximum", "productsPassRate", set_to("productsPassRate", b"100.5", b"1e3")
     ),
-    "duplicate_key": Damage("unique", "identifierHash", lambda cells, _, __: cells),
-    "short_record": Damage("fieldCount", None, _shorter),
-    "long_record": Damage("fieldCount", None, _longer),
-    "bad_bytes": Damage("encoding", "country", _set("country", b"Su\xe8de", b"\xff\xfe")),
-    "stray_quote": Damage("quote", "type", _set("type", b'us"er', b'"us"er')),
+    "duplicate_key": Damage("unique", "identifierHash", as_it_is),
+    "short_record": Damage("fieldCount", None, shorter),
+    "long_record": Damage("fieldCount", None, longer),
+    "bad_bytes": Damage("encoding", "country", set_to("country", b"Su\xe8de", b"\xff\xfe")),
+    "stray_quote": Damage("quote", "type", set_to("type", b'us"er', b'"us"er')),
     "newline_in_cell": Damage("enum", "language", _newline),
 }
 """Kinds of damage to records of the users table."""
 
 
 def break_records(
-    source: Path, target: Path, counts: Mapping[str, int], seed: int
+    source: Path,
+    target: Path,
+    counts: Mapping[str, int],
+    seed: int,
+    damages: Mapping[str, Damage] = DAMAGES,
 ) -> list[Injected]:
-    """Copy a good users file with so many records of each kind damaged, no record twice.
+    """Copy a good file with so many records of each kind damaged, no record twice.
 
     The records are drawn from the seed. Of a duplicated key the first stands undamaged. Memory
     is bounded by the number of damaged records.
@@ -91,8 +106,8 @@ def break_records(
     Raises:
         ValueError: an unknown kind, or more damage than the file has records to take it.
     """
-    if unknown := sorted(set(counts) - set(DAMAGES)):
-        raise ValueError(f"unknown damage {unknown[0]!r}; known: {', '.join(DAMAGES)}")
+    if unknown := sorted(set(counts) - set(damages)):
+        raise ValueError(f"unknown damage {unknown[0]!r}; known: {', '.join(damages)}")
     rng = random.Random(seed)  # noqa: S311 - test data
     with source.open("rb") as lines:
         rows = sum(1 for _ in lines) - 1
@@ -103,28 +118,35 @@ def break_records(
     chosen = rng.sample(range(1, rows), wanted)
     kinds = [kind for kind, count in counts.items() for _ in range(count)]
     plan = dict(zip(chosen, kinds, strict=True))
-    return _copy(source, target, plan, rng)
+    return _copy(source, target, plan, rng, damages)
 
 
-def _copy(source: Path, target: Path, plan: dict[int, str], rng: random.Random) -> list[Injected]:
+def _copy(
+    source: Path,
+    target: Path,
+    plan: dict[int, str],
+    rng: random.Random,
+    damages: Mapping[str, Damage],
+) -> list[Injected]:
     injected: list[Injected] = []
     with source.open("rb") as lines, target.open("wb") as out:
         header = next(lines)
         out.write(header)
         at = {name.decode(): i for i, name in enumerate(header.strip().split(b","))}
         line_number = 2
-        last_good = b""
+        last_good: Cells = []
         for index, line in enumerate(lines):
             kind = plan.get(index)
             if kind is None:
-                last_good = line.split(b",", 1)[0]
+                last_good = line.rstrip(b"\r\n").split(b",")
                 out.write(line)
                 line_number += 1
                 continue
-            damage = DAMAGES[kind]
+            damage = damages[kind]
             cells = damage.change(line.rstrip(b"\r\n").split(b","), at, rng)
             if kind == "duplicate_key":
-                cells[at["identifierHash"]] = last_good
+                for column in (damage.column or "").split(","):
+                    cells[at[column]] = last_good[at[column]]
             injected.append(Injected(line_number, kind, damage.rule, damage.column))
             broken = b",".join(cells) + b"\n"
             out.write(broken)

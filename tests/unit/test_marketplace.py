@@ -166,4 +166,5 @@ def test_command_writes_parts_and_aggregates(tmp_path: Path) -> None:
         "buyers_by_country.csv",
         "top_seller_countries.csv",
         "sellers_compared.csv",
+        "manifest.json",
     } == {path.name for path in tmp_path.iterdir()}
