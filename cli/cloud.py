@@ -17,7 +17,7 @@ from cli.target import REPOSITORY, data_option, home, json_option
 from cli.trouble import Trouble
 from devcloud import config as devcloud_config
 from devcloud import detached, standing
-from devcloud.config import CloudConfig
+from devcloud.config import DATABASE, CloudConfig
 from devcloud.supervisor import StartError, Supervisor
 
 _START_SECONDS = 120.0
@@ -26,6 +26,7 @@ _COLOURS = {
     "datafactory": "magenta",
     "databricks": "yellow",
     "functions": "green",
+    "database": "blue",
     "landfall": "bold",
 }
 _ABFS = "abfs"
@@ -111,6 +112,14 @@ def addresses(config: CloudConfig) -> dict[str, dict[str, str]]:
         },
         "databricks": {"host": config.url("databricks"), "token": config.databricks_token},
         "functions": {"url": config.url("functions"), "key": config.function_key},
+        "database": {
+            "url": config.database_dsn,
+            "host": "127.0.0.1",
+            "port": str(config.ports[DATABASE]),
+            "database": config.database_name,
+            "user": config.database_user,
+            "password": config.database_password,
+        },
     }
 
 
@@ -125,6 +134,15 @@ def exports(config: CloudConfig) -> dict[str, str]:
         "AZURE_STORAGE_ACCOUNT": config.account,
         "AZURE_STORAGE_KEY": config.account_key,
         "AZURE_STORAGE_CONNECTION_STRING": config.lake_connection_string,
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(config.ports[DATABASE]),
+        "PGDATABASE": config.database_name,
+        "PGUSER": config.database_user,
+        "PGPASSWORD": config.database_password,
+        **{
+            f"BUNDLE_VAR_{name}": value
+            for name, value in devcloud_config.bundle_variables(config).items()
+        },
     }
 
 

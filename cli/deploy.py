@@ -17,7 +17,7 @@ import click
 from cli.target import REPOSITORY, data_option, home, json_option
 from cli.trouble import Trouble
 from devcloud import config as devcloud_config
-from devcloud.config import CloudConfig, app_settings
+from devcloud.config import CloudConfig, app_settings, bundle_variables
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Settings = Mapping[str, str]
 Changes = list[dict[str, Any]]
+
+_VARIABLE = "BUNDLE_VAR_"
 
 _azure_option = click.option(
     "--azure", is_flag=True, help="Deploy to what the app settings in the environment name."
@@ -85,12 +87,34 @@ def adf(
 @deploy.command()
 @_azure_option
 @click.option("--target", default="", metavar="NAME", help="Target of the bundle.")
+@click.option(
+    "--var", "given", multiple=True, metavar="NAME=VALUE", help="A variable of the bundle."
+)
 @data_option
 @json_option
-def bundle(target: str, data: Path | None, *, azure: bool, as_json: bool) -> None:
-    """Deploy the Databricks asset bundle: wheel, files and job."""
-    settings = os.environ if azure else app_settings(_local_config(data))
-    _answer(_deploy_bundle(settings, target), as_json=as_json)
+def bundle(
+    target: str, given: tuple[str, ...], data: Path | None, *, azure: bool, as_json: bool
+) -> None:
+    """Deploy the Databricks asset bundle: wheel, files and jobs.
+
+    Variables are also taken from BUNDLE_VAR_<name>, as the Databricks CLI takes them.
+    """
+    if azure:
+        settings: Settings = os.environ
+        variables = {
+            name.removeprefix(_VARIABLE): value
+            for name, value in os.environ.items()
+            if name.startswith(_VARIABLE)
+        }
+    else:
+        config = _local_config(data)
+        settings, variables = app_settings(config), bundle_variables(config)
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise click.UsageError(f"--var {each}: it must be NAME=VALUE")
+        variables[name] = value
+    _answer(_deploy_bundle(settings, target, variables), as_json=as_json)
 
 
 def deploy_all(config: CloudConfig, say: Callable[[str], None]) -> None:
@@ -100,7 +124,7 @@ def deploy_all(config: CloudConfig, say: Callable[[str], None]) -> None:
         Trouble: one of them was not taken.
     """
     say(f"deployed the factory: {_summary(_deploy_local_factory(config))}")
-    say(f"deployed the bundle: {_summary(_deploy_bundle(app_settings(config), ''))}")
+    say(f"deployed the bundle: {_summary(_deploy_local_bundle(config))}")
 
 
 def _local_config(data: Path | None) -> CloudConfig:
@@ -153,7 +177,11 @@ def _deploy_factory(
     return [asdict(change) for change in changes]
 
 
-def _deploy_bundle(settings: Settings, target: str) -> Changes:
+def _deploy_local_bundle(config: CloudConfig) -> Changes:
+    return _deploy_bundle(app_settings(config), "", bundle_variables(config))
+
+
+def _deploy_bundle(settings: Settings, target: str, variables: Mapping[str, str]) -> Changes:
     from databricks.sdk import WorkspaceClient  # noqa: PLC0415
     from databricks.sdk.errors.base import DatabricksError  # noqa: PLC0415
 
@@ -166,7 +194,7 @@ def _deploy_bundle(settings: Settings, target: str) -> Changes:
             host=_required(settings, "DATABRICKS_HOST"),
             token=settings.get("DATABRICKS_TOKEN") or None,
         )
-        changes = deploy_bundle(REPOSITORY, client, target)
+        changes = deploy_bundle(REPOSITORY, client, target, variables)
     except (BundleError, WheelError, DatabricksError, OSError, ValueError) as error:
         raise Trouble(f"the bundle was not deployed: {error}") from None
     return [asdict(change) for change in changes]

@@ -170,6 +170,18 @@ def _traces(run: Json) -> Iterator[tuple[str, str]]:
         counts = ((key, result.get(key)) for key in ("inserted", "updated", "unchanged"))
         told = ", ".join(f"{number(count)} {key}" for key, count in counts if count is not None)
         yield "merged", f"{told} (the whole batch)" if told else ""
+    if result.get("served"):
+        yield "served", _served(result["served"])
+
+
+def _served(tables: Mapping[str, Any]) -> str:
+    """What the database that reports read has of it."""
+    if "behind" in tables:
+        return f"BEHIND, gold is not in the database yet: {tables['behind']}"
+    return ", ".join(
+        f"{path.partition('/')[2]} (version {table['version']}, {number(table['rows'])} rows)"
+        for path, table in tables.items()
+    )
 
 
 def report(document: Json) -> RenderableType:

@@ -13,6 +13,12 @@ from pathlib import Path
 
 CONFIG_NAME = "devcloud.json"
 SERVICES = ("lake", "datafactory", "databricks", "functions")
+"""What answers over HTTP."""
+DATABASE = "database"
+PROCESSES = (*SERVICES, DATABASE)
+"""All that runs, each on a port of its own."""
+SECRET_SCOPE = "landfall"  # noqa: S105 - a name, no secret
+"""The local workspace's one secret scope, which the key vault backs."""
 CONTAINERS = ("landing", "raw", "quarantine", "bronze", "silver", "gold", "manifest")
 
 
@@ -23,11 +29,12 @@ class CloudConfig:
     Attributes:
         root: data folder; `lake/<container>/` under it is the lake itself.
         app: folder of the function app, its contracts, its factory and its bundle.
-        ports: TCP port on 127.0.0.1 of each of `SERVICES`.
+        ports: TCP port on 127.0.0.1 of each of `PROCESSES`.
         account: storage account name; account_key: base64, as Azure issues them.
         function_key: accepted as `x-functions-key` or `?code=` by every function.
         identity_secret: what a managed identity's token request must carry.
         databricks_token: personal access token of the local workspace.
+        database_password: of the one user of the PostgreSQL database.
         spark_lake: URI template by which Spark reaches a container; None means the folder itself.
         settings: further app settings, laid over those that `app_settings` derives.
     """
@@ -43,6 +50,9 @@ class CloudConfig:
     databricks_token: str = ""
     function_key: str = ""
     identity_secret: str = ""
+    database_name: str = "landfall"
+    database_user: str = "landfall"
+    database_password: str = ""
     spark_lake: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -75,8 +85,23 @@ class CloudConfig:
 
     @property
     def vault_url(self) -> str:
-        """Base URL of the key vault that holds the secret `function-key`."""
+        """Base URL of the key vault that holds `secrets`."""
         return f"{self.url('datafactory')}/vault"
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What the key vault holds, by name."""
+        return {"function-key": self.function_key, "database-password": self.database_password}
+
+    @property
+    def database_url(self) -> str:
+        """Where the database is, without credentials."""
+        return f"postgresql://127.0.0.1:{self.ports[DATABASE]}/{self.database_name}"
+
+    @property
+    def database_dsn(self) -> str:
+        """The same with credentials, as PostgreSQL's clients take it."""
+        return self.database_url.replace("//", f"//{self.database_user}:{self.database_password}@")
 
     @property
     def spark_lake_template(self) -> str:
@@ -125,6 +150,7 @@ def create(root: Path, app: Path, **overrides: object) -> CloudConfig:
         databricks_token="dapi" + secrets.token_hex(16),
         function_key=secrets.token_urlsafe(40),
         identity_secret=secrets.token_hex(16),
+        database_password=secrets.token_hex(16),
     )
     if earlier:
         fresh = replace(
@@ -133,6 +159,7 @@ def create(root: Path, app: Path, **overrides: object) -> CloudConfig:
             databricks_token=earlier.databricks_token,
             function_key=earlier.function_key,
             identity_secret=earlier.identity_secret,
+            database_password=earlier.database_password or fresh.database_password,
         )
     fresh = replace(fresh, **overrides)  # type: ignore[arg-type]
     fresh.save()
@@ -144,7 +171,7 @@ def free_ports(preferred: Mapping[str, int]) -> dict[str, int]:
     held: list[socket.socket] = []
     ports: dict[str, int] = {}
     try:
-        for service in SERVICES:
+        for service in PROCESSES:
             for port in (preferred.get(service, 0), 0):
                 listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -181,4 +208,13 @@ def app_settings(config: CloudConfig) -> dict[str, str]:
         "LANDFALL_TICK": "*/2 * * * * *",
         "LANDFALL_SETTLE_SECONDS": "5",
         **config.settings,
+    }
+
+
+def bundle_variables(config: CloudConfig) -> dict[str, str]:
+    """What the asset bundle must be told of this cloud, beside what its default target says."""
+    return {
+        "database": config.database_url,
+        "database_user": config.database_user,
+        "database_secret": f"{SECRET_SCOPE}/database-password",
     }

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from devcloud import standing
-from devcloud.config import SERVICES, CloudConfig
+from devcloud.config import PROCESSES, CloudConfig
 from devcloud.supervisor import StartError, healthy
 
 _CODE = Path(__file__).resolve().parents[1]
@@ -50,7 +50,7 @@ def start(config: CloudConfig, seconds: float = 120.0) -> int:
 def _wait(
     config: CloudConfig, process: subprocess.Popen[bytes], log: Path, deadline: float
 ) -> None:
-    while not all(healthy(config, service) for service in SERVICES):
+    while not all(healthy(config, service) for service in PROCESSES):
         if process.poll() is not None:
             raise StartError("supervisor", f"ended with code {process.returncode}", _tail(log))
         if time.monotonic() > deadline:

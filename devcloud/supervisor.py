@@ -22,13 +22,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from devcloud.config import SERVICES, CloudConfig
+from devcloud.config import DATABASE, PROCESSES, CloudConfig
+from devcloud.database.server import answers
 
 Emit = Callable[[str, str], None]
 """Takes (service, line) for each line that a service or the supervisor has to say."""
 
 _CODE = Path(__file__).resolve().parents[1]
-_OWN_PREFIX = re.compile(rf"^\d\d:\d\d:\d\d (?:{'|'.join(SERVICES)}) +")  # we say both ourselves
+_OWN_PREFIX = re.compile(rf"^\d\d:\d\d:\d\d (?:{'|'.join(PROCESSES)}) +")  # we say both ourselves
 _TAIL_LINES = 15
 _SETTLED_SECONDS = 10.0  # a service that lived this long starts its backoff anew
 _MAX_BACKOFF_SECONDS = 10.0
@@ -68,7 +69,7 @@ class Supervisor:
         self,
         config: CloudConfig,
         *,
-        services: Iterable[str] = SERVICES,
+        services: Iterable[str] = PROCESSES,
         emit: Emit | None = None,
         start_seconds: float = 90.0,
         stop_seconds: float = 10.0,
@@ -152,7 +153,9 @@ class Supervisor:
 
 
 def healthy(config: CloudConfig, service: str, seconds: float = 2.0) -> bool:
-    """Whether a service answers `GET /_devcloud/health`."""
+    """Whether a service answers `GET /_devcloud/health`, and the database takes a connection."""
+    if service == DATABASE:
+        return answers(config, seconds)
     try:
         with urllib.request.urlopen(  # noqa: S310 - the address is our own http one
             f"{config.url(service)}/_devcloud/health", timeout=seconds

@@ -242,7 +242,8 @@ class BatchLoader:
                 batch_id=batch.batch_id,
                 job_run_id=observed.job_run_id,
                 result={**_counts(result, alone=len(batch.drops) == 1), **of_run}
-                | {"url": observed.url, "tables": result.get("tables", {})},
+                | {"url": observed.url, "tables": result.get("tables", {})}
+                | ({"served": result["served"]} if "served" in result else {}),
             )
             cause = f"loaded by job run {observed.job_run_id} in batch {batch.batch_id}"
             done = member.run.apply(Event.FINISH_LOAD, cause, self._clock(), load=load)

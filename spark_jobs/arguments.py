@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -36,18 +37,32 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse_arguments(argv: list[str] | None, job: str) -> Arguments:
-    """Read a job's parameters; None takes the process's own.
+    """Read the parameters that the tasks of a load take; None takes the process's own.
+
+    Raises:
+        ArgumentError: one is missing, unknown or malformed.
+    """
+    given = parse_named(argv, job, required=("lake", "dataset", "batch-id", "batch"))
+    return Arguments(given["lake"], given["dataset"], given["batch-id"], given["batch"])
+
+
+def parse_named(
+    argv: list[str] | None, job: str, *, required: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, str]:
+    """Read a job's parameters by name; an optional one that is not given is "".
 
     Raises:
         ArgumentError: one is missing, unknown or malformed.
     """
     parser = _Parser(prog=job, add_help=False, allow_abbrev=False)
-    for name in ("--lake", "--dataset", "--batch-id", "--batch"):
-        parser.add_argument(name, required=True)
-    found = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    for name, value in vars(found).items():
-        if not value.strip():
-            parser.error(f"--{name.replace('_', '-')} is empty")
-    if PLACEHOLDER not in found.lake:
-        parser.error(f"--lake {found.lake} does not hold {PLACEHOLDER}")
-    return Arguments(found.lake, found.dataset, found.batch_id, found.batch)
+    for name in required:
+        parser.add_argument(f"--{name}", dest=name, required=True)
+    for name in optional:
+        parser.add_argument(f"--{name}", dest=name, default="")
+    found: dict[str, str] = vars(parser.parse_args(sys.argv[1:] if argv is None else argv))
+    for name in required:
+        if not found[name].strip():
+            parser.error(f"--{name} is empty")
+    if PLACEHOLDER not in found.get("lake", PLACEHOLDER):
+        parser.error(f"--lake {found['lake']} does not hold {PLACEHOLDER}")
+    return {name: value.strip() for name, value in found.items()}

@@ -6,7 +6,8 @@ JobError
 │   └── BatchNotCurrentError   it belongs to another batch, or is gone
 ├── BronzeError           a drop's bronze folder is not what the batch says
 ├── SilverError           the silver table cannot take these rows
-└── ResultError           what an earlier task of the job should have left is not there
+├── ResultError           what an earlier task of the job should have left is not there
+└── ServingError          the database that gold is served from does not answer
 """
 
 from __future__ import annotations
@@ -48,3 +49,7 @@ class SilverError(JobError):
 
 class ResultError(JobError):
     """The task that should have written the counts of this batch did not."""
+
+
+class ServingError(JobError):
+    """The database that gold is served from cannot be reached; gold is as it should be."""

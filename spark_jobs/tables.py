@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
 from spark_jobs.batch import Batch
+from spark_jobs.errors import ResultError
 from spark_jobs.lake import Lake
 from spark_jobs.merge import (
     create_statement,
@@ -113,7 +114,19 @@ def overwrite(lake: Lake, path: str, rows: DataFrame, origin: Mapping[str, Any])
 
 def last_build(lake: Lake, path: str) -> Build | None:
     """The last `overwrite` of a table; None where there was none, or it is long ago."""
-    for commit in _history(lake, path, COMMITS_SEARCHED):
+    return _build(_history(lake, path, COMMITS_SEARCHED))
+
+
+def look(lake: Lake, path: str) -> tuple[int, Build | None]:
+    """A table's newest version, whatever made it, and its last `overwrite`."""
+    commits = _history(lake, path, COMMITS_SEARCHED)
+    if not commits:
+        raise ResultError(f"There is no table {path}: the task that makes it has not run.")
+    return int(commits[0]["version"]), _build(commits)
+
+
+def _build(commits: Iterable[Mapping[str, Any]]) -> Build | None:
+    for commit in commits:
         if commit["userMetadata"]:
             rows = int(commit["operationMetrics"]["numOutputRows"])
             return Build(int(commit["version"]), rows, json.loads(commit["userMetadata"]))

@@ -16,9 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import render
+from cli.demo import served
 from cli.demo.gold import GoldTable, preview
 from cli.demo.play import Delivery
 from cli.demo.scenario import SMALL_ROWS
+from cli.demo.served import Serving
 
 
 def runs(deliveries: Sequence[Delivery]) -> Table:
@@ -63,7 +65,9 @@ def show(
     console: Console,
     deliveries: Sequence[Delivery],
     broken: tuple[str, Mapping[str, Any]] | None,
+    *,
     gold: Sequence[GoldTable],
+    serving: Serving,
     small_seconds: float | None,
 ) -> None:
     """Print what became of the drops.
@@ -73,6 +77,7 @@ def show(
         deliveries: all of the scenario, in order.
         broken: lake path of the refused drop's report, and the report; None where there is none.
         gold: the tables that came of it.
+        serving: what the database serves of them.
         small_seconds: from the upload of the small drop until it had succeeded.
     """
     _heading(console, "What became of each drop")
@@ -92,6 +97,11 @@ def show(
             console.print(Padding(preview(table, console.width - 2), (0, 0, 1, 2), expand=False))
     else:
         console.print("\nNOT AS EXPECTED: there is no gold table")
+    _heading(console, "What reports find in PostgreSQL")
+    if not _all_served(gold, serving):
+        console.print("NOT AS EXPECTED: the served tables are not those of gold")
+    console.print(Padding(Text(served.QUERY, style="cyan"), (0, 0, 1, 2)))
+    console.print(Padding(served.show(serving), (0, 0, 1, 2), expand=False))
     if small_seconds is not None:
         console.print(
             f"{SMALL_ROWS} rows took {small_seconds:.1f} s from upload to gold, with Spark warm."
@@ -99,13 +109,18 @@ def show(
 
 
 def document(
-    deliveries: Sequence[Delivery], gold: Sequence[GoldTable], small_seconds: float | None
+    deliveries: Sequence[Delivery],
+    gold: Sequence[GoldTable],
+    serving: Serving,
+    small_seconds: float | None,
 ) -> dict[str, Any]:
     """The same for programs: whether all is well, every run, and where each table is."""
+    expected = all(delivery.as_expected for delivery in deliveries)
     return {
-        "ok": bool(gold) and all(delivery.as_expected for delivery in deliveries),
+        "ok": bool(gold) and expected and _all_served(gold, serving),
         "runs": [delivery.to_json() for delivery in deliveries],
         "gold": {table.name: {"rows": table.rows, "path": str(table.path)} for table in gold},
+        "served": serving.rows,
         "small_drop_seconds": small_seconds,
     }
 
@@ -132,6 +147,10 @@ def by_hand(console: Console, kept: Path | None) -> None:
         console.print(line, soft_wrap=True)
     if kept is None:
         console.print("\n`landfall demo --keep DIR` keeps the lake, the tables and the logs.")
+
+
+def _all_served(gold: Sequence[GoldTable], serving: Serving) -> bool:
+    return {table.name: table.rows for table in gold} == serving.rows
 
 
 def _heading(console: Console, text: str) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from cli import deploy, lake, live, render
 from cli.client import Client, Problem
-from cli.demo import closing, files, scenario
+from cli.demo import closing, files, scenario, served
 from cli.demo import gold as gold_tables
 from cli.demo.play import Delivery, Play
 from cli.target import REPOSITORY, json_option, local
@@ -90,10 +90,18 @@ def _perform(
             play.perform()
         broken = _report_of_the_broken(client, play.deliveries)
         gold = gold_tables.tables(config.lake_folder)
-        closing.show(console, play.deliveries, broken, gold, play.small_seconds)
+        serving = served.read(config.database_dsn)
+        closing.show(
+            console,
+            play.deliveries,
+            broken,
+            gold=gold,
+            serving=serving,
+            small_seconds=play.small_seconds,
+        )
         with _step(console, "\nStopping everything"):
             stack.close()
-    return closing.document(play.deliveries, gold, play.small_seconds)
+    return closing.document(play.deliveries, gold, serving, play.small_seconds)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from devcloud.databricks.job_runs import RunsApi
 from devcloud.databricks.jobs import JobsApi
 from devcloud.databricks.process import WorkerProcess
 from devcloud.databricks.scheduler import Scheduler
+from devcloud.databricks.secrets_api import SecretsApi
 from devcloud.databricks.store import Store
 from devcloud.databricks.tasks import WORKSPACE_ID, TaskPreparer
 from devcloud.databricks.workspace import Workspace
@@ -67,6 +68,7 @@ def create_app(config: CloudConfig, *, warm: bool = True) -> Starlette:
             Route("/.well-known/databricks-config", _discovery(config)),
             *_job_routes(jobs, runs),
             *FilesApi(workspace).routes(),
+            *_secret_routes(SecretsApi(config.secrets, config.vault_url)),
             Route("/api/2.0/preview/scim/v2/Me", _call(_me, "")),
         ],
         exception_handlers={
@@ -129,6 +131,19 @@ def _job_routes(jobs: JobsApi, runs: RunsApi) -> list[Route]:
     return [
         Route(f"/api/2.2/jobs/{path}", _call(handler, known), methods=[method])
         for method, path, handler, known in table
+    ]
+
+
+def _secret_routes(secrets: SecretsApi) -> list[Route]:
+    base = "/api/2.0/secrets"
+    return [
+        Route(f"{base}/get", _call(secrets.get, "scope key")),
+        Route(f"{base}/list", _call(secrets.list, "scope")),
+        Route(f"{base}/scopes/list", _call(secrets.scopes, "")),
+        *(
+            Route(f"{base}/{verb}", _call(secrets.refuse, "*"), methods=["POST"])
+            for verb in ("put", "delete")
+        ),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The jars that Spark needs beside its own: Delta Lake and the Azure file system driver."""
+"""The jars that Spark needs beside its own: Delta Lake, Azure's file system, PostgreSQL."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ MODULES = (
     "org.wildfly.openssl:wildfly-openssl:2.1.4.Final",
     "org.eclipse.jetty:jetty-util-ajax:9.4.57.v20241219",
     "org.eclipse.jetty:jetty-util:9.4.57.v20241219",
+    "org.postgresql:postgresql:42.7.7",
 )
 
 # One resolver, with its built-in address: Ivy's own settings ask a second repository as well.

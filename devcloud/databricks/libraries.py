@@ -62,6 +62,8 @@ def prepare(wanted: list[str], workspace: Workspace, folder: Path) -> list[Path]
     for each in wanted:
         if each.endswith(".whl"):
             paths.append(_unpack(each, workspace, folder))
+            for needed in _needs(paths[-1]):
+                _check_installed(needed)
         else:
             _check_installed(each)
     return paths
@@ -91,11 +93,21 @@ def _unpack(path: str, workspace: Workspace, folder: Path) -> Path:
     return target
 
 
+def _needs(wheel: Path) -> list[str]:
+    """What an unpacked wheel says that it depends on."""
+    needed: list[str] = []
+    for distribution in metadata.distributions(path=[str(wheel)]):
+        needed += distribution.requires or []
+    return needed
+
+
 def _check_installed(text: str) -> None:
     try:
         wanted = Requirement(text)
     except InvalidRequirement as error:
         raise LibraryError(f"Dependency {text!r} is neither a .whl nor a requirement.") from error
+    if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+        return
     try:
         version = metadata.version(wanted.name)
     except metadata.PackageNotFoundError as error:

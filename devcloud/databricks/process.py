@@ -17,8 +17,9 @@ from devcloud.databricks.protocol import JVM_ENDED, Outcome, TaskSpec
 
 log = logging.getLogger("devcloud.databricks")
 
-# A setting of the user's own Spark must not reach ours.
-FOREIGN = ("SPARK_HOME", "SPARK_CONF_DIR", "SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED",
+# A setting of the user's own Spark or workspace must not reach ours.
+FOREIGN = ("DATABRICKS_CONFIG_PROFILE", "DATABRICKS_CONFIG_FILE", "SPARK_HOME", "SPARK_CONF_DIR",
+           "SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED",
            "PYSPARK_SUBMIT_ARGS", "PYTHONSTARTUP")  # fmt: skip
 STOP_SECONDS = 5.0
 

@@ -166,7 +166,11 @@ def main() -> None:
             wire.write(json.dumps(message) + "\n")
 
     os.chdir(options.scratch)
-    warm = WarmSession(load(options.root), options.scratch, send, clock=time.monotonic)
+    config = load(options.root)
+    # By these a task's own client finds the workspace that runs it, as it does in Databricks.
+    os.environ["DATABRICKS_HOST"] = config.url("databricks")
+    os.environ["DATABRICKS_TOKEN"] = config.databricks_token
+    warm = WarmSession(config, options.scratch, send, clock=time.monotonic)
     worker = Worker(warm, send)
     threading.Thread(target=worker.listen, name="orders", daemon=True).start()
     threading.Thread(target=_follow_spark, name="jvm", daemon=True).start()

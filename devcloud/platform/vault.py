@@ -14,7 +14,7 @@ RESOURCE = "https://vault.azure.net"
 
 def routes(identity: Identity, config: CloudConfig) -> list[Route]:
     """`GET /vault/secrets/<name>[/<version>]`; the only version is "current"."""
-    secrets = {"function-key": config.function_key}
+    secrets = config.secrets
 
     async def secret(request: Request) -> Response:
         try:

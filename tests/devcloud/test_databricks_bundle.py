@@ -193,7 +193,8 @@ def test_our_own_bundle_deploys(workspace: LocalWorkspace, tmp_path: Path, targe
     settings = workspace.client.jobs.get(job_id).settings
     assert settings is not None
     assert settings.name == "landfall_load"
-    assert [task.task_key for task in settings.tasks or []] == ["load_silver", "build_gold"]
-    assert {"lake", "dataset", "batch_id", "batch"} == {p.name for p in settings.parameters or []}
+    tasks = [task.task_key for task in settings.tasks or []]
+    assert tasks == ["load_silver", "build_gold", "serve"]
+    assert {p.name for p in settings.parameters or []} >= {"lake", "dataset", "batch_id", "batch"}
     assert before == sorted(tmp_path.rglob("*"))
     workspace.client.jobs.delete(job_id)

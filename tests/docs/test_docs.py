@@ -131,7 +131,7 @@ def test_documents_are_described_field_by_field() -> None:
     page = (FOLDER / "lake-layout.md").read_text(encoding="utf-8")
     run = {each.name for each in fields(Run)} | {"writer"}
     batch = {each.name for each in fields(Batch)}
-    result = {each.name for each in fields(Result)} | {"schema", "rows_in"}
+    result = {each.name for each in fields(Result)} | {"schema", "rows_in", "served"}
     written = {"## Run document": run, "## Batch document": batch, "## Result document": result}
     parts = (("source", Source), ("lease", Lease), ("verdict", Verdict), ("copy", Copy))
     for name, kind in (*parts, ("load", Load), ("history", Transition)):

@@ -46,6 +46,14 @@ def test_env_json_tells_every_address(cloud: CloudConfig) -> None:
             "url": f"http://127.0.0.1:{cloud.ports['functions']}",
             "key": cloud.function_key,
         },
+        "database": {
+            "url": cloud.database_dsn,
+            "host": "127.0.0.1",
+            "port": str(cloud.ports["database"]),
+            "database": "landfall",
+            "user": "landfall",
+            "password": cloud.database_password,
+        },
     }
     assert "not running" in result.stderr
 

@@ -13,6 +13,7 @@ from cli import render
 from cli.demo import closing, files, scenario
 from cli.demo.gold import GoldTable
 from cli.demo.play import Delivery
+from cli.demo.served import Serving
 from cli.lake import Landed
 from cli.main import landfall
 from cli.trouble import Trouble
@@ -154,9 +155,12 @@ def test_the_document_names_every_run_and_table(tmp_path: Path) -> None:
     """`--json` promises ok, the runs as the service lists them, and each gold table's path."""
     gold = [GoldTable("buyers_by_country", tmp_path, 62, (), ())]
 
-    document = closing.document(_deliveries(), gold, 1.5)
+    document = closing.document(_deliveries(), gold, Serving({"buyers_by_country": 62}, []), 1.5)
 
     assert document["ok"] is True
     assert document["gold"] == {"buyers_by_country": {"rows": 62, "path": str(tmp_path)}}
     assert {"run_id", "dataset", "name", "state", "rows", "rejected"} <= document["runs"][0].keys()
-    assert closing.document(_deliveries(), [], None)["ok"] is False
+    assert document["served"] == {"buyers_by_country": 62}
+    behind = closing.document(_deliveries(), gold, Serving({"buyers_by_country": 61}, []), 1.5)
+    assert behind["ok"] is False
+    assert closing.document(_deliveries(), [], Serving({}, []), None)["ok"] is False

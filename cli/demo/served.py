@@ -1,0 +1,43 @@
+"""What the demo's database serves, asked as any report would ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+from rich.table import Table
+
+QUERY = """SELECT country, buyers, topbuyers, topbuyerratio
+FROM gold.buyers_by_country
+ORDER BY topbuyers DESC, country LIMIT 4"""
+_COUNTS = "SELECT table_name, row_count FROM landfall.served ORDER BY table_name"
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Rows of each served table, and the answer to `QUERY`."""
+
+    rows: dict[str, int]
+    answer: list[tuple[str, ...]]
+
+
+def read(dsn: str) -> Serving:
+    """Ask the database; nothing is served where nothing was ever loaded."""
+    try:
+        with psycopg.connect(dsn, connect_timeout=5) as connection:
+            rows = {str(name): int(count) for name, count in connection.execute(_COUNTS)}
+            answer = [tuple(map(str, row)) for row in connection.execute(QUERY)]
+    except psycopg.Error:
+        return Serving({}, [])
+    return Serving(rows, answer)
+
+
+def show(serving: Serving) -> Table:
+    """The answer as a table, below the query."""
+    view = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    names = [part.strip() for part in QUERY.partition("FROM")[0].removeprefix("SELECT").split(",")]
+    for name in names:
+        view.add_column(name, no_wrap=True, justify="left" if name == "country" else "right")
+    for row in serving.answer:
+        view.add_row(*row)
+    return view

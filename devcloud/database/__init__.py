@@ -1,0 +1,1 @@
+"""The database that business intelligence reads: a real PostgreSQL, one for each local cloud."""

@@ -1,0 +1,145 @@
+"""Gold is loaded into a database: staged by Spark, then put in place in one transaction.
+
+The ledger `landfall.served` says which version of each gold table is served, in the same
+transaction as its rows. A version that is served already, or an older one, changes nothing; so a
+load that is repeated, or overtaken by a newer one, does no harm. All tables of a load change
+together.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from spark_jobs.database import Database, Transaction
+from spark_jobs.dialects import GOLD, OURS
+from spark_jobs.lake import Lake
+from spark_jobs.tables import delta_identity, look, read_delta
+
+_AT_ONCE = 4
+_STAMP = "%Y%m%dT%H%M%S"
+# A staging table of this age was left by a load that died.
+LEFT_OVER = timedelta(hours=6)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One version of a gold table that is to be served.
+
+    Attributes:
+        path: lake path of the table.
+        identity, version: which table it is, and how far it has come.
+        origin: what it was built from, silver versions included, as JSON.
+    """
+
+    path: str
+    identity: str
+    version: int
+    origin: str
+
+    @property
+    def table(self) -> str:
+        """Its name in the database."""
+        return self.path.partition("/")[2].replace("/", "_")
+
+
+@dataclass(frozen=True)
+class Served:
+    """How a table came to be served: `loaded` is False where it was so already."""
+
+    version: int
+    rows: int
+    loaded: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Its form in the result document."""
+        return {"version": self.version, "rows": self.rows, "loaded": self.loaded}
+
+
+def serve(
+    lake: Lake, database: Database, paths: Sequence[str], batch_id: str
+) -> Mapping[str, Served]:
+    """Bring the served tables to the newest version of the gold tables at these lake paths.
+
+    Raises:
+        ServingError: the database does not answer.
+    """
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        wanted = list(pool.map(lambda path: _newest(lake, path), paths))
+    with database.transaction() as work:
+        for statement in database.dialect.prepare():
+            work.run(statement)
+        _sweep(database, work)
+        found = {each.path: _standing(database, work, each) for each in wanted}
+    missing = [each for each in wanted if found[each.path] is None]
+    if not missing:
+        return {path: served for path, served in found.items() if served is not None}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        staged = list(pool.map(lambda each: _stage(lake, database, each), missing))
+    with database.transaction() as work:
+        work.run(database.dialect.lock_ledger())
+        for each, staging in zip(missing, staged, strict=True):
+            found[each.path] = _put_in_place(database, work, each, staging, batch_id)
+    return {path: served for path, served in found.items() if served is not None}
+
+
+def _newest(lake: Lake, path: str) -> Wanted:
+    newest, built = look(lake, path)
+    origin = json.dumps(built.origin if built else {}, sort_keys=True)
+    return Wanted(path, delta_identity(lake, path), newest, origin)
+
+
+def _standing(database: Database, work: Transaction, wanted: Wanted) -> Served | None:
+    """What is served, if it is what is wanted or newer."""
+    for identity, version, rows in work.ask(database.dialect.served(), wanted.table):
+        if identity == wanted.identity and version >= wanted.version:
+            return Served(int(version), int(rows), loaded=False)
+    return None
+
+
+def _stage(lake: Lake, database: Database, wanted: Wanted) -> str:
+    """Write a gold table into a staging table of its own; the name of that."""
+    stamp = f"{datetime.now(UTC):{_STAMP}}"
+    name = f"{stamp}_{secrets.token_hex(4)}_{wanted.table}"[:63]
+    database.write(read_delta(lake, wanted.path, wanted.version), name)
+    return name
+
+
+def _put_in_place(
+    database: Database, work: Transaction, wanted: Wanted, staging: str, batch_id: str
+) -> Served:
+    dialect, table = database.dialect, wanted.table
+    served = _standing(database, work, wanted)
+    if served is None:
+        columns = work.ask(dialect.columns(), OURS, staging)
+        if columns == work.ask(dialect.columns(), GOLD, table):
+            work.run(dialect.empty(table))
+        else:
+            for statement in dialect.make(table, staging):
+                work.run(statement)
+        rows = work.run(dialect.fill(table, staging, [str(name) for name, *_ in columns]))
+        forget, add = dialect.note()
+        work.run(forget, table)
+        identity = (wanted.identity, wanted.version)
+        work.run(add, table, *identity, rows, wanted.origin, batch_id)
+        served = Served(wanted.version, rows, loaded=True)
+    work.run(dialect.drop(OURS, staging))
+    return served
+
+
+def _sweep(database: Database, work: Transaction) -> None:
+    """Drop what loads that died have left."""
+    before = datetime.now(UTC) - LEFT_OVER
+    for (name,) in work.ask(database.dialect.staged()):
+        stamp = str(name).partition("_")[0]
+        try:
+            made = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+        except ValueError:
+            continue  # none of ours
+        if made < before:
+            work.run(database.dialect.drop(OURS, str(name)))
