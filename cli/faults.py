@@ -47,8 +47,9 @@ def faults() -> None:
     default="status",
     show_default=True,
     metavar="KIND",
-    help="status, reset, stall or truncate; of the lake also event_drop, event_double and "
-    "event_delay, which strike events that somebody subscribes to; of datafactory query_lag.",
+    help="status, reset, stall or truncate; of all but functions also kill, which ends the host of "
+    "the functions; of the lake event_drop, event_double and event_delay, which strike events that "
+    "somebody subscribes to; of datafactory query_lag.",
 )
 @click.option(
     "--method",

@@ -37,6 +37,7 @@ class CloudConfig:
         database_password: of the one user of the PostgreSQL database.
         spark_lake: URI template by which Spark reaches a container; None means the folder itself.
         settings: further app settings, laid over those that `app_settings` derives.
+        warm: start Spark before it is needed.
     """
 
     root: Path
@@ -55,10 +56,15 @@ class CloudConfig:
     database_password: str = ""
     spark_lake: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    warm: bool = True
 
     def url(self, service: str) -> str:
         """Base URL of one of `SERVICES`, without a trailing slash."""
         return f"http://127.0.0.1:{self.ports[service]}"
+
+    def pid_file(self, service: str) -> Path:
+        """Where a running service of this cloud leaves its process id."""
+        return self.root / "run" / f"{service}.pid"
 
     @property
     def lake_folder(self) -> Path:

@@ -7,6 +7,7 @@ Every service of the local cloud carries these routes, without authentication:
     POST   /_devcloud/faults        adds the rule in the body, answers {"id": n}
     DELETE /_devcloud/faults[/id]   forgets all rules, or one
     GET    /_devcloud/requests      {"total", "by_caller", "by_operation"}
+    GET    /_devcloud/requests/log  {"requests": [{"caller", "method", "operation", "target"}, ...]}
     DELETE /_devcloud/requests      counts from zero again
 """
 
@@ -17,7 +18,6 @@ import json
 import random
 import re
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -28,10 +28,13 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from devcloud.serving import close_connection
+from devcloud.tally import Requests
 
 PREFIX = "/_devcloud/"
 HTTP_FAULTS = ("status", "reset", "stall", "truncate")
+KILL = "kill"
 Operation = Callable[[Scope], str]
+Kill = Callable[[str], None]
 
 
 @dataclass
@@ -39,13 +42,14 @@ class Rule:
     """One fault, and which requests meet it.
 
     Attributes:
-        fault: one of `HTTP_FAULTS`, or a kind that the service knows by itself.
+        fault: one of `HTTP_FAULTS`, `KILL`, or a kind that the service knows by itself.
         method: HTTP method; None matches any.
         path: regular expression searched in `path?query`, percent-decoded once.
         service_caller: regular expression searched in the User-Agent; None matches any.
         when: "before" the effect, or "after" it: then only the reply is lost or changed.
         status, headers, body: the reply of a "status" fault.
         seconds: how long a "stall" (or a delay of the service's own) lasts.
+        victim: the service whose process a "kill" ends by SIGKILL; the connection is reset.
         times: how often it strikes; None is always.
         skip: how many matching requests pass unharmed first.
         probability: of striking, drawn from a generator seeded by `seed`.
@@ -61,6 +65,7 @@ class Rule:
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
     seconds: float = 1.0
+    victim: str = "functions"
     times: int | None = None
     skip: int = 0
     probability: float = 1.0
@@ -151,33 +156,6 @@ class Faults:
         return None
 
 
-class Requests:
-    """Counts of requests by caller and by operation."""
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        """Count from zero again."""
-        self.total = 0
-        self.by_caller: Counter[str] = Counter()
-        self.by_operation: Counter[str] = Counter()
-
-    def count(self, caller: str, method: str, operation: str) -> None:
-        """Count one request."""
-        self.total += 1
-        self.by_caller[caller] += 1
-        self.by_operation[f"{caller} {method} {operation}"] += 1
-
-    def to_json(self) -> dict[str, Any]:
-        """The counts as the control route shows them."""
-        return {
-            "total": self.total,
-            "by_caller": dict(self.by_caller),
-            "by_operation": dict(self.by_operation),
-        }
-
-
 class FaultMiddleware:
     """Pure ASGI middleware: control routes, request counts, and faults. See `install`."""
 
@@ -189,8 +167,10 @@ class FaultMiddleware:
         faults: Faults,
         requests: Requests,
         operation: Operation,
+        kill: Kill | None,
     ) -> None:
         self._app = app
+        self._kill = kill
         self._service = service
         self._faults = faults
         self._requests = requests
@@ -205,9 +185,9 @@ class FaultMiddleware:
             await self._control(scope, receive, send)
             return
         agent = user_agent(scope)
-        self._requests.count(caller(agent), scope["method"], self._operation(scope))
+        self._requests.count(caller(agent), scope["method"], self._operation(scope), target(scope))
         rule = self._faults.take(
-            *HTTP_FAULTS, method=scope["method"], target=target(scope), user_agent=agent
+            *HTTP_FAULTS, KILL, method=scope["method"], target=target(scope), user_agent=agent
         )
         if rule is None:
             await self._app(scope, receive, send)
@@ -234,6 +214,9 @@ class FaultMiddleware:
             await asyncio.sleep(rule.seconds)
         elif rule.fault == "reset":
             await _reset(scope, receive)
+        elif rule.fault == KILL and self._kill is not None:
+            self._kill(rule.victim)
+            await _reset(scope, receive)
         else:
             await _reply(send, rule.status, rule.body.encode(), rule.headers)
 
@@ -255,6 +238,8 @@ class FaultMiddleware:
                 self._faults.clear(int(number) if number.isdigit() else None)
             case "GET", "requests":
                 answer = self._requests.to_json()
+                if number == "log":
+                    answer = {"requests": self._requests.latest()}
             case "DELETE", "requests":
                 self._requests.clear()
             case _:  # a control route of the service's own, or none
@@ -265,7 +250,11 @@ class FaultMiddleware:
 
 
 def install(
-    app: Starlette, service: str, kinds: Iterable[str] = (), operation: Operation | None = None
+    app: Starlette,
+    service: str,
+    kinds: Iterable[str] = (),
+    operation: Operation | None = None,
+    kill: Kill | None = None,
 ) -> Faults:
     """Wrap a service with `FaultMiddleware`.
 
@@ -274,11 +263,12 @@ def install(
         service: its name, as the health route tells it.
         kinds: further kinds of faults, which the service asks for with `Faults.take`.
         operation: names the operation of a request for the counts; by default the matching route.
+        kill: ends the process of a service at once; without it there is no fault "kill".
 
     Returns:
         The rules, which `app.state.faults` holds too (and the counts `app.state.requests`).
     """
-    faults = Faults(kinds)
+    faults = Faults([*kinds, KILL] if kill else kinds)
     app.state.faults = faults
     app.state.requests = Requests()
 
@@ -294,6 +284,7 @@ def install(
         faults=faults,
         requests=app.state.requests,
         operation=operation or matching_route,
+        kill=kill,
     )
     return faults
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import socket
 import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -108,9 +110,25 @@ def run(app: ASGIApp, config: CloudConfig, service: str) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for noisy in ("azure", "httpx", "httpcore", "uvicorn.error", "py4j"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    mark = config.pid_file(service)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(f"{os.getpid()}\n")
     log = logging.getLogger("devcloud")
     log.info("listening on %s", config.url(service))
     uvicorn.Server(_settings(RequestLog(app, log), config.ports[service])).run()
+
+
+def killer(config: CloudConfig) -> Callable[[str], None]:
+    """What ends the process of a service of this cloud, as a crash would."""
+
+    def kill(service: str) -> None:
+        mark = config.pid_file(service)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it is dead already
+            pid = int(mark.read_text())
+            mark.unlink()  # the number may soon be another's
+            os.kill(pid, signal.SIGKILL)
+
+    return kill
 
 
 @contextlib.contextmanager

@@ -32,7 +32,6 @@ _CODE = Path(__file__).resolve().parents[1]
 _OWN_PREFIX = re.compile(rf"^\d\d:\d\d:\d\d (?:{'|'.join(PROCESSES)}) +")  # we say both ourselves
 _TAIL_LINES = 15
 _SETTLED_SECONDS = 10.0  # a service that lived this long starts its backoff anew
-_MAX_BACKOFF_SECONDS = 10.0
 _LOG_LIMIT_BYTES = 8 << 20
 
 
@@ -63,6 +62,7 @@ class Supervisor:
         emit: where lines go besides `<root>/logs/<service>.log`.
         start_seconds: how long all services together may take to become ready.
         stop_seconds: how long a service may take to end before it is killed.
+        max_backoff: longest pause before a service that keeps crashing is started again.
     """
 
     def __init__(
@@ -73,12 +73,20 @@ class Supervisor:
         emit: Emit | None = None,
         start_seconds: float = 90.0,
         stop_seconds: float = 10.0,
+        max_backoff: float = 10.0,
     ) -> None:
         self.config = config
         self._start_seconds = start_seconds
         logs = config.root / "logs"
         self._keepers = {
-            service: _Keeper(config, service, logs / f"{service}.log", emit, stop_seconds)
+            service: _Keeper(
+                config,
+                service,
+                logs / f"{service}.log",
+                emit,
+                stop_seconds=stop_seconds,
+                max_backoff=max_backoff,
+            )
             for service in services
         }
 
@@ -169,7 +177,14 @@ class _Keeper:
     """One service: its process, started again whenever it ends unasked."""
 
     def __init__(
-        self, config: CloudConfig, service: str, log: Path, emit: Emit | None, stop_seconds: float
+        self,
+        config: CloudConfig,
+        service: str,
+        log: Path,
+        emit: Emit | None,
+        *,
+        stop_seconds: float,
+        max_backoff: float,
     ) -> None:
         self.established = False
         self.gave_up = False
@@ -180,6 +195,7 @@ class _Keeper:
         self._log = log
         self._emit = emit
         self._stop_seconds = stop_seconds
+        self._max_backoff = max_backoff
         self._lines: deque[str] = deque(maxlen=_TAIL_LINES)
         self._ending = threading.Event()
         self._lock = threading.Lock()
@@ -243,7 +259,7 @@ class _Keeper:
                 self.gave_up = True
                 return
             lived = time.monotonic() - started
-            backoff = 0.2 if lived > _SETTLED_SECONDS else min(2 * backoff, _MAX_BACKOFF_SECONDS)
+            backoff = 0.2 if lived > _SETTLED_SECONDS else min(2 * backoff, self._max_backoff)
             backoff = backoff or 0.2
             self.restarts += 1
             self._say(

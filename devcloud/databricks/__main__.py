@@ -15,4 +15,5 @@ if __name__ == "__main__":
     parser.add_argument("--cold", action="store_true", help="start Spark when it is first needed")
     options = parser.parse_args()
     settings = load(options.root)
-    run(create_app(settings, warm=not options.cold), settings, "databricks")
+    warm = settings.warm and not options.cold
+    run(create_app(settings, warm=warm), settings, "databricks")

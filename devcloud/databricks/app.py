@@ -28,6 +28,7 @@ from devcloud.databricks.store import Store
 from devcloud.databricks.tasks import WORKSPACE_ID, TaskPreparer
 from devcloud.databricks.workspace import Workspace
 from devcloud.faults import install
+from devcloud.serving import killer
 
 log = logging.getLogger("devcloud.databricks")
 USER = "landfall@localhost"
@@ -81,7 +82,7 @@ def create_app(config: CloudConfig, *, warm: bool = True) -> Starlette:
     )
     app.state.worker = worker
     app.add_middleware(TokenMiddleware, token=config.databricks_token)
-    install(app, "databricks")
+    install(app, "databricks", kill=killer(config))
     return app
 
 

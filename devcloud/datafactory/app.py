@@ -22,6 +22,7 @@ from devcloud.datafactory.triggers import Triggers
 from devcloud.platform import identity as identity_endpoint
 from devcloud.platform import vault
 from devcloud.platform.identity import Identity
+from devcloud.serving import killer
 
 SERVICE = "datafactory"
 
@@ -60,7 +61,9 @@ def create_app(config: CloudConfig, clock: Clock | None = None) -> Starlette:
             Route("/{path:path}", manage, methods=["GET", "PUT", "POST", "PATCH", "DELETE"]),
         ],
     )
-    rules = faults.install(app, SERVICE, kinds=("query_lag",), operation=_operation)
+    rules = faults.install(
+        app, SERVICE, kinds=("query_lag",), operation=_operation, kill=killer(config)
+    )
     arm = Arm(config, identity, resources, runs, engine, triggers, clock, rules)
     return app
 

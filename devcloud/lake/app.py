@@ -36,7 +36,7 @@ from devcloud.lake.messages import FileSlice, Reply, Request
 from devcloud.lake.service import Lake, system_folder
 from devcloud.lake.store import Store
 from devcloud.lake.uploads import Appends, Blocks
-from devcloud.serving import close_connection
+from devcloud.serving import close_connection, killer
 
 OPERATIONS = {
     **containers_api.OPERATIONS,
@@ -81,7 +81,7 @@ def create_app(
     service = LakeService()
     app = Starlette(routes=[Mount("/", app=service)], lifespan=lifespan)
     named = functools.partial(operation_name, config.account)
-    rules = faults.install(app, "lake", kinds=delivery.FAULTS, operation=named)
+    rules = faults.install(app, "lake", kinds=delivery.FAULTS, operation=named, kill=killer(config))
     wanted = subscriptions(config) if subscribers is None else subscribers
     service.lake = app.state.lake = Lake(
         config=config,

@@ -1,7 +1,11 @@
 """Faults are met on the wire, by a real client of a really served application."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from devcloud import faults, serving
+from devcloud.config import create
 
 
 @dataclass
@@ -196,3 +201,40 @@ class _Failing:
 
     async def __aexit__(self, *_: object) -> None:
         return None
+
+
+def test_a_kill_ends_the_named_service(tmp_path: Path) -> None:
+    """The victim is dead when the connection breaks; before the effect or after it, as asked."""
+    config = create(tmp_path, tmp_path)
+    done: list[str] = []
+
+    async def thing(request: Request) -> PlainTextResponse:
+        done.append(request.path_params["name"])
+        return PlainTextResponse("x")
+
+    app = Starlette(routes=[Route("/things/{name}", thing)])
+    faults.install(app, "things", kill=serving.killer(config))
+    with serving.serve_in_thread(app) as url, httpx.Client(base_url=url, timeout=5) as client:
+        for when, effect in (("before", []), ("after", ["a"])):
+            with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as victim:
+                config.pid_file("functions").parent.mkdir(exist_ok=True)
+                config.pid_file("functions").write_text(str(victim.pid))
+                rule = {"fault": "kill", "when": when, "times": 1}
+                client.post("/_devcloud/faults", json=rule).raise_for_status()
+                with pytest.raises(httpx.TransportError):
+                    client.get("/things/a")
+                assert victim.wait(10) == -signal.SIGKILL
+            assert done == effect
+        assert client.get("/things/a").status_code == 200
+
+
+def test_requests_are_told_one_by_one(service: Service) -> None:
+    """The log has each request with its caller and what it asked for, in order."""
+    service.client.get("/things/a", params={"x": "1 2"}, headers={"User-Agent": "me/1"})
+    service.client.put("/things/b", content=b"")
+    log = service.client.get("/_devcloud/requests/log").json()["requests"]
+    assert [(each["method"], each["target"]) for each in log] == [
+        ("GET", "/things/a?x=1+2"),
+        ("PUT", "/things/b"),
+    ]
+    assert log[0]["caller"] == "me"
