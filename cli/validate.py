@@ -14,7 +14,7 @@ from cli.trouble import REFUSED, Trouble
 from ingest.contracts import SUFFIX, Contract, ContractError, parse
 from ingest.validate import Report
 from ingest.validate import validate as judge
-from ingest.validate.local import FileOutputs, FileSource
+from ingest.validate.local import FileOutputs, FileReferences, FileSource
 
 _OUT = click.Path(path_type=Path)
 
@@ -48,6 +48,13 @@ _OUT = click.Path(path_type=Path)
     type=_OUT,
     help="Write the rejected rows there, as they came, and OUT.reasons.jsonl beside them.",
 )
+@click.option(
+    "--reference",
+    "references",
+    metavar="DATASET=FILE",
+    multiple=True,
+    help="A file of another dataset that the contract refers to; once for each.",
+)
 @click.option("--html", metavar="OUT", type=_OUT, help="Write the report there, as one page.")
 @json_option
 def validate(
@@ -57,6 +64,7 @@ def validate(
     contracts: Path,
     *,
     rejects: Path | None,
+    references: tuple[str, ...],
     html: Path | None,
     as_json: bool,
 ) -> None:
@@ -68,10 +76,11 @@ def validate(
     if (dataset is None) == (contract is None):
         raise click.UsageError("say either --dataset or --contract")
     agreed = _from_folder(contracts, dataset) if contract is None else _read(contract)
+    others = _references(references, contracts)
     reports = []
     try:
         for file in files:
-            report = _judge(file, agreed, _place(rejects, file, files))
+            report = _judge(file, agreed, _place(rejects, file, files), others)
             reports.append(report)
             if html is not None:
                 _write_page(report, _place(html, file, files, ".html"))
@@ -87,7 +96,9 @@ def validate(
         raise click.exceptions.Exit(REFUSED)
 
 
-def _judge(file: Path, contract: Contract, rejects: Path | None) -> Report:
+def _judge(
+    file: Path, contract: Contract, rejects: Path | None, references: FileReferences
+) -> Report:
     console = render.console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -103,7 +114,19 @@ def _judge(file: Path, contract: Contract, rejects: Path | None) -> Report:
             name=file.name,
             outputs=FileOutputs(rejects=rejects),
             on_progress=lambda done: it.update(task, completed=done),
+            references=references,
         )
+
+
+def _references(said: tuple[str, ...], folder: Path) -> FileReferences:
+    """The files of other datasets, each with the contract that it is read by."""
+    files: dict[str, Path] = {}
+    for one in said:
+        dataset, equals, file = one.partition("=")
+        if not equals or not Path(file).is_file():
+            raise click.UsageError(f"--reference {one}: say DATASET=FILE, of a file that is there")
+        files[dataset] = Path(file)
+    return FileReferences(files, {dataset: _from_folder(folder, dataset) for dataset in files})
 
 
 def _place(out: Path | None, file: Path, files: tuple[Path, ...], suffix: str = "") -> Path | None:
@@ -130,6 +153,11 @@ def _show(report: Report, rejects: Path | None, page: Path | None) -> None:
         state = "kept" if measure.kept else "broken"
         of = measure.column or "the table"
         click.echo(f"{measure.rule} of {of}: {value}, must {measure.expected}: {state}")
+    for link in report.relationships:
+        state = (
+            f"found among {link.keys:,} values" if link.checked else f"not checked: {link.reason}"
+        )
+        click.echo(f"{link.column} refers to {link.to}: {state}")
     if rejects is not None and report.rejected:
         click.echo(f"\nrejected rows are in {rejects}")
     if page is not None:

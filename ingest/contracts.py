@@ -4,6 +4,7 @@ Reading is strict and needs nothing but a YAML parser, because it happens at eve
 ``lint`` adds the standard's published model, whose import costs more than reading all contracts.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ingest.contract.lint import lint
@@ -32,4 +33,27 @@ def load_folder(folder: Path) -> dict[str, Contract]:
                 f"is {contract.dataset!r}, but the file's name makes it dataset {expected!r}",
             )
         contracts[contract.dataset] = contract
+    for contract in contracts.values():
+        _check_relationships(contract, contracts)
     return contracts
+
+
+def _check_relationships(contract: Contract, contracts: Mapping[str, Contract]) -> None:
+    """What a relationship leads to, where its contract is known, must be of the same type.
+
+    A dataset without a contract here is another's; reports say that it was not looked at.
+    """
+    for one in contract.relationships:
+        other = contracts.get(one.dataset)
+        if other is None:
+            continue
+        types = {column.name: column.logical_type for column in other.columns}
+        for name, to in zip(one.columns, one.to, strict=True):
+            mine, theirs = contract.column(name).logical_type, types.get(to)
+            if mine != theirs:
+                said = "has no such column" if theirs is None else f"has {theirs} there, not {mine}"
+                raise ContractError(
+                    f"{contract.dataset}{SUFFIX}",
+                    f"relationships of {name}",
+                    f"lead to {one.dataset}.{to}; {one.dataset} {said}",
+                )

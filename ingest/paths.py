@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from ingest.errors import BadRequest
 
 LANDING, RAW, QUARANTINE, BRONZE, MANIFEST = "landing", "raw", "quarantine", "bronze", "manifest"
+SILVER = "silver"
 ACTIVE = f"{MANIFEST}/active/"
 ARCHIVE = f"{MANIFEST}/runs/"
 

@@ -59,6 +59,7 @@ class Verdict:
     copy_from: str
     format: Mapping[str, Any]
     problem: str | None = None
+    drifted: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

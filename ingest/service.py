@@ -183,8 +183,10 @@ class Landfall:
 
     def _translator(self, run: Run) -> Mapping[str, Any]:
         """The typed mapping of the run's contract, for the kind of file that is copied."""
-        kind = run.verdict.format["kind"] if run.verdict else "csv"
-        return self.contracts[run.dataset].translator(kind)
+        contract = self.contracts[run.dataset]
+        if run.verdict is None:
+            return contract.translator()
+        return contract.translator(run.verdict.format["kind"], run.verdict.drifted)
 
     def _fault(self, seen: Run, error: Exception) -> list[Message]:
         """Count a failure that no outside can be blamed for; the last of too many ends the run."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
@@ -23,6 +23,7 @@ from ingest.errors import AlreadyExists, NotFound, Stale
 from ingest.log import log
 from ingest.manifest import Manifest, Stored
 from ingest.ports import BinaryWriter, Clock, Lake
+from ingest.references import LakeSource, SilverReferences
 from ingest.run import Lease, Run, Verdict
 from ingest.states import Event, State
 from ingest.validate import Format, Problem, Report, validate
@@ -37,23 +38,6 @@ class ValidationRules:
 
     lease: timedelta = timedelta(minutes=5)
     moment: timedelta = timedelta(seconds=10)
-
-
-@dataclass(frozen=True)
-class LakeSource:
-    """A file of the lake as the engine reads it."""
-
-    lake: Lake
-    path: str
-    size: int
-
-    def stream(self) -> Iterator[bytes]:
-        """A fresh pass over its bytes."""
-        return self.lake.stream(self.path)
-
-    def read(self, offset: int, length: int) -> bytes:
-        """A range of its bytes."""
-        return self.lake.read(self.path, offset, length)
 
 
 @dataclass(frozen=True)
@@ -188,7 +172,14 @@ class ValidationStage:
         layout = Layout(run)
         source = LakeSource(self.lake, layout.drop, run.source.size)
         outputs = LakeOutputs(self.lake, layout)
-        return validate(source, contract, name=run.name, outputs=outputs, on_progress=keep)
+        return validate(
+            source,
+            contract,
+            name=run.name,
+            outputs=outputs,
+            on_progress=keep,
+            references=SilverReferences(self.lake),
+        )
 
     def _refuse(self, stored: Stored, report: Report) -> Stored:
         run, layout = stored.run, Layout(stored.run)
@@ -240,8 +231,28 @@ class ValidationStage:
             stored, copy.plan(accepted, self.clock, "attempt 1 written down")
         )
 
+<<<<<<< HEAD
     def holder_of_content(self, run: Run, sha256: str, report: Mapping[str, Any]) -> str | None:
         """The other run by which this content is already accepted; notes this run where none is.
+=======
+    def _note(self, run: Run, report: Report, folder: str) -> Verdict:
+        path = f"{folder}/report.json"
+        self.lake.put(path, report.to_json().encode())
+        layout = Layout(run)
+        return Verdict(
+            verdict=report.verdict,
+            rows=report.rows,
+            accepted=report.accepted,
+            rejected=report.rejected,
+            sha256=report.sha256 or "",
+            report=path,
+            rejects=layout.rejects if report.rejects else None,
+            copy_from=layout.clean if report.clean else layout.drop,
+            format=asdict(report.clean or report.format),
+            problem=report.problem.reason if report.problem else None,
+            drifted=_drifted(report),
+        )
+>>>>>>> 8e31f15 (Check relationships against silver; follow the contract's policy where columns are missing, renamed, new or of other types)
 
         The note carries the report, which saves a file for each accepted drop. When a content
         passes on from a run that failed, that run's report goes to its own folder first.
@@ -337,6 +348,19 @@ def _refusal(report: Report) -> str:
         f"{report.max_rejected_ratio:.2%} it tolerates; most often {worst.rule}"
         f" on {worst.column or 'the record'} ({worst.failed} rows)"
     )
+
+
+def _drifted(report: Report) -> dict[str, Any]:
+    """How the columns of what is copied differ from the contract's: what its mapping must know.
+
+    JSON names its values record by record, and a clean copy made of Parquet has the contract's
+    names.
+    """
+    kind, columns = (report.clean or report.format).kind, report.columns
+    found: dict[str, Any] = {"missing": list(columns.missing)}
+    if kind == report.format.kind:
+        found |= {"renamed": columns.renamed, "loaded": list(columns.loaded)}
+    return {key: value for key, value in found.items() if value}
 
 
 def _no_contract(run: Run, known: list[str]) -> Report:

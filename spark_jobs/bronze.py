@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StructField, StructType
 
 from spark_jobs.batch import Batch, Drop
 from spark_jobs.columns import LANDED_AT, RUN_ID, Column, mismatches, quoted
@@ -55,7 +55,14 @@ def _bronze_schema(lake: Lake, drop: Drop, columns: tuple[Column, ...]) -> Struc
     problems = mismatches(found, columns)
     if problems:
         raise BronzeError(drop.run_id, drop.bronze, problems)
-    return StructType([found[column.name] for column in columns])
+    # An optional column that the drop came without is read as nulls.
+    here = set(found.fieldNames())
+    return StructType(
+        [
+            found[column.name] if column.name in here else StructField(column.name, column.silver)
+            for column in columns
+        ]
+    )
 
 
 def _scan(lake: Lake, schema: StructType, drops: list[Drop]) -> DataFrame:

@@ -111,7 +111,6 @@ def read_column(node: Node) -> Column:
 
 
 def _refuse_unsupported(node: Node, name: str) -> None:
-    node.refuse("relationships", "relationships are not checked yet")
     node.refuse("customProperties", "custom properties belong to the whole contract")
     for key in ("items", "map", "properties"):
         node.refuse(key, "nested data is not supported; a table has flat columns")

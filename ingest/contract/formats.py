@@ -28,6 +28,9 @@ DEFAULT_PATTERNS = {
 Moment = date | datetime | time
 MomentParser = Callable[[str], Moment]
 
+_DOTNET = {"uuuu": "yyyy", "XXX": "K", "xxx": "zzz"}
+_DOTNET_MEANS = frozenset("dfFghHKmMstyz%'\"\\")
+
 _TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']")
 _FIELDS = {
     "yyyy": r"(?P<year>\d{4})",
@@ -45,7 +48,8 @@ _NEEDS = {
     "timestamp": {"year", "month", "day", "hour", "minute"},
     "time": {"hour", "minute"},
 }
-_MAX_FRACTION = 9
+_MAX_FRACTION = 7
+"""Digits of a second's fraction in a pattern; Data Factory reads no more."""
 
 
 def moments(logical_type: str, pattern: str | None, timezone_: bool | None) -> MomentParser:
@@ -122,6 +126,20 @@ def _from_pattern(logical_type: str, pattern: str) -> re.Pattern[str]:
     if lacking := _NEEDS[logical_type] - set(regex.groupindex):
         raise ValueError(f"pattern {pattern!r} lacks {', '.join(sorted(lacking))}")
     return regex
+
+
+def dotnet_pattern(pattern: str) -> str:
+    """A JDK ``pattern`` that ``moments`` takes, as .NET writes it: what a Copy reads dates by."""
+
+    def token(match: re.Match[str]) -> str:
+        text = match.group()
+        if match.group(2) is not None:
+            return "f" * len(text) if match.group(2) == "S" else _DOTNET.get(text, text)
+        if match.group(1) is not None:
+            text = match.group(1).replace("''", "'") or "'"
+        return "".join(f"\\{char}" if char in _DOTNET_MEANS else char for char in text)
+
+    return _TOKEN.sub(token, pattern)
 
 
 def _zone(text: str | None) -> timezone:

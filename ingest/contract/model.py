@@ -1,9 +1,11 @@
 """A contract as the rest of the product sees it: one table, its columns, its key, its tolerance."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from ingest.contract.conditions import Condition
+from ingest.contract.formats import dotnet_pattern
 
 PUBLIC_CLASSES = frozenset({"public", "internal"})
 """Classifications whose values may be shown; anything else said of a column masks its values."""
@@ -136,15 +138,36 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Relationship:
+    """What stands in ``columns`` must stand in ``to`` of another dataset, position by position."""
+
+    columns: tuple[str, ...]
+    dataset: str
+    to: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        """Where it leads, as a person would say it."""
+        return f"{self.dataset}.{','.join(self.to)}"
+
+
+@dataclass(frozen=True)
 class Drift:
     """What is done about a file whose columns are not quite the contract's.
 
-    ``extra`` columns are discarded or, with freeze, a refusal; ``reordered`` ones are matched by
-    name (evolve) or a refusal. Missing and renamed columns and other types are always refused.
+    ``freeze`` is always a refusal. ``extra``: discard does not load them, evolve loads them to
+    bronze as text. ``reordered``: evolve matches by name. ``missing``: evolve takes columns that
+    may be empty as empty, and refuses the others. ``renamed``, by letter case and separators:
+    evolve takes them for the contract's, discard for extra ones. ``changed`` types, where the
+    file itself says types: evolve takes values that can be read as the contract's type, discard
+    makes rejects of the records of which the value cannot be it.
     """
 
     extra: str = "discard"
     reordered: str = "evolve"
+    missing: str = "evolve"
+    renamed: str = "freeze"
+    changed: str = "freeze"
 
 
 @dataclass(frozen=True)
@@ -163,6 +186,7 @@ class Contract:
     hints: Hints
     sla: tuple[dict[str, Any], ...] = ()
     rules: tuple[Rule, ...] = ()
+    relationships: tuple[Relationship, ...] = ()
     drift: Drift = field(default_factory=Drift)
 
     def column(self, name: str) -> Column:
@@ -182,22 +206,35 @@ class Contract:
             ],
         }
 
-    def translator(self, kind: str = "csv") -> dict[str, Any]:
+    def translator(
+        self, kind: str = "csv", drifted: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Data Factory's ``TabularTranslator``: every column by name, typed, nothing truncated.
 
         Args:
             kind: csv, jsonl, json or parquet; JSON sources are addressed by path.
+            drifted: of the file's columns against the contract's: the names that are ``missing``,
+                those ``renamed`` with what they are called in the file, and those ``loaded``
+                beside the contract's.
         """
-        by_path = kind in {"json", "jsonl"}
+        drifted = drifted or {}
+        renamed = drifted.get("renamed") or {}
+        missing = drifted.get("missing") or ()
+        mappings = [
+            {
+                "source": _source(c, renamed.get(c.name, c.name), kind),
+                "sink": {"name": c.name, "type": SINK_TYPES[c.logical_type]},
+            }
+            for c in self.columns
+            if c.name not in missing
+        ]
+        mappings += [
+            {"source": {"name": name}, "sink": {"name": name, "type": "String"}}
+            for name in drifted.get("loaded") or ()
+        ]
         return {
             "type": "TabularTranslator",
-            "mappings": [
-                {
-                    "source": {"path": f"$['{c.name}']"} if by_path else {"name": c.name},
-                    "sink": {"name": c.name, "type": SINK_TYPES[c.logical_type]},
-                }
-                for c in self.columns
-            ],
+            "mappings": mappings,
             "typeConversion": True,
             "typeConversionSettings": {
                 "allowDataTruncation": False,
@@ -205,3 +242,11 @@ class Contract:
                 "culture": "en-us",
             },
         }
+
+
+def _source(column: Column, name: str, kind: str) -> dict[str, str]:
+    """Where a Copy finds a column, and how its dates are written if not by ISO 8601."""
+    source = {"path": f"$['{name}']"} if kind in {"json", "jsonl"} else {"name": name}
+    if column.format and column.logical_type in {"date", "timestamp"} and kind != "parquet":
+        source["format"] = dotnet_pattern(column.format)
+    return source

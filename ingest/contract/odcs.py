@@ -8,8 +8,11 @@ from ingest.contract.columns import read_column
 from ingest.contract.model import Column, Contract, Drift, Hints
 from ingest.contract.quality import read_quality
 from ingest.contract.reader import Node
+from ingest.contract.relationships import read_relationships
 
 API_VERSIONS = ("v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0")
+
+DROP_KINDS = ("file",)
 
 _CONTRACT = frozenset(
     {
@@ -66,11 +69,16 @@ _CUSTOM = frozenset(
         "quote",
         "escape",
         "encoding",
+        "format",
         "trueValues",
         "falseValues",
         "drift",
+        "dropKind",
     }
 )
+_DELIMITED = {"new_line": "jsonl", "array": "json"}
+_TABLES = frozenset({"delta", "iceberg", "table"})
+"""Formats of servers where the data stands later, as no file is dropped."""
 _KINDS = {"csv": "csv", "tsv": "csv", "json": "json", "jsonl": "jsonl", "parquet": "parquet"}
 _ENCODINGS = {
     "ascii": "ascii",
@@ -101,12 +109,13 @@ def parse(text: str, *, file: str) -> Contract:
         raise root.at("schema").error(f"has {len(tables)} objects; one contract says one table")
     table = tables[0]
     table.only(_TABLE)
-    table.refuse("relationships", "relationships are not checked yet")
     table.refuse("customProperties", "custom properties belong to the whole contract")
     properties = table.need("properties").items()
     columns = tuple(read_column(node) for node in properties)
     _check_names(table, columns)
     custom = _custom(root)
+    if "dropKind" in custom:
+        custom["dropKind"].one_of(DROP_KINDS)
     dataset = table.need("name").text()
     pairs = list(zip(properties, columns, strict=True))
     return Contract(
@@ -119,6 +128,7 @@ def parse(text: str, *, file: str) -> Contract:
         hints=_hints(root, custom),
         sla=tuple(sla.mapping() for sla in root.optional_items("slaProperties")),
         rules=read_quality(table, dataset, columns, pairs),
+        relationships=read_relationships(table, dataset, pairs),
         drift=_drift(custom.get("drift")),
     )
 
@@ -183,39 +193,43 @@ def _ratio(node: Node | None) -> float:
 
 
 _DRIFT = {
-    "extraColumns": ("discard", "freeze"),
-    "reorderedColumns": ("evolve", "freeze"),
-    "missingColumns": ("freeze",),
-    "renamedColumns": ("freeze",),
-    "changedTypes": ("freeze",),
+    "extraColumns": ("extra", ("discard", "evolve", "freeze")),
+    "reorderedColumns": ("reordered", ("evolve", "freeze")),
+    "missingColumns": ("missing", ("evolve", "freeze")),
+    "renamedColumns": ("renamed", ("discard", "evolve", "freeze")),
+    "changedTypes": ("changed", ("discard", "evolve", "freeze")),
 }
-"""What may be said of each kind of drift; a Copy maps every column by its name and type, so the
-other policies could not be kept."""
+"""What may be said of each kind of drift, and its field in ``Drift``. There is nothing to discard
+of a column that is missing, or that stands elsewhere."""
 
 
 def _drift(node: Node | None) -> Drift:
     if node is None:
         return Drift()
     node.only(_DRIFT)
-    for kind, policies in _DRIFT.items():
-        said = node.get(kind)
-        if said is not None:
-            said.one_of(policies)
-    extra, reordered = node.get("extraColumns"), node.get("reorderedColumns")
-    return Drift(
-        extra="discard" if extra is None else extra.text(),
-        reordered="evolve" if reordered is None else reordered.text(),
-    )
+    said = {
+        field: policy.one_of(policies)
+        for kind, (field, policies) in _DRIFT.items()
+        if (policy := node.get(kind)) is not None
+    }
+    return Drift(**said)
 
 
 def _hints(root: Node, custom: dict[str, Node]) -> Hints:
     servers = root.optional_items("servers")
-    formats = {f.text().lower() for s in servers if (f := s.get("format")) is not None}
-    known = sorted(f for f in formats if f in _KINDS)
+    formats = [f for s in servers if (f := s.get("format")) is not None]
+    if "format" in custom:
+        formats = [custom["format"]]
+    known = sorted({f.text().lower() for f in formats if f.text().lower() not in _TABLES})
+    for node in formats:
+        if node.text().lower() in known and node.text().lower() not in _KINDS:
+            raise node.error(f"is {node.text()!r}; files are read as {', '.join(_KINDS)}")
     kind = _KINDS[known[0]] if len(known) == 1 else None
     delimiter = _character(custom.get("delimiter"))
     if delimiter is None and known == ["tsv"]:
         delimiter = "\t"
+    if kind == "json":
+        kind = _json_kind(servers)
     quote = _character(custom.get("quote")) or '"'
     escape = _character(custom.get("escape"))
     if delimiter is not None and delimiter in {quote, escape}:
@@ -231,6 +245,12 @@ def _hints(root: Node, custom: dict[str, Node]) -> Hints:
         true_values=_spellings(custom.get("trueValues"), "true"),
         false_values=_spellings(custom.get("falseValues"), "false"),
     )
+
+
+def _json_kind(servers: list[Node]) -> str | None:
+    """How the documents of a JSON file are delimited: each on a line, or in one array."""
+    said = {node.one_of(_DELIMITED) for s in servers if (node := s.get("delimiter")) is not None}
+    return _DELIMITED[said.pop()] if len(said) == 1 else None
 
 
 def _character(node: Node | None) -> str | None:

@@ -5,6 +5,7 @@ records, their reasons and a clean copy written to ``Outputs`` on the way.
 """
 
 from ingest.validate.engine import validate
+from ingest.validate.references import NotThere, References
 from ingest.validate.report import MASK, Check, Columns, Format, Problem, Report, Sample, Verdict
 from ingest.validate.streams import Outputs, Source, Writer
 
@@ -13,8 +14,10 @@ __all__ = [
     "Check",
     "Columns",
     "Format",
+    "NotThere",
     "Outputs",
     "Problem",
+    "References",
     "Report",
     "Sample",
     "Source",

@@ -20,16 +20,49 @@ _EMPTY = "-"
 
 
 class Cells:
-    """One column of the file with its judge; remembers which cells are sound."""
+    """One column of the file with its judge; remembers which cells are sound.
 
-    def __init__(self, column: Column, position: int, hints: Hints, *, typed: bool) -> None:
+    ``position`` is None for a column that the file lacks: its values are all missing. With
+    ``evolve`` values that have a type may have another than the contract's, see ``value_judge``.
+    """
+
+    def __init__(
+        self,
+        column: Column,
+        position: int | None,
+        hints: Hints,
+        *,
+        typed: bool,
+        evolve: bool = False,
+    ) -> None:
         self.column = column
-        self.position = position
-        self._judge = value_judge(column) if typed else text_judge(column, hints)
-        self._parse = value_parser(column) if typed else text_parser(column, hints)
+        self.position = -1 if position is None else position
+        self._absent = position is None
+        if typed:
+            self._judge = value_judge(column, hints, evolve=evolve)
+            self._parse = value_parser(column, hints, evolve=evolve)
+        else:
+            self._judge = text_judge(column, hints)
+            self._parse = text_parser(column, hints)
         self._typed = typed
         self._sound: set[Any] = set()
         self._values: dict[str, Any] = {}
+
+    def of_row(self, row: Sequence[Any]) -> Any:
+        """This column's cell of one record."""
+        return None if self._absent else row[self.position]
+
+    def of_table(self, table: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        """This column's cells of some records that are given column by column."""
+        return [None] * len(table[0]) if self._absent else table[self.position]
+
+    def of_frame(self, frame: "pl.DataFrame") -> "pl.Series":
+        """The same of a frame with the columns of the file."""
+        import polars as pl  # noqa: PLC0415 - whoever has a frame has loaded it
+
+        if self._absent:
+            return pl.Series([None], dtype=pl.String).new_from_index(0, len(frame))
+        return frame[str(self.position)]
 
     def faulty(self, cells: Sequence[Any]) -> Iterator[tuple[int, tuple[str, ...]]]:
         """Positions in ``cells`` with the rules broken there."""
@@ -86,15 +119,7 @@ class Cells:
         kind = self.column.logical_type
         if kind == "string":
             return cells.set(cells == "", None)
-        types: dict[str, pl.DataType] = {
-            "integer": pl.Int64(),
-            "number": pl.Float64(),
-            "boolean": pl.Boolean(),
-            "date": pl.Date(),
-            "timestamp": pl.Datetime("us", "UTC"),
-            "time": pl.Time(),
-        }
-        wanted = types[kind]
+        wanted = dtype_of(kind)
         if wanted.is_numeric():
             return cells.cast(wanted, strict=False)
         distinct = cells.unique().drop_nulls()
@@ -110,15 +135,35 @@ class Cells:
             return None
 
 
+def dtype_of(kind: str) -> "pl.DataType":
+    """The type that a column of values of a logical type has."""
+    import polars as pl  # noqa: PLC0415 - whoever has a column has loaded it
+
+    types: dict[str, pl.DataType] = {
+        "string": pl.String(),
+        "integer": pl.Int64(),
+        "number": pl.Float64(),
+        "boolean": pl.Boolean(),
+        "date": pl.Date(),
+        "timestamp": pl.Datetime("us", "UTC"),
+        "time": pl.Time(),
+    }
+    return types[kind]
+
+
 class Key:
     """A key over one or more columns of the file, and the keys seen so far.
 
     ``rule`` is the quality rule that asks for it, if it is not the contract's columns themselves.
+    With ``empty`` False a key of several columns is none where one of them is missing.
     """
 
-    def __init__(self, cells: Sequence[Cells], rule: Rule | None = None) -> None:
+    def __init__(
+        self, cells: Sequence[Cells], rule: Rule | None = None, *, empty: bool = True
+    ) -> None:
         columns = [cell.column for cell in cells]
         self.rule = rule
+        self._empty = _EMPTY if empty else None
         self.repeats = 0
         self.name = ",".join(column.name for column in columns)
         self.masked = any(column.masked for column in columns)
@@ -134,28 +179,39 @@ class Key:
         parts = []
         for one in self.cells:
             cells = column(one)
-            parts.append([_part(*pair) for pair in zip(cells, one.values(cells), strict=True)])
+            pairs = zip(cells, one.values(cells), strict=True)
+            parts.append([_part(*pair, self._empty) for pair in pairs])
         return [None if None in key else "".join(key) for key in zip(*parts, strict=True)]
 
     def of_columns(self, column: Callable[[Cells], "pl.Series"]) -> "pl.Series":
         """The same of whole columns whose every cell is sound, or means nothing."""
+        return self.of_values([one.series(column(one)) for one in self.cells])
+
+    def of_values(self, values: "Sequence[pl.Series]") -> "pl.Series":
+        """The same of columns of values, in the types that ``Cells.series`` gives."""
         import polars as pl  # noqa: PLC0415 - whoever has a column has loaded it
 
-        columns = [_texts(one, column(one), self.whole_numbers) for one in self.cells]
+        columns = [_texts(one, self.whole_numbers) for one in values]
         if len(columns) == 1:
             return columns[0]
         marked = [
             pl.when(pl.col(name).is_null())
-            .then(pl.lit(_EMPTY))
+            .then(pl.lit(self._empty, pl.String))
             .otherwise(pl.concat_str(pl.col(name).str.len_chars(), pl.lit(":"), pl.col(name)))
             for name in map(str, range(len(columns)))
         ]
         frame = pl.DataFrame({str(at): found for at, found in enumerate(columns)})
         return frame.select(pl.concat_str(marked)).to_series()
 
+    def series(self, keys: Sequence[Hashable]) -> "pl.Series":
+        """Keys as a column."""
+        import polars as pl  # noqa: PLC0415 - only who refers to others pays for it
+
+        return pl.Series(keys, dtype=pl.Int64 if self.whole_numbers else pl.String)
+
     def shown(self, row: Sequence[Any]) -> str:
         """The key of one record as it came."""
-        return ",".join(as_text(row[cells.position]) or "" for cells in self.cells)
+        return ",".join(as_text(cells.of_row(row)) or "" for cells in self.cells)
 
 
 def as_text(value: Any) -> str | None:
@@ -180,23 +236,21 @@ def _text(value: Any) -> str | None:
     return str(value)
 
 
-def _part(cell: Any, value: Any) -> str | None:
+def _part(cell: Any, value: Any, empty: str | None) -> str | None:
     """What a cell adds to a key over several columns; None if it is no value of its type."""
     if cell is None or cell == "":
-        return _EMPTY
+        return empty
     text = _text(value)
     return None if text is None else f"{len(text)}:{text}"
 
 
-def _texts(cells: Cells, column: "pl.Series", whole_numbers: bool) -> "pl.Series":
+def _texts(values: "pl.Series", whole_numbers: bool) -> "pl.Series":
     import polars as pl  # noqa: PLC0415 - loaded by now
 
     if whole_numbers:
-        return column.cast(pl.Int64, strict=False)
-    kind = cells.column.logical_type
-    found = cells.series(column)
-    if kind in {"string", "integer"}:
-        return found.cast(pl.String)
-    distinct = found.unique().drop_nulls()
+        return values.cast(pl.Int64, strict=False)
+    if values.dtype.is_integer() or values.dtype == pl.String:
+        return values.cast(pl.String)
+    distinct = values.unique().drop_nulls()
     texts = pl.Series([_text(value) for value in distinct.to_list()], dtype=pl.String)
-    return found.replace_strict(distinct, texts, default=None, return_dtype=pl.String)
+    return values.replace_strict(distinct, texts, default=None, return_dtype=pl.String)

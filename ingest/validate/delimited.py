@@ -78,10 +78,11 @@ class Delimited:
                     "save the file as UTF-8",
                     line=1,
                 ) from error
-        self.names = split.names
         self.columns = check_header(
-            self.names, split.line, self._splitter.delimiter, self._contract
+            split.names, split.line, self._splitter.delimiter, self._contract
         )
+        known_as = {theirs: ours for ours, theirs in self.columns.renamed.items()}
+        self.names = [known_as.get(name, name) for name in split.names]
         self.head = head
         self._rest = data[len(head) :]
         self._offset = len(head)

@@ -17,6 +17,7 @@ from ingest.validate.judge import Jury, Reject
 from ingest.validate.opening import Opened, open_stream
 from ingest.validate.problems import Refusal
 from ingest.validate.readers import reader_of
+from ingest.validate.references import Nowhere, References
 from ingest.validate.report import Columns, Format, Problem, Report, Verdict
 from ingest.validate.spans import Spans
 from ingest.validate.streams import Outputs, Source, Writer
@@ -29,8 +30,12 @@ def validate(
     name: str,
     outputs: Outputs,
     on_progress: Callable[[int], None] = lambda _: None,
+    references: References | None = None,
 ) -> Report:
     """Judge ``source``; ``name`` is the file's name, ``on_progress`` gets bytes read so far.
+
+    ``references`` is where other datasets are found; what it does not have is not checked, and
+    the report says so.
 
     Rejects and reasons are written as they are found, whatever the verdict becomes. The clean
     copy is written in a second pass, and only where rejects are split off or where the file is
@@ -39,7 +44,14 @@ def validate(
     Faults in the data are in the report, never raised; what ``source`` and ``outputs`` raise
     passes through.
     """
-    trial = _Trial(source, contract, name, outputs, on_progress)
+    trial = _Trial(
+        source,
+        contract,
+        name,
+        outputs,
+        on_progress=on_progress,
+        references=references or Nowhere(),
+    )
     problem = trial.run()
     if problem is None:
         problem = trial.excess()
@@ -61,12 +73,15 @@ class _Trial:
         contract: Contract,
         name: str,
         outputs: Outputs,
+        *,
         on_progress: Callable[[int], None],
+        references: References,
     ) -> None:
         self._source = source
         self._contract = contract
         self._name = name
         self._outputs = outputs
+        self._references = references
         self._meter = Meter(on_progress)
         self._began = time.perf_counter()
         self._reader: Reader | None = None
@@ -104,7 +119,8 @@ class _Trial:
         with ExitStack() as stack:
             findings = _Findings(self._outputs, opened, reader.head, stack)
             try:
-                self._judge(reader, Jury(self._contract, reader), findings)
+                jury = Jury(self._contract, reader, references=self._references)
+                self._judge(reader, jury, findings)
             except Refusal as refusal:
                 # Caught in here: what was found so far is complete as far as it goes.
                 return refusal.problem
@@ -177,6 +193,7 @@ class _Trial:
             examples=() if jury is None else tuple(jury.examples),
             profile=() if jury is None else jury.profiles(),
             measures=() if jury is None else jury.measures(),
+            relationships=() if jury is None else jury.links(),
             problem=problem,
             contract_version=self._contract.version,
             max_rejected_ratio=self._contract.max_rejected_ratio,

@@ -1,6 +1,7 @@
 """The first record of a delimited file against the contract: which columns stand where."""
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,6 +12,8 @@ from ingest.validate.report import Columns
 DELIMITERS = (",", ";", "\t", "|")
 """What is tried where the contract names no delimiter, and suggested where it names another."""
 
+_NO_BRONZE = re.compile(r"[\s,;{}()=\0-\x1f]|^$")
+"""Names that Data Factory's Parquet does not take."""
 _SHOWN = 60
 _LISTED = 5
 
@@ -27,7 +30,7 @@ def check_header(names: Sequence[str], line: str, delimiter: str, contract: Cont
         Refusal: as ``check_columns``; or it has another delimiter, or is no header at all.
     """
     wanted = [column.name for column in contract.columns]
-    if any(name not in names for name in wanted):
+    if not set(wanted) <= set(names):
         _refuse_delimiter(names, line, delimiter, contract)
         if not set(names) & set(wanted) and nearest(wanted[0], names) is None:
             raise Refusal(
@@ -42,17 +45,21 @@ def check_columns(names: Sequence[str], contract: Contract) -> Columns:
     """Compare the file's column ``names`` to the contract's.
 
     Raises:
-        Refusal: a column is missing or given twice. A missing column is a refusal even where it
-            may be empty: a file either has the column or is another table's.
+        Refusal: a column is given twice, or the contract's policy does not allow the difference. A
+            column that must have values cannot be missing under any policy.
     """
     wanted = [column.name for column in contract.columns]
-    if missing := tuple(name for name in wanted if name not in names):
-        near = nearest(missing[0], [n for n in names if n not in wanted])
-        hint = f"; the nearest header to {missing[0]!r} is {near!r}" if near else ""
+    renamed, missing, frozen = _renamed(names, wanted, contract)
+    if contract.drift.missing == "freeze" or len(missing) == len(wanted):
+        frozen |= set(missing)
+    needed = frozen | {column.name for column in contract.columns if column.required}
+    if lacking := tuple(name for name in missing if name in needed):
+        near = nearest(lacking[0], [n for n in names if n not in wanted])
+        hint = f"; the nearest header to {lacking[0]!r} is {near!r}" if near else ""
         raise MissingColumns(
-            missing,
-            f"{_listed(missing)} missing{hint}",
-            f"rename {near!r} to {missing[0]!r}" if near else f"add {_listed(missing, verb=False)}",
+            lacking,
+            f"{_listed(lacking)} missing{hint}",
+            f"rename {near!r} to {lacking[0]!r}" if near else f"add {_listed(lacking, verb=False)}",
         )
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise Refusal(
@@ -61,9 +68,10 @@ def check_columns(names: Sequence[str], contract: Contract) -> Columns:
             line=1,
             column=twice[0],
         )
-    known = set(wanted)
-    extra = tuple(name for name in names if name not in known)
-    kept = [name for name in names if name in known]
+    known_as = {name: name for name in wanted} | {theirs: ours for ours, theirs in renamed.items()}
+    extra = tuple(name for name in names if name not in known_as)
+    kept = [known_as[name] for name in names if name in known_as]
+    wanted = [name for name in wanted if name not in missing]
     if extra and contract.drift.extra == "freeze":
         raise Refusal(
             f"{_listed(extra)} not in the contract, which allows no further ones",
@@ -77,7 +85,33 @@ def check_columns(names: Sequence[str], contract: Contract) -> Columns:
             f"put them in this order: {_short(', '.join(wanted), 400)}",
             line=1,
         )
-    return Columns(extra=extra, reordered=kept != wanted)
+    evolve = contract.drift.extra == "evolve"
+    loaded = tuple(name for name in extra if _NO_BRONZE.search(name) is None) if evolve else ()
+    return Columns(missing, extra, kept != wanted, renamed, loaded)
+
+
+def _renamed(
+    names: Sequence[str], wanted: Sequence[str], contract: Contract
+) -> tuple[dict[str, str], tuple[str, ...], set[str]]:
+    """What the file calls columns in other letters, what it lacks, and what of that is frozen."""
+    policy = contract.drift.renamed
+    missing = [name for name in wanted if name not in names]
+    renamed: dict[str, str] = {}
+    frozen: set[str] = set()
+    for name in missing if policy != "discard" else ():
+        alike = [one for one in names if one not in wanted and _plain(one) == _plain(name) != ""]
+        if len(alike) > 1:
+            raise Refusal(
+                f"column {name!r} may be any of {', '.join(map(repr, alike))}",
+                f"call the one that is meant {name!r}",
+                line=1,
+                column=name,
+            )
+        if alike and policy == "evolve":
+            renamed[name] = alike[0]
+        elif alike:
+            frozen.add(name)
+    return renamed, tuple(name for name in missing if name not in renamed), frozen
 
 
 class MissingColumns(Refusal):

@@ -9,15 +9,19 @@ rule, and only those come here. Clean records never pay for exactness.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest.contract.model import Contract
 from ingest.validate.batches import Broken, Reader, Records
 from ingest.validate.columns import Cells, Key, as_text
 from ingest.validate.measures import Gauge, Gauges
 from ingest.validate.profile import Profiler
-from ingest.validate.report import MASK, Check, Example, Measure, Profile, Sample
+from ingest.validate.references import Nowhere, Reference, References
+from ingest.validate.report import MASK, Check, Example, Link, Measure, Profile, Sample
 from ingest.validate.screening import Look, Screening
+
+if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
+    import polars as pl
 
 MAX_SAMPLES = 5
 MAX_EXAMPLES = 20
@@ -51,17 +55,27 @@ class Reject:
 class Jury:
     """Judges all batches of one reader and keeps the counts."""
 
-    def __init__(self, contract: Contract, reader: Reader, *, screen: bool = True) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        reader: Reader,
+        *,
+        screen: bool = True,
+        references: References | None = None,
+    ) -> None:
         self._names = list(reader.names)
         self._rules = contract.rules
         self._masked = {c.name for c in contract.columns if c.masked}
         self._order = {c.name: index for index, c in enumerate(contract.columns)}
         at = {name: index for index, name in enumerate(self._names)}
-        self._cells = [
-            Cells(column, at[column.name], contract.hints, typed=reader.typed)
+        evolve = contract.drift.changed == "evolve"
+        by_name = {
+            column.name: Cells(
+                column, at.get(column.name), contract.hints, typed=reader.typed, evolve=evolve
+            )
             for column in contract.columns
-        ]
-        by_name = {cells.column.name: cells for cells in self._cells}
+        }
+        self._cells = [by_name[column.name] for column in contract.columns if column.name in at]
         keys: list[tuple[str, ...]] = [(c.name,) for c in contract.columns if c.unique]
         if contract.key and contract.key not in keys:
             keys.append(contract.key)
@@ -71,6 +85,10 @@ class Jury:
             for rule in contract.rules
             if rule.kind == "duplicates"
         ]
+        self._references = [
+            Reference(one, by_name, references or Nowhere()) for one in contract.relationships
+        ]
+        self._referring = [one for one in self._references if one.missing is None]
         self._gauges = Gauges(contract, by_name)
         self._profiler = Profiler(self._cells)
         delimiter = reader.format.delimiter
@@ -95,6 +113,10 @@ class Jury:
         return tuple(
             gauges[id(rule)].measure(self.rows) for rule in self._rules if not rule.per_record
         )
+
+    def links(self) -> tuple[Link, ...]:
+        """Every relationship, and whether it was checked."""
+        return tuple(reference.link() for reference in self._references)
 
     def profiles(self) -> tuple[Profile, ...]:
         """What the values of each column are like."""
@@ -167,9 +189,13 @@ class Jury:
         if not table:
             return
         for key in self._keys:
-            keys = key.of(lambda cells: table[cells.position])
+            keys = key.of(lambda cells: cells.of_table(table))
             for at in self._counted(key, key.seen.repeated(keys)):
                 self._repeats(key, rows[sound[at]], faults.setdefault(indexes[sound[at]], []))
+        for reference in self._referring:
+            found = reference.key.series(reference.key.of(lambda cells: cells.of_table(table)))
+            for at in reference.strangers(found):
+                self._strays(reference, rows[sound[at]], faults.setdefault(indexes[sound[at]], []))
 
     def _judge_suspects(self, batch: Records, look: Look, faults: dict[int, list[Fault]]) -> None:
         """Judge the marked records cell by cell, and the keys of all of them in file order."""
@@ -180,19 +206,28 @@ class Jury:
         self._profiler.take_look(look)
         for gauge, measured in zip(self._gauges.summed, look.measured, strict=True):
             gauge.add(*measured)
+
+        def keys_of(key: Key) -> "pl.Series":
+            keys = key.of_columns(lambda cells: cells.of_frame(look.frame))
+            if not indexes:
+                return keys
+            judged: list[Hashable] = [None] * len(indexes)
+            if table:
+                found = key.of(lambda cells: cells.of_table(table))
+                for at, one in zip(sound, found, strict=True):
+                    judged[at] = one
+            return keys.scatter(indexes, type(keys)(judged, dtype=keys.dtype))
+
         for key in self._keys:
-            keys = key.of_columns(lambda cells: look.cells(cells.position))
-            if indexes:
-                judged: list[Hashable] = [None] * len(indexes)
-                if table:
-                    found = key.of(lambda cells: table[cells.position])
-                    for at, one in zip(sound, found, strict=True):
-                        judged[at] = one
-                keys = keys.scatter(indexes, type(keys)(judged, dtype=keys.dtype))
-            again = self._counted(key, key.seen.repeated_in(keys))
+            again = self._counted(key, key.seen.repeated_in(keys_of(key)))
             rows = batch.some(again).rows if again else []
             for index, row in zip(again, rows, strict=True):
                 self._repeats(key, row, faults.setdefault(index, []))
+        for reference in self._referring:
+            strays = reference.strangers(keys_of(reference.key))
+            rows = batch.some(strays).rows if strays else []
+            for index, row in zip(strays, rows, strict=True):
+                self._strays(reference, row, faults.setdefault(index, []))
 
     def _counted(self, key: Key, repeats: list[int]) -> list[int]:
         """Those of some repeated keys that are faults of their records."""
@@ -256,7 +291,7 @@ class Jury:
         """What a record has where a condition looks."""
         if gauge.masked:
             return MASK
-        texts = [as_text(row[cells.position]) for cells in gauge.cells]
+        texts = [as_text(cells.of_row(row)) for cells in gauge.cells]
         if len(texts) == 1:
             return _cut(texts[0])
         pairs = zip(gauge.columns, texts, strict=True)
@@ -265,6 +300,11 @@ class Jury:
     def _repeats(self, key: Key, row: Sequence[Any], faults: list[Fault]) -> None:
         value = MASK if key.masked else _cut(key.shown(row))
         faults.append(Fault("unique" if key.rule is None else key.rule.name, key.name, value))
+
+    def _strays(self, reference: Reference, row: Sequence[Any], faults: list[Fault]) -> None:
+        key = reference.key
+        value = MASK if key.masked else _cut(key.shown(row))
+        faults.append(Fault("foreignKey", key.name, value))
 
     def _record_fault(self, broken: Broken) -> Fault:
         column = None

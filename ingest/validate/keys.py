@@ -61,6 +61,20 @@ class Seen:
             keys = keys.drop_nulls()
         return positions[self._runs.take(*self._numbered(keys))].tolist()  # type: ignore[no-any-return]
 
+    def strangers_in(self, keys: "pl.Series") -> list[int]:
+        """Positions of keys that have not been seen; none is taken in, and None is no key."""
+        import numpy as np  # noqa: PLC0415 - whoever has a column has loaded it
+
+        if self._runs is None:
+            self._begin_runs()
+        assert self._runs is not None  # noqa: S101 - for the type checker
+        positions = np.flatnonzero(keys.is_not_null().to_numpy())
+        known = self._runs.known(*self._numbered(keys.drop_nulls()))
+        return positions[~known].tolist()  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        return len(self._few) if self._runs is None else len(self._runs)
+
     def _among_few(self, keys: Sequence[Hashable]) -> list[int]:
         distinct = set(keys)
         distinct.discard(None)
@@ -119,7 +133,7 @@ class _Runs:
         same = ordered[1:] == ordered[:-1]
         if further is not None:
             same &= further[1:] == further[:-1]
-        known = self._known(ordered, further)
+        known = self.known(ordered, further)
         if not same.any() and not known.any():
             self._add(ordered, further)
             none: Numbers = np.zeros(0, np.int64)
@@ -132,20 +146,24 @@ class _Runs:
         again: Numbers = np.sort(order[repeats])
         return again
 
-    def _known(self, ordered: "Numbers", further: "Numbers | None") -> Any:
+    def __len__(self) -> int:
+        return sum(len(keys) for keys, _ in self._runs)
+
+    def known(self, keys: "Numbers", further: "Numbers | None") -> Any:
+        """Which of these keys are there."""
         np = self._np
-        known = np.zeros(len(ordered), bool)
+        known = np.zeros(len(keys), bool)
         for run, more in self._runs:
-            at = np.searchsorted(run, ordered)
+            at = np.searchsorted(run, keys)
             if more is None or further is None:
                 np.minimum(at, len(run) - 1, out=at)
-                known |= run[at] == ordered
+                known |= run[at] == keys
                 continue
-            active = np.ones(len(ordered), bool)
+            active = np.ones(len(keys), bool)
             while active.any():  # one round, but for keys that share the first number alone
                 active &= at < len(run)
                 np.minimum(at, len(run) - 1, out=at)
-                active &= run[at] == ordered
+                active &= run[at] == keys
                 known |= active & (more[at] == further)
                 active &= ~known
                 at += 1

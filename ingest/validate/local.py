@@ -1,12 +1,22 @@
 """Validation of files on this machine: what the command line and tests hand in."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from ingest.contract.model import Contract
+from ingest.validate.batches import Reader
+from ingest.validate.columns import Cells, dtype_of
+from ingest.validate.opening import open_stream
+from ingest.validate.problems import Refusal
+from ingest.validate.readers import reader_of
+from ingest.validate.references import NotThere
 from ingest.validate.streams import Writer
+
+if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
+    import polars as pl
 
 CHUNK = 1 << 20
 
@@ -87,6 +97,61 @@ class FileOutputs:
     def clean(self) -> AbstractContextManager[Writer]:
         """The file without them."""
         return _open(self._clean)
+
+
+class FileReferences:
+    """Other datasets as files, one each, read by their contracts."""
+
+    def __init__(self, files: Mapping[str, Path], contracts: Mapping[str, Contract]) -> None:
+        self._files = files
+        self._contracts = contracts
+
+    def values(self, dataset: str, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
+        """These columns of all records in good form.
+
+        Raises:
+            NotThere: no file of the dataset was given, or it cannot be read.
+        """
+        if dataset not in self._files:
+            raise NotThere(f"no file of dataset {dataset} is at hand")
+        path, contract = self._files[dataset], self._contracts[dataset]
+        source = FileSource(path)
+        try:
+            opened = open_stream(source.stream(), path.name, contract.hints)
+            reader = reader_of(opened, contract, source)
+            reader.start()
+            yield from _columns(reader, contract, columns)
+        except Refusal as refusal:
+            raise NotThere(f"{path} cannot be read: {refusal.problem.reason}") from refusal
+
+
+def _columns(
+    reader: Reader, contract: Contract, columns: Sequence[str]
+) -> "Iterator[pl.DataFrame]":
+    import polars as pl  # noqa: PLC0415 - see the type's import
+
+    at = {name: index for index, name in enumerate(reader.names)}
+    wanted = [
+        Cells(contract.column(name), at.get(name), contract.hints, typed=reader.typed)
+        for name in columns
+    ]
+    for batch in reader.batches():
+        rows, broken = batch.rows, batch.broken
+        whole = [
+            row for index, row in enumerate(rows) if index not in broken and len(row) == len(at)
+        ]
+        table = list(zip(*whole, strict=True))
+        if table:
+            yield pl.DataFrame(
+                [
+                    pl.Series(
+                        one.column.name,
+                        one.values(one.of_table(table)),
+                        dtype=dtype_of(one.column.logical_type),
+                    )
+                    for one in wanted
+                ]
+            )
 
 
 class _Nowhere(io.RawIOBase):

@@ -118,7 +118,7 @@ class Gauges:
         """The values of some records by column; ``UNSOUND`` where they are none of the type."""
         if not self.needed or not table:
             return []
-        columns = [one.checked_values(table[one.position]) for one in self.needed]
+        columns = [one.checked_values(one.of_table(table)) for one in self.needed]
         names = [one.column.name for one in self.needed]
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
@@ -127,5 +127,5 @@ class Gauges:
         import polars as pl  # noqa: PLC0415 - whoever asks has loaded it
 
         return pl.DataFrame(
-            {one.column.name: one.series(frame[str(one.position)]) for one in self.needed}
+            {one.column.name: one.series(one.of_frame(frame)) for one in self.needed}
         )

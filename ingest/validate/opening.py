@@ -27,6 +27,8 @@ _SUFFIXES = {
     "ndjson": "json",
     "parquet": "parquet",
 }
+_HINTED = {"csv": "csv", "json": "json", "jsonl": "json"}
+"""What a contract's format promises of files whose name promises nothing."""
 _FOREIGN = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -101,7 +103,7 @@ def open_stream(chunks: Iterable[bytes], name: str, hints: Hints) -> Opened:
                 raise Refusal("the file is empty", "send it again with its header and records")
             break
     suffix = stem.rpartition(".")[2] if "." in stem else ""
-    promised = _SUFFIXES.get(suffix)
+    promised = _SUFFIXES.get(suffix) or _HINTED.get(hints.kind or "")
     _refuse_foreign(head, promised)
     if head.startswith(PARQUET_MAGIC):
         if compression != "none":

@@ -2,13 +2,11 @@
 
 Polars reads whole files. So each row group is given to it as a small file of its own: the bytes
 of the group behind the magic, and the footer with that group alone and its offsets moved.
-Specification: parquet.thrift in Apache Parquet; the field numbers below are from there.
 """
 
 import io
 import json
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from typing import Any
 
 import polars as pl
@@ -16,24 +14,25 @@ import polars as pl
 from ingest.contract.model import Column, Contract
 from ingest.validate import thrift
 from ingest.validate.batches import Batch
+from ingest.validate.footer import (
+    AGAIN,
+    BYTES,
+    alone,
+    assembled,
+    groups_of,
+    read_footer,
+    without_groups,
+)
 from ingest.validate.header import check_columns
-from ingest.validate.opening import PARQUET_MAGIC, Opened
+from ingest.validate.opening import Opened
 from ingest.validate.problems import Refusal
 from ingest.validate.report import Columns, Format
 from ingest.validate.streams import Source, Writer
 
-MAX_FOOTER = 64 << 20
 MAX_GROUP = 512 << 20
 """Uncompressed bytes of a row group that are held at once."""
 
 _ROWS = 10_000
-_TAIL = 8
-_ROW_GROUPS, _ROW_COUNT = 4, 3
-_COLUMNS, _BYTES, _GROUP_OFFSET = 1, 2, 5
-_CHUNK_OFFSET, _META = 2, 3
-_INDEXES = frozenset({4, 5, 6, 7})
-_COMPRESSED, _DATA, _INDEX, _DICTIONARY, _BLOOM = 7, 9, 10, 11, frozenset({14, 15})
-_AGAIN = "write the file again, with a Parquet writer of today, and send it whole"
 
 
 class Parquet:
@@ -49,6 +48,7 @@ class Parquet:
         self._footer: thrift.Struct = []
         self.format = opened.format
         self.names: Sequence[str] = [column.name for column in contract.columns]
+        self._here: list[tuple[str, Column]] = []
         self.columns = Columns()
 
     @property
@@ -69,15 +69,18 @@ class Parquet:
         """
         for _ in self._passing:
             """Let every byte pass the meter: the hash is of the whole file."""
-        self._footer = self._read_footer()
+        self._footer = read_footer(self._source)
         schema = self._schema()
         self.columns = check_columns(list(schema), self._contract)
-        for column in self._contract.columns:
-            if not _fits(schema[column.name], column):
+        here = [c for c in self._contract.columns if c.name not in self.columns.missing]
+        self.names = [column.name for column in here]
+        self._here = [(self.columns.renamed.get(c.name, c.name), c) for c in here]
+        for name, column in self._here:
+            if not _fits(schema[name], column, self._contract.drift.changed):
                 raise Refusal(
-                    f"column {column.name!r} is {schema[column.name]} in the file, "
+                    f"column {name!r} is {schema[name]} in the file, "
                     f"the contract says {column.logical_type}",
-                    f"write {column.name!r} as {column.logical_type}",
+                    f"write {name!r} as {column.logical_type}",
                     column=column.name,
                 )
 
@@ -115,31 +118,15 @@ class Parquet:
         found = dict(zip(self.names, row, strict=True))
         return json.dumps(found, ensure_ascii=False, default=_iso).encode() + b"\n"
 
-    def _read_footer(self) -> thrift.Struct:
-        size = self._source.size
-        tail = self._source.read(max(size - _TAIL, 0), _TAIL)
-        length = int.from_bytes(tail[:4], "little")
-        if tail[4:] != PARQUET_MAGIC or length > size - _TAIL - len(PARQUET_MAGIC):
-            raise Refusal("the Parquet file has no footer: it is cut off or damaged", _AGAIN)
-        if length > MAX_FOOTER:
-            raise Refusal(f"the Parquet footer is larger than {MAX_FOOTER >> 20} MiB", _AGAIN)
-        try:
-            return thrift.decode(self._source.read(size - _TAIL - length, length))
-        except ValueError as error:
-            raise Refusal(f"the Parquet footer is damaged: {error}", _AGAIN) from error
-
     def _schema(self) -> dict[str, pl.DataType]:
-        empty = deepcopy(self._footer)
-        thrift.put(empty, _ROW_COUNT, 0)
-        thrift.put(empty, _ROW_GROUPS, thrift.Items(thrift.STRUCT, []))
+        empty = assembled(b"", without_groups(self._footer))
         try:
-            return dict(pl.read_parquet_schema(io.BytesIO(_file(b"", empty))))
+            return dict(pl.read_parquet_schema(io.BytesIO(empty)))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-            raise Refusal(f"the Parquet schema cannot be read: {error}", _AGAIN) from error
+            raise Refusal(f"the Parquet schema cannot be read: {error}", AGAIN) from error
 
     def _frames(self) -> Iterator[pl.DataFrame]:
-        groups = thrift.get(self._footer, _ROW_GROUPS)
-        for index, group in enumerate(groups.values if groups is not None else []):
+        for index, group in enumerate(groups_of(self._footer)):
             try:
                 frame = self._frame(group)
             except (
@@ -150,62 +137,30 @@ class Parquet:
                 ValueError,
             ) as error:
                 raise Refusal(
-                    f"row group {index + 1} of the Parquet file cannot be read: {error}", _AGAIN
+                    f"row group {index + 1} of the Parquet file cannot be read: {error}", AGAIN
                 ) from error
             yield frame.select(
-                _as_judged(frame.schema[column.name], column) for column in self._contract.columns
+                _as_judged(name, frame.schema[name]).alias(column.name)
+                for name, column in self._here
             )
 
     def _frame(self, group: thrift.Struct) -> pl.DataFrame:
-        group = deepcopy(group)
-        if (thrift.get(group, _BYTES) or 0) > MAX_GROUP:
+        if (thrift.get(group, BYTES) or 0) > MAX_GROUP:
             raise Refusal(
                 f"a row group of the Parquet file is larger than {MAX_GROUP >> 20} MiB",
                 "write smaller row groups, of a million rows at most",
             )
-        chunks = thrift.get(group, _COLUMNS).values
-        starts, ends = [], []
-        for chunk in chunks:
-            meta = thrift.get(chunk, _META)
-            offsets = [thrift.get(meta, _DATA), thrift.get(meta, _DICTIONARY)]
-            starts.append(min(offset for offset in offsets if offset))
-            ends.append(starts[-1] + thrift.get(meta, _COMPRESSED))
-        start, end = min(starts), max(ends)
-        if not 0 < start <= end <= self._source.size:
-            raise ValueError("its offsets lie outside the file")
-        moved = start - len(PARQUET_MAGIC)
-        for chunk in chunks:
-            _move(chunk, moved)
-        group[:] = [field for field in group if field.id != _GROUP_OFFSET]
-        footer = deepcopy([field for field in self._footer if field.id != _ROW_GROUPS])
-        groups = thrift.Field(_ROW_GROUPS, thrift.LIST, thrift.Items(thrift.STRUCT, [group]))
-        footer = sorted([*footer, groups], key=lambda field: field.id)
-        thrift.put(footer, _ROW_COUNT, thrift.get(group, 3))
-        data = self._source.read(start, end - start)
-        return pl.read_parquet(io.BytesIO(_file(data, footer)), columns=list(self.names))
+        data = alone(self._source, self._footer, group)
+        return pl.read_parquet(io.BytesIO(data), columns=[name for name, _ in self._here])
 
 
-def _file(data: bytes, footer: thrift.Struct) -> bytes:
-    encoded = thrift.encode(footer)
-    length = len(encoded).to_bytes(4, "little")
-    return PARQUET_MAGIC + data + encoded + length + PARQUET_MAGIC
-
-
-def _move(chunk: thrift.Struct, by: int) -> None:
-    """Shift the offsets of a column chunk and forget the indexes that lie elsewhere."""
-    chunk[:] = [field for field in chunk if field.id not in _INDEXES]
-    meta = thrift.get(chunk, _META)
-    meta[:] = [field for field in meta if field.id not in _BLOOM]
-    for field_id in (_DATA, _INDEX, _DICTIONARY):
-        offset = thrift.get(meta, field_id)
-        if offset:
-            thrift.put(meta, field_id, offset - by)
-    thrift.put(chunk, _CHUNK_OFFSET, 0)
-
-
-def _fits(found: pl.DataType, column: Column) -> bool:
-    """Whether every value of the file's type is of the contract's type."""
-    if isinstance(found, pl.Null):
+def _fits(found: pl.DataType, column: Column, policy: str) -> bool:
+    """Whether values of the file's type may be of the contract's type, by its policy of drift."""
+    if isinstance(found, pl.Null) or policy == "discard":
+        return True
+    if policy == "evolve" and isinstance(found, (pl.String, pl.Categorical, pl.Enum)):
+        return True
+    if policy == "evolve" and column.logical_type == "string" and found.is_integer():
         return True
     return {
         "string": isinstance(found, (pl.String, pl.Categorical, pl.Enum)),
@@ -218,9 +173,9 @@ def _fits(found: pl.DataType, column: Column) -> bool:
     }[column.logical_type]
 
 
-def _as_judged(found: pl.DataType, column: Column) -> pl.Expr:
-    """The column as the Python values that the judge knows."""
-    expression = pl.col(column.name)
+def _as_judged(name: str, found: pl.DataType) -> pl.Expr:
+    """A column as the Python values that the judge knows."""
+    expression = pl.col(name)
     if found.is_decimal():
         return expression.cast(pl.Float64)
     if isinstance(found, pl.Datetime) and found.time_zone is not None:

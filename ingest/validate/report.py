@@ -64,6 +64,17 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A relationship: whether it was checked against ``keys`` of ``to``, or why it was not."""
+
+    column: str
+    to: str
+    checked: bool
+    keys: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Profile:
     """What the values of one column are like.
 
@@ -111,11 +122,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Columns:
-    """The file's header against the contract: names the contract knows and the file lacks, etc."""
+    """The file's columns against the contract's.
+
+    ``missing`` are not in the file, ``extra`` not in the contract, of which the ``loaded`` go to
+    bronze; ``renamed`` has for names of the contract what the file calls them.
+    """
 
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
     reordered: bool = False
+    renamed: dict[str, str] = field(default_factory=dict)
+    loaded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,6 +158,7 @@ class Report:
     columns: Columns = field(default_factory=Columns)
     checks: tuple[Check, ...] = ()
     measures: tuple[Measure, ...] = ()
+    relationships: tuple[Link, ...] = ()
     examples: tuple[Example, ...] = ()
     profile: tuple[Profile, ...] = ()
     problem: Problem | None = None
@@ -173,13 +191,18 @@ class Report:
             values[key] = None if values.get(key) is None else Format(**values[key])
         header = values["columns"]
         values["columns"] = Columns(
-            tuple(header["missing"]), tuple(header["extra"]), header["reordered"]
+            tuple(header["missing"]),
+            tuple(header["extra"]),
+            header["reordered"],
+            header.get("renamed", {}),
+            tuple(header.get("loaded", ())),
         )
         values["checks"] = tuple(
             Check(c["rule"], c["column"], c["failed"], tuple(Sample(**s) for s in c["samples"]))
             for c in values["checks"]
         )
         values["measures"] = tuple(Measure(**m) for m in values.get("measures", ()))
+        values["relationships"] = tuple(Link(**one) for one in values.get("relationships", ()))
         values["examples"] = tuple(
             Example(**e | {"faults": tuple((rule, column) for rule, column in e["faults"])})
             for e in values.get("examples", ())

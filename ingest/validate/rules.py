@@ -46,9 +46,12 @@ def text_judge(column: Column, hints: Hints) -> TextJudge:
     return judge
 
 
-def value_judge(column: Column) -> ValueJudge:
-    """The judge of values that already have a type, as JSON and Parquet give them."""
-    parse = value_parser(column)
+def value_judge(column: Column, hints: Hints, *, evolve: bool = False) -> ValueJudge:
+    """The judge of values that already have a type, as JSON and Parquet give them.
+
+    With ``evolve`` text may stand for a value that it spells, and a whole number for text.
+    """
+    parse = value_parser(column, hints, evolve=evolve)
     rules = _value_rules(column)
     missing = ("required",) if column.required else _SOUND
 
@@ -106,8 +109,21 @@ def _boolean(hints: Hints) -> Callable[[str], bool]:
     return boolean
 
 
-def value_parser(column: Column) -> Callable[[Any], Any]:
+def value_parser(column: Column, hints: Hints, *, evolve: bool = False) -> Callable[[Any], Any]:
     """From a JSON or Parquet value to ours; ValueError if it is none of the type."""
+    parse = _value_parser(column)
+    if not evolve:
+        return parse
+    of_text = text_parser(column, hints)
+    foreign = int if column.logical_type == "string" else str
+
+    def evolving(value: Any) -> Any:
+        return of_text(str(value)) if type(value) is foreign else parse(value)
+
+    return evolving
+
+
+def _value_parser(column: Column) -> Callable[[Any], Any]:
     kind = column.logical_type
     if kind in {"date", "timestamp", "time"}:
         return _moment_parser(column)

@@ -270,7 +270,10 @@ def _others(cells: Sequence[Cells], typed: Sequence[Cells]) -> list[Cells]:
 
 
 class Look:
-    """What the screen saw of a block: how many records, which to judge, the cells of the rest."""
+    """What the screen saw of a block: how many records, which to judge, the cells of the rest.
+
+    ``frame`` has the columns of the file; what stands at suspects means nothing.
+    """
 
     def __init__(
         self,
@@ -285,10 +288,6 @@ class Look:
         self.measured = measured
         self.rows = rows
         self.suspects = suspects
-
-    def cells(self, position: int) -> "pl.Series":
-        """One column of the file; what stands at suspects means nothing."""
-        return self.frame[str(position)]
 
 
 def _is_plain(column: Column) -> bool:

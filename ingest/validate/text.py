@@ -13,6 +13,7 @@ EXPLAINED = {
     "exclusiveMaximum": "not below the upper bound",
     "exclusiveMinimum": "not above the lower bound",
     "fieldCount": "wrong number of fields",
+    "foreignKey": "not found in the dataset that it refers to",
     "format": "not of the required form",
     "json": "not a JSON object",
     "maxLength": "too long",

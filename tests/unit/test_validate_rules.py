@@ -161,7 +161,7 @@ TYPED: list[tuple[Column, list[Any], list[Any]]] = [
 @pytest.mark.parametrize(("column", "good", "bad"), TYPED)
 def test_values_that_have_a_type(column: Column, good: list[Any], bad: list[Any]) -> None:
     """A JSON value is of the type it says: no number in quotes, no bool as a number."""
-    judge = value_judge(column)
+    judge = value_judge(column, Hints())
 
     assert [(value, ()) for value in good] == [(value, judge(value)) for value in good]
     assert [(value, ("type",)) for value in bad] == [(value, judge(value)) for value in bad]

@@ -1,0 +1,176 @@
+"""The footer of a Parquet file: read by its range, cut down, and put behind other bytes.
+
+Specification: parquet.thrift in Apache Parquet; the field numbers are from there.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from ingest.validate import thrift
+from ingest.validate.opening import PARQUET_MAGIC
+from ingest.validate.problems import Refusal
+from ingest.validate.streams import Source
+
+if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
+    import polars as pl
+
+MAX_FOOTER = 64 << 20
+SCHEMA, ROWS, GROUPS = 2, 3, 4
+COLUMNS, BYTES, GROUP_ROWS, GROUP_OFFSET = 1, 2, 3, 5
+AGAIN = "write the file again, with a Parquet writer of today, and send it whole"
+
+_TAIL = 8
+_CHUNK_OFFSET, _META = 2, 3
+_INDEXES = frozenset({4, 5, 6, 7})
+_COMPRESSED, _DATA, _INDEX, _DICTIONARY, _BLOOM = 7, 9, 10, 11, frozenset({14, 15})
+_NAME, _CHILDREN, _PATH = 4, 5, 3
+
+
+def read_footer(source: Source) -> thrift.Struct:
+    """The footer of a file.
+
+    Raises:
+        Refusal: there is none, or it is damaged.
+    """
+    size = source.size
+    tail = source.read(max(size - _TAIL, 0), _TAIL)
+    length = int.from_bytes(tail[:4], "little")
+    if tail[4:] != PARQUET_MAGIC or length > size - _TAIL - len(PARQUET_MAGIC):
+        raise Refusal("the Parquet file has no footer: it is cut off or damaged", AGAIN)
+    if length > MAX_FOOTER:
+        raise Refusal(f"the Parquet footer is larger than {MAX_FOOTER >> 20} MiB", AGAIN)
+    try:
+        return thrift.decode(source.read(size - _TAIL - length, length))
+    except ValueError as error:
+        raise Refusal(f"the Parquet footer is damaged: {error}", AGAIN) from error
+
+
+def assembled(data: bytes, footer: thrift.Struct) -> bytes:
+    """A whole file of some pages and a footer."""
+    encoded = thrift.encode(footer)
+    length = len(encoded).to_bytes(4, "little")
+    return PARQUET_MAGIC + data + encoded + length + PARQUET_MAGIC
+
+
+def without_groups(footer: thrift.Struct) -> thrift.Struct:
+    """The footer of a file of the same columns that has no rows."""
+    empty = deepcopy(footer)
+    thrift.put(empty, ROWS, 0)
+    thrift.put(empty, GROUPS, thrift.Items(thrift.STRUCT, []))
+    return empty
+
+
+def groups_of(footer: thrift.Struct) -> list[thrift.Struct]:
+    """Its row groups."""
+    groups = thrift.get(footer, GROUPS)
+    return [] if groups is None else list(groups.values)
+
+
+def alone(source: Source, footer: thrift.Struct, group: thrift.Struct) -> bytes:
+    """One row group as a file of its own.
+
+    Raises:
+        ValueError: what the footer says of it cannot be.
+    """
+    group = deepcopy(group)
+    chunks = thrift.get(group, COLUMNS).values
+    places = [place(chunk) for chunk in chunks]
+    start, end = min(at for at, _ in places), max(at for _, at in places)
+    _check(start, end, source)
+    for chunk in chunks:
+        _move(chunk, start - len(PARQUET_MAGIC))
+    return assembled(source.read(start, end - start), _with_group(footer, group))
+
+
+def narrowed(source: Source, names: Sequence[str]) -> Iterator[bytes]:
+    """Each row group as a file of its own that has these columns alone; only they are read.
+
+    Raises:
+        Refusal: the footer cannot be read.
+        ValueError: it is not flat, lacks one of them, or is inconsistent.
+    """
+    footer = read_footer(source)
+    root, *leaves = thrift.get(footer, SCHEMA).values
+    if any(thrift.get(leaf, _CHILDREN) for leaf in leaves):
+        raise ValueError("its columns are nested")
+    by_name = {thrift.get(leaf, _NAME).decode(): leaf for leaf in leaves}
+    if lacking := [name for name in names if name not in by_name]:
+        raise ValueError(f"it has no column {lacking[0]!r}")
+    kept = [leaf for leaf in leaves if thrift.get(leaf, _NAME).decode() in names]
+    root = deepcopy(root)
+    thrift.put(root, _CHILDREN, len(kept))
+    narrow = [
+        thrift.Field(field.id, field.type, thrift.Items(thrift.STRUCT, [root, *kept]))
+        if field.id == SCHEMA
+        else field
+        for field in footer
+    ]
+    wanted = {thrift.get(leaf, _NAME) for leaf in kept}
+    for whole in groups_of(footer):
+        group = deepcopy(whole)
+        chunks = thrift.get(group, COLUMNS)
+        chunks.values = [
+            chunk
+            for chunk in chunks.values
+            if thrift.get(thrift.get(chunk, _META), _PATH).values[0] in wanted
+        ]
+        data = bytearray()
+        for chunk in chunks.values:
+            start, end = place(chunk)
+            _check(start, end, source)
+            _move(chunk, start - len(PARQUET_MAGIC) - len(data))
+            data += source.read(start, end - start)
+        yield assembled(bytes(data), _with_group(narrow, group))
+
+
+def place(chunk: thrift.Struct) -> tuple[int, int]:
+    """Where a column chunk begins and ends in the file."""
+    meta = thrift.get(chunk, _META)
+    start = min(at for at in (thrift.get(meta, _DATA), thrift.get(meta, _DICTIONARY)) if at)
+    return start, start + thrift.get(meta, _COMPRESSED)
+
+
+def _check(start: int, end: int, source: Source) -> None:
+    if not 0 < start <= end <= source.size:
+        raise ValueError("its offsets lie outside the file")
+
+
+def _with_group(footer: thrift.Struct, group: thrift.Struct) -> thrift.Struct:
+    """The footer with this one row group."""
+    group[:] = [field for field in group if field.id != GROUP_OFFSET]
+    rest = deepcopy([field for field in footer if field.id != GROUPS])
+    groups = thrift.Field(GROUPS, thrift.LIST, thrift.Items(thrift.STRUCT, [group]))
+    found = sorted([*rest, groups], key=lambda field: field.id)
+    thrift.put(found, ROWS, thrift.get(group, GROUP_ROWS))
+    return found
+
+
+def _move(chunk: thrift.Struct, by: int) -> None:
+    """Shift the offsets of a column chunk and forget the indexes that lie elsewhere."""
+    chunk[:] = [field for field in chunk if field.id not in _INDEXES]
+    meta: Any = thrift.get(chunk, _META)
+    meta[:] = [field for field in meta if field.id not in _BLOOM]
+    for field_id in (_DATA, _INDEX, _DICTIONARY):
+        offset = thrift.get(meta, field_id)
+        if offset:
+            thrift.put(meta, field_id, offset - by)
+    thrift.put(chunk, _CHUNK_OFFSET, 0)
+
+
+def frames(source: Source, names: Sequence[str]) -> "Iterator[pl.DataFrame]":
+    """These columns of a file, row group by row group; nothing else of it is read.
+
+    Raises:
+        ValueError: it cannot be read, or lacks one of them.
+    """
+    import polars as pl  # noqa: PLC0415 - see the type's import
+
+    try:
+        for data in narrowed(source, names):
+            yield pl.read_parquet(io.BytesIO(data)).select(names)
+    except Refusal as refusal:
+        raise ValueError(refusal.problem.reason) from refusal
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError) as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,95 @@
+"""Relationships: whether what a file refers to is there in another dataset.
+
+The keys of the other dataset are held as numbers, 8 bytes a whole number and 16 any other key, so
+memory is bounded by ``MAX_KEYS``. A record that lacks a part of its reference refers to nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from ingest.contract.model import Relationship
+from ingest.validate.columns import Cells, Key, dtype_of
+from ingest.validate.report import Link
+
+if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
+    import polars as pl
+
+MAX_KEYS = 20_000_000
+"""Keys of another dataset that are held at once."""
+
+
+class NotThere(Exception):
+    """The other dataset, or these columns of it, cannot be looked at; says why."""
+
+
+class References(Protocol):
+    """Where the values of other datasets are found."""
+
+    def values(self, dataset: str, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
+        """These columns of a dataset, in pieces; NotThere before the first or between two."""
+
+
+class Nowhere:
+    """No other dataset is at hand."""
+
+    def values(self, dataset: str, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
+        """Never any."""
+        raise NotThere(f"dataset {dataset} ({', '.join(columns)}) is not at hand")
+
+
+class Reference:
+    """One relationship, with the keys that it leads to where they could be read."""
+
+    def __init__(
+        self, relationship: Relationship, cells: Mapping[str, Cells], references: References
+    ) -> None:
+        self.key = Key([cells[name] for name in relationship.columns], empty=False)
+        self._relationship = relationship
+        self.missing: str | None = None
+        try:
+            for frame in references.values(relationship.dataset, relationship.to):
+                self._take(frame)
+        except NotThere as error:
+            self.missing = str(error)
+
+    def _take(self, frame: "pl.DataFrame") -> None:
+        pairs = zip(self.key.cells, self._relationship.to, strict=True)
+        columns = [_as_value(cells, frame[name]) for cells, name in pairs]
+        self.key.seen.repeated_in(self.key.of_values(columns))
+        if len(self.key.seen) > MAX_KEYS:
+            raise NotThere(
+                f"{self._relationship.target} has more than {MAX_KEYS:,} values, "
+                "too many to be held at once"
+            )
+
+    def strangers(self, keys: "pl.Series") -> list[int]:
+        """Positions of records that refer to what is not there."""
+        return [] if self.missing is not None else self.key.seen.strangers_in(keys)
+
+    def link(self) -> Link:
+        """What the report says of it."""
+        checked = self.missing is None
+        return Link(
+            column=self.key.name,
+            to=self._relationship.target,
+            checked=checked,
+            keys=len(self.key.seen) if checked else 0,
+            reason=self.missing,
+        )
+
+
+def _as_value(cells: Cells, column: "pl.Series") -> "pl.Series":
+    """A column of another dataset in the type that this one's values have."""
+    import polars as pl  # noqa: PLC0415 - whoever has a column has loaded it
+
+    kind = cells.column.logical_type
+    if column.dtype == pl.String and kind != "string":
+        return cells.series(column.fill_null(""))
+    try:
+        if kind == "timestamp" and getattr(column.dtype, "time_zone", "UTC") is None:
+            column = column.dt.replace_time_zone("UTC")
+        return column.cast(dtype_of(kind))
+    except pl.exceptions.PolarsError:
+        raise NotThere(
+            f"{column.name} is {column.dtype} in the other dataset, not {kind}"
+        ) from None

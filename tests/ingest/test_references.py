@@ -1,0 +1,148 @@
+"""Relationships against silver: a Delta table as other writers leave it, read from the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import deltalake
+import pyarrow as pa
+import pytest
+
+from ingest.contracts import parse
+from ingest.delta import live_files
+from ingest.references import SilverReferences
+from ingest.validate import Report, validate
+from ingest.validate.local import BytesSource, FileOutputs
+from tests.ingest.conftest import Sea
+
+ORDERS = """
+apiVersion: v3.2.0
+kind: DataContract
+id: orders
+version: 1.0.0
+schema:
+  - name: orders
+    properties:
+      - {name: id, logicalType: integer, primaryKey: true}
+      - {name: buyer, logicalType: integer, relationships: [{to: TABLE.id}]}
+customProperties: [{property: maxRejectedRatio, value: 1}]
+"""
+
+
+def silver(sea: Sea, table: str) -> Path:
+    """Where a silver table stands; the lake is a folder."""
+    return sea.config.lake_folder / "silver" / table
+
+
+def write(sea: Sea, table: str, ids: Sequence[int]) -> deltalake.DeltaTable:
+    """Add rows to a silver table, with columns that nobody asks for."""
+    rows = pa.table({"name": [f"n{i}" for i in ids], "id": pa.array(ids, pa.int64())})
+    place = silver(sea, table)
+    place.parent.mkdir(exist_ok=True)
+    deltalake.write_deltalake(place, rows, mode="append")
+    return deltalake.DeltaTable(place)
+
+
+def judge(sea: Sea, table: str, buyers: Sequence[int]) -> Report:
+    """Judge orders of these buyers against what the lake holds."""
+    rows = "".join(f"{at},{buyer}\n" for at, buyer in enumerate(buyers))
+    return validate(
+        BytesSource(b"id,buyer\n" + rows.encode()),
+        parse(ORDERS.replace("TABLE", table), file="orders.odcs.yaml"),
+        name="orders.csv",
+        outputs=FileOutputs(),
+        references=SilverReferences(sea.lake),
+    )
+
+
+def test_what_silver_has_may_be_referred_to(sea: Sea) -> None:
+    """Every version of the table counts, and nothing that is not in it."""
+    write(sea, "some", [1, 2])
+    write(sea, "some", [3])
+
+    report = judge(sea, "some", [3, 4, 1, 5])
+
+    assert (report.rows, report.rejected) == (4, 2)
+    (check,) = report.checks
+    assert (check.rule, check.column) == ("foreignKey", "buyer")
+    assert [(sample.line, sample.value) for sample in check.samples] == [(3, "4"), (5, "5")]
+    (link,) = report.relationships
+    assert (link.to, link.checked, link.keys) == ("some.id", True, 3)
+
+
+def test_a_dataset_that_is_not_there_is_told(sea: Sea) -> None:
+    """Nothing is rejected for it, and the report says that nothing was checked."""
+    report = judge(sea, "nobody", [1])
+
+    assert (report.verdict, report.rejected) == ("accepted", 0)
+    (link,) = report.relationships
+    assert not link.checked
+    assert link.reason == "dataset nobody is not in the lake yet"
+
+
+def test_checkpoints_merges_and_deletions(sea: Sea) -> None:
+    """A log that was tidied up gives the files that are live now, as delta-rs sees them."""
+    for number in range(12):
+        table = write(sea, "long", [number, number + 100])
+    table.delete("id = 100")
+    table.create_checkpoint()
+    table.delete("id = 11")
+    for commit in sorted((silver(sea, "long") / "_delta_log").glob("*.json"))[:13]:
+        commit.unlink()
+
+    found = live_files(sea.lake, "silver/long")
+
+    expected = set(deltalake.DeltaTable(silver(sea, "long")).file_uris())
+    assert found is not None
+    assert {str(silver(sea, "long") / file.path) for file in found} == expected
+    report = judge(sea, "long", [0, 100, 11, 111, 5])
+    assert [sample.value for check in report.checks for sample in check.samples] == ["100", "11"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("gap", "commits are missing"),
+        ("feature", "asks for rowTracking2"),
+        ("columns", "no column 'id'"),
+        ("footer", "no footer"),
+    ],
+)
+def test_a_table_that_is_not_understood_is_told(sea: Sea, damage: str, reason: str) -> None:
+    """It is named with what is wrong, and no record is rejected for it."""
+    name = f"odd_{damage}"
+    write(sea, name, [1])
+    write(sea, name, [2])
+    write(sea, name, [3])
+    log = silver(sea, name) / "_delta_log"
+    if damage == "gap":
+        (log / f"{1:020}.json").unlink()
+    elif damage == "feature":
+        asked = '{"protocol":{"minReaderVersion":3,"readerFeatures":["rowTracking2"]}}\n'
+        (log / f"{3:020}.json").write_text(asked)
+    elif damage == "columns":
+        deltalake.write_deltalake(
+            silver(sea, name), pa.table({"x": [1]}), mode="overwrite", schema_mode="overwrite"
+        )
+    else:
+        data = next(silver(sea, name).glob("*.parquet"))
+        data.write_bytes(data.read_bytes()[:-4])
+
+    report = judge(sea, name, [1, 9])
+
+    (link,) = report.relationships
+    assert not link.checked
+    assert report.rejected == 0
+    assert reason in (link.reason or "")
+
+
+def test_a_stranger_to_the_lake() -> None:
+    """A contract that refers to others can be read where no lake is."""
+    contract = parse(ORDERS.replace("TABLE", "users"), file="orders.odcs.yaml")
+
+    report = validate(
+        BytesSource(b"id,buyer\n1,1\n"), contract, name="orders.csv", outputs=FileOutputs()
+    )
+
+    assert not report.relationships[0].checked
