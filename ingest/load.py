@@ -317,7 +317,8 @@ class BatchLoader:
 
 
 def _drop(run: Run) -> dict[str, Any]:
-    return {
+    missing = run.verdict.drifted.get("missing") if run.verdict else None
+    return ({"missing": missing} if missing else {}) | {
         "run_id": run.run_id,
         "bronze": paths.bronze_folder(run.dataset, run.run_id),
         "rows": run.verdict.accepted if run.verdict else None,

@@ -231,28 +231,8 @@ class ValidationStage:
             stored, copy.plan(accepted, self.clock, "attempt 1 written down")
         )
 
-<<<<<<< HEAD
     def holder_of_content(self, run: Run, sha256: str, report: Mapping[str, Any]) -> str | None:
         """The other run by which this content is already accepted; notes this run where none is.
-=======
-    def _note(self, run: Run, report: Report, folder: str) -> Verdict:
-        path = f"{folder}/report.json"
-        self.lake.put(path, report.to_json().encode())
-        layout = Layout(run)
-        return Verdict(
-            verdict=report.verdict,
-            rows=report.rows,
-            accepted=report.accepted,
-            rejected=report.rejected,
-            sha256=report.sha256 or "",
-            report=path,
-            rejects=layout.rejects if report.rejects else None,
-            copy_from=layout.clean if report.clean else layout.drop,
-            format=asdict(report.clean or report.format),
-            problem=report.problem.reason if report.problem else None,
-            drifted=_drifted(report),
-        )
->>>>>>> 8e31f15 (Check relationships against silver; follow the contract's policy where columns are missing, renamed, new or of other types)
 
         The note carries the report, which saves a file for each accepted drop. When a content
         passes on from a run that failed, that run's report goes to its own folder first.
@@ -318,6 +298,7 @@ def _verdict(layout: Layout, report: Report, path: str) -> Verdict:
         copy_from=layout.clean if report.clean else layout.drop,
         format=asdict(report.clean or report.format),
         problem=report.problem.reason if report.problem else None,
+        drifted=_drifted(report),
     )
 
 

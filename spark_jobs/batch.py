@@ -24,12 +24,14 @@ class Drop:
         bronze: lake path of the folder of its Parquet files.
         landed_at: ISO 8601 with offset; the later drop wins.
         rows: how many the copy wrote, where the batch says it.
+        missing: columns that it came without, as its contract allows.
     """
 
     run_id: str
     bronze: str
     landed_at: str
     rows: int | None = None
+    missing: frozenset[str] = frozenset()
 
     @property
     def folder(self) -> str:
@@ -108,6 +110,7 @@ def _drop(item: dict[str, Any]) -> Drop:
         str(item["bronze"]),
         str(item["landed_at"]),
         None if rows is None else int(rows),
+        frozenset(map(str, item.get("missing", ()))),
     )
     try:
         aware = datetime.fromisoformat(drop.landed_at).tzinfo is not None

@@ -52,15 +52,14 @@ def _bronze_schema(lake: Lake, drop: Drop, columns: tuple[Column, ...]) -> Struc
         # A broken footer comes as whatever the Parquet reader threw, through Py4J or gRPC.
         problem = f"it cannot be read ({_first_line(error)})"
         raise BronzeError(drop.run_id, drop.bronze, [problem]) from error
-    problems = mismatches(found, columns)
+    problems = mismatches(found, [c for c in columns if c.name not in drop.missing])
     if problems:
         raise BronzeError(drop.run_id, drop.bronze, problems)
-    # An optional column that the drop came without is read as nulls.
-    here = set(found.fieldNames())
+    # A column that the drop came without, as its contract allows, is read as nulls.
     return StructType(
         [
-            found[column.name] if column.name in here else StructField(column.name, column.silver)
-            for column in columns
+            StructField(c.name, c.silver) if c.name in drop.missing else found[c.name]
+            for c in columns
         ]
     )
 

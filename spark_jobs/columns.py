@@ -86,18 +86,14 @@ def quoted(name: str) -> str:
 
 
 def mismatches(found: StructType, columns: Iterable[Column]) -> list[str]:
-    """Say for each column why what bronze holds cannot be it; nothing where all fit.
-
-    A column that may be empty may be missing, as the contract's policy for such drops was kept
-    when the drop was judged.
-    """
+    """Say for each column why what bronze holds cannot be it; nothing where all fit."""
     types = {field.name: field.dataType for field in found}
     problems = []
     for column in columns:
         have = types.get(column.name)
-        if have is None and column.required:
+        if have is None:
             problems.append(_missing(column.name, list(types)))
-        elif have is not None and not isinstance(have, TYPES[column.type].bronze):
+        elif not isinstance(have, TYPES[column.type].bronze):
             problems.append(
                 f"column {column.name!r} is {have.simpleString()} there, "
                 f"and the contract's {column.type} cannot be made from it",

@@ -14,6 +14,8 @@ DELIMITERS = (",", ";", "\t", "|")
 
 _NO_BRONZE = re.compile(r"[\s,;{}()=\0-\x1f]|^$")
 """Names that Data Factory's Parquet does not take."""
+_ALIKE, _MISSPELT = 0.6, 0.8
+"""How like a header is that may be meant, and one that surely is; 1 is the same."""
 _SHOWN = 60
 _LISTED = 5
 
@@ -54,7 +56,7 @@ def check_columns(names: Sequence[str], contract: Contract) -> Columns:
         frozen |= set(missing)
     needed = frozen | {column.name for column in contract.columns if column.required}
     if lacking := tuple(name for name in missing if name in needed):
-        near = nearest(lacking[0], [n for n in names if n not in wanted])
+        near = nearest(lacking[0], _unknown(names, wanted))
         hint = f"; the nearest header to {lacking[0]!r} is {near!r}" if near else ""
         raise MissingColumns(
             lacking,
@@ -99,7 +101,7 @@ def _renamed(
     renamed: dict[str, str] = {}
     frozen: set[str] = set()
     for name in missing if policy != "discard" else ():
-        alike = [one for one in names if one not in wanted and _plain(one) == _plain(name) != ""]
+        alike = [one for one in _unknown(names, wanted) if _plain(one) == _plain(name) != ""]
         if len(alike) > 1:
             raise Refusal(
                 f"column {name!r} may be any of {', '.join(map(repr, alike))}",
@@ -109,7 +111,7 @@ def _renamed(
             )
         if alike and policy == "evolve":
             renamed[name] = alike[0]
-        elif alike:
+        elif policy == "freeze" and nearest(name, _unknown(names, wanted), _MISSPELT):
             frozen.add(name)
     return renamed, tuple(name for name in missing if name not in renamed), frozen
 
@@ -122,11 +124,15 @@ class MissingColumns(Refusal):
         self.missing = missing
 
 
-def nearest(name: str, candidates: Sequence[str]) -> str | None:
+def nearest(name: str, candidates: Sequence[str], alike: float = _ALIKE) -> str | None:
     """The candidate most like ``name``, letter case and separators aside; None if none is."""
     plain = {_plain(candidate): candidate for candidate in reversed(candidates)}
-    found = difflib.get_close_matches(_plain(name), list(plain), n=1)
+    found = difflib.get_close_matches(_plain(name), list(plain), n=1, cutoff=alike)
     return plain[found[0]] if found else None
+
+
+def _unknown(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    return [name for name in names if name not in wanted]
 
 
 def _refuse_delimiter(names: Sequence[str], line: str, delimiter: str, contract: Contract) -> None:

@@ -127,6 +127,24 @@ def test_a_batch_that_is_not_right_is_refused_and_silver_stays(workshop: Worksho
     assert counts(result) == (1, 1, 0, 0, 0)
 
 
+def test_a_drop_may_lack_what_its_contract_lets_it_lack(workshop: Workshop) -> None:
+    """A column that validation found missing is read as nulls, beside drops that have it."""
+
+    def drop(run_id: str, names: list[str], row: dict[str, Any]) -> dict[str, Any]:
+        types = {name: TYPES[name] for name in names}
+        return workshop.bronze("sales", run_id, types, [row], "2026-11-22T13:00:00+01:00")
+
+    whole = drop("whole", list(TYPES), sale("n", 1, 1.5))
+    without = drop("without", ["shop", "order"], {"shop": "n", "order": 2})
+    lacking = without | {"missing": ["amount eur"]}
+
+    workshop.load(workshop.batch("sales", "b1", COLUMNS, KEY, [whole, lacking]))
+
+    assert [row[:3] for row in sales(workshop)] == [("n", 1, 1.5), ("n", 2, None)]
+    with pytest.raises(BronzeError, match="column 'amount eur' is missing"):
+        workshop.load(workshop.batch("sales", "b2", COLUMNS, KEY, [without]))
+
+
 def test_a_start_for_a_batch_that_is_gone_is_refused(workshop: Workshop) -> None:
     """No document, or another batch's: this start came too late, and says so."""
     arguments = workshop.arguments("sales", "b1")

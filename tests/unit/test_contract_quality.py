@@ -186,17 +186,28 @@ def test_rules_of_one_name_are_told_apart() -> None:
     assert [r.name for r in parse(text, file="t").rules] == ["nullValues", "nullValues 2"]
 
 
-@pytest.mark.parametrize("policy", ["extraColumns", "reorderedColumns"])
-def test_drift_is_read(policy: str) -> None:
-    """What a Copy could not keep up with is refused."""
-    freeze = [{"property": "drift", "value": {policy: "freeze"}}]
+DRIFT = {
+    "extraColumns": ("extra", {"freeze", "evolve", "discard"}),
+    "reorderedColumns": ("reordered", {"freeze", "evolve"}),
+    "missingColumns": ("missing", {"freeze", "evolve"}),
+    "renamedColumns": ("renamed", {"freeze", "evolve", "discard"}),
+    "changedTypes": ("changed", {"freeze", "evolve", "discard"}),
+}
+
+
+@pytest.mark.parametrize("kind", DRIFT)
+@pytest.mark.parametrize("policy", ["freeze", "evolve", "discard"])
+def test_drift_is_read(kind: str, policy: str) -> None:
+    """Each kind of drift has its policies; one that means nothing for it is refused by name."""
+    field, policies = DRIFT[kind]
+    said = [{"property": "drift", "value": {kind: policy}}]
     rule = {"metric": "rowCount", "mustBeGreaterThan": 0}
 
-    drift = read(rule, customProperties=freeze).drift
-
-    assert "freeze" in {drift.extra, drift.reordered}
-    with pytest.raises(ContractError, match="supported: freeze"):
-        read(rule, customProperties=[{"property": "drift", "value": {"missingColumns": "evolve"}}])
+    if policy in policies:
+        assert getattr(read(rule, customProperties=said).drift, field) == policy
+    else:
+        with pytest.raises(ContractError, match="supported: evolve, freeze"):
+            read(rule, customProperties=said)
 
 
 def test_exclusive_bounds_as_flags() -> None:

@@ -234,10 +234,20 @@ REFUSED = {
         "schema[0].properties[0].quality[0]",
         "another tool",
     ),
-    "relationship": (
-        _column(relationships=[{"to": "x.y"}]),
-        "schema[0].properties[0].relationships",
-        "not checked yet",
+    "relationship to itself": (
+        _column(relationships=[{"to": "t.c"}]),
+        "schema[0].properties[0].relationships[0].to",
+        "leads to the table itself",
+    ),
+    "relationship without a column": (
+        _column(relationships=[{"to": "users"}]),
+        "schema[0].properties[0].relationships[0].to",
+        "written table.column",
+    ),
+    "relationship of another kind": (
+        _column(relationships=[{"to": "x.y", "type": "oneToMany"}]),
+        "schema[0].properties[0].relationships[0].type",
+        "supported: foreignKey",
     ),
     "another physical name": (
         _column(physicalName="C"),

@@ -31,7 +31,13 @@ def test_json_round_trip_and_its_fields() -> None:
         "failed": 1,
         "samples": ({"line": 2, "value": "z"},),
     }
-    assert found["columns"] == {"missing": (), "extra": ("x",), "reordered": True}
+    assert found["columns"] == {
+        "missing": (),
+        "extra": ("x",),
+        "reordered": True,
+        "renamed": {},
+        "loaded": (),
+    }
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"schema": 2}', "nonsense"])

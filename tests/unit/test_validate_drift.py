@@ -1,0 +1,162 @@
+"""Columns that are not quite the contract's: each kind by each policy, and what a Copy is told."""
+
+import io
+import json
+
+import polars as pl
+import pytest
+
+from ingest.contracts import Contract, parse
+from ingest.validation import _drifted
+from tests.unit.validation import SMALL_YAML, faults, judge, small
+
+CELLS = {"id": "1", "name": "a", "secret": "s", "extra": "x", "ID": "1", "Na-me": "a"}
+
+
+def drift(kind: str, policy: str | None) -> Contract:
+    """The small contract with one policy of drift; with None the default."""
+    said = f"  - {{property: drift, value: {{{kind}: {policy}}}}}\n" if policy else ""
+    return small(extra=said)
+
+
+def csv(*names: str) -> bytes:
+    """A file of one record."""
+    return f"{','.join(names)}\n{','.join(CELLS[name] for name in names)}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy", "names", "verdict", "said"),
+    [
+        ("extraColumns", None, ("id", "name", "secret", "extra"), "accepted", {}),
+        ("extraColumns", "discard", ("id", "name", "secret", "extra"), "accepted", {}),
+        (
+            "extraColumns",
+            "evolve",
+            ("id", "name", "secret", "extra"),
+            "accepted",
+            {"loaded": ["extra"]},
+        ),
+        ("extraColumns", "freeze", ("id", "name", "secret", "extra"), "refused", {}),
+        ("reorderedColumns", None, ("secret", "id", "name"), "accepted", {}),
+        ("reorderedColumns", "evolve", ("secret", "id", "name"), "accepted", {}),
+        ("reorderedColumns", "freeze", ("secret", "id", "name"), "refused", {}),
+        ("missingColumns", None, ("id", "secret"), "accepted", {"missing": ["name"]}),
+        ("missingColumns", "evolve", ("id", "secret"), "accepted", {"missing": ["name"]}),
+        ("missingColumns", "freeze", ("id", "secret"), "refused", {}),
+        ("missingColumns", "evolve", ("name", "secret"), "refused", {}),
+        ("renamedColumns", None, ("ID", "name", "secret"), "refused", {}),
+        ("renamedColumns", None, ("id", "Na-me", "secret"), "refused", {}),
+        ("renamedColumns", "freeze", ("id", "Na-me", "secret"), "refused", {}),
+        (
+            "renamedColumns",
+            "evolve",
+            ("ID", "Na-me", "secret"),
+            "accepted",
+            {"renamed": {"id": "ID", "name": "Na-me"}},
+        ),
+        (
+            "renamedColumns",
+            "discard",
+            ("id", "Na-me", "secret"),
+            "accepted",
+            {"missing": ["name"]},
+        ),
+        ("renamedColumns", "discard", ("ID", "name", "secret"), "refused", {}),
+    ],
+)
+def test_policies_of_columns(
+    kind: str, policy: str | None, names: tuple[str, ...], verdict: str, said: dict[str, object]
+) -> None:
+    """By default order and further columns are let be, what may be empty may be missing."""
+    report, _ = judge(csv(*names), drift(kind, policy))
+
+    assert report.verdict == verdict
+    assert (report.problem is None) == (verdict == "accepted")
+    if verdict == "accepted":
+        assert _drifted(report) == said
+
+
+def test_cells_of_renamed_and_reordered_columns_stay_with_their_names() -> None:
+    """A fault is told under the contract's name, of the cell under the file's."""
+    contract = drift("renamedColumns", "evolve")
+
+    report, findings = judge(b"SECRET,Name,Id\nhush,a,x\ns,b,2\n", contract)
+
+    assert faults(report) == {("type", "id"): (1, [2]), ("enum", "secret"): (1, [2])}
+    assert findings["clean"] == b"SECRET,Name,Id\ns,b,2\n"
+    mappings = contract.translator("csv", _drifted(report))["mappings"]
+    assert [(m["source"]["name"], m["sink"]["name"]) for m in mappings] == [
+        ("Id", "id"),
+        ("Name", "name"),
+        ("SECRET", "secret"),
+    ]
+
+
+def test_two_headers_for_one_column() -> None:
+    """Which of them is meant is never guessed."""
+    report, _ = judge(b"id,NAME,Name,secret\n1,a,b,s\n", drift("renamedColumns", "evolve"))
+
+    assert report.problem is not None
+    assert report.problem.reason == "column 'name' may be any of 'NAME', 'Name'"
+
+
+@pytest.mark.parametrize("rows", [3, 40_000])
+def test_a_missing_column_is_empty_in_every_record(rows: int) -> None:
+    """Rules on it see a missing value, in small files and in screened ones; nothing is copied."""
+    quality = f"quality: [{{metric: nullValues, mustBe: {rows}}}, {{metric: invalidValues, "
+    quality += "arguments: {validValues: [a]}, mustBe: 0}]"
+    text = SMALL_YAML.replace("RATIO", "0").replace("EXTRA", "")
+    text = text.replace("{maxLength: 3000000}}", f"{{maxLength: 3000000}}, {quality}}}")
+    contract = parse(text, file="small.odcs.yaml")
+
+    report, _ = judge(b"id,secret\n" + b"".join(b"%d,s\n" % at for at in range(rows)), contract)
+
+    assert (report.verdict, report.rows) == ("accepted", rows)
+    assert [(m.rule, m.value, m.kept) for m in report.measures] == [("nullValues", rows, True)]
+    assert [profile.column for profile in report.profile] == ["id", "secret"]
+    mapped = contract.translator("csv", _drifted(report))["mappings"]
+    assert [m["sink"]["name"] for m in mapped] == ["id", "secret"]
+
+
+def parquet(**columns: object) -> bytes:
+    """A Parquet file of these columns."""
+    sink = io.BytesIO()
+    pl.DataFrame(columns).write_parquet(sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("policy", "verdict", "found"),
+    [
+        ("freeze", "refused", {}),
+        ("evolve", "accepted_with_rejects", {("type", "id"): (2, [2, 3])}),
+        ("discard", "accepted_with_rejects", {("type", "id"): (4, [1, 2, 3, 4])}),
+    ],
+)
+def test_a_file_of_other_types(
+    policy: str, verdict: str, found: dict[tuple[str, str], tuple[int, list[int]]]
+) -> None:
+    """Frozen it is refused; evolving, text may spell a value; else its records are rejected."""
+    data = parquet(id=["1", "x", "2.0", "4"], name=[1, 2, None, 3], secret=["s", "s", "s", "s"])
+    if policy == "discard":
+        data = parquet(id=["1", "x", "2.0", "4", None], name=["a"] * 5, secret=["s"] * 5)
+        found = found | {("required", "id"): (1, [5])}
+
+    report, findings = judge(data, drift("changedTypes", policy), name="a.parquet")
+
+    assert report.verdict == verdict
+    assert faults(report) == found
+    if policy == "evolve":
+        kept = [json.loads(line) for line in (findings["clean"] or b"").splitlines()]
+        assert [record["id"] for record in kept] == ["1", "4"]
+
+
+@pytest.mark.parametrize(("policy", "rejected"), [("freeze", 3), ("evolve", 1)])
+def test_json_of_other_types(policy: str, rejected: int) -> None:
+    """JSON says a type with each value, so it is each record's own fault."""
+    lines = b'{"id": "1", "name": 7, "secret": "s"}\n{"id": 2, "name": "a"}\n'
+    lines += b'{"id": "1.0", "name": "a"}\n{"id": 4, "name": 5}\n'
+
+    report, _ = judge(lines, drift("changedTypes", policy), name="a.jsonl")
+
+    assert (report.rows, report.rejected) == (4, rejected)
