@@ -10,7 +10,7 @@ from typing import List  # noqa: UP035 - see Messages
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
-from ingest import api, log, wiring
+from ingest import api, api_verbs, log, web, wiring
 from ingest.messages import Message, decode, encode
 
 QUEUE = "landfall-runs"
@@ -86,14 +86,41 @@ def get_report(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="runs/{run_id}/cancel", methods=["POST"])
 def cancel_run(req: func.HttpRequest) -> func.HttpResponse:
     """End a run that is not loading yet."""
-    return _respond(api.cancel_run, req)
+    return _respond(api_verbs.cancel_run, req)
 
 
 @app.route(route="runs/{run_id}/retry", methods=["POST"])
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
 def retry_run(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
     """Take up an ended run again."""
-    return _respond(api.retry_run, req, todo)
+    return _respond(api_verbs.retry_run, req, todo)
+
+
+@app.route(route="runs/{run_id}/replay", methods=["POST"])
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def replay_run(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
+    """Take an ended run through all of it again."""
+    return _respond(api_verbs.replay_run, req, todo)
+
+
+@app.route(route="runs/{run_id}/resend", methods=["POST"])
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def resend_rejects(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
+    """Take in mended rejects of a run."""
+    return _respond(api_verbs.resend_rejects, req, todo)
+
+
+@app.route(route="replays", methods=["POST"])
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def start_replay(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
+    """Replay the ended runs that a query means."""
+    return _respond(api_verbs.start_replay, req, todo)
+
+
+@app.route(route="replays/{replay_id}", methods=["GET"])
+def get_replay(req: func.HttpRequest) -> func.HttpResponse:
+    """How far a replay is."""
+    return _respond(api_verbs.get_replay, req)
 
 
 @app.route(route="datasets", methods=["GET"])
@@ -122,21 +149,22 @@ def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the ho
 
 
 def _respond(
-    endpoint: api.Endpoint, req: func.HttpRequest, todo: Messages | None = None
+    endpoint: web.Endpoint, req: func.HttpRequest, todo: Messages | None = None
 ) -> func.HttpResponse:
-    request = api.Request(
+    request = web.Request(
         body=req.get_body(),
         content_type=req.headers.get("content-type", ""),
         query=dict(req.params),
         route=dict(req.route_params),
+        key=req.headers.get("idempotency-key", ""),
     )
-    reply = api.answer(endpoint, wiring.service, request)
+    reply = web.answer(endpoint, wiring.service, request)
     if todo is not None:
         _send(todo, reply.messages)
     return _http(reply)
 
 
-def _http(reply: api.Reply) -> func.HttpResponse:
+def _http(reply: web.Reply) -> func.HttpResponse:
     return func.HttpResponse(
         reply.text(),
         status_code=reply.status,

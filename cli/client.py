@@ -96,17 +96,24 @@ class Client:
         """The validation report of a run."""
         return self._ask("GET", f"/runs/{_segment(run_id)}/report")
 
-    def retry(self, run_id: str, reason: str | None = None) -> Json:
-        """Send a run that ended badly back to the last point that stands."""
-        return self._ask(
-            "POST", f"/runs/{_segment(run_id)}/retry", json={"reason": reason} if reason else {}
-        )
+    def verb(self, run_id: str, verb: str, body: Json, key: str) -> Json:
+        """Cancel, retry or replay a run; requests with the same key are done once."""
+        path = f"/runs/{_segment(run_id)}/{verb}"
+        return self._ask("POST", path, json=body, headers=_keyed(key))
 
-    def cancel(self, run_id: str, reason: str | None = None) -> Json:
-        """End a run that is not final."""
-        return self._ask(
-            "POST", f"/runs/{_segment(run_id)}/cancel", json={"reason": reason} if reason else {}
-        )
+    def resend(self, run_id: str, name: str, content: bytes, key: str) -> Json:
+        """Send mended rejects of a run; returns the run that they became."""
+        headers = {"Content-Type": "application/octet-stream", **_keyed(key)}
+        path = f"/runs/{_segment(run_id)}/resend"
+        return self._ask("POST", path, params={"name": name}, content=content, headers=headers)
+
+    def replay(self, query: Json, key: str) -> Json:
+        """Replay the runs of a query, or with `dry_run` tell which they are."""
+        return self._ask("POST", "/replays", json=query, headers=_keyed(key))
+
+    def plan(self, replay_id: str) -> Json:
+        """How far a replay is."""
+        return self._ask("GET", f"/replays/{_segment(replay_id)}")
 
     def datasets(self) -> Json:
         """The datasets that the service knows, with their contracts' gist."""
@@ -128,6 +135,11 @@ class Client:
             return document
         known = document if isinstance(document, dict) else {}
         raise Problem(reply.status_code, known, "" if known else reply.text[:300])
+
+
+def _keyed(key: str) -> Json:
+    """The header that names a request, a string of structured fields."""
+    return {"Idempotency-Key": '"{}"'.format(key.replace("\\", "\\\\").replace('"', '\\"'))}
 
 
 def _segment(text: str) -> str:

@@ -158,6 +158,10 @@ def _traces(run: Json) -> Iterator[tuple[str, str]]:
     """Where else a run left traces, as far as it came."""
     if run.get("raw"):
         yield "now in", str(run["raw"])
+    if run.get("resend_of"):
+        yield "mends", f"rejects of {run['resend_of']}"
+    if run.get("resends"):
+        yield "mended by", ", ".join(run["resends"])
     copy, load, verdict = (run.get(part) or {} for part in ("copy", "load", "verdict"))
     if verdict.get("rejects"):
         yield "rejects", str(verdict["rejects"])

@@ -1,4 +1,4 @@
-"""`landfall runs|show|report|watch|retry|cancel|datasets`: what became of drops."""
+"""`landfall runs|show|report|watch|datasets`: what became of drops."""
 
 from __future__ import annotations
 
@@ -107,30 +107,6 @@ def watch(run_id: str | None, dataset: str | None, limit: int, data: Path | None
     if seen[0]["state"] in render.BAD:
         console.print(escape(str(seen[0].get("cause") or "")))
         raise click.exceptions.Exit(REFUSED)
-
-
-@click.command()
-@_RUN
-@click.option("--reason", metavar="TEXT", help="Why, for the run's history.")
-@data_option
-@json_option
-def retry(run_id: str, reason: str | None, data: Path | None, *, as_json: bool) -> None:
-    """Take up a RUN again that was quarantined, failed or cancelled."""
-    with Client(find(data)) as client:
-        run = client.retry(run_id, reason)
-    click.echo(json.dumps(run, indent=2) if as_json else f"{run_id} is {run.get('state')} again")
-
-
-@click.command()
-@_RUN
-@click.option("--reason", metavar="TEXT", help="Why, for the run's history.")
-@data_option
-@json_option
-def cancel(run_id: str, reason: str | None, data: Path | None, *, as_json: bool) -> None:
-    """End a RUN that is still on its way."""
-    with Client(find(data)) as client:
-        run = client.cancel(run_id, reason)
-    click.echo(json.dumps(run, indent=2) if as_json else f"{run_id} is {run.get('state')}")
 
 
 @click.command()

@@ -47,6 +47,8 @@ CAUSE = {
     Event.RETRY_VALIDATION: "on request; it was quarantined, or never judged",
     Event.RETRY_COPY: "on request; accepted, but not copied",
     Event.RETRY_LOAD: "on request; copied, but not loaded",
+    Event.REPLAY_RAW: "on request: the file is judged, copied and loaded again",
+    Event.REPLAY_BRONZE: "on request: what was copied is loaded again",
 }
 _ANYTIME = (Event.FAIL, Event.CANCEL)
 
@@ -63,7 +65,7 @@ def states_page() -> str:
         "",
         *_diagram(),
         "",
-        "Left out: `fail` from any active state, `cancel` from any but `loading`, and retries.",
+        "Left out: `fail` of active states, `cancel` of all but `loading`, retries and replays.",
         "",
         "## States",
         "",
@@ -71,7 +73,7 @@ def states_page() -> str:
         "|---|---|---|",
         *(f"| `{state}` | {_kind(state)} | {MEANING[state]} |" for state in State),
         "",
-        "A final state is left only by a retry that somebody asks for, where it can be retried.",
+        "A final state is left only by a retry or a replay that somebody asks for.",
         "",
         "## Moves",
         "",

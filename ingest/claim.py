@@ -18,7 +18,7 @@ from ingest import paths
 from ingest.errors import NotFound, Stale
 from ingest.manifest import Manifest, Stored
 from ingest.ports import Clock, Lake, Version
-from ingest.run import Run, Source, received
+from ingest.run import Resend, Run, Source, received
 from ingest.states import Event, State
 
 
@@ -38,11 +38,21 @@ def claim(
     source = Source(
         path=version.path, etag=version.etag, size=version.size, landed=version.modified, via=via
     )
-    run = received(identify(version, dataset), dataset, source, clock())
+    resend = _resend(version.path, dataset, manifest)
+    run = received(identify(version, dataset), dataset, source, clock(), resend)
     stored, _ = manifest.create(run)
     if stored.run.state is State.RECEIVED:
         stored = take(stored, lake=lake, manifest=manifest, clock=clock)
     return stored
+
+
+def _resend(path: str, dataset: str, manifest: Manifest) -> Resend | None:
+    """The link to the run whose mended rejects a file brings, where its folder names such a run."""
+    origin = paths.resent_run(path)
+    found = manifest.find(origin) if origin else None
+    if found is None or found.run.dataset != dataset:
+        return None
+    return Resend(of=found.run.run_id, as_of=found.run.as_of)
 
 
 def take(stored: Stored, *, lake: Lake, manifest: Manifest, clock: Clock) -> Stored:
@@ -52,6 +62,8 @@ def take(stored: Stored, *, lake: Lake, manifest: Manifest, clock: Clock) -> Sto
     """
     run = stored.run
     target = paths.raw_file(run.dataset, run.run_id, run.source.path)
+    if run.resend:
+        lake.put(f"{paths.resend_links(run.resend.of)}{run.run_id}", b"")
     try:
         lake.rename(run.source.path, target, etag=run.source.etag)
     except (NotFound, Stale) as error:

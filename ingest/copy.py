@@ -14,7 +14,8 @@ from typing import Any
 
 from ingest import paths
 from ingest.claim import end
-from ingest.errors import OutcomeUnknown, Refused, Stale, Throttled
+from ingest.errors import OutcomeUnknown, Refused, Retryable, Stale, Throttled
+from ingest.log import log
 from ingest.manifest import Manifest, Stored
 from ingest.ports import Clock, CopyRun, CopyService
 from ingest.run import Copy, Run
@@ -161,6 +162,21 @@ class CopyStage:
             return stored
         cause = f"pipeline run {adf_run_id} {observed.status.lower()}: {observed.message}"
         return self._failed(stored, cause, translator)
+
+    def stop(self, run: Run) -> None:
+        """Stop the pipeline run of a cancelled run, as far as Data Factory answers.
+
+        Where it does not, the fence stops one that has not begun to copy; one that has writes to a
+        folder that nobody loads.
+        """
+        if run.copy is None or run.copy.rows is not None:
+            return
+        try:
+            adf_run_id = run.copy.adf_run_id or self._find(run.copy)
+            if adf_run_id:
+                self.service.cancel(adf_run_id)
+        except Retryable as error:
+            log.warning("run %s is cancelled, its pipeline run goes on: %s", run.run_id, error)
 
     def _adopted(self, run: Run, adf_run_id: str) -> Run:
         return replace(

@@ -322,7 +322,7 @@ def _drop(run: Run) -> dict[str, Any]:
         "run_id": run.run_id,
         "bronze": paths.bronze_folder(run.dataset, run.run_id),
         "rows": run.verdict.accepted if run.verdict else None,
-        "landed_at": run.source.landed.isoformat(),
+        "landed_at": run.as_of.isoformat(),
         "source": run.source.path,
     }
 

@@ -202,6 +202,13 @@ class Manifest:
         )
         return max(found, key=_age, default=None)
 
+    def ended(self, since: datetime | None, until: datetime | None) -> Iterator[Listed]:
+        """The filed runs whose drops landed from `since` on and before `until`, newest first."""
+        first, last = _prefix(since), _prefix(until)
+        for run in self._filed(last, (first or "")[:8]):
+            if (first is None or run.run_id >= first) and (last is None or run.run_id < last):
+                yield run
+
     def _filed(self, before: str | None, oldest_day: str = "") -> Iterator[Listed]:
         for day in self._days():
             if day < oldest_day:
@@ -229,6 +236,11 @@ class Manifest:
     def _forget(self, run_id: str) -> None:
         with self._lock:
             self._seen.pop(run_id, None)
+
+
+def _prefix(moment: datetime | None) -> str | None:
+    """How the ids of drops begin that landed at a time."""
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}" if moment else None
 
 
 def _age(run: Listed) -> str:

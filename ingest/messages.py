@@ -38,12 +38,20 @@ class LoadDataset:
     dataset: str
 
 
-Message = Advance | Claim | LoadDataset
+@dataclass(frozen=True)
+class Replay:
+    """Take a replay of many runs one step further."""
+
+    replay_id: str
+
+
+Message = Advance | Claim | LoadDataset | Replay
 
 _KINDS: dict[str, type[Message]] = {
     "advance": Advance,
     "claim": Claim,
     "load": LoadDataset,
+    "replay": Replay,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

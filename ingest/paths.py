@@ -16,6 +16,8 @@ LANDING, RAW, QUARANTINE, BRONZE, MANIFEST = "landing", "raw", "quarantine", "br
 SILVER = "silver"
 ACTIVE = f"{MANIFEST}/active/"
 ARCHIVE = f"{MANIFEST}/runs/"
+REPLAYS, REPLAYS_DONE = f"{MANIFEST}/replays/open/", f"{MANIFEST}/replays/done/"
+RESEND = "_resend"
 
 UNASSIGNED = "unassigned"
 """The dataset of a drop that stands in no dataset's folder."""
@@ -124,6 +126,34 @@ def results_folder(dataset: str, batch_id: str) -> str:
     return f"{MANIFEST}/results/{dataset}/{batch_id}/"
 
 
+def resend_folder(dataset: str, run_id: str) -> str:
+    """Where mended rejects of a run are dropped: what lands below it is linked to that run."""
+    return f"{LANDING}/{dataset}/{RESEND}/{run_id}"
+
+
+def resent_run(landing_path: str) -> str | None:
+    """The run whose mended rejects a landed file brings; None for an ordinary drop."""
+    segments = landing_path.split("/")
+    if len(segments) > 4 and segments[2] == RESEND and is_run_id(segments[3]):  # noqa: PLR2004
+        return segments[3]
+    return None
+
+
+def resend_links(run_id: str) -> str:
+    """The folder that holds one empty file for each run that brought mended rejects of this one."""
+    return f"{MANIFEST}/resends/{run_id}/"
+
+
+def request_document(request: str) -> str:
+    """Where the answer to a request with an idempotency key is kept."""
+    return f"{MANIFEST}/requests/{request}.json"
+
+
+def replay_document(replay_id: str, *, done: bool = False) -> str:
+    """Where the list of the runs of one replay stands."""
+    return f"{REPLAYS_DONE if done else REPLAYS}{replay_id}.json"
+
+
 def split(path: str) -> tuple[str, str]:
     """Container and key of a lake path."""
     container, _, key = path.partition("/")
@@ -177,4 +207,6 @@ def _of_url(text: str, account_hosts: frozenset[str]) -> str:
 def name_of(landing_path: str) -> str:
     """The name of a drop as people see it: its path below the dataset's folder."""
     segments = landing_path.split("/")
+    if resent_run(landing_path):
+        return segments[-1]
     return "/".join(segments[2:] if dataset_of(landing_path) != UNASSIGNED else segments[1:])

@@ -92,13 +92,26 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Resend:
+    """The run whose rejects this one brings, mended.
+
+    `as_of` is when that run's drop landed: in silver the mended rows take their place among the
+    rows that they came with, not before what has landed since.
+    """
+
+    of: str
+    as_of: datetime
+
+
+@dataclass(frozen=True)
 class Transition:
-    """One line of a run's history."""
+    """One line of a run's history; `request` names the operator's request that caused it."""
 
     at: datetime
     state: State
     event: str
     cause: str
+    request: str | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +131,7 @@ class Run:
     copy: Copy | None = None
     load: Load | None = None
     faults: Mapping[str, int] = field(default_factory=dict)
+    resend: Resend | None = None
     schema: int = SCHEMA
 
     @property
@@ -135,14 +149,30 @@ class Run:
         """Whether nothing will happen to the run by itself any more."""
         return self.state in FINAL
 
-    def apply(self, event: Event, cause: str, at: datetime, **changes: Any) -> Run:
+    @property
+    def has_rejects(self) -> bool:
+        """Whether something of it was refused that a producer could mend and send again."""
+        return self.state is State.QUARANTINED or bool(self.verdict and self.verdict.rejects)
+
+    @property
+    def as_of(self) -> datetime:
+        """When its rows count as landed: of two rows of a key silver keeps the later."""
+        return self.resend.as_of if self.resend else self.source.landed
+
+    def heard(self, request: str | None) -> bool:
+        """Whether an operator's request has moved the run before."""
+        return request is not None and any(line.request == request for line in self.history)
+
+    def apply(
+        self, event: Event, cause: str, at: datetime, *, request: str | None = None, **changes: Any
+    ) -> Run:
         """The run after an event, with its cause in the history.
 
         Raises:
             IllegalTransition: the run's state does not allow the event.
         """
         state = step(self.state, event)
-        line = Transition(at=at, state=state, event=event.value, cause=cause)
+        line = Transition(at=at, state=state, event=event.value, cause=cause, request=request)
         return replace(
             self,
             state=state,
@@ -152,7 +182,9 @@ class Run:
         )
 
 
-def received(run_id: str, dataset: str, source: Source, at: datetime) -> Run:
+def received(
+    run_id: str, dataset: str, source: Source, at: datetime, resend: Resend | None = None
+) -> Run:
     """A run that has just become known."""
     cause = f"learned of {source.path} by {source.via}"
     line = Transition(at=at, state=State.RECEIVED, event="receive", cause=cause)
@@ -164,6 +196,7 @@ def received(run_id: str, dataset: str, source: Source, at: datetime) -> Run:
         created=at,
         updated=at,
         history=(line,),
+        resend=resend,
     )
 
 
@@ -198,6 +231,7 @@ def parse(document: bytes) -> Run:
         "verdict": _part(Verdict, raw["verdict"]),
         "copy": _part(Copy, raw["copy"]),
         "load": _part(Load, raw["load"]),
+        "resend": _part(Resend, raw.get("resend")),
     }
     run: Run = _part(Run, raw | parts)
     return run
@@ -208,7 +242,7 @@ def writer_of(document: bytes) -> str:
     return str(json.loads(document).get("writer", ""))
 
 
-_TIMES = frozenset({"at", "until", "landed", "intent_at"})
+_TIMES = frozenset({"at", "until", "landed", "intent_at", "as_of"})
 
 
 def _part(kind: type[Any], raw: Mapping[str, Any] | None) -> Any:
@@ -254,6 +288,7 @@ def summary(run: Run) -> dict[str, Any]:
         "rejected": verdict.rejected if verdict else None,
         "inserted": result.get("inserted") if result else None,
         "updated_rows": result.get("updated") if result else None,
+        "resend_of": run.resend.of if run.resend else None,
         "size": run.source.size,
         "landed_at": run.source.landed.isoformat(),
         "created": run.created.isoformat(),

@@ -15,15 +15,17 @@ from ingest import paths
 from ingest.claim import claim, end, take, taken
 from ingest.contracts import Contract
 from ingest.copy import CopyStage, Grant
-from ingest.errors import BadRequest, Conflict, NotFound, Retryable
+from ingest.errors import BadRequest, NotFound, Retryable
 from ingest.load import BatchLoader
 from ingest.log import log
 from ingest.manifest import Manifest, Stored
-from ingest.messages import Advance, Claim, LoadDataset, Message, decode
+from ingest.messages import Advance, Claim, LoadDataset, Message, Replay, decode
+from ingest.operators import Operators
 from ingest.ports import Clock, Lake
 from ingest.reconcile import TickRules, due, landed
+from ingest.replays import Replays
 from ingest.run import Run
-from ingest.states import FINAL, RETRYABLE, Event, State
+from ingest.states import FINAL, Event, State
 from ingest.validation import ValidationStage
 
 RECALL = timedelta(hours=1)
@@ -73,7 +75,7 @@ class Landfall:
             manifest=self.manifest,
             clock=self.clock,
         )
-        return _next(claimed)
+        return onward(claimed.run)
 
     def ingest(self, dataset: str, path: str) -> tuple[Run, list[Message]]:
         """A caller asks for the file at a path (or URL) in landing to be taken in.
@@ -96,7 +98,7 @@ class Landfall:
         claimed = claim(
             version, dataset, "http", lake=self.lake, manifest=self.manifest, clock=self.clock
         )
-        return claimed.run, _next(claimed)
+        return claimed.run, onward(claimed.run)
 
     def _recall(self, landing_path: str, dataset: str) -> Run:
         now = self.clock()
@@ -120,6 +122,10 @@ class Landfall:
                 return self.sweep(path)
             case LoadDataset(dataset):
                 return self.load(dataset)
+            case Replay(replay_id):
+                reopened, more = self.replays.step(replay_id)
+                messages = [message for run in reopened for message in onward(run)]
+                return [*messages, message] if more else messages
 
     def sweep(self, path: str) -> list[Message]:
         """Claim a settled file of which no event has told."""
@@ -134,7 +140,7 @@ class Landfall:
             manifest=self.manifest,
             clock=self.clock,
         )
-        return _next(claimed)
+        return onward(claimed.run)
 
     def advance(self, run_id: str, *, in_raw: bool = False) -> list[Message]:
         """Take a run one step further; a step that keeps failing by itself ends the run."""
@@ -144,7 +150,7 @@ class Landfall:
             return []
         try:
             moved = self._step(stored, in_raw=in_raw)
-            return _next(moved) if moved else []
+            return onward(moved.run) if moved else []
         except Retryable:
             raise
         except Exception as error:  # noqa: BLE001 - a bug must not lose a run: it is counted
@@ -231,6 +237,7 @@ class Landfall:
         service, rules = self.copying.service, self.copying.rules
         return [
             *_answered(due(self.manifest.active(), now, self.ticks, rules, service)),
+            *_answered(self.replays.open()),
             *_answered(landed(self.lake.list(f"{paths.LANDING}/"), now, self.ticks)),
         ]
 
@@ -240,78 +247,24 @@ class Landfall:
         """A pipeline run asks whether it may copy."""
         return self.copying.fence(run_id, attempt_id, adf_run_id)
 
-    # -- operators --------------------------------------------------------------------------
+    # -- what is asked of runs --------------------------------------------------------------
 
-    def cancel(self, run_id: str, reason: str) -> Run:
-        """End a run that is not loading yet; its file stays where it is.
+    @property
+    def operators(self) -> Operators:
+        """What a person may ask of a run."""
+        return Operators(
+            lake=self.lake,
+            manifest=self.manifest,
+            contracts=self.contracts,
+            clock=self.clock,
+            validation=self.validation,
+            copying=self.copying,
+        )
 
-        Raises:
-            NotFound: there is no such run.
-            Conflict: it is loading, or final in another way.
-        """
-        stored = self.manifest.get(run_id, fresh=True)
-        if stored.run.state is State.CANCELLED:
-            return stored.run
-        if stored.run.state is State.RECEIVED:
-            # A version that stays in landing would be found again: take it first.
-            stored = self._take(stored)
-        run = stored.run
-        if run.state is State.CANCELLED:  # its file was gone
-            return run
-        cancelled = run.apply(Event.CANCEL, reason, self.clock())
-        ended = end(stored, cancelled, self.manifest)
-        if run.state is State.COPYING and run.copy and run.copy.adf_run_id:
-            try:
-                self.copying.service.cancel(run.copy.adf_run_id)
-            except Retryable as error:
-                log.warning("run %s is cancelled, its pipeline run goes on: %s", run_id, error)
-        return ended.run
-
-    def retry(self, run_id: str, reason: str) -> tuple[Run, list[Message]]:
-        """Take up an ended run again from the last point that stands.
-
-        Raises:
-            NotFound: there is no such run.
-            Conflict: it has not ended, or cannot be tried again.
-        """
-        stored = self.manifest.get(run_id, fresh=True)
-        run = stored.run
-        if not run.final:
-            return run, [Advance(run_id)]  # asked twice, or filed late: it is on its way
-        if run.state not in RETRYABLE:
-            raise Conflict(f"run {run_id} is {run.state}: there is nothing to try again")
-        event, changes = self._resumption(run)
-        stored = self.manifest.bring_back(stored)
-        again = run.apply(event, reason, self.clock(), faults={}, **changes)
-        return self.manifest.update(stored, again).run, _next(replace(stored, run=again))
-
-    def _resumption(self, run: Run) -> tuple[Event, dict[str, Any]]:
-        if run.raw is None:
-            return Event.RETRY_CLAIM, {}
-        if run.state is State.QUARANTINED or run.verdict is None:
-            return Event.RETRY_VALIDATION, {"raw": self._return_to_raw(run), "verdict": None}
-        report = self.validation.report(run)
-        if holder := self.validation.holder_of_content(run, run.verdict.sha256, report):
-            raise Conflict(
-                f"run {run.run_id} cannot be tried again: "
-                f"its content was meanwhile accepted as run {holder}"
-            )
-        if run.copy is not None and run.copy.rows is not None:
-            return Event.RETRY_LOAD, {"load": None}
-        attempt = run.copy and replace(run.copy, failures=0)
-        return Event.RETRY_COPY, {"copy": attempt}
-
-    def _return_to_raw(self, run: Run) -> str | None:
-        """Move a quarantined file back to where it is judged."""
-        if run.raw is None or not run.raw.startswith(f"{paths.QUARANTINE}/"):
-            return run.raw
-        target = paths.raw_file(run.dataset, run.run_id, run.source.path)
-        try:
-            self.lake.rename(run.raw, target)
-        except NotFound:
-            if self.lake.head(target) is None:
-                raise
-        return target
+    @property
+    def replays(self) -> Replays:
+        """Replays of many runs."""
+        return Replays(self.lake, self.manifest, self.operators, self.clock)
 
     def report(self, run_id: str) -> Mapping[str, Any]:
         """The validation report of a run.
@@ -330,9 +283,8 @@ def _answered(messages: Iterator[Message]) -> Iterator[Message]:
         log.warning("tick: %s", error)
 
 
-def _next(stored: Stored) -> list[Message]:
+def onward(run: Run) -> list[Message]:
     """What to put on the queue after a step: states that wait for others wait for the tick."""
-    run = stored.run
     if run.state is State.CLAIMED:
         return [Advance(run.run_id, in_raw=True)]
     if run.state in (State.RECEIVED, State.VALIDATED):
@@ -340,15 +292,3 @@ def _next(stored: Stored) -> list[Message]:
     if run.state is State.COPIED:
         return [LoadDataset(run.dataset)]
     return []
-
-
-def checked_reason(text: str) -> str:
-    """A reason as a person gave it, fit for the history.
-
-    Raises:
-        BadRequest: longer than 500 characters.
-    """
-    limit = 500
-    if len(text) > limit:
-        raise BadRequest(f"the reason is longer than {limit} characters")
-    return text

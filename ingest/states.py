@@ -3,7 +3,7 @@
 Two rules:
 
 1. A run moves only along `TRANSITIONS`; whoever tries another move gets `IllegalTransition`.
-2. Final states are left only by a retry that a person asked for.
+2. Final states are left only by a retry or a replay that a person asked for.
 
 `validating`, `copying` and `loading` can be entered again from themselves: another worker took over
 an expired lease, or a new attempt replaced one that came to nothing.
@@ -53,6 +53,8 @@ class Event(StrEnum):
     RETRY_VALIDATION = "retry_validation"
     RETRY_COPY = "retry_copy"
     RETRY_LOAD = "retry_load"
+    REPLAY_RAW = "replay_raw"
+    REPLAY_BRONZE = "replay_bronze"
 
 
 FINAL = frozenset(
@@ -89,11 +91,25 @@ _RETRIES: dict[Event, State] = {
 }
 RETRYABLE = frozenset({State.QUARANTINED, State.FAILED, State.CANCELLED})
 
+_DONE = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
+
+# A replay goes through all of it again: from the file as it landed, or from what was copied of it.
+_REPLAYS: dict[Event, tuple[frozenset[State], State]] = {
+    Event.REPLAY_RAW: (FINAL, State.CLAIMED),
+    Event.REPLAY_BRONZE: (
+        frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED}),
+        State.COPIED,
+    ),
+}
+REOPENING = frozenset(_RETRIES) | frozenset(_REPLAYS)
+"""The events that leave a final state."""
+
 TRANSITIONS: dict[tuple[State, Event], State] = {
     **_WAY,
     **{(state, Event.FAIL): State.FAILED for state in ACTIVE},
     **{(state, Event.CANCEL): State.CANCELLED for state in _CANCELLABLE},
     **{(state, event): to for state in RETRYABLE for event, to in _RETRIES.items()},
+    **{(state, event): to for event, (origins, to) in _REPLAYS.items() for state in origins},
 }
 
 

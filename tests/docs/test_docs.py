@@ -13,7 +13,8 @@ from devcloud.config import CONTAINERS, app_settings, create
 from docs.generate import CAUSE, FOLDER, MEANING, PAGES
 from ingest import paths
 from ingest.load import Batch
-from ingest.run import Copy, Lease, Load, Run, Source, Transition, Verdict
+from ingest.replays import Plan
+from ingest.run import Copy, Lease, Load, Resend, Run, Source, Transition, Verdict
 from ingest.settings import Settings, read
 from ingest.states import Event, State
 from spark_jobs.result import Result
@@ -133,8 +134,9 @@ def test_documents_are_described_field_by_field() -> None:
     batch = {each.name for each in fields(Batch)}
     result = {each.name for each in fields(Result)} | {"schema", "rows_in", "served"}
     written = {"## Run document": run, "## Batch document": batch, "## Result document": result}
+    written |= {"## Replay document": {each.name for each in fields(Plan)}}
     parts = (("source", Source), ("lease", Lease), ("verdict", Verdict), ("copy", Copy))
-    for name, kind in (*parts, ("load", Load), ("history", Transition)):
+    for name, kind in (*parts, ("load", Load), ("resend", Resend), ("history", Transition)):
         written |= {f"`{name}`:": {each.name for each in fields(kind)}}
 
     assert written == {heading: _fields_below(page, heading) for heading in written}
@@ -152,6 +154,11 @@ def test_paths_of_the_lake_are_all_there() -> None:
     made = [
         paths.active_document("<run id>"),
         f"{paths.ARCHIVE}YYYY/MM/DD/<run id>.json",
+        f"{paths.resend_folder('<dataset>', '<run id>')}/<file>",
+        f"{paths.resend_links('<run id>')}<run id>",
+        paths.replay_document("<replay id>"),
+        paths.replay_document("<replay id>", done=True),
+        paths.request_document("<token>"),
         paths.content_document("<dataset>", "<sha256>"),
         paths.current_batch("<dataset>"),
         paths.done_batch("<dataset>", "<batch id>"),

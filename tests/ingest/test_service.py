@@ -10,10 +10,11 @@ import zstandard
 
 from ingest.errors import Conflict, NotFound, Retryable, Unavailable
 from ingest.messages import Advance, Claim, LoadDataset, Message
+from ingest.operators import Wish
 from ingest.paths import raw_file
 from ingest.ports import CopyRun
 from ingest.run import Run
-from ingest.service import Landfall
+from ingest.service import Landfall, onward
 from ingest.settings import read
 from ingest.states import State
 from ingest.wiring import build
@@ -203,11 +204,11 @@ def test_a_quarantined_drop_can_be_judged_again(sea: Sea, worker: Callable[[], L
     drive(service, service.on_landing(path))
     run = run_of(service, path)
     assert run.state is State.QUARANTINED
-    again, todo = service.retry(run.run_id, "the contract was mended")
+    again = service.operators.retry(run.run_id, Wish("the contract was mended"))
     assert again.state is State.CLAIMED
     assert again.raw is not None
     assert again.raw.startswith("raw/")
-    drive(service, todo)
+    drive(service, onward(again))
     assert run_of(service, path).state is State.QUARANTINED
 
 
@@ -223,9 +224,9 @@ def test_what_has_succeeded_is_neither_cancelled_nor_retried(
     run = run_of(service, path)
     assert run.state is State.SUCCEEDED
     with pytest.raises(Conflict):
-        service.cancel(run.run_id, "too late")
+        service.operators.cancel(run.run_id, Wish("too late"))
     with pytest.raises(Conflict):
-        service.retry(run.run_id, "why not")
+        service.operators.retry(run.run_id, Wish("why not"))
 
 
 def test_a_cancelled_drop_is_not_found_again(
@@ -241,7 +242,7 @@ def test_a_cancelled_drop_is_not_found_again(
     sea.calm()
     run = run_of(service, path)
     assert run.state is State.RECEIVED
-    assert service.cancel(run.run_id, "not this one").state is State.CANCELLED
+    assert service.operators.cancel(run.run_id, Wish("not this one")).state is State.CANCELLED
     clock.turn(seconds=SETTLE.total_seconds() + 2)
     assert Claim(path) not in worker().reconcile()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -176,3 +177,47 @@ def test_whatever_is_given_as_run_is_asked_for_as_a_run(run_id: str) -> None:
 
     assert result.exit_code == 2
     assert [unquote(each) for each in asked] == [f"GET /runs/{run_id}"]
+
+
+def test_a_replay_of_runs_is_a_request_for_each() -> None:
+    """Every named run is asked for, and said to be under way again."""
+    answers = {f"POST /runs/{RUN}/replay": (202, run("claimed"))}
+    result, asked = _invoke(["replay", RUN, "--from", "bronze"], answers)
+    assert (result.exit_code, result.output) == (0, f"{RUN} is claimed again\n")
+    assert asked == [f"POST /runs/{RUN}/replay"]
+
+
+def test_a_replay_by_a_query_tells_which_runs_it_takes() -> None:
+    """A dry run only tells; beyond those listed it says how many more."""
+    plan = {"dry_run": True, "total": 3, "runs": [RUN, "r2"]}
+    result, _ = _invoke(
+        ["replay", "--dataset", "users", "--dry-run"], {"POST /replays": (200, plan)}
+    )
+    assert result.output == f"3 runs would be replayed:\n  {RUN}\n  r2\n  and 1 more\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], [RUN, "--dataset", "users"], [RUN, "--dry-run"], ["--dataset", ""]]
+)
+def test_a_replay_needs_runs_or_a_query(arguments: list[str]) -> None:
+    """Neither both nor none; wrong use ends in exit code 2 before anything is asked."""
+    result, asked = _invoke(["replay", *arguments], {})
+    assert (result.exit_code, asked) == (2, [])
+
+
+def test_a_resend_is_followed_to_its_end(tmp_path: Path) -> None:
+    """The file travels in the request; with --wait a refused run ends in exit code 1."""
+    file = tmp_path / "mended.csv"
+    file.write_text("id\n1\n")
+    child = run("claimed", run_id="20261122T140000Z-users-00000001", resend_of=RUN)
+    ended = {**child, "state": "quarantined"}
+    answers = {
+        f"POST /runs/{RUN}/resend": (202, child),
+        f"GET /runs/{child['run_id']}": (200, ended),
+    }
+    result, asked = _invoke(["resend", RUN, str(file)], answers)
+    assert result.output == f"mended.csv is run {child['run_id']}, mended rejects of {RUN}\n"
+    assert asked == [f"POST /runs/{RUN}/resend?name=mended.csv"]
+    result, _ = _invoke(["resend", RUN, str(file), "--wait", "--json"], answers)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["state"] == "quarantined"

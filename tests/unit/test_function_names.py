@@ -17,6 +17,10 @@ get_run httpTrigger FUNCTION GET /runs/{run_id}
 get_report httpTrigger FUNCTION GET /runs/{run_id}/report
 cancel_run httpTrigger FUNCTION POST /runs/{run_id}/cancel
 retry_run httpTrigger FUNCTION POST /runs/{run_id}/retry
+replay_run httpTrigger FUNCTION POST /runs/{run_id}/replay
+resend_rejects httpTrigger FUNCTION POST /runs/{run_id}/resend
+start_replay httpTrigger FUNCTION POST /replays
+get_replay httpTrigger FUNCTION GET /replays/{replay_id}
 list_datasets httpTrigger FUNCTION GET /datasets
 health httpTrigger ANONYMOUS GET /health
 fence httpTrigger FUNCTION POST /runs/{run_id}/attempts/{attempt_id}/fence

@@ -1,0 +1,158 @@
+"""The service on a real lake, and its HTTP API as the function app calls it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ingest import web
+from ingest.errors import Retryable
+from ingest.messages import Message
+from ingest.paths import run_id
+from ingest.ports import CopyRun, JobRun
+from ingest.run import Run
+from ingest.service import Landfall
+from ingest.settings import read
+from ingest.wiring import build
+from tests.ingest.conftest import REPOSITORY, Clock, Sea
+from tests.ingest.remote import Factory, Workspace
+
+SETTLE = 120
+
+
+class Copying(Factory):
+    """A data factory whose pipeline runs copy what they were asked to as soon as they start."""
+
+    def __init__(self, sea: Sea) -> None:
+        super().__init__()
+        self._sea = sea
+        self.holding = False
+
+    def start(self, parameters: Mapping[str, Any]) -> str:
+        name = super().start(parameters)
+        if not self.holding:
+            self.copy(name)
+        return name
+
+    def copy(self, name: str) -> None:
+        """Let a pipeline run write its sink and succeed."""
+        asked = self.started[int(name.rpartition("-")[2]) - 1]
+        sink = f"{asked['sinkContainer']}/{asked['sinkFolder']}/{asked['sinkFile']}"
+        self._sea.lake.put(sink, b"parquet")
+        folder = f"{asked['sourceContainer']}/{asked['sourceFolder']}"
+        rows = len(self._sea.lake.get(f"{folder}/{asked['sourceFile']}")[0].splitlines()) - 1
+        self.runs[name] = CopyRun(
+            name, "Succeeded", str(asked["attemptId"]), copied=True, rows=rows
+        )
+
+
+class Loading(Workspace):
+    """A workspace that remembers the batch documents that its job runs were started with."""
+
+    def __init__(self, sea: Sea) -> None:
+        super().__init__()
+        self._sea = sea
+        self.documents: list[Mapping[str, Any]] = []
+        self.poison: set[str] = set()
+
+    def start(self, token: str, parameters: Mapping[str, str]) -> int:
+        if token not in self.batches:
+            self.documents.append(json.loads(self._sea.lake.get(parameters["batch"])[0]))
+        return super().start(token, parameters)
+
+    def observe(self, job_run_id: int) -> JobRun | None:
+        members = {drop["run_id"] for drop in self.documents[job_run_id - 1]["drops"]}
+        if members & self.poison:
+            return JobRun(job_run_id, "failed", "a row is poisoned")
+        return super().observe(job_run_id)
+
+    def loads_of(self, run: str) -> int:
+        """How many job runs loaded a run."""
+        return sum(
+            any(drop["run_id"] == run for drop in document["drops"]) for document in self.documents
+        )
+
+
+@dataclass
+class Harbour:
+    """One service's outside: what workers share, and what they are asked."""
+
+    sea: Sea
+    clock: Clock
+    settings: Mapping[str, str] = field(default_factory=dict)
+    factory: Copying = field(init=False)
+    workspace: Loading = field(init=False)
+    service: Landfall = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.factory = Copying(self.sea)
+        self.workspace = Loading(self.sea)
+        self.service = self.worker()
+
+    def worker(self) -> Landfall:
+        """A fresh process, which remembers nothing."""
+        env = {
+            "LANDFALL_LAKE": self.sea.config.lake_connection_string,
+            "LANDFALL_ADF_SUBSCRIPTION": "s",
+            "LANDFALL_ADF_RESOURCE_GROUP": "g",
+            "LANDFALL_ADF_FACTORY": "f",
+            "DATABRICKS_HOST": "http://localhost",
+            "LANDFALL_SETTLE_SECONDS": str(SETTLE),
+            **self.settings,
+        }
+        return build(
+            read(env, app=REPOSITORY),
+            clock=self.clock,
+            lake=self.sea.lake,
+            copier=self.factory,
+            loader=self.workspace,
+        )
+
+    def drive(self, messages: list[Message], ticks: int = 6) -> None:
+        """Work a queue until it is empty and ticks find nothing more; late messages go last."""
+        queue, budget = list(messages), 400
+        for _ in range(ticks):
+            while queue:
+                budget -= 1
+                assert budget, f"no end: {queue}"
+                message, *queue = queue
+                try:
+                    queue += self.service.handle(message)
+                except Retryable:
+                    self.clock.turn(seconds=1)
+                    queue.append(message)
+            self.clock.turn(seconds=31)
+            queue = self.service.reconcile()
+
+    def take(self, path: str, content: bytes) -> Run:
+        """Land a file and bring it to its end by its event."""
+        version = self.sea.land(path, content)
+        self.drive(self.service.on_landing(path))
+        return self.run(run_id(version.modified, path.split("/")[1], path, version.etag))
+
+    def run(self, name: str) -> Run:
+        """A run as it stands."""
+        return self.service.manifest.get(name, fresh=True).run
+
+    def post(
+        self,
+        endpoint: web.Endpoint,
+        body: Mapping[str, Any] | bytes = b"",
+        *,
+        key: str = "",
+        query: Mapping[str, str] | None = None,
+        service: Callable[[], Landfall] | None = None,
+        **route: str,
+    ) -> web.Reply:
+        """Ask as a caller would; the reply's messages are left to the test."""
+        raw = isinstance(body, bytes)
+        request = web.Request(
+            body=body if isinstance(body, bytes) else json.dumps(body).encode(),
+            content_type="text/csv" if raw else "application/json",
+            query=query or {},
+            route=route,
+            key=key,
+        )
+        return web.answer(endpoint, service or (lambda: self.service), request)

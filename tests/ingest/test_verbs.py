@@ -1,0 +1,341 @@
+"""The operators' verbs: each does what it says, once for each key, and says why where it cannot."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from ingest import api, api_verbs, paths, web
+from ingest.errors import Unavailable
+from ingest.messages import Replay
+from ingest.service import Landfall
+from ingest.states import State
+from tests.e2e.drops import users
+from tests.ingest.conftest import Clock, Sea
+from tests.ingest.harbour import SETTLE, Harbour
+
+
+@pytest.fixture
+def harbour(sea: Sea, clock: Clock) -> Harbour:
+    """A service of its own on the module's lake."""
+    return Harbour(sea, clock)
+
+
+def good(seed: int, rows: int = 3) -> bytes:
+    """A file without a fault."""
+    return users(range(seed * 100, seed * 100 + rows)).encode()
+
+
+def mixed(seed: int) -> bytes:
+    """A file of 40 good rows and a bad one, which is within the tolerance."""
+    bad = users([seed * 100 + 99], gender="X").splitlines()[1]
+    return good(seed, 40) + f"{bad}\n".encode()
+
+
+# -- cancel ---------------------------------------------------------------------------------
+
+
+def test_cancel_stops_the_pipeline_run_too(harbour: Harbour) -> None:
+    """A copy under way is stopped at Data Factory, by its attempt where its id is not known yet."""
+    harbour.factory.holding = True
+    run = harbour.take("landing/users/stop.csv", good(1))
+    assert run.state is State.COPYING
+    reply = harbour.post(api_verbs.cancel_run, {"reason": "wrong file"}, run_id=run.run_id)
+    assert (reply.status, reply.body["state"]) == (200, "cancelled")
+    assert harbour.factory.cancelled == ["adf-1"]
+    attempt = f"{run.run_id}.1"
+    assert not harbour.service.fence(run.run_id, attempt, "adf-1").granted
+
+
+def test_cancel_is_tried_again_at_a_factory_that_was_away(harbour: Harbour) -> None:
+    """The run is cancelled at once; asked again, the pipeline run is stopped again."""
+    harbour.factory.holding = True
+    run = harbour.take("landing/users/away.csv", good(2))
+    cancel = harbour.factory.cancel
+
+    def away(adf_run_id: str) -> None:
+        raise Unavailable(adf_run_id)
+
+    harbour.factory.cancel = away  # type: ignore[method-assign]
+    assert harbour.post(api_verbs.cancel_run, run_id=run.run_id).status == 200
+    harbour.factory.cancel = cancel  # type: ignore[method-assign]
+    assert harbour.post(api_verbs.cancel_run, run_id=run.run_id).status == 200
+    assert harbour.factory.cancelled == ["adf-1"]
+    assert len([line for line in harbour.run(run.run_id).history if line.event == "cancel"]) == 1
+
+
+def test_a_loading_run_is_not_cancelled(harbour: Harbour) -> None:
+    """Its rows may be in silver: the answer says so and names the batch."""
+    harbour.workspace.status = "running"
+    run = harbour.take("landing/users/loading.csv", good(3))
+    assert run.state is State.LOADING
+    reply = harbour.post(api_verbs.cancel_run, run_id=run.run_id)
+    assert reply.status == 409
+    assert run.load is not None
+    assert run.load.batch_id in reply.body["detail"]
+    harbour.workspace.status = "succeeded"
+    harbour.drive(harbour.service.reconcile())
+
+
+# -- replay ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("origin", "copies"), [("raw", 2), ("bronze", 1)])
+def test_a_replay_goes_through_it_again(harbour: Harbour, origin: str, copies: int) -> None:
+    """From raw it is judged, copied and loaded again, from bronze only loaded; its id stays."""
+    run = harbour.take(f"landing/users/{origin}.csv", good(4 + copies))
+    assert run.state is State.SUCCEEDED
+    reply = harbour.post(
+        api_verbs.replay_run, {"from": origin, "reason": "a new job"}, run_id=run.run_id
+    )
+    assert reply.status == 202
+    harbour.drive(list(reply.messages))
+    again = harbour.run(run.run_id)
+    assert again.state is State.SUCCEEDED
+    assert len(harbour.factory.started) == copies
+    attempts = [asked["attemptId"] for asked in harbour.factory.started]
+    assert len(set(attempts)) == copies
+    assert harbour.workspace.loads_of(run.run_id) == 2
+    assert [line.cause for line in again.history if line.event.startswith("replay")] == [
+        "a new job"
+    ]
+
+
+def test_a_replay_of_a_refused_drop_judges_it_again(harbour: Harbour) -> None:
+    """The file comes back from quarantine; it is refused again, and nothing is lost of it."""
+    run = harbour.take("landing/users/refused.csv", users(range(900, 910), gender="X").encode())
+    assert run.state is State.QUARANTINED
+    reply = harbour.post(api_verbs.replay_run, run_id=run.run_id)
+    harbour.drive(list(reply.messages))
+    again = harbour.run(run.run_id)
+    assert again.state is State.QUARANTINED
+    assert again.raw is not None
+    assert harbour.sea.lake.head(again.raw) is not None
+
+
+def test_what_cannot_be_replayed_says_why(harbour: Harbour) -> None:
+    """No such run, one under way, one that was never copied, and a file that is gone."""
+    unknown = "20261122T130114Z-users-00000000"
+    assert harbour.post(api_verbs.replay_run, run_id=unknown).status == 404
+    assert harbour.post(api_verbs.replay_run, {"from": "gold"}, run_id=unknown).status == 422
+    refused = harbour.take("landing/users/no.csv", users(range(920, 930), gender="X").encode())
+    reply = harbour.post(api_verbs.replay_run, {"from": "bronze"}, run_id=refused.run_id)
+    assert (reply.status, "from raw" in reply.body["detail"]) == (409, True)
+    done = harbour.take("landing/users/gone.csv", good(11))
+    assert done.raw is not None
+    harbour.sea.lake.delete(done.raw)
+    reply = harbour.post(api_verbs.replay_run, run_id=done.run_id)
+    assert (reply.status, "drop it again" in reply.body["detail"]) == (409, True)
+    harbour.factory.holding = True
+    under_way = harbour.take("landing/users/now.csv", good(12))
+    reply = harbour.post(api_verbs.replay_run, run_id=under_way.run_id)
+    assert (reply.status, "copying" in reply.body["detail"]) == (409, True)
+    harbour.post(api_verbs.cancel_run, run_id=under_way.run_id)
+
+
+def test_many_runs_are_replayed_by_a_query(harbour: Harbour) -> None:
+    """Dataset, state and landing time choose; a dry run only tells; a worker's death is made up."""
+    runs = [harbour.take(f"landing/users/many-{n}.csv", good(20 + n)) for n in range(3)]
+    first = min(run.source.landed for run in runs)
+    query = {"dataset": "users", "landed_from": first.isoformat(), "from": "bronze"}
+    dry = harbour.post(api_verbs.start_replay, {**query, "dry_run": True})
+    assert dry.status == 200
+    mine = {run.run_id for run in runs}
+    assert mine <= set(dry.body["runs"])
+    late = {**query, "landed_from": (first + timedelta(days=2)).isoformat(), "dry_run": True}
+    assert harbour.post(api_verbs.start_replay, late).body["total"] == 0
+    before = {run: harbour.workspace.loads_of(run) for run in mine}
+    reply = harbour.post(api_verbs.start_replay, query, key="k-many")
+    assert (reply.status, reply.body["total"]) == (202, dry.body["total"])
+    again = harbour.post(api_verbs.start_replay, query, key="k-many")
+    assert again.body == reply.body
+    # The message is lost and the first worker dies: the tick takes it up with another.
+    harbour.service = harbour.worker()
+    assert Replay(reply.body["replay_id"]) in harbour.service.reconcile()
+    harbour.drive(harbour.service.reconcile())
+    shown = harbour.post(api_verbs.get_replay, replay_id=reply.body["replay_id"])
+    assert (shown.body["done"], shown.body["refused"]) == (True, {})
+    assert {run: harbour.workspace.loads_of(run) - before[run] for run in mine} == dict.fromkeys(
+        mine, 1
+    )
+    assert Replay(reply.body["replay_id"]) not in harbour.service.reconcile()
+
+
+def test_a_step_of_a_replay_done_twice_reopens_nothing_twice(harbour: Harbour) -> None:
+    """A worker reopens runs and dies before it notes so: the next finds them reopened."""
+    run = harbour.take("landing/users/twice.csv", good(30))
+    body = {"dataset": "users", "landed_from": run.source.landed.isoformat()}
+    plan = harbour.post(api_verbs.start_replay, body, key="k-twice").body["replay_id"]
+    document = paths.replay_document(plan)
+    kept, _ = harbour.sea.lake.get(document)
+    reopened, _ = harbour.service.replays.step(plan)
+    assert run.run_id in {one.run_id for one in reopened}
+    harbour.drive(harbour.service.reconcile())
+    harbour.sea.lake.put(document, kept)
+    harbour.drive([Replay(plan)])
+    events = [line.event for line in harbour.run(run.run_id).history]
+    assert events.count("replay_raw") == 1
+    assert harbour.run(run.run_id).state is State.SUCCEEDED
+
+
+# -- resend ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["post", "upload"])
+def test_mended_rejects_are_linked_to_their_run(harbour: Harbour, way: str) -> None:
+    """Sent or uploaded to the run's folder: both runs say so; silver's order is the first's."""
+    seed = 40 if way == "post" else 45
+    parent = harbour.take(f"landing/users/{way}.csv", mixed(seed))
+    assert parent.state is State.SUCCEEDED
+    mended = users([seed * 100 + 99]).encode()
+    harbour.clock.turn(hours=1)
+    if way == "post":
+        reply = harbour.post(
+            api_verbs.resend_rejects,
+            mended,
+            query={"name": "mended.csv"},
+            run_id=parent.run_id,
+        )
+        assert reply.status == 202, reply.body
+        harbour.drive(list(reply.messages))
+        child = harbour.run(reply.body["run_id"])
+    else:
+        folder = paths.resend_folder("users", parent.run_id)
+        child = harbour.take(f"{folder}/mended.csv", mended)
+    assert child.state is State.SUCCEEDED
+    assert child.name == "mended.csv"
+    assert child.resend is not None
+    assert child.resend.of == parent.run_id
+    shown = harbour.post(api.get_run, run_id=parent.run_id)
+    assert shown.body["resends"] == [child.run_id]
+    assert harbour.post(api.get_run, run_id=child.run_id).body["resend_of"] == parent.run_id
+    drop = next(
+        drop
+        for document in harbour.workspace.documents
+        for drop in document["drops"]
+        if drop["run_id"] == child.run_id
+    )
+    assert drop["landed_at"] == parent.source.landed.isoformat()
+
+
+def test_a_resend_is_refused_where_nothing_is_to_be_mended(harbour: Harbour) -> None:
+    """A clean run, an empty body, a name with a folder in it, a form: each says what is wrong."""
+    clean = harbour.take("landing/users/clean.csv", good(50))
+    dirty = harbour.take("landing/users/dirty.csv", mixed(51))
+
+    def post(run: str, name: str, body: bytes = b"x") -> int:
+        return harbour.post(api_verbs.resend_rejects, body, query={"name": name}, run_id=run).status
+
+    assert post(clean.run_id, "a.csv") == 409
+    assert post(dirty.run_id, "a.csv", b"") == 422
+    assert post(dirty.run_id, "../a.csv") == 422
+    assert post(dirty.run_id, "") == 422
+    assert harbour.post(api_verbs.resend_rejects, {}, run_id=dirty.run_id).status in (409, 422)
+
+
+def test_a_folder_of_no_run_is_an_ordinary_drop(harbour: Harbour) -> None:
+    """A resend folder that names no run, or one of another dataset, links nothing."""
+    path = f"{paths.resend_folder('users', '20260101T000000Z-users-00000000')}/x.csv"
+    run = harbour.take(path, good(52))
+    assert run.state is State.SUCCEEDED
+    assert run.resend is None
+
+
+# -- idempotency ----------------------------------------------------------------------------
+
+
+def test_one_key_is_one_request(harbour: Harbour) -> None:
+    """The same request gets the first answer, another one under the same key 422."""
+    run = harbour.take("landing/users/key.csv", good(60))
+    body = {"from": "bronze"}
+    first = harbour.post(api_verbs.replay_run, body, key='"k-1"', run_id=run.run_id)
+    harbour.drive(list(first.messages))
+    again = harbour.post(api_verbs.replay_run, body, key="k-1", run_id=run.run_id)
+    assert (again.status, again.body, again.messages) == (202, first.body, first.messages)
+    harbour.drive(list(again.messages))
+    assert harbour.workspace.loads_of(run.run_id) == 2
+    other = harbour.post(api_verbs.replay_run, {"from": "raw"}, key="k-1", run_id=run.run_id)
+    assert other.status == 422
+    assert harbour.post(api_verbs.retry_run, key="k-1", run_id=run.run_id).status == 422
+    for key in ("x" * 300, "käse", "a\tb"):
+        assert harbour.post(api_verbs.retry_run, key=key, run_id=run.run_id).status == 400
+
+
+def test_an_error_leaves_its_key_free(harbour: Harbour) -> None:
+    """What was refused or not answered may be asked again under the same key."""
+    run = harbour.take("landing/users/free.csv", good(61))
+    for _ in range(2):
+        reply = harbour.post(api_verbs.retry_run, key="k-free", run_id=run.run_id)
+        assert (reply.status, "replay" in reply.body["detail"]) == (409, True)
+    reply = harbour.post(api_verbs.replay_run, key="k-free", run_id=run.run_id)
+    assert reply.status == 202
+    harbour.drive(list(reply.messages))
+
+
+@pytest.mark.parametrize("death", ["before", "after"])
+def test_a_worker_that_dies_at_a_request_is_taken_over(harbour: Harbour, death: str) -> None:
+    """While it may be alive the key is 409; then the request is done, and not a second time."""
+    run = harbour.take(f"landing/users/dies-{death}.csv", good(62 if death == "after" else 63))
+
+    def ask() -> object:
+        return harbour.post(api_verbs.replay_run, key=f"k-{death}", run_id=run.run_id)
+
+    class Dead(BaseException):
+        pass
+
+    def dying() -> Landfall:
+        worker = harbour.worker()
+        real = worker.lake.put
+
+        def put(path: str, *given: object, **named: object) -> str:
+            if named.get("if_match") and (
+                path.startswith("manifest/requests/") if death == "after" else "active" in path
+            ):
+                raise Dead
+            return real(path, *given, **named)  # type: ignore[arg-type]
+
+        worker.lake.put = put  # type: ignore[method-assign]
+        return worker
+
+    real_put = harbour.sea.lake.put
+    try:
+        with pytest.raises(Dead):
+            harbour.post(api_verbs.replay_run, key=f"k-{death}", service=dying, run_id=run.run_id)
+    finally:
+        harbour.sea.lake.put = real_put  # type: ignore[method-assign]
+    harbour.service = harbour.worker()
+    assert harbour.post(api_verbs.replay_run, key=f"k-{death}", run_id=run.run_id).status == 409
+    harbour.drive(harbour.service.reconcile())
+    harbour.clock.turn(seconds=SETTLE)
+    reply = harbour.post(api_verbs.replay_run, key=f"k-{death}", run_id=run.run_id)
+    assert reply.status == 202
+    harbour.drive(list(reply.messages))
+    done = harbour.run(run.run_id)
+    assert done.state is State.SUCCEEDED
+    assert [line.event for line in done.history].count("replay_raw") == 1
+
+
+def test_a_resend_sent_twice_is_one_run(harbour: Harbour) -> None:
+    """With a key the answer is kept; where it was lost, the run is found by its path."""
+    parent = harbour.take("landing/users/resent.csv", mixed(70))
+    mended = users([7099]).encode()
+
+    def send() -> web.Reply:
+        return harbour.post(
+            api_verbs.resend_rejects,
+            mended,
+            query={"name": "m.csv"},
+            key="k-resend",
+            run_id=parent.run_id,
+        )
+
+    first = send()
+    harbour.drive(list(first.messages))
+    again = send()
+    assert again.body["run_id"] == first.body["run_id"]
+    for entry in list(harbour.sea.lake.list("manifest/requests/")):
+        harbour.sea.lake.delete(entry.version.path)  # as if the answer had never been kept
+    third = send()
+    assert third.body["run_id"] == first.body["run_id"]
+    assert harbour.service.operators.resends(parent.run_id) == [first.body["run_id"]]
