@@ -123,6 +123,12 @@ def get_replay(req: func.HttpRequest) -> func.HttpResponse:
     return _respond(api_verbs.get_replay, req)
 
 
+@app.route(route="backlog", methods=["GET"])
+def get_backlog(req: func.HttpRequest) -> func.HttpResponse:
+    """How much is on its way, what waits, and for what."""
+    return _respond(api.get_backlog, req)
+
+
 @app.route(route="datasets", methods=["GET"])
 def list_datasets(req: func.HttpRequest) -> func.HttpResponse:
     """What may be dropped, and how it must look."""

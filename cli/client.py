@@ -115,6 +115,10 @@ class Client:
         """How far a replay is."""
         return self._ask("GET", f"/replays/{_segment(replay_id)}")
 
+    def backlog(self) -> Json:
+        """How much is on its way, what waits, and for what."""
+        return self._ask("GET", "/backlog")
+
     def datasets(self) -> Json:
         """The datasets that the service knows, with their contracts' gist."""
         return self._ask("GET", "/datasets")

@@ -31,6 +31,7 @@ _COMMANDS = {
     "retry": "cli.verbs",
     "replay": "cli.verbs",
     "resend": "cli.verbs",
+    "backlog": "cli.runs",
     "datasets": "cli.runs",
     "validate": "cli.validate",
     "contract": "cli.contract",

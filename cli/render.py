@@ -131,6 +131,8 @@ def run_details(run: Json) -> RenderableType:
     facts.add_row("file", escape(str(source.get("path") or run["name"])))
     facts.add_row("state", state(run["state"]))
     facts.add_row("because", escape(str(run.get("cause") or "")))
+    if run.get("waits"):
+        facts.add_row("waits", escape(run["waits"]))
     facts.add_row("size", size(run.get("size")))
     facts.add_row(
         "rows",
@@ -186,6 +188,27 @@ def _served(tables: Mapping[str, Any]) -> str:
         f"{path.partition('/')[2]} (version {table['version']}, {number(table['rows'])} rows)"
         for path, table in tables.items()
     )
+
+
+def backlog(document: Json) -> RenderableType:
+    """What is on its way: the caps, and a line for each dataset and state."""
+    parts: list[RenderableType] = []
+    for kind in ("copies", "loads"):
+        of = document[kind]
+        text = f"{kind}: {of['under_way']} of {of['at_once']} under way, {of['waiting']} waiting"
+        parts.append(Text(text))
+    if not document["datasets"]:
+        return Group(*parts, Text("nothing is on its way"))
+    table = _table(None)
+    table.add_column("Dataset", overflow="fold")
+    table.add_column("State", no_wrap=True)
+    table.add_column("Runs", justify="right", no_wrap=True)
+    table.add_column("Waits", overflow="fold")
+    for dataset in document["datasets"]:
+        for name, count in dataset["states"].items():
+            why = dataset["waits"].get(name, "")
+            table.add_row(escape(dataset["dataset"]), state(name), number(count), escape(why))
+    return Group(*parts, Text(), table)
 
 
 def report(document: Json) -> RenderableType:

@@ -1,4 +1,4 @@
-"""`landfall runs|show|report|watch|datasets`: what became of drops."""
+"""`landfall runs|show|report|watch|backlog|datasets`: what became of drops."""
 
 from __future__ import annotations
 
@@ -107,6 +107,19 @@ def watch(run_id: str | None, dataset: str | None, limit: int, data: Path | None
     if seen[0]["state"] in render.BAD:
         console.print(escape(str(seen[0].get("cause") or "")))
         raise click.exceptions.Exit(REFUSED)
+
+
+@click.command()
+@data_option
+@json_option
+def backlog(data: Path | None, *, as_json: bool) -> None:
+    """Show how much is on its way, what waits, and for what."""
+    with Client(find(data)) as client:
+        found = client.backlog()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        render.console().print(render.backlog(found))
 
 
 @click.command()

@@ -64,8 +64,16 @@ def get_run(service: Landfall, request: Request) -> Reply:
     """`GET /runs/{run_id}`: everything known of a run, its history included."""
     run = service.manifest.get(run_id(request), fresh=True).run
     headers = {} if run.final else {"Retry-After": str(POLL_AFTER_SECONDS)}
+    waits = None
+    if run.state in (State.VALIDATED, State.COPIED):
+        waits = service.backlog().waits(run.dataset, run.state)
     resends = service.operators.resends(run.run_id) if run.has_rejects else []
-    return Reply(200, details(run, resends), headers)
+    return Reply(200, details(run, resends) | {"waits": waits}, headers)
+
+
+def get_backlog(service: Landfall, _request: Request) -> Reply:
+    """`GET /backlog`: how much is on its way, what waits, and for what."""
+    return Reply(200, service.backlog().document())
 
 
 def get_report(service: Landfall, request: Request) -> Reply:

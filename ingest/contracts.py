@@ -8,10 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ingest.contract.lint import lint
-from ingest.contract.model import Column, Contract, ContractError, Hints
+from ingest.contract.model import Column, Contract, ContractError, Delivery, Hints
 from ingest.contract.odcs import parse
 
-__all__ = ["Column", "Contract", "ContractError", "Hints", "lint", "load_folder", "parse"]
+__all__ = [
+    "Column",
+    "Contract",
+    "ContractError",
+    "Delivery",
+    "Hints",
+    "lint",
+    "load_folder",
+    "parse",
+]
 
 SUFFIX = ".odcs.yaml"
 

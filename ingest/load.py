@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from ingest import paths
+from ingest.batching import Limits, choose
 from ingest.claim import end
 from ingest.errors import AlreadyExists, NotFound, Refused, Retryable, Stale
 from ingest.manifest import Manifest, Stored
@@ -23,21 +24,13 @@ from ingest.ports import Clock, JobRun, JobService, Lake
 from ingest.run import Load, Run
 from ingest.states import Event, State
 
-_ON_THE_WAY = frozenset(
-    {State.RECEIVED, State.CLAIMED, State.VALIDATING, State.VALIDATED, State.COPYING}
-)
-
 
 @dataclass(frozen=True)
 class LoadRules:
-    """Limits of a batch, and how often a failed one is tried before it is halved.
+    """Limits of a batch, of loads at once, and how often one is tried before it is halved."""
 
-    `gather` is how long a copied drop waits for others of its dataset that are on their way: a load
-    costs nearly the same for one drop as for a hundred.
-    """
-
-    max_drops: int = 500
-    gather: timedelta = timedelta(seconds=10)
+    limits: Limits = field(default_factory=Limits)
+    max_loads: int = 10
     max_attempts: int = 2
     backoff: timedelta = timedelta(seconds=30)
 
@@ -111,7 +104,7 @@ class BatchLoader:
             return gathering.others <= 0 or self._clock() >= gathering.until
         return dataset not in self._frozen
 
-    def step(self, dataset: str, table: Mapping[str, Any]) -> bool:
+    def step(self, dataset: str, table: Mapping[str, Any], limits: Limits | None = None) -> bool:
         """Take the dataset's load one step further; says whether there is more to do at once.
 
         What this process does not know to wait, because another copied it, the next tick finds.
@@ -119,7 +112,9 @@ class BatchLoader:
         Raises:
             Retryable: a service did not answer, or another worker was faster.
         """
-        current = self._frozen.get(dataset) or self._form(dataset, table)
+        current = self._frozen.get(dataset) or self._form(
+            dataset, table, limits or self._rules.limits
+        )
         if current is None:
             return False
         self._frozen[dataset] = current
@@ -159,28 +154,28 @@ class BatchLoader:
             return None
         return _parse(body), etag
 
-    def _form(self, dataset: str, table: Mapping[str, Any]) -> tuple[Batch, str] | None:
+    def _form(
+        self, dataset: str, table: Mapping[str, Any], limits: Limits
+    ) -> tuple[Batch, str] | None:
         """Freeze the copied drops into a batch.
 
         The members are marked `loading` first and frozen second. A crash between the two leaves
         members without a batch. A dataset has one batch at a time and closes it after its members,
         so a loading run without a batch is always such an orphan, and joins the next one.
         """
-        active = [run for run in self._manifest.active() if run.dataset == dataset]
-        listed = [run for run in active if run.state in (State.COPIED, State.LOADING)]
-        if any(run.state is State.LOADING for run in listed) and (
-            current := self._current(dataset)
-        ):
+        active = list(self._manifest.active())
+        loading = any(run.state is State.LOADING and run.dataset == dataset for run in active)
+        if loading and (current := self._current(dataset)):
             return current
-        others = sum(run.state in _ON_THE_WAY for run in active)
-        since = min((run.updated for run in listed), default=self._clock())
-        if others and self._clock() - since < self._rules.gather:
-            self._gathering[dataset] = _Gathering(others, since + self._rules.gather)
-            return None
-        self._gathering.pop(dataset, None)
-        waiting = sorted(run.run_id for run in listed)[: self._rules.max_drops]
-        self._arrived.discard(dataset)
         now = self._clock()
+        choice = choose(active, dataset, limits, self._rules.max_loads, now)
+        self._gathering.pop(dataset, None)
+        if choice.until:
+            self._gathering[dataset] = _Gathering(choice.coming, choice.until)
+        waiting = choice.members
+        if not waiting:
+            return None
+        self._arrived.discard(dataset)
         stamp = f"{now:%Y%m%dT%H%M%SZ}"
         seed = hashlib.sha256("\n".join([stamp, *waiting]).encode()).hexdigest()[:8]
         batch_id = f"{stamp}-{dataset}-{seed}"
@@ -340,5 +335,5 @@ def _dump(batch: Batch) -> bytes:
 
 def _parse(body: bytes) -> Batch:
     raw = json.loads(body)
-    known = {field.name for field in fields(Batch)}  # a later release may have added some
+    known = {each.name for each in fields(Batch)}  # a later release may have added some
     return Batch(**{key: raw[key] for key in known & set(raw)} | {"drops": tuple(raw["drops"])})

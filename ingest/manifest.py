@@ -165,6 +165,10 @@ class Manifest:
             if "summary" in entry.metadata:
                 yield from_metadata(entry.metadata)
 
+    def count(self, state: State) -> int:
+        """How many active runs are in a state."""
+        return sum(run.state is state for run in self.active())
+
     def newest(
         self,
         *,

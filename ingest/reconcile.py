@@ -51,7 +51,8 @@ def due(
             copying.append(run)
         elif run.state in (State.COPIED, State.LOADING):
             datasets.add(run.dataset)
-        elif run.state in FINAL or _rests(run, now, rules):
+        # One that is `validated` has waited for room among the copies, and has it now.
+        elif run.state in (State.VALIDATED, *FINAL) or _rests(run, now, rules):
             yield Advance(run.run_id)
     for dataset in sorted(datasets):
         yield LoadDataset(dataset)

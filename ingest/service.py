@@ -12,10 +12,13 @@ from datetime import timedelta
 from typing import Any
 
 from ingest import paths
+from ingest.backlog import Backlog, Caps
+from ingest.batching import Limits
 from ingest.claim import claim, end, take, taken
 from ingest.contracts import Contract
 from ingest.copy import CopyStage, Grant
 from ingest.errors import BadRequest, NotFound, Retryable
+from ingest.gate import CopyGate
 from ingest.load import BatchLoader
 from ingest.log import log
 from ingest.manifest import Manifest, Stored
@@ -24,7 +27,7 @@ from ingest.operators import Operators
 from ingest.ports import Clock, Lake
 from ingest.reconcile import TickRules, due, landed
 from ingest.replays import Replays
-from ingest.run import Run
+from ingest.run import Listed, Run
 from ingest.states import FINAL, Event, State
 from ingest.validation import ValidationStage
 
@@ -46,6 +49,9 @@ class Landfall:
     copying: CopyStage
     loading: BatchLoader
     ticks: TickRules
+    gate: CopyGate
+    batches: Limits
+    caps: Caps
     account_hosts: frozenset[str]
     max_faults: int = 5
 
@@ -150,12 +156,13 @@ class Landfall:
             return []
         try:
             moved = self._step(stored, in_raw=in_raw)
-            return onward(moved.run) if moved else []
         except Retryable:
             raise
         except Exception as error:  # noqa: BLE001 - a bug must not lose a run: it is counted
             log.exception("run %s: %s failed", run_id, stored.run.state)
             return self._fault(stored.run, error)
+        # One that is still `validated` waits for room among the copies: the tick finds it.
+        return [] if moved is None or moved.run.state is State.VALIDATED else onward(moved.run)
 
     def _step(self, stored: Stored, *, in_raw: bool) -> Stored | None:
         """The run after one step; None where nothing follows from it at once."""
@@ -165,7 +172,7 @@ class Landfall:
                 return self._judge(taken(stored, self.clock) if in_raw else self._take(stored))
             case State.CLAIMED | State.VALIDATING:
                 return self._judge(stored)
-            case State.VALIDATED:
+            case State.VALIDATED if self.gate.admit():
                 planned = self.copying.plan(stored)
                 return self.copying.start(planned, self._translator(planned.run))
             case State.COPYING:
@@ -226,7 +233,18 @@ class Landfall:
         """Take the load of a dataset's copied drops one step further."""
         contract = self.contracts.get(dataset)
         table = contract.table() if contract else {}
-        return [LoadDataset(dataset)] if self.loading.step(dataset, table) else []
+        limits = self.limits_of(dataset)
+        return [LoadDataset(dataset)] if self.loading.step(dataset, table, limits) else []
+
+    def limits_of(self, dataset: str) -> Limits:
+        """The limits of a dataset's batches: its contract's, else the service's."""
+        contract = self.contracts.get(dataset)
+        return self.batches.of(contract.delivery) if contract else self.batches
+
+    def backlog(self) -> Backlog:
+        """What waits, and for what; costs one list call."""
+        limits = {name: self.limits_of(name) for name in self.contracts}
+        return Backlog(tuple(self.manifest.active()), limits, self.caps, self.clock())
 
     def reconcile(self) -> list[Message]:
         """One tick: messages for all that can move, and for what has landed unannounced.
@@ -236,10 +254,20 @@ class Landfall:
         now = self.clock()
         service, rules = self.copying.service, self.copying.rules
         return [
-            *_answered(due(self.manifest.active(), now, self.ticks, rules, service)),
+            *_answered(due(self._watched(), now, self.ticks, rules, service)),
             *_answered(self.replays.open()),
             *_answered(landed(self.lake.list(f"{paths.LANDING}/"), now, self.ticks)),
         ]
+
+    def _watched(self) -> Iterator[Listed]:
+        """The active runs without those that wait for a copy and have no room, oldest first."""
+        runs = list(self.manifest.active())
+        room = self.gate.learn(sum(run.state is State.COPYING for run in runs))
+        for run in runs:
+            if run.state is State.VALIDATED:
+                room -= 1
+            if run.state is not State.VALIDATED or room >= 0:
+                yield run
 
     # -- Data Factory calls back ------------------------------------------------------------
 

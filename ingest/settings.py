@@ -54,6 +54,10 @@ class Settings:
     nudge: timedelta
     copy_grace: timedelta
     lease: timedelta
+    batch_window: timedelta
+    batch_drops: int
+    max_copies: int
+    max_loads: int
 
 
 def read(env: Mapping[str, str], *, app: Path) -> Settings:
@@ -80,6 +84,10 @@ def read(env: Mapping[str, str], *, app: Path) -> Settings:
         nudge=_seconds(env, "LANDFALL_NUDGE_SECONDS", 120),
         copy_grace=_seconds(env, "LANDFALL_COPY_GRACE_SECONDS", 60),
         lease=_seconds(env, "LANDFALL_LEASE_SECONDS", 300),
+        batch_window=_seconds(env, "LANDFALL_BATCH_WINDOW_SECONDS", 10),
+        batch_drops=_count(env, "LANDFALL_BATCH_MAX_DROPS", 500),
+        max_copies=_count(env, "LANDFALL_MAX_COPIES", 100),
+        max_loads=_count(env, "LANDFALL_MAX_LOADS", 10),
     )
 
 
@@ -112,3 +120,10 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> timedelta:
         raise Misconfigured(
             f"the app setting {name} is {text!r}, not a number of seconds"
         ) from None
+
+
+def _count(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise Misconfigured(f"the app setting {name} is {text!r}, not a whole number from 1 on")
+    return int(text)

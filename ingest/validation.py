@@ -20,6 +20,7 @@ from ingest import copy, paths
 from ingest.claim import end
 from ingest.contracts import Contract
 from ingest.errors import AlreadyExists, NotFound, Stale
+from ingest.gate import CopyGate
 from ingest.log import log
 from ingest.manifest import Manifest, Stored
 from ingest.ports import BinaryWriter, Clock, Lake
@@ -116,6 +117,7 @@ class ValidationStage:
     clock: Clock
     rules: ValidationRules
     worker: str
+    gate: CopyGate
     _busy: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -123,7 +125,8 @@ class ValidationStage:
         """Judge the drop and write down what follows; None where somebody is at work on it.
 
         An accepted run comes back in `copying`: its first attempt is written in the same request,
-        and the caller starts it.
+        and the caller starts it. Where as many copies as may be are under way, it comes back
+        `validated` and waits for the tick.
 
         Raises:
             Stale: another worker took over, or the run was cancelled meanwhile.
@@ -227,6 +230,8 @@ class ValidationStage:
         rejected = f", {report.rejected} rejected" if report.rejected else ""
         cause = f"{report.accepted} of {report.rows} rows accepted{rejected}"
         accepted = run.apply(Event.ACCEPT, cause, self.clock(), verdict=verdict)
+        if not self.gate.admit():
+            return self.manifest.update(stored, accepted)
         return self.manifest.update(
             stored, copy.plan(accepted, self.clock, "attempt 1 written down")
         )

@@ -14,15 +14,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ingest.backlog import Caps
+from ingest.batching import Limits
 from ingest.contracts import ContractError, load_folder
 from ingest.copy import CopyRules, CopyStage
 from ingest.errors import LandfallError, Misconfigured
+from ingest.gate import CopyGate
 from ingest.load import BatchLoader, LoadRules
 from ingest.manifest import Manifest
 from ingest.ports import Clock, CopyService, JobService, Lake
 from ingest.reconcile import TickRules
 from ingest.service import Landfall
 from ingest.settings import Settings, read
+from ingest.states import State
 from ingest.validation import ValidationRules, ValidationStage
 
 APP = Path(__file__).resolve().parent.parent
@@ -62,6 +66,8 @@ def build(
         raise Misconfigured(f"contract: {error}") from error
     lake = lake or _lake(settings)
     manifest = Manifest(lake)
+    gate = CopyGate(settings.max_copies, lambda: manifest.count(State.COPYING), clock)
+    batches = Limits(max_drops=settings.batch_drops, window=settings.batch_window)
     return Landfall(
         lake=lake,
         manifest=manifest,
@@ -74,6 +80,7 @@ def build(
             clock=clock,
             rules=ValidationRules(lease=settings.lease),
             worker=uuid.uuid4().hex,
+            gate=gate,
         ),
         copying=CopyStage(
             service=copier or Lazy(lambda: _copier(settings)),
@@ -86,10 +93,13 @@ def build(
             manifest=manifest,
             loader=loader or Lazy(lambda: _loader(settings)),
             clock=clock,
-            rules=LoadRules(),
+            rules=LoadRules(limits=batches, max_loads=settings.max_loads),
             spark_lake=settings.spark_lake,
         ),
         ticks=TickRules(settle=settings.settle, nudge=settings.nudge),
+        gate=gate,
+        batches=batches,
+        caps=Caps(copies=settings.max_copies, loads=settings.max_loads),
         account_hosts=settings.lake.hosts,
     )
 

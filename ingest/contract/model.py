@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Self
 
 from ingest.contract.conditions import Condition
@@ -171,6 +172,21 @@ class Drift:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """How drops come and how they are loaded together; None where the service's setting holds.
+
+    ``kind`` is file, or folder for folders that a ``_SUCCESS`` closes. ``ordered`` asks that no
+    drop is loaded before all that landed earlier.
+    """
+
+    kind: str = "file"
+    ordered: bool = False
+    batch_drops: int | None = None
+    batch_rows: int | None = None
+    batch_window: timedelta | None = None
+
+
+@dataclass(frozen=True)
 class Contract:
     """A whole contract; columns in the contract's order, ``key`` in key order.
 
@@ -188,6 +204,7 @@ class Contract:
     rules: tuple[Rule, ...] = ()
     relationships: tuple[Relationship, ...] = ()
     drift: Drift = field(default_factory=Drift)
+    delivery: Delivery = field(default_factory=Delivery)
 
     def column(self, name: str) -> Column:
         """The column called ``name``; KeyError if there is none."""

@@ -5,6 +5,7 @@ supported is an error that names it: a contract never promises a check that does
 """
 
 from ingest.contract.columns import read_column
+from ingest.contract.delivery import DELIVERY, read_delivery
 from ingest.contract.model import Column, Contract, Drift, Hints
 from ingest.contract.quality import read_quality
 from ingest.contract.reader import Node
@@ -73,7 +74,7 @@ _CUSTOM = frozenset(
         "trueValues",
         "falseValues",
         "drift",
-        "dropKind",
+        *DELIVERY,
     }
 )
 _DELIMITED = {"new_line": "jsonl", "array": "json"}
@@ -114,8 +115,6 @@ def parse(text: str, *, file: str) -> Contract:
     columns = tuple(read_column(node) for node in properties)
     _check_names(table, columns)
     custom = _custom(root)
-    if "dropKind" in custom:
-        custom["dropKind"].one_of(DROP_KINDS)
     dataset = table.need("name").text()
     pairs = list(zip(properties, columns, strict=True))
     return Contract(
@@ -130,6 +129,7 @@ def parse(text: str, *, file: str) -> Contract:
         rules=read_quality(table, dataset, columns, pairs),
         relationships=read_relationships(table, dataset, pairs),
         drift=_drift(custom.get("drift")),
+        delivery=read_delivery(custom),
     )
 
 

@@ -107,14 +107,23 @@ def _documented_settings() -> dict[str, str]:
 def _defaults(settings: Settings) -> dict[str, str]:
     seconds = {
         f"LANDFALL_{name.upper()}_SECONDS": f"{getattr(settings, name).total_seconds():g}"
-        for name in ("settle", "nudge", "copy_grace", "lease")
+        for name in ("settle", "nudge", "copy_grace", "lease", "batch_window")
     }
-    return seconds | {
-        "LANDFALL_ADF_ENDPOINT": settings.adf_endpoint,
-        "LANDFALL_ADF_PIPELINE": settings.adf_pipeline,
-        "LANDFALL_JOB": settings.job,
-        "LANDFALL_SPARK_LAKE": settings.spark_lake.replace("@account.", "@<account>."),
+    counts = {
+        "LANDFALL_MAX_COPIES": str(settings.max_copies),
+        "LANDFALL_MAX_LOADS": str(settings.max_loads),
+        "LANDFALL_BATCH_MAX_DROPS": str(settings.batch_drops),
     }
+    return (
+        seconds
+        | counts
+        | {
+            "LANDFALL_ADF_ENDPOINT": settings.adf_endpoint,
+            "LANDFALL_ADF_PIPELINE": settings.adf_pipeline,
+            "LANDFALL_JOB": settings.job,
+            "LANDFALL_SPARK_LAKE": settings.spark_lake.replace("@account.", "@<account>."),
+        }
+    )
 
 
 def test_routes_are_all_there_and_no_others() -> None:

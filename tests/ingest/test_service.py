@@ -292,7 +292,7 @@ def test_a_report_outlives_the_loss_of_its_content(
     service = worker()
     sea.land(first, content)
     drive(service, service.on_landing(first)[:1])
-    service.cancel(run_of(service, first).run_id, "make room")
+    service.operators.cancel(run_of(service, first).run_id, Wish("make room"))
     sea.land(second, content)
     drive(service, service.on_landing(second))
     for path in (first, second):

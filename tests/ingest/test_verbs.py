@@ -126,7 +126,7 @@ def test_what_cannot_be_replayed_says_why(harbour: Harbour) -> None:
     assert done.raw is not None
     harbour.sea.lake.delete(done.raw)
     reply = harbour.post(api_verbs.replay_run, run_id=done.run_id)
-    assert (reply.status, "drop it again" in reply.body["detail"]) == (409, True)
+    assert (reply.status, "is not there any more" in reply.body["detail"]) == (409, True)
     harbour.factory.holding = True
     under_way = harbour.take("landing/users/now.csv", good(12))
     reply = harbour.post(api_verbs.replay_run, run_id=under_way.run_id)

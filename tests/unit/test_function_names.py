@@ -21,6 +21,7 @@ replay_run httpTrigger FUNCTION POST /runs/{run_id}/replay
 resend_rejects httpTrigger FUNCTION POST /runs/{run_id}/resend
 start_replay httpTrigger FUNCTION POST /replays
 get_replay httpTrigger FUNCTION GET /replays/{replay_id}
+get_backlog httpTrigger FUNCTION GET /backlog
 list_datasets httpTrigger FUNCTION GET /datasets
 health httpTrigger ANONYMOUS GET /health
 fence httpTrigger FUNCTION POST /runs/{run_id}/attempts/{attempt_id}/fence

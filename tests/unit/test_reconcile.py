@@ -51,7 +51,12 @@ def tick(*runs: Listed, seen: Seen | None = None) -> list[Message]:
     return list(due(runs, NOW, RULES, COPIES, seen or Seen()))
 
 
-@pytest.mark.parametrize("state", [State.RECEIVED, State.CLAIMED, State.VALIDATED])
+def test_a_run_that_waited_for_room_goes_on_at_once() -> None:
+    """The tick is told of those that have room among the copies; they need no patience."""
+    assert tick(run(State.VALIDATED, 0)) == [Advance("r")]
+
+
+@pytest.mark.parametrize("state", [State.RECEIVED, State.CLAIMED])
 def test_a_run_whose_message_was_lost_is_reminded(state: State) -> None:
     """A run that waits for a message gets a new one, but not before its time."""
     assert tick(run(state, 119)) == []

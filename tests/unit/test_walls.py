@@ -16,6 +16,8 @@ PURE = (
     "states",
     "paths",
     "run",
+    "batching",
+    "backlog",
     "messages",
     "ports",
     "contracts",

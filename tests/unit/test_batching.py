@@ -1,0 +1,135 @@
+"""Which copied drops are loaded together, and why the others wait."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ingest.backlog import Backlog, Caps
+from ingest.batching import Choice, Limits, choose
+from ingest.contracts import Delivery
+from ingest.gate import CopyGate
+from ingest.run import Listed
+from ingest.states import State
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+CALM = Limits(window=timedelta(0))
+
+
+def run(second: int, state: State, dataset: str = "users", rows: int = 10, **more: Any) -> Listed:
+    """A listed run that landed at some second."""
+    run_id = f"20261124T1100{second:02}Z-{dataset}-{second:08x}"
+    summary = {"accepted": rows, "landed_at": f"2026-11-24T11:00:{second:02}+00:00"}
+    return Listed(run_id, dataset, state, more.get("updated", NOW), summary, {})
+
+
+def chosen(runs: list[Listed], limits: Limits = CALM, max_loads: int = 10) -> list[int]:
+    """The seconds at which the members of the next batch landed."""
+    members = choose(runs, "users", limits, max_loads, NOW).members
+    return [int(member[13:15]) for member in members]
+
+
+def test_all_that_are_copied_are_loaded_together() -> None:
+    """Oldest landing first, whatever the order of the list; other datasets' are left alone."""
+    runs = [run(3, State.COPIED), run(1, State.COPIED), run(2, State.COPIED, "orders")]
+    assert chosen(runs) == [1, 3]
+    assert choose([], "users", CALM, 1, NOW) == Choice()
+
+
+def test_a_batch_has_a_size() -> None:
+    """In drops and in rows; a drop that is larger than a batch is loaded by itself."""
+    runs = [run(second, State.COPIED, rows=40) for second in range(5)]
+    assert chosen(runs, Limits(max_drops=2)) == [0, 1]
+    assert chosen(runs, Limits(max_rows=100)) == [0, 1]
+    assert chosen(runs, Limits(max_rows=10)) == [0]
+
+
+def test_a_full_batch_waits_for_nobody() -> None:
+    """The window is for batches with room: those on their way would not fit anyway."""
+    runs = [run(1, State.COPIED), run(2, State.COPIED), run(3, State.COPYING)]
+    assert (
+        choose(runs, "users", Limits(), 10, NOW).waits == "for 1 more on their way, a little while"
+    )
+    assert chosen(runs, Limits(max_drops=2)) == [1, 2]
+    waited = [run(1, State.COPIED, updated=NOW - timedelta(seconds=10)), run(3, State.COPYING)]
+    assert chosen(waited, Limits()) == [1]
+
+
+def test_order_holds_a_drop_back_until_those_before_it_are_copied() -> None:
+    """Those that landed before the first on its way are loaded; one that failed is in no list."""
+    runs = [run(1, State.COPIED), run(2, State.VALIDATING), run(3, State.COPIED)]
+    ordered = Limits(window=timedelta(0), ordered=True)
+    assert chosen(runs) == [1, 3]
+    assert chosen(runs, ordered) == [1]
+    waits = choose(runs[1:], "users", ordered, 10, NOW).waits
+    assert waits is not None
+    assert runs[1].run_id in waits
+    assert chosen([runs[0], runs[2]], ordered) == [1, 3]
+
+
+def test_only_so_many_datasets_load_at_once() -> None:
+    """A dataset that has no batch waits while as many others as may be have one."""
+    others = [run(1, State.LOADING, "orders"), run(2, State.LOADING, "orders")]
+    mine = run(3, State.COPIED)
+    assert chosen([*others, mine], max_loads=2) == [3]
+    assert choose([*others, mine], "users", CALM, 1, NOW).waits is not None
+
+
+def test_a_contract_outdoes_the_settings() -> None:
+    """What it does not say is as the service is set."""
+    base = Limits(max_drops=500, window=timedelta(seconds=10))
+    assert base.of(Delivery()) == base
+    delivery = Delivery(
+        ordered=True, batch_drops=3, batch_rows=9, batch_window=timedelta(seconds=0)
+    )
+    assert base.of(delivery) == Limits(3, 9, timedelta(0), ordered=True)
+
+
+def test_the_backlog_says_what_waits_and_for_what() -> None:
+    """Counts by dataset and state, the caps, and a reason for each state that waits."""
+    runs = (
+        run(1, State.COPYING),
+        run(2, State.VALIDATED),
+        run(3, State.LOADING, "orders"),
+        run(4, State.COPIED, "orders"),
+        run(5, State.COPIED, "views"),
+    )
+    backlog = Backlog(runs, {"views": Limits()}, Caps(copies=1, loads=1), NOW)
+    document = backlog.document()
+    assert document["copies"] == {"under_way": 1, "at_once": 1, "waiting": 1}
+    assert document["loads"] == {"under_way": 1, "at_once": 1, "waiting": 1}
+    users = next(each for each in document["datasets"] if each["dataset"] == "users")
+    assert users["states"] == {"validated": 1, "copying": 1}
+    assert users["oldest"]["run_id"] == runs[0].run_id
+    assert users["waits"] == {"validated": "for a copy: 1 are under way, 1 may be at once"}
+    assert backlog.waits("orders", State.COPIED) == "for the load of the batch before it"
+    assert (
+        backlog.waits("views", State.COPIED) == "1 loads are under way, as many as may be at once"
+    )
+
+
+@pytest.mark.parametrize("cap", [1, 3, 100])
+def test_one_worker_lets_no_more_copies_through_than_the_cap(cap: int) -> None:
+    """It counts anew now and then, not for each; copies that ended make room again."""
+    under_way, lists = 0, 0
+    now = NOW
+
+    def count() -> int:
+        nonlocal lists
+        lists += 1
+        return under_way
+
+    gate = CopyGate(cap, count, lambda: now)
+    for _ in range(cap):
+        assert gate.admit()
+        under_way += 1
+    assert lists <= max(4, cap)
+    assert not gate.admit()
+    assert not gate.admit()
+    under_way -= 1
+    now += timedelta(seconds=5)
+    assert gate.admit()
+    assert gate.learn(cap) == 0
+    assert cap < 4 or lists <= 6
