@@ -13,7 +13,6 @@ from ingest.contract.relationships import read_relationships
 
 API_VERSIONS = ("v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0")
 
-DROP_KINDS = ("file",)
 
 _CONTRACT = frozenset(
     {
