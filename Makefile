@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format lock clean
+.PHONY: help setup demo test test-all peers lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,13 @@ test: lint ## Check style and types, then run the tests (without those marked sl
 test-all: lint ## The same with every test
 	$(PYTEST) $(PYTEST_ARGS)
 
+peers: .venv-peers/.ready ## Install other validators beside, to compare with (in .venv-peers)
+
+.venv-peers/.ready: requirements-peers.txt $(READY)
+	@test -x .venv-peers/bin/python || $(BIN)/python -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet -r requirements-peers.txt
+	@touch $@
+
 lint: $(READY) ## Check style, formatting and types
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
@@ -59,6 +66,8 @@ lock: ## Pin the requirements anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --no-header requirements.in -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-header -c requirements.txt \
 		requirements-dev.in -o requirements-dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --no-header requirements-peers.in \
+		-o requirements-peers.txt
 
 clean: ## Remove what the targets above made, but not the data of a local cloud
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

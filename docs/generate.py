@@ -5,8 +5,10 @@ A test fails while a page differs from what this makes of the code.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -50,7 +52,40 @@ CAUSE = {
     Event.REPLAY_RAW: "on request: the file is judged, copied and loaded again",
     Event.REPLAY_BRONZE: "on request: what was copied is loaded again",
 }
+_OTHERWISE = """\
+Here are the others, with the sentence of the standard or of its JSON schema that decides them.
+What stands behind a colon or a semicolon there is how we read it.
+`make peers` installs datacontract-cli in an environment of its own; then `make test-all` compares.
+"""
 _ANYTIME = (Event.FAIL, Event.CANCEL)
+
+
+def parity_page() -> str:
+    """Where datacontract-cli decides otherwise than we do, from the table of cases."""
+    from tests.parity.cases import CASES  # noqa: PLC0415 - see main
+
+    agreed = sum(case.decided_by is None for case in CASES)
+    differing = [case for case in CASES if case.decided_by is not None]
+    return "\n".join(
+        [
+            "# Parity with datacontract-cli",
+            "",
+            "<!-- Made from tests/parity/cases.py by docs/generate.py: change it there. -->",
+            "",
+            f"Of {len(CASES)} small cases, two for each kind of rule, {agreed} are decided alike.",
+            _OTHERWISE,
+            "| rule | cells of the column | we say | it says | the standard |",
+            "|---|---|---|---|---|",
+            *(_differing(case) for case in differing),
+            "",
+        ]
+    )
+
+
+def _differing(case: Any) -> str:
+    cells = ", ".join(f"`{line.partition(',')[2]}`" for line in case.lines[1:])
+    verdicts = ("kept", "broken") if case.passes else ("broken", "kept")
+    return f"| {case.rule} | {cells} | {verdicts[0]} | {verdicts[1]} | {case.decided_by} |"
 
 
 def states_page() -> str:
@@ -173,11 +208,12 @@ def _sentence(command: click.Command) -> str:
     return " ".join((command.help or "").split())
 
 
-PAGES = {"cli.md": cli_page, "states.md": states_page}
+PAGES = {"cli.md": cli_page, "parity.md": parity_page, "states.md": states_page}
 
 
 def main() -> None:
     """Write every page."""
+    sys.path.append(str(FOLDER.parents[1]))  # a script's own folder is all that it can import from
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page(), encoding="utf-8")
 

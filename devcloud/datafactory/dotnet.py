@@ -81,8 +81,8 @@ _FIELDS: dict[str, _Field] = {
     "ss": _Field(lambda t: f"{t.second:02}", r"\d{2}", "second"),
     "s": _Field(lambda t: f"{t.second}", r"\d{1,2}", "second"),
     "tt": _Field(lambda t: "AM" if t.hour < _NOON else "PM", "AM|PM", "half"),
-    "zzz": _Field(lambda _: "+00:00", r"Z|[+-]\d{2}:\d{2}", "offset"),
-    "K": _Field(lambda _: "Z", r"Z|[+-]\d{2}:\d{2}|", "offset"),
+    "zzz": _Field(lambda _: "+00:00", r"Z|[+-]\d{2}:?\d{2}", "offset"),
+    "K": _Field(lambda _: "Z", r"Z|[+-]\d{2}:?\d{2}|", "offset"),
 }
 
 

@@ -63,6 +63,8 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "time": ("format", *_BOUNDS),
 }
 _UNCHECKED_TEXTS = ("password",)
+_NO_POSITION = -1
+"""What the standard has for a position that is not said."""
 _UTC = ("UTC", "Etc/UTC", "Z")
 
 
@@ -127,16 +129,17 @@ def _key_position(node: Node) -> int | None:
     if flag is None or not flag.flag():
         return None
     position = node.get("primaryKeyPosition")
-    return 1 if position is None else position.count()
+    return 1 if position is None or position.value == _NO_POSITION else position.count()
 
 
 def _format(options: Node, logical_type: str) -> tuple[str | None, bool | None]:
     """The column's format and, for timestamps, whether they carry an offset."""
-    default_zone = options.get("defaultTimezone")
-    if default_zone is not None:
-        default_zone.one_of(_UTC)
     flag = options.get("timezone")
     timezone = None if flag is None else flag.flag()
+    default_zone = options.get("defaultTimezone")
+    # Where each value says its offset, no default is ever needed.
+    if default_zone is not None and timezone is not True:
+        default_zone.one_of(_UTC)
     node = options.get("format")
     if node is None:
         return None, timezone

@@ -28,8 +28,9 @@ DEFAULT_PATTERNS = {
 Moment = date | datetime | time
 MomentParser = Callable[[str], Moment]
 
-_DOTNET = {"uuuu": "yyyy", "XXX": "K", "xxx": "zzz"}
-_DOTNET_MEANS = frozenset("dfFghHKmMstyz%'\"\\")
+_DOTNET = {"uuuu": "yyyy", "XXX": "K", "XX": "K", "Z": "K", "xxx": "zzz"}
+_NOT_LITERAL = re.compile(r"[A-SU-Za-z%'\"\\]")
+"""What .NET may take for more than itself."""
 
 _TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']")
 _FIELDS = {
@@ -41,7 +42,15 @@ _FIELDS = {
     "mm": r"(?P<minute>\d{2})",
     "ss": r"(?P<second>\d{2})",
     "XXX": r"(?P<zone>Z|[+-]\d{2}:\d{2})",
+    "XX": r"(?P<zone>Z|[+-]\d{4})",
     "xxx": r"(?P<zone>[+-]\d{2}:\d{2})",
+    # The standard's examples write this letter for the Z and for +10:00, the JDK for +1000.
+    "Z": r"(?P<zone>Z|[+-]\d{2}:?\d{2})",
+    "M": r"(?P<month>\d{1,2})",
+    "d": r"(?P<day>\d{1,2})",
+    "H": r"(?P<hour>\d{1,2})",
+    # No letter of the JDK's; the standard's examples write it without its quotes.
+    "T": "T",
 }
 _NEEDS = {
     "date": {"year", "month", "day"},
@@ -137,7 +146,7 @@ def dotnet_pattern(pattern: str) -> str:
             return "f" * len(text) if match.group(2) == "S" else _DOTNET.get(text, text)
         if match.group(1) is not None:
             text = match.group(1).replace("''", "'") or "'"
-        return "".join(f"\\{char}" if char in _DOTNET_MEANS else char for char in text)
+        return _NOT_LITERAL.sub(r"\\\g<0>", text)
 
     return _TOKEN.sub(token, pattern)
 
@@ -145,7 +154,7 @@ def dotnet_pattern(pattern: str) -> str:
 def _zone(text: str | None) -> timezone:
     if text is None or text == "Z":
         return UTC
-    hours, minutes = int(text[1:3]), int(text[4:6])
+    hours, minutes = int(text[1:3]), int(text[-2:])
     if minutes >= 60:  # noqa: PLR2004 - minutes of an hour
         raise ValueError(text)
     offset = timedelta(hours=hours, minutes=minutes)

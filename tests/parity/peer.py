@@ -1,0 +1,32 @@
+"""What datacontract-cli says of the cases: run by its own interpreter, which knows nothing of us.
+
+.venv-peers/bin/python tests/parity/peer.py < cases.json > verdicts.json
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from datacontract.data_contract import DataContract
+
+
+def judge(contract: str, data: str) -> dict[str, Any]:
+    """Whether the file keeps the contract, and what it said of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        path.write_text(data, encoding="utf-8")
+        document = json.loads(contract)
+        server = {"server": "l", "type": "local", "path": str(path), "format": "csv"}
+        document["servers"] = [server]
+        run = DataContract(data_contract_str=json.dumps(document), server="l").test()
+    said = [f"{check.type}: {check.reason}" for check in run.checks if check.reason]
+    return {"passes": run.has_passed(), "result": run.result.value, "said": said}
+
+
+logging.disable(logging.CRITICAL)
+json.dump([judge(**case) for case in json.load(sys.stdin)], sys.stdout)

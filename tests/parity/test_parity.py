@@ -1,0 +1,62 @@
+"""The table of cases, judged by us and by datacontract-cli."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ingest.contracts import lint
+from tests.parity.cases import CASES, Case
+from tests.unit.validation import judge
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PEERS = Path(os.environ.get("LANDFALL_PEERS", REPOSITORY / ".venv-peers"))
+PYTHON = PEERS / "bin" / "python"
+
+
+def test_each_rule_is_kept_once_and_broken_once() -> None:
+    """At least 60 cases, in pairs."""
+    kept = Counter((case.rule, case.passes) for case in CASES)
+
+    assert len(CASES) >= 60
+    assert {rule for rule, passes in kept if passes} == {
+        rule for rule, passes in kept if not passes
+    }
+    assert set(kept.values()) == {1}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_ours(case: Case) -> None:
+    """We accept what keeps the contract and nothing else; the contract is one by the standard."""
+    report, _ = judge(case.data.encode(), lint(case.contract, file="t.odcs.yaml"), name="t.csv")
+
+    assert (report.verdict == "accepted") == case.passes, (report.checks, report.problem)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(
+    not PYTHON.exists(), reason="datacontract-cli is not installed: run `make peers`"
+)
+def test_the_peers() -> None:
+    """It agrees with us, but where the case has the sentence by which it should."""
+    given = [{"contract": case.contract, "data": case.data} for case in CASES]
+    peer = REPOSITORY / "tests" / "parity" / "peer.py"
+
+    done = subprocess.run(
+        [PYTHON, peer], input=json.dumps(given), capture_output=True, text=True, check=True
+    )
+
+    said = json.loads(done.stdout)
+    assert len(said) == len(CASES)
+    differing = [
+        f"{case.name}: {one['result']} {one['said']}"
+        for case, one in zip(CASES, said, strict=True)
+        if (one["passes"] == case.passes) == (case.decided_by is not None)
+    ]
+    assert differing == []
