@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.target import json_option
 from cli.trouble import REFUSED, Trouble
 from ingest.contracts import SUFFIX, Contract, ContractError, parse
+
+if TYPE_CHECKING:
+    from ingest.contract.notes import Notes
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -65,8 +69,9 @@ def infer(file: Path, dataset: str | None, out: Path | None) -> None:
 def lint(files: tuple[Path, ...]) -> None:
     """Check contracts against the standard and against what Landfall can honour.
 
-    Exits with 1 if one of them is wrong.
+    Says of each what it holds that no verdict depends on. Exits with 1 if one of them is wrong.
     """
+    from ingest.contract.notes import notes  # noqa: PLC0415 - only this needs it
     from ingest.contracts import lint as check  # noqa: PLC0415 - its model is slow to import
 
     wrong = 0
@@ -82,8 +87,22 @@ def lint(files: tuple[Path, ...]) -> None:
                 f"{file}: good: {found.dataset} {found.version}, "
                 f"{len(found.columns)} columns{rules}"
             )
+            _tell(notes(_text(file), file=str(file)))
     if wrong:
         raise click.exceptions.Exit(REFUSED)
+
+
+def _tell(found: Notes) -> None:
+    for what, places in (
+        ("kept for later, not checked", found.later),
+        ("describes, changes no verdict", found.described),
+        ("not ours to check", found.others),
+    ):
+        if places:
+            listed = ", ".join(
+                f"{place} ({times})" if times > 1 else place for place, times in places.items()
+            )
+            click.echo(f"  {what}: {listed}")
 
 
 @contract.command()

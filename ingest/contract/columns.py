@@ -62,7 +62,8 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "timestamp": ("defaultTimezone", "format", "timezone", *_BOUNDS),
     "time": ("format", *_BOUNDS),
 }
-_UNCHECKED_TEXTS = ("password",)
+UNCHECKED_TEXTS = ("password", "byte", "binary")
+"""Formats of text that describe; nothing could be held against them."""
 _NO_POSITION = -1
 """What the standard has for a position that is not said."""
 _UTC = ("UTC", "Etc/UTC", "Z")
@@ -148,8 +149,8 @@ def _format(options: Node, logical_type: str) -> tuple[str | None, bool | None]:
     if logical_type == "number":
         return node.one_of(NUMBERS), None
     if logical_type == "string":
-        text = node.one_of((*TEXTS, *_UNCHECKED_TEXTS))
-        return (None if text in _UNCHECKED_TEXTS else text), None
+        text = node.one_of((*TEXTS, *UNCHECKED_TEXTS))
+        return (None if text in UNCHECKED_TEXTS else text), None
     try:
         moments(logical_type, node.text(), timezone)
     except ValueError as error:
