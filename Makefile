@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all peers lint format lock clean
+.PHONY: help setup demo test test-all test-crash peers lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ peers: .venv-peers/.ready ## Install other validators beside, to compare with (i
 	@test -x .venv-peers/bin/python || $(BIN)/python -m venv .venv-peers
 	@.venv-peers/bin/python -m pip install --quiet -r requirements-peers.txt
 	@touch $@
+
+test-crash: $(READY) ## Kill the service at every point where it touches the outside; writes docs/reference/crash-matrix.md
+	$(BIN)/python -m tests.faults.matrix --spark --out docs/reference/crash-matrix.md
 
 lint: $(READY) ## Check style, formatting and types
 	$(BIN)/ruff check --quiet .

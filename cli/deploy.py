@@ -67,7 +67,7 @@ def adf(
     LANDFALL_LAKE_URL.
     """
     if not azure:
-        _answer(_deploy_local_factory(_local_config(data)), as_json=as_json)
+        _answer(deploy_local_factory(_local_config(data)), as_json=as_json)
         return
     if not service_url or not key_vault_url or not lake_url:
         raise click.UsageError("--azure needs --service-url, --key-vault-url and --lake-url")
@@ -123,7 +123,7 @@ def deploy_all(config: CloudConfig, say: Callable[[str], None]) -> None:
     Raises:
         Trouble: one of them was not taken.
     """
-    say(f"deployed the factory: {_summary(_deploy_local_factory(config))}")
+    say(f"deployed the factory: {_summary(deploy_local_factory(config))}")
     say(f"deployed the bundle: {_summary(_deploy_local_bundle(config))}")
 
 
@@ -138,7 +138,8 @@ def _local_config(data: Path | None) -> CloudConfig:
         ) from None
 
 
-def _deploy_local_factory(config: CloudConfig) -> Changes:
+def deploy_local_factory(config: CloudConfig) -> Changes:
+    """Deploy the factory to a local cloud; returns what changed."""
     from cli.identity import LocalIdentity  # noqa: PLC0415 - the SDKs take a second to import
     from deploy.definitions import Overrides  # noqa: PLC0415
 

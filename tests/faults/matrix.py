@@ -1,0 +1,181 @@
+"""The crash matrix: every fault at every boundary of every journey.
+
+    python -m tests.faults.matrix [--spark] [--out docs/reference/crash-matrix.md]
+
+Starts a local cloud, listens to a drop that nothing disturbs, and then lets one drop after the
+other meet one fault at one of the points that were found. The load is a light task in a real job
+run; one column is run again with the true Spark job.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.boundaries import Boundary, found
+from tests.faults.journeys import ACCEPTED, JOURNEYS, Journey, Told, prepare, travel
+from tests.faults.world import OUTSIDE, Json, World, world
+
+KILLED_AFTER = "killed after"
+FAULTS: Mapping[str, Json] = {
+    "killed before": {"fault": "kill", "when": "before", "times": 1},
+    KILLED_AFTER: {"fault": "kill", "when": "after", "times": 1},
+    "effect, then 503": {"fault": "status", "status": 503, "when": "after", "times": 1},
+    "effect, then reset": {"fault": "reset", "when": "after", "times": 1},
+    "reply cut": {"fault": "truncate", "times": 1},
+    "429": {"fault": "status", "status": 429, "headers": {"Retry-After": "1"}, "times": 1},
+    "503 for a while": {"fault": "status", "status": 503, "times": 4},
+    "stalls 3 s": {"fault": "stall", "when": "after", "seconds": 3, "times": 1},
+}
+LAG = "killed after, queries lag"
+"""Data Factory's queries show what was 3 s ago: of its own requests only."""
+TRUE_SPARK = "killed after, true Spark"
+
+
+@dataclass
+class Row:
+    """One boundary, and how each fault there went."""
+
+    journey: Journey
+    boundary: Boundary
+    cells: dict[str, Told]
+
+
+def listen(harmed: World, journeys: Iterable[Journey] = JOURNEYS) -> list[Row]:
+    """The boundaries of all journeys; one that an earlier journey has met is not told again."""
+    rows: list[Row] = []
+    known: set[Boundary] = set()
+    for journey in journeys:
+        told = travel(harmed, journey)
+        if told.problem:
+            raise AssertionError(f"nothing was disturbed, and yet: {told.problem}")
+        for boundary in found({service: harmed.journal(service) for service in OUTSIDE}):
+            if boundary not in known:
+                known.add(boundary)
+                rows.append(Row(journey, boundary, {}))
+    return rows
+
+
+def strike(harmed: World, row: Row, name: str, fault: Json) -> Told:
+    """One drop meets one fault at one boundary.
+
+    A step may be spared now and then, because a tick was faster than a message: then once more.
+    """
+    boundary = row.boundary
+    faults = [(boundary.service, fault | boundary.rule())]
+    if name == LAG:
+        faults.append(("datafactory", {"fault": "query_lag", "seconds": 3}))
+    for _ in range(3):
+        told = row.cells[name] = travel(harmed, row.journey, *faults)
+        if told.problem or told.struck:
+            break
+    return told
+
+
+def fill(harmed: World, rows: Iterable[Row], faults: Mapping[str, Json]) -> None:
+    """Every fault at every boundary; says what it does, for it takes its time."""
+    for row in rows:
+        for name, fault in faults.items():
+            if name == LAG and row.boundary.service != "datafactory":
+                continue
+            told = strike(harmed, row, name, fault)
+            word = told.problem or ("ok" if told.struck else "was not met")
+            sys.stderr.write(f"{told.seconds:5.1f} s  {row.boundary.name}, {name}: {word}\n")
+
+
+def wrong(rows: Iterable[Row]) -> list[str]:
+    """What is not as it must be, or was not tried."""
+    return [
+        f"{row.journey.name}: {row.boundary.name}, {name}: {told.problem or 'was not met'}"
+        for row in rows
+        for name, told in row.cells.items()
+        if told.problem or not told.struck
+    ]
+
+
+_HEAD = """# The crash matrix
+
+Made by `make test-crash`; not to be edited.
+{points} points at which the service touches the outside, found by listening to drops that nothing
+disturbs. {cells} drops, each harmed once at one of them, {kills} of them by `kill -9` of the
+process. {wrong} wrong. {minutes} minutes.
+
+A cell tells the seconds from the upload to the end, after which is true: one run, in one final
+state; one copy that wrote; one load that changed silver, by the right number of rows; file, report
+and rejects where they belong; nothing left over.
+A refused drop and a repeated one are neither copied nor loaded.
+An empty cell is a fault that does not apply.
+
+The load is a light task in a real job run; in the column of true Spark it is the product's own job.
+Why each point is safe: [what each request is for](../explanation/what-each-request-is-for.md)."""
+
+
+def page(rows: list[Row], seconds: float) -> str:
+    """The matrix as a page of the documentation."""
+    columns = [*FAULTS, LAG, TRUE_SPARK]
+    cells = sum(len(row.cells) for row in rows)
+    kills = sum("killed" in name for row in rows for name in row.cells)
+    text = [
+        _HEAD.format(
+            points=len(rows),
+            cells=cells,
+            kills=kills,
+            wrong=len(wrong(rows)),
+            minutes=round(seconds / 60),
+        )
+    ]
+    for journey in JOURNEYS:
+        mine = [row for row in rows if row.journey is journey]
+        if mine:
+            used = [name for name in columns if any(name in row.cells for row in mine)]
+            text += ["", f"## {journey.name.capitalize()}", ""]
+            text += [f"| point | {' | '.join(used)} |", f"|---|{'---|' * len(used)}"]
+            text += [_line(row, used) for row in mine]
+    return "\n".join(text) + "\n"
+
+
+def _line(row: Row, columns: list[str]) -> str:
+    cells = [_cell(row.cells.get(name)) for name in columns]
+    return f"| {row.boundary.service}: `{row.boundary.name}` | {' | '.join(cells)} |"
+
+
+def _cell(told: Told | None) -> str:
+    if told is None:
+        return ""
+    if told.problem:
+        return f"**{told.problem}**"
+    return f"{told.seconds:.1f}" if told.struck else "not met"
+
+
+def main() -> int:
+    """Fill the matrix and write it; 1 where a cell is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.matrix")
+    parser.add_argument("--out", type=Path, help="write the page there")
+    parser.add_argument("--spark", action="store_true", help="one column with true Spark, too")
+    options = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, world(Path(folder) / "cloud") as light:
+        prepare(light)
+        rows = listen(light)
+        fill(light, rows, {**FAULTS, LAG: FAULTS[KILLED_AFTER]})
+    if options.spark:
+        with tempfile.TemporaryDirectory() as folder, world(Path(folder) / "c", spark=True) as true:
+            prepare(true)
+            mine = [row for row in rows if row.journey is ACCEPTED]
+            fill(true, mine, {TRUE_SPARK: FAULTS[KILLED_AFTER]})
+    text = page(rows, time.monotonic() - began)
+    if options.out:
+        options.out.write_text(text)
+    sys.stdout.write(text)
+    faulty = wrong(rows)
+    sys.stderr.write("".join(f"WRONG {each}\n" for each in faulty))
+    return 1 if faulty else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

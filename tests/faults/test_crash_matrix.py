@@ -1,0 +1,51 @@
+"""A process killed, a reply lost: at every point, every time, the drop ends once.
+
+The whole matrix is `make test-crash`; here is the column that shows most, and in `make test` a few
+points of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.journeys import JOURNEYS, prepare
+from tests.faults.matrix import FAULTS, KILLED_AFTER, fill, listen, strike, wrong
+from tests.faults.world import World, world
+
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.xdist_group("faults")]
+
+
+@pytest.fixture(scope="module")
+def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One cloud for the tests of this module, warm and with a content that was accepted."""
+    with world(tmp_path_factory.mktemp("faults") / "cloud") as cloud:
+        prepare(cloud)
+        yield cloud
+
+
+POINTS = {
+    "lake": ("RenamePath raw", "PutBlob manifest/batches", "RenamePath quarantine"),
+    "datafactory": ("POST pipelines",),
+    "databricks": ("POST jobs/run-now",),
+}
+
+
+def test_a_kill_at_a_few_points_loses_and_doubles_nothing(harmed: World) -> None:
+    """The claim, the batch, the refusal, both hand-overs: the effect, then kill -9."""
+    rows = listen(harmed, JOURNEYS[:2])
+    few = [row for row in rows if row.boundary.name.startswith(POINTS[row.boundary.service])]
+    assert len(few) == sum(len(names) for names in POINTS.values())
+    for row in few:
+        strike(harmed, row, KILLED_AFTER, FAULTS[KILLED_AFTER])
+    assert wrong(few) == []
+
+
+@pytest.mark.slow
+def test_a_kill_at_every_point_loses_and_doubles_nothing(harmed: World) -> None:
+    """Whatever request the process dies after, in whatever journey: one end, one copy, one load."""
+    rows = listen(harmed)
+    assert len(rows) > 25
+    fill(harmed, rows, {KILLED_AFTER: FAULTS[KILLED_AFTER]})
+    assert wrong(rows) == []
