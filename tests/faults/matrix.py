@@ -21,9 +21,9 @@ from tests.faults.boundaries import Boundary, found
 from tests.faults.journeys import ACCEPTED, JOURNEYS, Journey, Told, prepare, travel
 from tests.faults.world import OUTSIDE, Json, World, world
 
-KILLED_AFTER = "killed after"
+KILLED_BEFORE, KILLED_AFTER = "killed before", "killed after"
 FAULTS: Mapping[str, Json] = {
-    "killed before": {"fault": "kill", "when": "before", "times": 1},
+    KILLED_BEFORE: {"fault": "kill", "when": "before", "times": 1},
     KILLED_AFTER: {"fault": "kill", "when": "after", "times": 1},
     "effect, then 503": {"fault": "status", "status": 503, "when": "after", "times": 1},
     "effect, then reset": {"fault": "reset", "when": "after", "times": 1},
