@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from spark_jobs.columns import RESERVED, TYPES, Column
+from spark_jobs.columns import BOUNDS, RESERVED, TYPES, Column
 from spark_jobs.errors import BatchError, BatchNotCurrentError
 
 SCHEMA = 1
@@ -25,6 +25,7 @@ class Drop:
         landed_at: ISO 8601 with offset; the later drop wins.
         rows: how many the copy wrote, where the batch says it.
         missing: columns that it came without, as its contract allows.
+        rejected: how many validation had split off before the copy.
     """
 
     run_id: str
@@ -32,6 +33,7 @@ class Drop:
     landed_at: str
     rows: int | None = None
     missing: frozenset[str] = frozenset()
+    rejected: int = 0
 
     @property
     def folder(self) -> str:
@@ -40,14 +42,37 @@ class Drop:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """Values of `columns` should be found in columns `to` of another dataset's silver table."""
+
+    columns: tuple[str, ...]
+    dataset: str
+    to: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """As it is called in the result document."""
+        return f"{','.join(self.columns)} -> {self.dataset}.{','.join(self.to)}"
+
+
+@dataclass(frozen=True)
 class Batch:
-    """A frozen batch: `key` are the columns that together identify a row of the dataset."""
+    """A frozen batch.
+
+    Attributes:
+        key: the columns that together identify a row of the dataset.
+        drops: what is loaded.
+        history: whether statements that others have superseded are kept.
+        references: what of other datasets the rows speak of.
+    """
 
     batch_id: str
     dataset: str
     key: tuple[Column, ...]
     columns: tuple[Column, ...]
     drops: tuple[Drop, ...]
+    history: bool = False
+    references: tuple[Reference, ...] = ()
 
 
 def parse(text: str, *, dataset: str, batch_id: str) -> Batch:
@@ -80,6 +105,8 @@ def parse(text: str, *, dataset: str, batch_id: str) -> Batch:
             _key(document["table"]["key"], columns),
             columns,
             tuple(_drop(item) for item in document["drops"]),
+            history=bool(document["table"].get("history")),
+            references=tuple(_reference(i) for i in document["table"].get("references", ())),
         )
     except (KeyError, TypeError) as error:
         raise BatchError(f"Batch {batch_id}: field {error} is missing or malformed.") from error
@@ -88,12 +115,22 @@ def parse(text: str, *, dataset: str, batch_id: str) -> Batch:
 
 
 def _column(item: dict[str, Any]) -> Column:
-    column = Column(str(item["name"]), str(item["type"]), bool(item.get("required", False)))
+    column = Column(
+        str(item["name"]),
+        str(item["type"]),
+        bool(item.get("required", False)),
+        tuple(item.get("enum", ())),
+        tuple((name, item[name]) for name in BOUNDS if item.get(name) is not None),
+    )
     if column.type not in TYPES:
         raise BatchError(
             f"Column {column.name!r} is of type {column.type!r}; the load knows {sorted(TYPES)}.",
         )
     return column
+
+
+def _reference(item: dict[str, Any]) -> Reference:
+    return Reference(tuple(item["columns"]), str(item["dataset"]), tuple(item["to"]))
 
 
 def _key(names: list[str], columns: tuple[Column, ...]) -> tuple[Column, ...]:
@@ -111,6 +148,7 @@ def _drop(item: dict[str, Any]) -> Drop:
         str(item["landed_at"]),
         None if rows is None else int(rows),
         frozenset(map(str, item.get("missing", ()))),
+        int(item.get("rejected") or 0),
     )
     try:
         aware = datetime.fromisoformat(drop.landed_at).tzinfo is not None

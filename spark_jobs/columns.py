@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql.types import (
     BooleanType,
@@ -40,7 +41,11 @@ AUDIT: Mapping[str, DataType] = {
     LOADED_AT: TimestampType(),
     FIRST_BATCH_ID: StringType(),
 }
-RESERVED = frozenset({*AUDIT, "_metadata", "_changed", "_ingested_at", "_source_file"})
+RESERVED = frozenset(
+    {*AUDIT, "_metadata", "_changed", "_ingested_at", "_source_file", "_row_number"}
+)
+
+BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 _INTEGERS: tuple[type[DataType], ...] = (ByteType, ShortType, IntegerType, LongType)
 _TIMES: tuple[type[DataType], ...] = (TimestampType, TimestampNTZType)
@@ -68,11 +73,19 @@ TYPES: Mapping[str, LogicalType] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the contract: `type` is a key of `TYPES`."""
+    """One column of the contract: `type` is a key of `TYPES`.
+
+    Attributes:
+        allowed: the only values it may have; empty where any is allowed.
+        bounds: what its values are held against, by the contract's word for it, such as `minimum`.
+            Dates and times are ISO 8601 text, here and in `allowed`.
+    """
 
     name: str
     type: str
     required: bool = False
+    allowed: tuple[Any, ...] = ()
+    bounds: tuple[tuple[str, Any], ...] = ()
 
     @property
     def silver(self) -> DataType:

@@ -6,20 +6,33 @@ batch document → bronze Parquet → typed → cleaned → newest per key → M
 from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.arguments import parse_arguments
 from spark_jobs.batch import Batch
-from spark_jobs.bronze import Census, census, nulls_by_run, read_bronze
-from spark_jobs.cleaning import rules_of
-from spark_jobs.columns import silver_schema
+from spark_jobs.bronze import Census, census, counts_by_run, read_bronze
+from spark_jobs.cleaning import emptied, rules_of
+from spark_jobs.columns import quoted, silver_schema
+from spark_jobs.constraints import condition
 from spark_jobs.errors import BronzeError
+from spark_jobs.history import losers, superseded
 from spark_jobs.lake import Lake, current_batch, write_document
-from spark_jobs.merge import changes, counted, touched
+from spark_jobs.merge import all_changed, changes, counted, touched
+from spark_jobs.references import orphans
 from spark_jobs.result import Result, Table, say, silver_result_folder
 from spark_jobs.silver import cleaned, newest, typed
-from spark_jobs.tables import delta_version, merge_into, silver_table
+from spark_jobs.silver_tables import (
+    append_history,
+    enforce,
+    is_conflict,
+    merge_into,
+    silver_table,
+)
+from spark_jobs.tables import delta_version
 
-_NULL_REFUSED = ("DELTA_NOT_NULL_CONSTRAINT_VIOLATED", "DELTA_VIOLATE_CONSTRAINT_WITH_VALUES")
+CONFLICT_TRIES = 3
+
+_REFUSED = ("DELTA_NOT_NULL_CONSTRAINT_VIOLATED", "DELTA_VIOLATE_CONSTRAINT_WITH_VALUES")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -41,15 +54,40 @@ def main(argv: list[str] | None = None) -> None:
 def load(lake: Lake, batch: Batch) -> Result:
     """Merge a batch into silver; a batch that is loaded again changes nothing.
 
+    Should another load commit between, the batch is looked at anew: it merges to the same rows.
+
     Raises:
         BronzeError: what a drop left in bronze is not what the batch says.
         SilverError: the table has other types than the contract.
     """
+    for attempt in range(1, CONFLICT_TRIES + 1):
+        try:
+            return _load(lake, batch)
+        except Exception as error:
+            if not is_conflict(error) or attempt == CONFLICT_TRIES:
+                raise
+            say(f"Another load came between; batch {batch.batch_id} is merged anew.")
+    raise AssertionError  # the last attempt has returned or raised
+
+
+def _load(lake: Lake, batch: Batch) -> Result:
     path = f"silver/{batch.dataset}"
-    may_be_null = {rule.column for rule in rules_of(batch.dataset)}
-    schema = silver_schema(batch.columns, may_be_null)
+    schema = silver_schema(batch.columns, emptied(batch.dataset))
     silver = silver_table(lake, path, schema)
-    count = _merge(lake, batch, silver) if batch.drops else Census({}, 0)
+    unenforced = enforce(lake, path, batch)
+    count, lost = Census({}, 0), dict[str, int]()
+    if batch.drops:
+        bronze = read_bronze(lake, batch)
+        rows = cleaned(typed(bronze, batch.columns), batch.columns, rules_of(batch.dataset))
+        count = census(batch, rows)
+        try:
+            _merge(lake, batch, rows, silver, once=count.keys == count.rows)
+        except Exception as error:
+            # Delta's own message does not name the drop, and its class is not Spark's.
+            if any(name in str(error) for name in _REFUSED):
+                _refuse(batch, bronze, rows, error)
+            raise
+        lost = orphans(lake, batch, rows)
     counts = counted(lake.spark.table(lake.sql_name(path)), batch.batch_id).collect()[0]
     inserted, updated = int(counts["inserted"]), int(counts["updated"])
     return Result(
@@ -60,34 +98,44 @@ def load(lake: Lake, batch: Batch) -> Result:
         unchanged=count.keys - inserted - updated,
         duplicates=count.rows - count.keys,
         by_run=count.by_run,
+        rejected={drop.run_id: drop.rejected for drop in batch.drops},
+        orphans=lost,
+        unenforced=unenforced,
         tables={path: Table(delta_version(lake, path) or 0, int(counts["rows"]))},
     )
 
 
-def _merge(lake: Lake, batch: Batch, silver: DataFrame) -> Census:
-    """Merge the batch, and say how many rows and keys it had."""
-    bronze = read_bronze(lake, batch)
-    rows = cleaned(typed(bronze, batch.columns), batch.columns, rules_of(batch.dataset))
-    count = census(batch, rows)
+def _merge(lake: Lake, batch: Batch, rows: DataFrame, silver: DataFrame, *, once: bool) -> None:
+    """Merge the batch's rows; `once` says that no key comes twice in it."""
+    key, columns = batch.key, batch.columns
     # Finding the newest of each key sorts whole rows: only where a key comes twice.
-    incoming = rows if count.keys == count.rows else newest(rows, batch.key, batch.columns)
-    old = touched(silver, rows, batch.key)
-    new = changes(incoming, old, key=batch.key, columns=batch.columns)
-    try:
-        merge_into(lake, f"silver/{batch.dataset}", new, batch)
-    except Exception as error:
-        # Delta's own message names the column but not the drop, and its class is not Spark's.
-        if any(name in str(error) for name in _NULL_REFUSED):
-            _refuse_nulls(batch, bronze, error)
-        raise
-    return count
+    incoming = rows if once else newest(rows, key, columns)
+    empty = silver.isEmpty()
+    old = touched(silver, rows, key)
+    if batch.history and not (empty and once):
+        past = superseded(incoming, old, key=key, columns=columns)
+        if not once:
+            past = past.unionByName(losers(rows, key=key, columns=columns))
+        append_history(lake, past, batch)
+    new = all_changed(incoming) if empty else changes(incoming, old, key=key, columns=columns)
+    merge_into(lake, f"silver/{batch.dataset}", new, batch)
 
 
-def _refuse_nulls(batch: Batch, bronze: DataFrame, error: Exception) -> None:
+def _refuse(batch: Batch, bronze: DataFrame, rows: DataFrame, error: Exception) -> None:
     places = {drop.run_id: drop.bronze for drop in batch.drops}
-    for run_id, name, count in nulls_by_run(bronze, batch.columns):
-        problem = f"column {name!r} is required and empty in {count} rows"
-        raise BronzeError(run_id, places.get(run_id, "?"), [problem]) from error
+    empty = {
+        f"column {c.name!r} is required and empty": F.col(quoted(c.name)).isNull()
+        for c in batch.columns
+        if c.required
+    }
+    outside = {
+        f"column {c.name!r} has values that the contract does not allow": ~F.expr(said)
+        for c in batch.columns
+        if (said := condition(c))
+    }
+    for run_id, problem, count in counts_by_run(bronze, empty) + counts_by_run(rows, outside):
+        place = places.get(run_id, "?")
+        raise BronzeError(run_id, place, [f"{problem} in {count} rows"]) from error
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from functools import reduce
 from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
-from pyspark.sql.types import StructField, StructType
 
 from spark_jobs.columns import (
     BATCH_ID,
@@ -25,19 +24,16 @@ from spark_jobs.columns import (
     Column,
     quoted,
 )
-from spark_jobs.errors import SilverError
+from spark_jobs.constraints import text
 
 # Column of the merge's source: whether the values differ, and not only who stated them last.
 CHANGED = "_changed"
-
-# Characters that Delta takes in a column's name only when it maps names to others.
-_NEED_MAPPING = frozenset(" ,;{}()\n\t=")
 
 
 def touched(silver: DataFrame, rows: DataFrame, key: Sequence[Column]) -> DataFrame:
     """The silver rows whose keys a batch names: few where the batch is small, so cheap to join."""
     old, new = silver.alias("old"), rows.select(*(quoted(c.name) for c in key)).alias("new")
-    return old.join(new, on=_same_key(key), how="left_semi")
+    return old.join(new, on=same_key(key), how="left_semi")
 
 
 def changes(
@@ -73,17 +69,23 @@ def changes(
     # An equal statement with other values is the same drop, loaded anew by a mended rule.
     matters = absent | (stated_new > stated_old) | ((stated_new == stated_old) & ~same)
     return (
-        new.join(old, on=_same_key(key), how="left")
+        new.join(old, on=same_key(key), how="left")
         .where(matters)
         .select("new.*", (absent | ~same).alias(CHANGED))
     )
+
+
+def all_changed(incoming: DataFrame) -> DataFrame:
+    """The same where silver has no rows yet: all are new."""
+    return incoming.withColumn(CHANGED, F.lit(True))
 
 
 def _of(side: str, name: str) -> Expression:
     return F.col(f"{side}.{quoted(name)}")
 
 
-def _same_key(key: Sequence[Column]) -> Expression:
+def same_key(key: Sequence[Column]) -> Expression:
+    """The condition on which frames `new` and `old` are joined."""
     # Equality that also finds nulls costs a second join key: only where there can be nulls.
     return _all(
         [
@@ -128,7 +130,7 @@ def merge_statement(
         columns: the contract's.
         batch_id: named as the one that changed the rows.
     """
-    batch = "'" + batch_id.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    batch = text(batch_id)
     matches = " AND ".join(
         f"old.{quoted(c.name)} {'=' if c.required else '<=>'} new.{quoted(c.name)}" for c in key
     )
@@ -148,63 +150,3 @@ def merge_statement(
         f"WHEN MATCHED AND {' >= '.join(stated)} THEN UPDATE SET {assignments}\n"
         f"WHEN NOT MATCHED THEN INSERT ({targets}) VALUES ({', '.join(inserted.values())})"
     )
-
-
-def create_statement(table: str, schema: StructType) -> str:
-    """CREATE TABLE of a silver table; what a contract requires, Delta enforces as NOT NULL."""
-    listed = ", ".join(f"'{name}' = '{value}'" for name, value in table_properties(schema).items())
-    declared = ", ".join(_declared(field) for field in schema)
-    suffix = f" TBLPROPERTIES ({listed})" if listed else ""
-    return f"CREATE TABLE {table} ({declared}) USING DELTA{suffix}"
-
-
-def require_statement(table: str, schema: StructType) -> str:
-    """The same requirement for a table that was not made by `create_statement`."""
-    required = [field.name for field in schema if not field.nullable]
-    condition = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in required)
-    return f"ALTER TABLE {table} ADD CONSTRAINT required CHECK ({condition})"
-
-
-def table_properties(schema: StructType) -> dict[str, str]:
-    """What a table must be created with; name mapping only where a column's name asks for it."""
-    mapped = any(_NEED_MAPPING.intersection(name) for name in schema.names)
-    return {"delta.columnMapping.mode": "name"} if mapped else {}
-
-
-def evolution_statements(table: str, present: StructType, wanted: StructType) -> list[str]:
-    """ALTER TABLEs that make room for columns that the contract has gained.
-
-    A column that the contract has lost stays, and is empty in new rows.
-
-    Raises:
-        SilverError: a column has another type than before, which no ALTER can mend.
-    """
-    have = {field.name.casefold(): field for field in present}
-    changed = [
-        f"column {field.name!r} is {have[field.name.casefold()].dataType.simpleString()} "
-        f"in silver and {field.dataType.simpleString()} by the contract"
-        for field in wanted
-        if field.name.casefold() in have and have[field.name.casefold()].dataType != field.dataType
-    ]
-    if changed:
-        raise SilverError(
-            f"{table}: {'; '.join(changed)}. "
-            "Give the column a new name in the contract, or rebuild the table from bronze.",
-        )
-    gained = [field for field in wanted if field.name.casefold() not in have]
-    # Rows that are there already have no value for it, whatever the contract requires of new ones.
-    added = ", ".join(_declared(StructField(field.name, field.dataType)) for field in gained)
-    kept = {field.name.casefold() for field in wanted if not field.nullable}
-    relaxed = [f for f in present if not f.nullable and f.name.casefold() not in kept]
-    return [
-        *([f"ALTER TABLE {table} ADD COLUMNS ({added})"] if gained else []),
-        *(
-            f"ALTER TABLE {table} ALTER COLUMN {quoted(field.name)} DROP NOT NULL"
-            for field in relaxed
-        ),
-    ]
-
-
-def _declared(field: StructField) -> str:
-    suffix = "" if field.nullable else " NOT NULL"
-    return f"{quoted(field.name)} {field.dataType.simpleString()}{suffix}"

@@ -36,6 +36,9 @@ class Result:
         unchanged: keys that silver had as they are, or newer.
         duplicates: rows that lost to a row of the same key in this batch.
         by_run: bronze rows of each drop.
+        rejected: records of each drop that validation had split off before the copy.
+        orphans: rows by reference that speak of what the other dataset's silver does not have.
+        unenforced: why Delta does not enforce the contract's ranges and allowed values.
         tables: lake path of each table, and how it stands now.
     """
 
@@ -46,6 +49,9 @@ class Result:
     unchanged: int
     duplicates: int
     by_run: Mapping[str, int]
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    orphans: Mapping[str, int] = field(default_factory=dict)
+    unenforced: str | None = None
     tables: Mapping[str, Table] = field(default_factory=dict)
 
     @property
@@ -55,6 +61,9 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """The result document."""
+        said: dict[str, Any] = {"orphans": dict(self.orphans)} if self.orphans else {}
+        if self.unenforced:
+            said |= {"unenforced": self.unenforced}
         return {
             "schema": SCHEMA,
             "batch_id": self.batch_id,
@@ -64,7 +73,12 @@ class Result:
             "updated": self.updated,
             "unchanged": self.unchanged,
             "duplicates": self.duplicates,
-            "by_run": {run_id: {"rows_in": rows} for run_id, rows in self.by_run.items()},
+            "rejected": sum(self.rejected.values()),
+            "by_run": {
+                run_id: {"rows_in": rows, "rejected": self.rejected.get(run_id, 0)}
+                for run_id, rows in self.by_run.items()
+            },
+            **said,
             "tables": {path: table.to_json() for path, table in self.tables.items()},
         }
 

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812, the name that PySpark's own guide gives it
 from pyspark.sql.types import StringType
 
-from spark_jobs.cleaning import WHITESPACE, NullWhere
+from spark_jobs.cleaning import WHITESPACE, Rule
 from spark_jobs.columns import LANDED_AT, RUN_ID, Column, quoted
 
 _RANK = "_rank"
@@ -27,7 +27,7 @@ def typed(bronze: DataFrame, columns: Sequence[Column]) -> DataFrame:
     )
 
 
-def cleaned(rows: DataFrame, columns: Sequence[Column], rules: Sequence[NullWhere]) -> DataFrame:
+def cleaned(rows: DataFrame, columns: Sequence[Column], rules: Sequence[Rule]) -> DataFrame:
     """Trim every string, empty an optional one that is blank, and apply the dataset's rules.
 
     Values are not translated otherwise: language and country codes stay as they came
@@ -36,7 +36,7 @@ def cleaned(rows: DataFrame, columns: Sequence[Column], rules: Sequence[NullWher
     return rows.select(*(_clean(c, rules).alias(c.name) for c in columns), RUN_ID, LANDED_AT)
 
 
-def _clean(column: Column, rules: Sequence[NullWhere]) -> Expression:
+def _clean(column: Column, rules: Sequence[Rule]) -> Expression:
     value = F.col(quoted(column.name))
     if isinstance(column.silver, StringType):
         value = F.btrim(value, F.lit(WHITESPACE))
@@ -44,7 +44,7 @@ def _clean(column: Column, rules: Sequence[NullWhere]) -> Expression:
             value = F.nullif(value, F.lit(""))
     for rule in rules:
         if rule.column == column.name:
-            value = F.when(~value.eqNullSafe(F.lit(rule.value)), value)
+            value = rule.applied(value)
     return value
 
 
@@ -54,8 +54,12 @@ def newest(rows: DataFrame, key: Sequence[Column], columns: Sequence[Column]) ->
     The order of the rows and of the drops has no part in it, so that a repeated load and a replay
     choose the same row. Keys with nulls are keys like others.
     """
-    order = [F.col(LANDED_AT).desc(), F.col(RUN_ID).desc()]
-    order += [F.col(quoted(c.name)).desc_nulls_last() for c in columns if c not in key]
+    order = [F.col(LANDED_AT).desc(), F.col(RUN_ID).desc(), *by_value(key, columns)]
     window = Window.partitionBy(*(F.col(quoted(c.name)) for c in key)).orderBy(*order)
     ranked = rows.withColumn(_RANK, F.row_number().over(window))
     return ranked.where(F.col(_RANK) == 1).drop(_RANK)
+
+
+def by_value(key: Sequence[Column], columns: Sequence[Column]) -> list[Expression]:
+    """The order that decides between rows of one key and one drop: the greater values first."""
+    return [F.col(quoted(c.name)).desc_nulls_last() for c in columns if c not in key]

@@ -1,27 +1,17 @@
-"""The Delta tables of silver and gold: made, merged into, overwritten, asked."""
+"""Delta tables: overwritten, read at a version, asked for their history."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
-from pyspark.sql.types import StructType
 
-from spark_jobs.batch import Batch
 from spark_jobs.errors import ResultError
 from spark_jobs.lake import Lake
-from spark_jobs.merge import (
-    create_statement,
-    evolution_statements,
-    merge_statement,
-    require_statement,
-    table_properties,
-)
 
 # How far back a table's history is searched for the commit that says what it was built from.
 COMMITS_SEARCHED = 20
@@ -36,50 +26,6 @@ class Build:
     version: int
     rows: int
     origin: Mapping[str, Any]
-
-
-def silver_table(lake: Lake, path: str, schema: StructType) -> DataFrame:
-    """The silver table, created where it is not there, widened where the contract has grown.
-
-    Raises:
-        SilverError: a column has changed its type.
-    """
-    table = lake.sql_name(path)
-    present = _delta(lake, path)
-    if present is None:
-        _create(lake, path, schema)
-    else:
-        for statement in evolution_statements(table, present.schema, schema):
-            lake.spark.sql(statement)
-    return lake.spark.read.format("delta").load(lake.uri(path))
-
-
-def _create(lake: Lake, path: str, schema: StructType) -> None:
-    table = lake.sql_name(path)
-    try:
-        lake.spark.sql(create_statement(table, schema))
-    except AnalysisException as error:
-        if error.getCondition() != "TABLE_OR_VIEW_ALREADY_EXISTS":
-            raise
-        # A job that was killed before its first commit left an empty log, which CREATE takes for
-        # a table and nobody can read. Spark's writer can begin it, but knows no NOT NULL.
-        nothing = lake.spark.createDataFrame([], schema)
-        writer = nothing.write.format("delta").mode("append").options(**table_properties(schema))
-        writer.save(lake.uri(path))
-        lake.spark.sql(require_statement(table, schema))
-
-
-def merge_into(lake: Lake, path: str, rows: DataFrame, batch: Batch) -> None:
-    """Merge the rows of `spark_jobs.merge.changes` into a silver table, in one transaction."""
-    view = "changes_of_" + re.sub(r"\W", "_", path)
-    statement = merge_statement(
-        lake.sql_name(path), view, key=batch.key, columns=batch.columns, batch_id=batch.batch_id
-    )
-    rows.createOrReplaceTempView(view)
-    try:
-        lake.spark.sql(statement).collect()
-    finally:
-        lake.spark.catalog.dropTempView(view)
 
 
 def read_delta(lake: Lake, path: str, version: int) -> DataFrame:
@@ -133,7 +79,8 @@ def _build(commits: Iterable[Mapping[str, Any]]) -> Build | None:
     return None
 
 
-def _delta(lake: Lake, path: str) -> DataFrame | None:
+def delta_table(lake: Lake, path: str) -> DataFrame | None:
+    """A Delta table as it stands; None where there is none."""
     try:
         table = lake.spark.read.format("delta").load(lake.uri(path))
         _ = table.schema  # Spark Connect resolves a table only when it is asked something
@@ -146,7 +93,7 @@ def _delta(lake: Lake, path: str) -> DataFrame | None:
 
 def _history(lake: Lake, path: str, commits: int) -> list[dict[str, Any]]:
     """The newest commits of a table, newest first."""
-    if _delta(lake, path) is None:
+    if delta_table(lake, path) is None:
         return []
     found = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(path)} LIMIT {commits}")
     chosen = found.select("version", "userMetadata", "operationMetrics")

@@ -19,7 +19,8 @@ from spark_jobs.arguments import Arguments, parse_arguments
 from spark_jobs.batch import Batch, Drop, parse
 from spark_jobs.columns import Column, mismatches, quoted, silver_schema
 from spark_jobs.errors import ArgumentError, BatchError, BatchNotCurrentError, SilverError
-from spark_jobs.merge import create_statement, evolution_statements, merge_statement
+from spark_jobs.ddl import create_statement, evolution_statements, table_properties
+from spark_jobs.merge import merge_statement
 
 
 def document(**changes: Any) -> str:
@@ -162,7 +163,7 @@ def test_statements_quote_whatever_a_column_is_called() -> None:
     schema = silver_schema([Column("order", "integer", required=True), Column("a`.b c", "string")])
 
     assert quoted("a`.b c") == "`a``.b c`"
-    assert create_statement("delta.`/t`", schema) == (
+    assert create_statement("delta.`/t`", schema, table_properties(schema)) == (
         "CREATE TABLE delta.`/t` (`order` bigint NOT NULL, `a``.b c` string, "
         "`_run_id` string NOT NULL, `_landed_at` timestamp NOT NULL, "
         "`_batch_id` string NOT NULL, `_loaded_at` timestamp NOT NULL, "

@@ -132,7 +132,8 @@ def test_gold_is_what_its_definition_says(workshop: Workshop) -> None:
         "updated": 0,
         "unchanged": 0,
         "duplicates": 0,
-        "by_run": {"r1": {"rows_in": 8}},
+        "rejected": 0,
+        "by_run": {"r1": {"rows_in": 8, "rejected": 0}},
         "tables": {
             "silver/users": {"version": 1, "rows": 8},
             "gold/buyers_by_country": {"version": 0, "rows": 2, "rebuilt": True},

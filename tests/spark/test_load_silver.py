@@ -180,7 +180,7 @@ def test_nothing_to_load_is_a_success(workshop: Workshop) -> None:
     arguments = workshop.batch("ad-hoc", "b2", COLUMNS, KEY, [drop])
     loaded = workshop.load(arguments)
     assert counts(loaded) == (0, 0, 0, 0, 0)
-    assert loaded["by_run"] == {"r1": {"rows_in": 0}}
+    assert loaded["by_run"] == {"r1": {"rows_in": 0, "rejected": 0}}
     assert workshop.build(arguments)["tables"] == {"silver/ad-hoc": {"version": 0, "rows": 0}}
 
 

@@ -1,0 +1,40 @@
+"""Rows that speak of what is not there: counted and told, never a reason to stop.
+
+Validation refuses them where it can see the other dataset. Drops of two datasets cross on their
+way, though, so what was missing at load time may well be there tomorrow.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
+
+from spark_jobs.batch import Batch, Reference
+from spark_jobs.columns import quoted
+from spark_jobs.lake import Lake
+from spark_jobs.tables import delta_table
+
+
+def orphans(lake: Lake, batch: Batch, rows: DataFrame) -> dict[str, int]:
+    """How many rows of a batch refer to nothing, by reference.
+
+    A reference that lacks a part refers to nothing and is no fault. A dataset that has no silver
+    table yet is not asked.
+    """
+    found = {}
+    for reference in batch.references:
+        other = delta_table(lake, f"silver/{reference.dataset}")
+        if other is not None and set(reference.to) <= set(other.columns):
+            found[reference.name] = _orphans(rows, other, reference)
+    return found
+
+
+def _orphans(rows: DataFrame, other: DataFrame, reference: Reference) -> int:
+    parts = [f"_{number}" for number in range(len(reference.columns))]
+    ours, theirs = (
+        frame.select(
+            *(F.col(quoted(c)).alias(part) for c, part in zip(columns, parts, strict=True))
+        )
+        for frame, columns in ((rows, reference.columns), (other, reference.to))
+    )
+    return ours.dropna().join(theirs, on=parts, how="left_anti").count()

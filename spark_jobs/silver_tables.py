@@ -1,0 +1,127 @@
+"""The Delta tables of silver: made, kept to the contract, merged into; and their history."""
+
+from __future__ import annotations
+
+import re
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame
+from pyspark.sql.types import StructField, StructType
+
+from spark_jobs.batch import Batch
+from spark_jobs.columns import AUDIT, LANDED_AT, RUN_ID
+from spark_jobs.constraints import check
+from spark_jobs.ddl import (
+    constraint_statements,
+    create_statement,
+    evolution_statements,
+    require_statement,
+    table_properties,
+)
+from spark_jobs.history import history_path
+from spark_jobs.lake import Lake
+from spark_jobs.merge import merge_statement
+from spark_jobs.tables import delta_table
+
+_CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
+_BROKEN_BEFORE = "DELTA_NEW_CHECK_CONSTRAINT_VIOLATION"
+_HISTORY_PROPERTIES = {"delta.setTransactionRetentionDuration": "interval 90 days"}
+
+
+def silver_table(lake: Lake, path: str, schema: StructType) -> DataFrame:
+    """The silver table, created where it is not there, widened where the contract has grown.
+
+    Raises:
+        SilverError: a column has changed its type.
+    """
+    table = lake.sql_name(path)
+    present = delta_table(lake, path)
+    if present is None:
+        _create(lake, path, schema, table_properties(schema))
+    else:
+        for statement in evolution_statements(table, present.schema, schema):
+            lake.spark.sql(statement)
+    return lake.spark.read.format("delta").load(lake.uri(path))
+
+
+def _create(lake: Lake, path: str, schema: StructType, properties: dict[str, str]) -> None:
+    table = lake.sql_name(path)
+    try:
+        lake.spark.sql(create_statement(table, schema, properties))
+    except AnalysisException as error:
+        if error.getCondition() != "TABLE_OR_VIEW_ALREADY_EXISTS":
+            raise
+        if delta_table(lake, path) is not None:
+            return  # another load of the same batch was faster
+        # A job that was killed before its first commit left an empty log, which CREATE takes for
+        # a table and nobody can read. Spark's writer can begin it, but knows no NOT NULL.
+        nothing = lake.spark.createDataFrame([], schema)
+        writer = nothing.write.format("delta").mode("append").options(**properties)
+        writer.save(lake.uri(path))
+        lake.spark.sql(require_statement(table, schema))
+
+
+def enforce(lake: Lake, path: str, batch: Batch) -> str | None:
+    """Have Delta enforce what the contract says of values.
+
+    Returns:
+        Why it is not enforced: rows that are there already break what a later contract says.
+    """
+    table = lake.sql_name(path)
+    shown = lake.spark.sql(f"SHOW TBLPROPERTIES {table}").collect()
+    present = {str(row["key"]): str(row["value"]) for row in shown}
+    dropped, added = constraint_statements(table, present, check(batch.columns))
+    for statement in dropped:
+        lake.spark.sql(statement)
+    if added is None:
+        return None
+    try:
+        lake.spark.sql(added)
+    except Exception as error:
+        # Delta's class for it is not one of Spark's, and comes otherwise over Spark Connect.
+        if _BROKEN_BEFORE not in str(error):
+            raise
+        return f"{path} has rows from before that break the contract's ranges or allowed values"
+    return None
+
+
+def merge_into(lake: Lake, path: str, rows: DataFrame, batch: Batch) -> None:
+    """Merge the rows of `spark_jobs.merge.changes` into a silver table, in one transaction."""
+    view = "changes_of_" + re.sub(r"\W", "_", path)
+    statement = merge_statement(
+        lake.sql_name(path), view, key=batch.key, columns=batch.columns, batch_id=batch.batch_id
+    )
+    rows.createOrReplaceTempView(view)
+    try:
+        lake.spark.sql(statement).collect()
+    finally:
+        lake.spark.catalog.dropTempView(view)
+
+
+def append_history(lake: Lake, rows: DataFrame, batch: Batch) -> None:
+    """Keep superseded statements, once a batch: Delta knows the batch, should it come again.
+
+    It is done before the merge that takes them out of silver, so that a job that is killed between
+    the two has lost nothing: a statement that stands in both is one statement.
+    """
+    path = history_path(batch.dataset)
+    schema = StructType(
+        [
+            *(StructField(column.name, column.silver) for column in batch.columns),
+            *(StructField(name, AUDIT[name]) for name in (RUN_ID, LANDED_AT)),
+        ]
+    )
+    present = delta_table(lake, path)
+    if present is None:
+        _create(lake, path, schema, table_properties(schema) | _HISTORY_PROPERTIES)
+    else:
+        for statement in evolution_statements(lake.sql_name(path), present.schema, schema):
+            lake.spark.sql(statement)
+    writer = rows.write.format("delta").mode("append")
+    once = {"txnAppId": f"{batch.dataset}/{batch.batch_id}", "txnVersion": "1"}
+    writer.options(**once).save(lake.uri(path))
+
+
+def is_conflict(error: Exception) -> bool:
+    """Whether Delta refused a commit because another came between: looking anew will do."""
+    return any(name in str(error) for name in _CONFLICTS)
