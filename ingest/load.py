@@ -317,6 +317,7 @@ def _drop(run: Run) -> dict[str, Any]:
         "run_id": run.run_id,
         "bronze": paths.bronze_folder(run.dataset, run.run_id),
         "rows": run.verdict.accepted if run.verdict else None,
+        "rejected": run.verdict.rejected if run.verdict else 0,
         "landed_at": run.as_of.isoformat(),
         "source": run.source.path,
     }
@@ -324,7 +325,7 @@ def _drop(run: Run) -> dict[str, Any]:
 
 def _counts(result: Mapping[str, Any], *, alone: bool) -> dict[str, Any]:
     """The batch's counts; they are the drop's own only where it was alone in its batch."""
-    names = ("rows_in", "inserted", "updated", "unchanged")
+    names = ("rows_in", "inserted", "updated", "unchanged", "orphans", "unenforced")
     counts = {name: result[name] for name in names if name in result}
     return counts if alone else {"batch": counts}
 

@@ -1,7 +1,7 @@
 """Dirt of the tables of trade, as partners send it: kinds by dataset, spread in exact counts.
 
-What a rule of the contract finds is named by that rule. ``relationships`` breaks a reference that a
-single file cannot show, and ``trimmed`` is mended between bronze and silver.
+What a rule of the contract finds is named by that rule. ``foreignKey`` is a reference into nothing,
+which shows where the other dataset is in the lake; ``trimmed`` is mended on the way to silver.
 """
 
 import random
@@ -35,7 +35,7 @@ def _astray(column: str) -> Damage:
         cells[at[column]] = b"%d" % (int(cells[at[column]]) + _FAR)
         return cells
 
-    return Damage("relationships", column, change)
+    return Damage("foreignKey", column, change)
 
 
 def _padded(column: str) -> Damage:
@@ -61,7 +61,7 @@ DIRT: Mapping[str, Mapping[str, Damage]] = {
         "missing_category": Damage("required", "category", set_to("category", b"")),
         "bad_time": Damage("type", "listed_at", set_to("listed_at", *_NO_TIME)),
         "duplicate_key": Damage("unique", "product_id", as_it_is),
-        "unknown_seller": Damage("relationships", "seller_id", set_to("seller_id", _NOBODY)),
+        "unknown_seller": Damage("foreignKey", "seller_id", set_to("seller_id", _NOBODY)),
         "blank_at_end": _padded("colour"),
     },
     "orders": _SHAPES
@@ -72,7 +72,7 @@ DIRT: Mapping[str, Mapping[str, Damage]] = {
         "negative_amount": Damage("minimum", "amount", set_to("amount", b"-1.00", b"-250")),
         "missing_buyer": Damage("required", "buyer_id", set_to("buyer_id", b"", b'""')),
         "duplicate_key": Damage("unique", "order_id", as_it_is),
-        "unknown_buyer": Damage("relationships", "buyer_id", set_to("buyer_id", _NOBODY)),
+        "unknown_buyer": Damage("foreignKey", "buyer_id", set_to("buyer_id", _NOBODY)),
     },
     "order_lines": _SHAPES
     | {
@@ -90,7 +90,7 @@ DIRT: Mapping[str, Mapping[str, Damage]] = {
         "bad_time": Damage("type", "occurred_at", set_to("occurred_at", *_NO_TIME)),
         "missing_user": Damage("required", "user_id", set_to("user_id", b"")),
         "duplicate_key": Damage("unique", "interaction_id", as_it_is),
-        "unknown_user": Damage("relationships", "user_id", set_to("user_id", _NOBODY)),
+        "unknown_user": Damage("foreignKey", "user_id", set_to("user_id", _NOBODY)),
         "unknown_product": _astray("product_id"),
     },
 }

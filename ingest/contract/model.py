@@ -1,8 +1,8 @@
 """A contract as the rest of the product sees it: one table, its columns, its key, its tolerance."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
 from ingest.contract.conditions import Condition
@@ -191,6 +191,7 @@ class Contract:
     """A whole contract; columns in the contract's order, ``key`` in key order.
 
     ``max_rejected_ratio`` is the share of records, 0 to 1, that may be split off as rejects.
+    ``history`` keeps what later drops supersede in silver.
     """
 
     dataset: str
@@ -205,6 +206,7 @@ class Contract:
     relationships: tuple[Relationship, ...] = ()
     drift: Drift = field(default_factory=Drift)
     delivery: Delivery = field(default_factory=Delivery)
+    history: bool = False
 
     def column(self, name: str) -> Column:
         """The column called ``name``; KeyError if there is none."""
@@ -214,14 +216,19 @@ class Contract:
         raise KeyError(name)
 
     def table(self) -> dict[str, Any]:
-        """The table as batch documents carry it: key names, and columns by logical type."""
-        return {
+        """The table as batch documents carry it: key names, and columns by logical type.
+
+        What silver is to enforce, keep or look up is named only where the contract says it.
+        """
+        table: dict[str, Any] = {
             "key": list(self.key),
-            "columns": [
-                {"name": c.name, "type": c.logical_type, "required": c.required}
-                for c in self.columns
-            ],
+            "columns": [_silver_column(column) for column in self.columns],
         }
+        if self.history:
+            table["history"] = True
+        if self.relationships:
+            table["references"] = [asdict(one) for one in self.relationships]
+        return table
 
     def translator(
         self, kind: str = "csv", drifted: Mapping[str, Any] | None = None
@@ -259,6 +266,31 @@ class Contract:
                 "culture": "en-us",
             },
         }
+
+
+_BOUNDS = {
+    "minimum": "minimum",
+    "maximum": "maximum",
+    "exclusiveMinimum": "exclusive_minimum",
+    "exclusiveMaximum": "exclusive_maximum",
+}
+
+
+def _silver_column(column: Column) -> dict[str, Any]:
+    found = {"name": column.name, "type": column.logical_type, "required": column.required}
+    bounds = {word: getattr(column, field) for word, field in _BOUNDS.items()}
+    said = {word: _plain(value) for word, value in bounds.items() if value is not None}
+    if column.enum:
+        said["enum"] = [_plain(value) for value in column.enum]
+    # Times of day are text in silver, and compare as such only by chance.
+    return found if column.logical_type == "time" else found | said
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it; times without an offset are UTC."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat() if value.tzinfo else f"{value.isoformat()}+00:00"
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _source(column: Column, name: str, kind: str) -> dict[str, str]:

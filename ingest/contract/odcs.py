@@ -73,6 +73,7 @@ _CUSTOM = frozenset(
         "trueValues",
         "falseValues",
         "drift",
+        "history",
         *DELIVERY,
     }
 )
@@ -129,6 +130,7 @@ def parse(text: str, *, file: str) -> Contract:
         relationships=read_relationships(table, dataset, pairs),
         drift=_drift(custom.get("drift")),
         delivery=read_delivery(custom),
+        history=_history(table, custom.get("history")),
     )
 
 
@@ -153,6 +155,16 @@ def _key(table: Node, columns: tuple[Column, ...]) -> tuple[str, ...]:
             f"each once; found {positions}"
         )
     return tuple(c.name for c in sorted(keyed, key=lambda c: c.key_position or 0))
+
+
+def _history(table: Node, node: Node | None) -> bool:
+    if node is None:
+        return False
+    if node.one_of(("none", "scd2")) == "none":
+        return False
+    if not any(p.get("primaryKey") for p in table.need("properties").items()):
+        raise node.error("is 'scd2', but without a primary key nothing has versions")
+    return True
 
 
 def _description(root: Node) -> str:

@@ -18,8 +18,8 @@ from pyspark.sql.types import (
 from spark_jobs.arguments import Arguments, parse_arguments
 from spark_jobs.batch import Batch, Drop, parse
 from spark_jobs.columns import Column, mismatches, quoted, silver_schema
-from spark_jobs.errors import ArgumentError, BatchError, BatchNotCurrentError, SilverError
 from spark_jobs.ddl import create_statement, evolution_statements, table_properties
+from spark_jobs.errors import ArgumentError, BatchError, BatchNotCurrentError, SilverError
 from spark_jobs.merge import merge_statement
 
 

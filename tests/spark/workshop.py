@@ -87,8 +87,12 @@ class Workshop:
         columns: Sequence[Mapping[str, Any]],
         key: Sequence[str],
         drops: Sequence[Mapping[str, Any]],
+        **table: Any,
     ) -> list[str]:
-        """Write the batch document; the parameters of the job for it."""
+        """Write the batch document; the parameters of the job for it.
+
+        `table` is what else the contract says of the table: `history`, `references`.
+        """
         path = self.root / "manifest" / "batches" / dataset / "current.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         document = {
@@ -97,7 +101,7 @@ class Workshop:
             "dataset": dataset,
             "attempt": 1,
             "created": "2026-11-22T13:02:00Z",
-            "table": {"key": list(key), "columns": list(columns)},
+            "table": {"key": list(key), "columns": list(columns), **table},
             "drops": list(drops),
         }
         path.write_text(json.dumps(document, indent=1))

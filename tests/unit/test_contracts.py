@@ -1,5 +1,6 @@
 """Contracts: what is read from the standard's documents, and what is refused by name."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,7 @@ def test_table_and_translator() -> None:
             {"name": "at", "type": "timestamp", "required": False},
         ],
     }
+    assert not contract.history
     translator = contract.translator()
     assert translator["mappings"][0] == {
         "source": {"name": "id"},
@@ -134,6 +136,53 @@ def test_table_and_translator() -> None:
     assert translator["typeConversion"] is True
     assert translator["typeConversionSettings"]["allowDataTruncation"] is False
     assert contract.translator("jsonl")["mappings"][1]["source"] == {"path": "$['at']"}
+
+
+def test_table_says_what_silver_enforces_keeps_and_looks_up() -> None:
+    """Ranges, allowed values, history and references come along, where the contract has them."""
+    contract = read(
+        {"name": "id", "logicalType": "integer", "primaryKey": True},
+        column("number", logicalTypeOptions={"minimum": 0, "exclusiveMaximum": 1.5}),
+        {
+            "name": "day",
+            "logicalType": "date",
+            "logicalTypeOptions": {"minimum": "2020-01-01"},
+            "enum": [{"value": "2020-01-01"}],
+        },
+        {
+            "name": "at",
+            "logicalType": "timestamp",
+            "logicalTypeOptions": {"maximum": "2030-01-01T00:00:00"},
+        },
+        {"name": "kind", "logicalType": "string", "enum": [{"value": "a"}, {"value": "b"}]},
+        {"name": "of", "logicalType": "integer", "relationships": [{"to": "other.id"}]},
+        {"name": "hour", "logicalType": "time", "logicalTypeOptions": {"maximum": "12:00:00"}},
+        customProperties=[{"property": "history", "value": "scd2"}],
+    )
+
+    table = contract.table()
+
+    said = [{k: v for k, v in c.items() if k not in ("type", "required")} for c in table["columns"]]
+    assert said == [
+        {"name": "id"},
+        {"name": "c", "minimum": 0, "exclusiveMaximum": 1.5},
+        {"name": "day", "minimum": "2020-01-01", "enum": ["2020-01-01"]},
+        {"name": "at", "maximum": "2030-01-01T00:00:00+00:00"},
+        {"name": "kind", "enum": ["a", "b"]},
+        {"name": "of"},
+        {"name": "hour"},
+    ]
+    assert table["history"] is True
+    assert table["references"] == [{"columns": ("of",), "dataset": "other", "to": ("id",)}]
+    assert json.loads(json.dumps(table))["references"][0]["to"] == ["id"]
+
+
+def test_history_needs_a_key() -> None:
+    """What has no key has no versions; another word than the two is refused."""
+    error = refusal(column(), customProperties=[{"property": "history", "value": "scd2"}])
+    assert "without a primary key" in error.reason
+    error = refusal(column(), customProperties=[{"property": "history", "value": "scd3"}])
+    assert "none, scd2" in error.reason
 
 
 def test_hints_come_from_servers_and_our_own_properties() -> None:
