@@ -10,7 +10,8 @@ import pyarrow.csv as pc
 import pytest
 
 from tests.realdata import C2C
-from tests.spark.workshop import ARROW, USER_TYPES, Workshop, columns_of
+from tests.spark.workshop import ARROW, USER_TYPES, Workshop
+from tests.unit.validation import CONTRACTS
 
 pytestmark = [
     pytest.mark.spark,
@@ -59,8 +60,7 @@ def test_the_authors_tables_come_out_cell_by_cell(workshop: Workshop) -> None:
         )
         for part in range(1, 6)
     ]
-    columns = columns_of(USER_TYPES, required=list(USER_TYPES))
-    arguments = workshop.batch("users", "b1", columns, ["identifierHash"], drops)
+    arguments = workshop.batch("users", "b1", drops=drops, **CONTRACTS["users"].table())
     workshop.load(arguments)
 
     result = workshop.build(arguments)
