@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,9 +162,11 @@ def wait(look: Callable[[], object], seconds: float, pause: float = 0.05) -> boo
 
 
 @contextmanager
-def world(root: Path, *, spark: bool = False, **settings: str) -> Iterator[World]:
+def world(
+    root: Path, *, spark: bool = False, settings: Mapping[str, str] = SETTINGS
+) -> Iterator[World]:
     """A cloud in a folder, deployed and running; with true Spark, or with a load that is light."""
-    config = create(root, REPOSITORY, settings=SETTINGS | settings, warm=spark)
+    config = create(root, REPOSITORY, settings=dict(settings), warm=spark)
     headers = {"x-functions-key": config.function_key}
     with (
         Supervisor(config, max_backoff=0.2) as supervisor,
