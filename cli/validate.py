@@ -79,6 +79,7 @@ def validate(
     others = _references(references, contracts)
     reports = []
     try:
+        _clear(rejects, files)
         for file in files:
             report = _judge(file, agreed, _place(rejects, file, files), others)
             reports.append(report)
@@ -116,6 +117,16 @@ def _judge(
             on_progress=lambda done: it.update(task, completed=done),
             references=references,
         )
+
+
+def _clear(rejects: Path | None, files: tuple[Path, ...]) -> None:
+    """Take away what an earlier run rejected: a file that is there speaks of this run."""
+    for file in files if rejects is not None else ():
+        out = _place(rejects, file, files)
+        if out is None or any(out.resolve() == one.resolve() for one in files):
+            raise click.UsageError(f"--rejects {rejects} would overwrite {file}")
+        for old in (out, out.with_name(f"{out.name}.reasons.jsonl")):
+            old.unlink(missing_ok=True)
 
 
 def _references(said: tuple[str, ...], folder: Path) -> FileReferences:

@@ -159,13 +159,16 @@ class _Trial:
         return None
 
     def write_clean(self) -> Format:
-        """The second pass: everything but the rejects."""
-        opened = open_stream(self._source.stream(), self._name, self._contract.hints)
-        reader = reader_of(opened, self._contract, self._source)
-        with self._outputs.clean() as writer:
-            reader.copy(iter(self._spans), writer)
+        """The second pass: everything but the rejects, where somebody wants it."""
         if self._reader is None:  # pragma: no cover - rejects came from one
             raise RuntimeError("no reader")
+        wanted = self._outputs.clean()
+        if wanted is None:
+            return self._reader.clean_format
+        opened = open_stream(self._source.stream(), self._name, self._contract.hints)
+        reader = reader_of(opened, self._contract, self._source)
+        with wanted as writer:
+            reader.copy(iter(self._spans), writer)
         return self._reader.clean_format
 
     def report(self, verdict: Verdict, problem: Problem | None, clean: Format | None) -> Report:

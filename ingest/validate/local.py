@@ -94,9 +94,9 @@ class FileOutputs:
         """JSON Lines beside them."""
         return _open(self._reasons)
 
-    def clean(self) -> AbstractContextManager[Writer]:
-        """The file without them."""
-        return _open(self._clean)
+    def clean(self) -> AbstractContextManager[Writer] | None:
+        """The file without them; without a place for it the file need not be read again."""
+        return None if self._clean is None else _open(self._clean)
 
 
 class FileReferences:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ingest.validate.report import MASK, Check, Example, Measure, Profile, Report
+from ingest.validate.report import MASK, Check, Example, Link, Measure, Profile, Report
 from ingest.validate.text import EXPLAINED, format_words
 
 _WORDS = {
@@ -18,6 +18,8 @@ _WORDS = {
     "refused": "Refused",
 }
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_UNNAMED = "breaks a rule of the contract"
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SHOWN = 200
 _WIDTH, _HEIGHT = 120, 28
 
@@ -46,24 +48,29 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; margi
   padding: 12px 16px; background: var(--wash); border-radius: 8px }
 dt { color: var(--soft) } dd { margin: 0; overflow-wrap: anywhere }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px }
-table { border-collapse: collapse; width: 100%; font-size: 13.5px }
+table { border-collapse: collapse; width: 100%; min-width: 680px; font-size: 13.5px }
 th, td { text-align: left; padding: 6px 10px; vertical-align: top;
   border-top: 1px solid var(--line) }
 thead th { border: 0; background: var(--wash); color: var(--soft); font-weight: 600;
   white-space: nowrap }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-td, code { overflow-wrap: anywhere } td b { white-space: nowrap }
+td { overflow-wrap: break-word } td b, td i, .at { white-space: nowrap }
+.told { max-width: 24ch } .why { width: 22% } .told, code { overflow-wrap: anywhere }
 code { font: 12.5px/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
   white-space: pre-wrap; background: var(--wash); padding: 0 3px; border-radius: 3px }
 td.bad { background: #fbe3e1; box-shadow: inset 0 0 0 1.5px var(--bad) }
 td.bad code { background: none; color: var(--bad); font-weight: 600 }
-.rows td, .rows th { white-space: nowrap } .rows code { white-space: pre; background: none }
+.rows td, .rows th { white-space: nowrap }
+.rows code { white-space: pre; background: none; display: inline-block; max-width: 36ch;
+  overflow: hidden; text-overflow: ellipsis; vertical-align: bottom }
 .nothing { color: var(--soft); font-style: italic }
 .kept { color: var(--good) } .broken { color: var(--bad); font-weight: 600 }
 svg { display: block } svg rect { fill: var(--bar) }
 .null { display: inline-block; width: 60px; height: 8px; background: #e5e9ee; border-radius: 4px;
   overflow: hidden; margin-right: 6px; vertical-align: middle }
 .null i { display: block; height: 100%; background: var(--warn) }
+.samples { display: block; min-width: 32ch }
+@media (max-width: 760px) { .bar { display: none } body { padding: 16px 12px 40px } }
 footer { margin-top: 36px; font-size: 13px; color: var(--soft); overflow-wrap: anywhere }
 """
 
@@ -82,6 +89,7 @@ def render_html(report: Report) -> str:
         _head(report),
         _rules(report.checks, report.rejected),
         _measures(report.measures),
+        _links(report.relationships),
         _examples(report.examples),
         _profiles(report.profile),
         _foot(report),
@@ -106,16 +114,28 @@ def _head(report: Report) -> str:
         f"<header><h1>{_text(report.name)}: <b>{_WORDS[report.verdict]}</b></h1>"
         f'<p class="soft">judged by contract {_text(report.dataset)} '
         f"{_text(report.contract_version)}</p></header>"
-        f'<div class="share" role="img" aria-label="{rejected:.2f} % rejected">'
-        f"{_share(rejected)}</div>"
-        f"<p><b>{report.rows:,}</b> records: <b>{report.accepted:,}</b> accepted, "
-        f"<b>{report.rejected:,}</b> rejected ({_percent(rejected)}; the contract tolerates "
-        f"{_percent(100 * report.max_rejected_ratio)})</p>" + (f"<dl>{rows}</dl>" if rows else "")
+        f"{_share(rejected) if report.rows else ''}<p>{_counts(report, rejected)}</p>"
+        + (f"<dl>{rows}</dl>" if rows else "")
+    )
+
+
+def _counts(report: Report, percent: float) -> str:
+    """How many records there are of each kind; of a refused file none is accepted."""
+    if not report.rows:
+        return "No record was judged."
+    refused = report.verdict == "refused"
+    sound, faulty = ("keep the contract", "break it") if refused else ("accepted", "rejected")
+    return (
+        f"<b>{report.rows:,}</b> records: <b>{report.accepted:,}</b> {sound}, "
+        f"<b>{report.rejected:,}</b> {faulty} ({_percent(percent)}; the contract tolerates "
+        f"{_percent(100 * report.max_rejected_ratio)})"
+        + (". Nothing is loaded." if refused else "")
     )
 
 
 def _share(percent: float) -> str:
-    return f'<i style="width:{percent:.3f}%"></i>' if percent else ""
+    part = f'<i style="width:{percent:.3f}%"></i>' if percent else ""
+    return f'<div class="share" role="img" aria-label="{percent:.2f} % at fault">{part}</div>'
 
 
 def _advice(report: Report) -> str:
@@ -138,22 +158,27 @@ def _rules(checks: Sequence[Check], rejected: int) -> str:
     ordered = sorted(checks, key=lambda check: -check.failed)
     rows = "".join(
         f"<tr><td>{_column(check.column)}</td>"
-        f"<td>{_text(EXPLAINED.get(check.rule, 'breaks a rule of the contract'))} "
+        f'<td class="why">{_text(EXPLAINED.get(check.rule, _UNNAMED))} '
         f'<span class="soft">{_text(check.rule)}</span></td>'
-        f'<td class="n">{check.failed:,}</td><td>{_bar(check.failed, ordered[0].failed)}</td>'
+        f'<td class="n">{check.failed:,}</td>'
+        f'<td class="bar">{_bar(check.failed, ordered[0].failed)}</td>'
         f"<td>{_samples(check)}</td></tr>"
         for check in ordered
     )
     return (
         f"<h2>What is wrong</h2><p class=soft>{rejected:,} records break "
         f"{len(checks):,} rule{'s' if len(checks) > 1 else ''}; one record may break several.</p>"
-        '<div class="scroll"><table><thead><tr><th>Column<th>Fault<th class="n">Records<th>'
+        '<div class="scroll"><table><thead><tr><th>Column<th>Fault<th class="n">Records'
+        '<th class="bar">'
         f"<th>For example</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
 def _samples(check: Check) -> str:
-    shown = [f"line {sample.line:,} {_value(sample.value)}" for sample in check.samples]
+    shown = [
+        f'<span class="at">line {sample.line:,}</span> {_value(sample.value)}'
+        for sample in check.samples
+    ]
     more = " &middot; &hellip;" if check.failed > len(shown) else ""
     return f'<span class="samples">{" &middot; ".join(shown)}{more}</span>'
 
@@ -176,6 +201,24 @@ def _measures(measures: Sequence[Measure]) -> str:
     return (
         '<h2>The table as a whole</h2><div class="scroll"><table><thead><tr><th>Of<th>Rule'
         f'<th class="n">Value<th>Bound<th></tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _links(links: Sequence[Link]) -> str:
+    if not links:
+        return ""
+    rows = "".join(
+        f"<tr><td>{_column(link.column)}</td><td>{_text(link.to)}</td>"
+        + (
+            f'<td class="kept">looked up among {link.keys:,} values</td></tr>'
+            if link.checked
+            else f"<td>not checked: {_text(link.reason)}</td></tr>"
+        )
+        for link in links
+    )
+    return (
+        '<h2>What it refers to</h2><div class="scroll"><table><thead><tr><th>Column<th>Refers to'
+        f"<th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -242,8 +285,8 @@ def _profile(profile: Profile) -> str:
     else:
         middle = profile.quantiles.get("50")
         told = (
-            f"<td>{_known(profile.least)}</td><td>{_known(middle)}</td>"
-            f"<td>{_known(profile.most)}</td><td>{_picture(profile)}</td>"
+            f'<td class="told">{_known(profile.least)}</td><td class="told">{_known(middle)}</td>'
+            f'<td class="told">{_known(profile.most)}</td><td>{_picture(profile)}</td>'
         )
     return (
         f"<tr><td>{_column(profile.column)}</td><td>{_text(profile.type)}</td>"
@@ -258,7 +301,8 @@ def _picture(profile: Profile) -> str:
     if not profile.top or profile.top[0][1] < 0.005:  # noqa: PLR2004 - nothing stands out
         return ""
     return "<br>".join(
-        f"{_known(value)} {_percent(100 * share)}" for value, share in profile.top[:3]
+        f'<span class="told">{_known(value)}</span> <i>{_percent(100 * share)}</i>'
+        for value, share in profile.top[:3]
     )
 
 
@@ -305,7 +349,7 @@ def _known(value: Any) -> str:
 def _value(value: str | None) -> str:
     if value is None or value == "":
         return '<span class="nothing">nothing</span>'
-    return f"<code>{_text(value)}</code>"
+    return f'<code title="{_text(value)}">{_text(value)}</code>'
 
 
 def _percent(share: float) -> str:
@@ -320,4 +364,8 @@ def _text(value: Any) -> str:
     if len(text) > _SHOWN:
         text = text[:_SHOWN] + "…"
     plain = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return html.escape(_INVISIBLE.sub(lambda found: f"\\u{ord(found.group()):04x}", plain))
+    return html.escape(_INVISIBLE.sub(_escape, plain))
+
+
+def _escape(found: re.Match[str]) -> str:
+    return _ESCAPES.get(found.group()) or f"\\u{ord(found.group()):04x}"

@@ -38,5 +38,5 @@ class Outputs(Protocol):
     def reasons(self) -> AbstractContextManager[Writer]:
         """JSON Lines, one object a rejected record: line and faults."""
 
-    def clean(self) -> AbstractContextManager[Writer]:
-        """The file without its rejected records."""
+    def clean(self) -> AbstractContextManager[Writer] | None:
+        """The file without its rejected records; None where nobody wants it."""

@@ -153,3 +153,54 @@ def test_several_files_share_a_folder(contracts: Path) -> None:
     assert [report["verdict"] for report in json.loads(result.stdout)] == ["accepted", "refused"]
     assert sorted(page.name for page in pages.iterdir()) == ["bad.csv.html", "good.csv.html"]
     assert "Refused" in (pages / "bad.csv.html").read_text()
+
+
+def test_rejects_of_an_earlier_run_are_taken_away(contracts: Path) -> None:
+    """What stands under the name speaks of this run; and the file itself is never overwritten."""
+    out = contracts.parent / "out.csv"
+    _validate(contracts, "code,pairs\na,1\nb,-2\nc,3\nd,4\n", "--rejects", str(out))
+    assert out.exists()
+
+    _validate(contracts, "code,pairs\na,1\n", "--rejects", str(out))
+    assert not out.exists()
+    assert not out.with_name("out.csv.reasons.jsonl").exists()
+
+    file = contracts.parent / "own.csv"
+    file.write_text("code,pairs\na,1\n")
+    arguments = ["validate", str(file), "-c", str(contracts / "shoes.odcs.yaml")]
+    result = CliRunner().invoke(landfall, [*arguments, "--rejects", str(file)])
+    assert result.exit_code == 2
+    assert file.read_text() == "code,pairs\na,1\n"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_file_may_stand_for_another_dataset(contracts: Path, suffix: str) -> None:
+    """What a contract refers to is looked up there; without it the answer says so."""
+    own = contracts.parent / "sales.odcs.yaml"
+    own.write_text("""
+apiVersion: v3.2.0
+kind: DataContract
+id: sales
+version: 1.0.0
+schema:
+  - name: sales
+    properties:
+      - {name: shoe, logicalType: string, relationships: [{to: shoes.code}]}
+""")
+    sales = contracts.parent / "sales.csv"
+    sales.write_text("shoe\na\nz\n")
+    shoes = contracts.parent / f"shoes.{suffix}"
+    lines = {"csv": "code,pairs\na,1\nb,x\n", "jsonl": '{"code": "a", "pairs": 1}\n'}
+    shoes.write_text(lines[suffix])
+    arguments = ["validate", str(sales), "-c", str(own), "--contracts", str(contracts), "--json"]
+
+    alone = json.loads(CliRunner().invoke(landfall, arguments).stdout)
+    result = CliRunner().invoke(landfall, [*arguments, "--reference", f"shoes={shoes}"])
+    beside = json.loads(result.stdout)
+
+    assert alone["relationships"][0]["checked"] is False
+    assert alone["verdict"] == "accepted"
+    assert (beside["verdict"], beside["rejected"], result.exit_code) == ("refused", 1, 1)
+    (check,) = beside["checks"]
+    assert (check["rule"], check["column"]) == ("foreignKey", "shoe")
+    assert check["samples"] == [{"line": 3, "value": "z"}]

@@ -83,7 +83,7 @@ def test_the_faulty_cell_is_marked_and_personal_data_masked() -> None:
     assert report.examples[0].cells == {"id": "1", "name": "a", "secret": "***"}
     assert report.examples[2].raw == "***"
     assert "verborgen" not in page
-    assert "<td class=bad><code>zwei</code></td>" in page
+    assert '<td class=bad><code title="zwei">zwei</code></td>' in page
     assert re.search(r"<b>3</b> records: <b>0</b> accepted", page)
 
 
@@ -106,5 +106,5 @@ def test_every_column_has_its_picture() -> None:
 
     report, _ = judge(f"{header}\n{rows}".encode(), CONTRACTS["sellers_compared"])
 
-    assert "France 50 %" in render_html(report)
+    assert '<span class="told">France</span> <i>50 %</i>' in render_html(report)
     assert render_html(report).count("<svg") == len(numbers)
