@@ -17,6 +17,8 @@ from spark_jobs.columns import LANDED_AT, RUN_ID, Column, mismatches, quoted
 from spark_jobs.errors import BronzeError
 from spark_jobs.lake import Lake
 
+ROW_NUMBER = "_row_number"
+
 _FOLDER = "_folder"
 _BELOW = "Parquet files lie below the folder, not in it"
 
@@ -78,6 +80,19 @@ def _scan(lake: Lake, schema: StructType, drops: list[Drop]) -> DataFrame:
         .join(F.broadcast(runs), on=_FOLDER, how="left")
         .drop(_FOLDER)
     )
+
+
+def bronze_of(lake: Lake, dataset: str) -> DataFrame:
+    """All that was ever copied of a dataset: bronze as one table, for whoever wants to look.
+
+    Beside the contract's columns it has `_run_id`, `_source_file` and `_ingested_at`, which Data
+    Factory wrote into each row, and `_row_number`: the row's place in its run's file, from 1, which
+    Data Factory cannot count and the Parquet reader knows.
+    """
+    rows = lake.spark.read.option("mergeSchema", "true").parquet(
+        lake.uri(f"bronze/{dataset}") + "/*/*.parquet"
+    )
+    return rows.withColumn(ROW_NUMBER, F.col("_metadata.row_index") + 1)
 
 
 @dataclass(frozen=True)

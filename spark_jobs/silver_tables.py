@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from uuid import uuid4
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
@@ -87,7 +87,8 @@ def enforce(lake: Lake, path: str, batch: Batch) -> str | None:
 
 def merge_into(lake: Lake, path: str, rows: DataFrame, batch: Batch) -> None:
     """Merge the rows of `spark_jobs.merge.changes` into a silver table, in one transaction."""
-    view = "changes_of_" + re.sub(r"\W", "_", path)
+    # Another load may run in the same session: of another dataset, or late of the same one.
+    view = f"changes_{uuid4().hex}"
     statement = merge_statement(
         lake.sql_name(path), view, key=batch.key, columns=batch.columns, batch_id=batch.batch_id
     )

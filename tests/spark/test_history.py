@@ -58,7 +58,9 @@ def drops(seed: int, number: int) -> list[list[Statement]]:
 SCHEMA = "id long, town string, _run_id string, _landed_at timestamp"
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))]
+)
 def test_all_orders_of_arrival_give_the_same_history(spark: SparkSession, seed: int) -> None:
     """Random drops in random batches, some loaded twice: the versions are those of the oracle.
 

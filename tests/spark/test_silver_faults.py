@@ -1,0 +1,201 @@
+"""What goes wrong while silver is loaded: it fails cleanly or merges right, and ends right."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from spark_jobs import load_silver
+from spark_jobs.batch import parse
+from spark_jobs.bronze import bronze_of
+from spark_jobs.errors import BronzeError
+from spark_jobs.lake import Lake
+from tests.spark.workshop import Workshop, columns_of
+
+pytestmark = pytest.mark.spark
+
+TYPES = {"id": "integer", "grade": "string", "price": "number"}
+COLUMNS = columns_of(TYPES, required=["id"])
+LANDED = "2026-11-22T12:00:00Z"
+
+
+def item(key: int, grade: str | None = "a", price: float | None = 1.0) -> dict[str, Any]:
+    """One row."""
+    return {"id": key, "grade": grade, "price": price}
+
+
+def items(workshop: Workshop) -> list[tuple[Any, ...]]:
+    """The rows of silver, read by another reader."""
+    rows = workshop.rows("silver/items", *TYPES, by="id")
+    return [tuple(row.values()) for row in rows]
+
+
+def test_delta_enforces_the_contracts_ranges_and_words(workshop: Workshop) -> None:
+    """A row that breaks them is refused with run, column and count, whoever writes it.
+
+    A contract that changes changes the constraint; where older rows break a stricter one, the load
+    goes on and says that it is not enforced.
+    """
+    said = [
+        COLUMNS[0],
+        COLUMNS[1] | {"enum": ["a", "it's"]},
+        COLUMNS[2] | {"minimum": 0, "exclusiveMaximum": 10},
+    ]
+
+    def load(number: int, columns: list[dict[str, Any]], *rows: dict[str, Any]) -> dict[str, Any]:
+        drop = workshop.bronze("items", f"r{number}", TYPES, rows, f"2026-11-22T1{number}:00:00Z")
+        return workshop.load(workshop.batch("items", f"b{number}", columns, ["id"], [drop]))
+
+    load(0, said, item(1), item(2, "it's", 0.0), item(3, None, None))
+    with pytest.raises(BronzeError, match=r"run r1 .*'grade' has values.*in 1 rows"):
+        load(1, said, item(4, "z"), item(5))
+    with pytest.raises(BronzeError, match=r"run r2 .*'price' has values.*in 2 rows"):
+        load(2, said, item(4, "a", 10.0), item(5, "a", -0.5))
+    table = f"delta.`{workshop.root}/silver/items`"
+    with pytest.raises(Exception, match="DELTA_VIOLATE_CONSTRAINT"):
+        workshop.spark.sql(f"UPDATE {table} SET price = 11 WHERE id = 1")  # noqa: S608
+    assert [row[0] for row in items(workshop)] == [1, 2, 3]
+
+    wider = [said[0], said[1], COLUMNS[2] | {"minimum": 0, "maximum": 20}]
+    assert "unenforced" not in load(3, wider, item(4, "a", 20.0))
+    assert "rows from before that break" in load(4, said, item(5))["unenforced"]
+    assert [row[0] for row in items(workshop)] == [1, 2, 3, 4, 5]
+
+
+def test_rows_that_speak_of_nothing_are_told(workshop: Workshop) -> None:
+    """References into a silver table that is there are counted; nothing is refused for them."""
+    types = {"id": "integer", "item": "integer", "shop": "string"}
+    references = [
+        {"columns": ["item"], "dataset": "items", "to": ["id"]},
+        {"columns": ["shop"], "dataset": "shops", "to": ["name"]},
+    ]
+    rows: list[dict[str, Any]] = [
+        {"id": 1, "item": 1, "shop": "n"},
+        {"id": 2, "item": 9, "shop": "n"},
+        {"id": 3, "item": None, "shop": "n"},
+    ]
+    known = workshop.bronze("items", "r1", TYPES, [item(1), item(2)], LANDED)
+    workshop.load(workshop.batch("items", "b1", COLUMNS, ["id"], [known]))
+    drop = workshop.bronze("sales", "r2", types, rows, LANDED) | {"rejected": 4}
+    arguments = workshop.batch(
+        "sales", "b2", columns_of(types), ["id"], [drop], references=references
+    )
+
+    result = workshop.load(arguments)
+
+    assert result["orphans"] == {"item -> items.id": 1}
+    assert (result["inserted"], result["rejected"]) == (3, 4)
+    assert result["by_run"] == {"r2": {"rows_in": 3, "rejected": 4}}
+
+
+@pytest.mark.slow
+def test_two_loads_of_one_batch_at_once_are_one(workshop: Workshop, spark: SparkSession) -> None:
+    """Both end well, or one fails cleanly and its next attempt ends well; the rows are there once.
+
+    They meet on a table that is not there yet, and again on one that is.
+    """
+    for number in (1, 2):
+        rows = [item(key, "a", float(number)) for key in range(50)]
+        landed = f"2026-11-22T1{number}:00:00Z"
+        drop = workshop.bronze("items", f"r{number}", TYPES, rows, landed)
+        arguments = workshop.batch("items", f"b{number}", COLUMNS, ["id"], [drop], history=True)
+        document = workshop.root / "manifest/batches/items/current.json"
+        batch = parse(document.read_text(), dataset="items", batch_id=f"b{number}")
+        lake = Lake(spark, arguments[1])
+
+        with ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(load_silver.load, lake, batch) for _ in range(2)]
+        results = [one.result() for one in both if one.exception() is None]
+        results.append(load_silver.load(lake, batch))
+
+        for result in results:
+            assert (result.rows_in, result.inserted + result.updated) == (50, 50)
+        assert items(workshop) == [(key, "a", float(number)) for key in range(50)]
+    assert len(workshop.rows("silver/items_history")) in (50, 100)
+
+
+def test_killed_between_silver_and_gold(workshop: Workshop) -> None:
+    """Silver is loaded, gold is not; the next attempt reports the same counts and builds it."""
+    drop = workshop.bronze("items", "r1", TYPES, [item(1), item(2), item(2, "b")], LANDED)
+    arguments = workshop.batch("items", "b1", COLUMNS, ["id"], [drop])
+    first = workshop.load(arguments)
+
+    second = workshop.load(arguments)
+    built = workshop.build(arguments)
+
+    assert first == second
+    assert built | {"tables": {}} == first | {"tables": {}}
+
+
+@pytest.fixture
+def small_disk(workshop: Workshop) -> Iterator[Path]:
+    """Silver on a disk of its own that is soon full."""
+    disk = workshop.root / "silver"
+    disk.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_silver_as_it_was(workshop: Workshop, small_disk: Path) -> None:
+    """The load fails, the table stays readable, and the next attempt ends right when there is room.
+
+    The disk is a tmpfs of 600 kB: Spark's own writes meet its end.
+    """
+    small = workshop.bronze("items", "r1", TYPES, [item(1)], "2026-11-22T11:00:00Z")
+    workshop.load(workshop.batch("items", "b1", COLUMNS, ["id"], [small]))
+    many = range(200_000)
+    large = pa.table(
+        {
+            "id": pa.array(many, pa.int64()),
+            "grade": pa.array([f"{key * 7919 % 1_000_003:x}" for key in many]),
+            "price": pa.array([key / 7 for key in many]),
+        }
+    )
+    drop = workshop.bronze("items", "r2", TYPES, large, LANDED)
+    arguments = workshop.batch("items", "b2", COLUMNS, ["id"], [drop])
+
+    with pytest.raises(Exception, match="No space left on device"):
+        workshop.load(arguments)
+    assert items(workshop) == [(1, "a", 1.0)]
+
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    result = workshop.load(arguments)
+    assert (result["inserted"], result["updated"]) == (199_999, 1)
+    assert workshop.delta("silver/items").to_pyarrow_table().num_rows == 200_000
+
+
+def test_bronze_is_one_table_with_audit_columns(workshop: Workshop) -> None:
+    """Run, source file and time stand in each row; its number is its place in the run's file."""
+
+    def drop(run_id: str, *keys: int) -> None:
+        rows = pa.table(
+            {
+                "id": keys,
+                "_run_id": [run_id] * len(keys),
+                "_source_file": [f"raw/items/{run_id}/a.csv"] * len(keys),
+                "_ingested_at": ["2026-11-22"] * len(keys),
+            }
+        )
+        workshop.bronze("items", run_id, TYPES, rows, LANDED)
+
+    drop("r1", 7, 8, 9)
+    drop("r2", 7)
+
+    found = bronze_of(Lake(workshop.spark, f"file://{workshop.root}/{{container}}"), "items")
+
+    rows = sorted(tuple(r) for r in found.select("_run_id", "_row_number", "id").collect())
+    assert rows == [("r1", 1, 7), ("r1", 2, 8), ("r1", 3, 9), ("r2", 1, 7)]
+    assert {"_source_file", "_ingested_at"} <= set(found.columns)
