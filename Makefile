@@ -43,8 +43,9 @@ demo: $(READY) ## Take real drops the whole way through a local Azure, and show 
 test: lint ## Check style and types, then run the tests (without those marked slow)
 	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
-test-all: lint ## The same with every test
+test-all: lint ## The same with every test, and those of the Spark jobs over Spark Connect too
 	$(PYTEST) $(PYTEST_ARGS)
+	SPARK_REMOTE="local[2]" $(BIN)/python -m pytest tests/spark $(PYTEST_ARGS)
 
 peers: .venv-peers/.ready ## Install other validators beside, to compare with (in .venv-peers)
 
