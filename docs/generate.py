@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference that follow from the code: `python docs/generate.py`.
+"""Writes what in the documentation follows from the code: `python docs/generate.py`.
 
 A test fails while a page differs from what this makes of the code.
 """  # noqa: INP001 - documentation is no package
@@ -13,9 +13,21 @@ from typing import Any
 import click
 
 from cli.main import landfall
-from ingest.states import ACTIVE, FINAL, RETRYABLE, TRANSITIONS, Event, State
+from ingest.states import (
+    ACTIVE,
+    COMMANDS,
+    FINAL,
+    RETRYABLE,
+    TRANSITIONS,
+    Command,
+    Event,
+    State,
+)
 
 FOLDER = Path(__file__).resolve().parent / "reference"
+ARCHITECTURE = FOLDER.parents[1] / "ARCHITECTURE.md"
+_BEGIN = "<!-- Made from ingest/states.py by docs/generate.py: change it there. -->"
+_END = "<!-- to here -->"
 
 MEANING = {
     State.RECEIVED: "known; the file still stands in `landing`",
@@ -30,6 +42,14 @@ MEANING = {
     State.DUPLICATE: "the same content was already accepted for this dataset",
     State.FAILED: "a step failed for good; the cause says which and why",
     State.CANCELLED: "ended on request, or its file was gone before it could be claimed",
+}
+DOING = {
+    Command.TAKE: "moves the file into `raw`, if it is still the version that landed",
+    Command.JUDGE: "judges it, unless another holds the lease",
+    Command.START_COPY: "writes down an attempt and starts it, where there is room",
+    Command.WATCH_COPY: "looks for its pipeline run, and concludes when that has ended",
+    Command.LOAD: "forms, starts or watches the batch of its dataset",
+    Command.PUT_AWAY: "files its document by day",
 }
 CAUSE = {
     Event.CLAIM: "the file was renamed into `raw`",
@@ -104,9 +124,12 @@ def states_page() -> str:
         "",
         "## States",
         "",
-        "| state | kind | meaning |",
-        "|---|---|---|",
-        *(f"| `{state}` | {_kind(state)} | {MEANING[state]} |" for state in State),
+        "| state | kind | meaning | what whoever looks at it does |",
+        "|---|---|---|---|",
+        *(
+            f"| `{state}` | {_kind(state)} | {MEANING[state]} | {DOING[COMMANDS[state]]} |"
+            for state in State
+        ),
         "",
         "A final state is left only by a retry or a replay that somebody asks for.",
         "",
@@ -208,14 +231,27 @@ def _sentence(command: click.Command) -> str:
     return " ".join((command.help or "").split())
 
 
-PAGES = {"cli.md": cli_page, "parity.md": parity_page, "states.md": states_page}
+def architecture() -> str:
+    """ARCHITECTURE.md as it stands, with the diagram of the states made anew."""
+    before, _, rest = ARCHITECTURE.read_text(encoding="utf-8").partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    told = "A run moves only along these lines:"
+    return "\n".join([before + _BEGIN, "", told, "", *_diagram(), "", _END + after])
+
+
+PAGES = {
+    FOLDER / "cli.md": cli_page,
+    FOLDER / "parity.md": parity_page,
+    FOLDER / "states.md": states_page,
+    ARCHITECTURE: architecture,
+}
 
 
 def main() -> None:
     """Write every page."""
     sys.path.append(str(FOLDER.parents[1]))  # a script's own folder is all that it can import from
-    for name, page in PAGES.items():
-        (FOLDER / name).write_text(page(), encoding="utf-8")
+    for path, page in PAGES.items():
+        path.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

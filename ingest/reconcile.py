@@ -15,7 +15,7 @@ from ingest.copy import CLOCK_SKEW, RUNNING, CopyRules
 from ingest.messages import Advance, Claim, LoadDataset, Message
 from ingest.ports import CopyRun, CopyService, Entry
 from ingest.run import Listed
-from ingest.states import FINAL, State
+from ingest.states import COMMANDS, Command, State
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,16 @@ def due(
     copying: list[Listed] = []
     datasets: set[str] = set()
     for run in runs:
-        if run.state is State.COPYING:
-            copying.append(run)
-        elif run.state in (State.COPIED, State.LOADING):
-            datasets.add(run.dataset)
-        # One that is `validated` has waited for room among the copies, and has it now.
-        elif run.state in (State.VALIDATED, *FINAL) or _rests(run, now, rules):
-            yield Advance(run.run_id)
+        match COMMANDS[run.state]:
+            case Command.WATCH_COPY:
+                copying.append(run)
+            case Command.LOAD:
+                datasets.add(run.dataset)
+            # A copy that was not started has waited for room, and has it now.
+            case Command.START_COPY | Command.PUT_AWAY:
+                yield Advance(run.run_id)
+            case Command.TAKE | Command.JUDGE if _rests(run, now, rules):
+                yield Advance(run.run_id)
     for dataset in sorted(datasets):
         yield LoadDataset(dataset)
     if copying:

@@ -28,7 +28,7 @@ from ingest.ports import Clock, Lake
 from ingest.reconcile import TickRules, due, landed
 from ingest.replays import Replays
 from ingest.run import Listed, Run
-from ingest.states import FINAL, Event, State
+from ingest.states import COMMANDS, FINAL, Command, Event, State
 from ingest.validation import ValidationStage
 
 RECALL = timedelta(hours=1)
@@ -167,19 +167,19 @@ class Landfall:
     def _step(self, stored: Stored, *, in_raw: bool) -> Stored | None:
         """The run after one step; None where nothing follows from it at once."""
         run = stored.run
-        match run.state:
-            case State.RECEIVED:
+        match COMMANDS[run.state]:
+            case Command.TAKE:
                 return self._judge(taken(stored, self.clock) if in_raw else self._take(stored))
-            case State.CLAIMED | State.VALIDATING:
+            case Command.JUDGE:
                 return self._judge(stored)
-            case State.VALIDATED if self.gate.admit():
+            case Command.START_COPY if self.gate.admit():
                 planned = self.copying.plan(stored)
                 return self.copying.start(planned, self._translator(planned.run))
-            case State.COPYING:
+            case Command.WATCH_COPY:
                 moved = self.copying.advance(stored, self._translator(run))
                 copied = moved.run.state is State.COPIED
                 return None if copied and not self.loading.arrived(run.dataset) else moved
-            case _ if run.final:
+            case Command.PUT_AWAY:
                 return self.validation.put_away(stored)
         return stored
 

@@ -57,6 +57,17 @@ class Event(StrEnum):
     REPLAY_BRONZE = "replay_bronze"
 
 
+class Command(StrEnum):
+    """What whoever looks at a run has to do."""
+
+    TAKE = "take"  # move its file into raw
+    JUDGE = "judge"  # against its contract, unless somebody is at it
+    START_COPY = "start_copy"  # where there is room
+    WATCH_COPY = "watch_copy"  # find its pipeline run, conclude when that has ended
+    LOAD = "load"  # form, start or watch the batch of its dataset
+    PUT_AWAY = "put_away"  # file its document
+
+
 FINAL = frozenset(
     {State.SUCCEEDED, State.QUARANTINED, State.DUPLICATE, State.FAILED, State.CANCELLED}
 )
@@ -111,6 +122,19 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **{(state, event): to for state in RETRYABLE for event, to in _RETRIES.items()},
     **{(state, event): to for event, (origins, to) in _REPLAYS.items() for state in origins},
 }
+
+
+COMMANDS: dict[State, Command] = {
+    State.RECEIVED: Command.TAKE,
+    State.CLAIMED: Command.JUDGE,
+    State.VALIDATING: Command.JUDGE,
+    State.VALIDATED: Command.START_COPY,
+    State.COPYING: Command.WATCH_COPY,
+    State.COPIED: Command.LOAD,
+    State.LOADING: Command.LOAD,
+    **dict.fromkeys(FINAL, Command.PUT_AWAY),
+}
+"""What is done in each state; doing it twice, or by two at once, changes nothing."""
 
 
 class IllegalTransition(Conflict):

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from devcloud.config import CONTAINERS, app_settings, create
-from docs.generate import CAUSE, FOLDER, MEANING, PAGES
+from docs.generate import CAUSE, DOING, FOLDER, MEANING, PAGES
 from ingest import paths
 from ingest.load import Batch
 from ingest.replays import Plan
 from ingest.run import Copy, Lease, Load, Resend, Run, Source, Transition, Verdict
 from ingest.settings import Settings, read
-from ingest.states import Event, State
+from ingest.states import COMMANDS, Command, Event, State
 from spark_jobs.result import Result
 from tests.docs import pages
 from tests.docs.pages import ROOT
@@ -67,15 +67,16 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert dead == []
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_generated_pages_are_current(name: str) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_generated_pages_are_current(page: Path) -> None:
     """What is made from the code is what the code makes: else `python docs/generate.py`."""
-    assert PAGES[name]() == (FOLDER / name).read_text(encoding="utf-8")
+    assert PAGES[page]() == page.read_text(encoding="utf-8")
 
 
 def test_every_state_and_event_is_explained() -> None:
     """The page of states leaves none out."""
     assert (set(State), set(Event)) == (set(MEANING), set(CAUSE))
+    assert (set(State), set(Command)) == (set(COMMANDS), set(DOING))
 
 
 def test_settings_are_all_there_and_no_others(tmp_path: Path) -> None:

@@ -1,0 +1,254 @@
+"""The outside of the service in memory: a lake, a factory and a workspace that keep the rules.
+
+They are small and real: writes are conditional, renames atomic, a pipeline run asks the fence
+before it copies, a token starts one job run, and a merge into silver changes a row once.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ingest.errors import AlreadyExists, NotFound, Stale
+from ingest.ports import BinaryWriter, Clock, CopyRun, Entry, JobRun, Version
+
+
+@dataclass(frozen=True)
+class Blob:
+    """One version of a file."""
+
+    data: bytes
+    etag: str
+    modified: datetime
+    metadata: Mapping[str, str]
+
+
+@dataclass
+class MemoryLake:
+    """`ingest.ports.Lake` in a dict."""
+
+    clock: Clock
+    files: dict[str, Blob] = field(default_factory=dict)
+    writes: int = 0
+
+    def head(self, path: str) -> Version | None:
+        blob = self.files.get(path)
+        return Version(path, blob.etag, len(blob.data), blob.modified) if blob else None
+
+    def get(self, path: str) -> tuple[bytes, str]:
+        blob = self._blob(path)
+        return blob.data, blob.etag
+
+    def put(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        if if_absent and path in self.files:
+            raise AlreadyExists(path)
+        if if_match is not None and (path not in self.files or self.files[path].etag != if_match):
+            raise Stale(path)
+        self.writes += 1
+        etag = f"0x{self.writes:X}"
+        # A blob's Last-Modified has whole seconds.
+        modified = self.clock().replace(microsecond=0)
+        self.files[path] = Blob(data, etag, modified, dict(metadata or {}))
+        return etag
+
+    def stream(self, path: str) -> Iterator[bytes]:
+        return iter([self._blob(path).data])
+
+    def read(self, path: str, offset: int, length: int) -> bytes:
+        return self._blob(path).data[offset : offset + length]
+
+    @contextmanager
+    def writer(self, path: str) -> Iterator[BinaryWriter]:
+        buffer = io.BytesIO()
+        yield buffer
+        self.put(path, buffer.getvalue())
+
+    def rename(self, source: str, target: str, *, etag: str | None = None) -> None:
+        blob = self._blob(source)
+        if etag is not None and blob.etag != etag:
+            raise Stale(source)
+        self.files[target] = self.files.pop(source)
+
+    def delete(self, path: str, *, etag: str | None = None) -> None:
+        if path in self.files and etag not in (None, self.files[path].etag):
+            raise Stale(path)
+        self.files.pop(path, None)
+
+    def list(self, prefix: str, *, metadata: bool = False) -> Iterator[Entry]:
+        for path in sorted(self.files):
+            if path.startswith(prefix):
+                version = self.head(path)
+                assert version is not None
+                yield Entry(version, self.files[path].metadata if metadata else {})
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        below = {p[len(prefix) :] for p in self.files if p.startswith(prefix)}
+        return iter(sorted({path.split("/")[0] for path in below if "/" in path}))
+
+    def _blob(self, path: str) -> Blob:
+        if path not in self.files:
+            raise NotFound(path)
+        return self.files[path]
+
+
+@dataclass
+class Pipeline:
+    """A pipeline run: `granted` is None until it has asked the fence."""
+
+    name: str
+    parameters: Mapping[str, Any]
+    changed: datetime
+    status: str = "Queued"
+    granted: bool | None = None
+    rows: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing happens in it any more."""
+        return self.status in ("Succeeded", "Failed", "Cancelled")
+
+
+@dataclass
+class MemoryFactory:
+    """`ingest.ports.CopyService`: pipeline runs move when a test lets them."""
+
+    lake: MemoryLake
+    clock: Clock
+    pipelines: dict[str, Pipeline] = field(default_factory=dict)
+    wrote: list[str] = field(default_factory=list)
+    started: int = 0
+
+    def start(self, parameters: Mapping[str, Any]) -> str:
+        self.started += 1
+        name = f"adf-{self.started}"
+        self.pipelines[name] = Pipeline(name, parameters, self.clock())
+        return name
+
+    def find(self, since: datetime) -> list[CopyRun]:
+        return [_seen(run) for run in self.pipelines.values() if run.changed >= since]
+
+    def observe(self, adf_run_id: str) -> CopyRun | None:
+        found = self.pipelines.get(adf_run_id)
+        return _seen(found) if found else None
+
+    def cancel(self, adf_run_id: str) -> None:
+        run = self.pipelines.get(adf_run_id)
+        if run and not run.ended:
+            self._end(run, "Cancelled")
+
+    def move(self, run: Pipeline, fence: Callable[[str, str, str], bool], outcome: str) -> None:
+        """Let a run ask the fence, or, once it was let through, end as told."""
+        names = (str(run.parameters["runId"]), str(run.parameters["attemptId"]))
+        if run.ended:
+            return
+        if run.granted is None:
+            run.granted, run.status, run.changed = (
+                fence(*names, run.name),
+                "InProgress",
+                self.clock(),
+            )
+            if not run.granted:
+                self._end(run, "Failed")
+        elif outcome == "Succeeded":
+            self._copy(run)
+        else:
+            self._end(run, outcome)
+
+    def _copy(self, run: Pipeline) -> None:
+        asked = run.parameters
+        source = f"{asked['sourceContainer']}/{asked['sourceFolder']}/{asked['sourceFile']}"
+        lines = self.lake.get(source.replace("//", "/"))[0].decode().splitlines()[1:]
+        sink = f"{asked['sinkContainer']}/{asked['sinkFolder']}/{asked['sinkFile']}"
+        self.lake.put(sink, json.dumps(lines).encode())
+        self.wrote.append(str(asked["attemptId"]))
+        run.rows = len(lines)
+        self._end(run, "Succeeded")
+
+    def _end(self, run: Pipeline, status: str) -> None:
+        run.status, run.changed = status, self.clock()
+
+
+def _seen(run: Pipeline) -> CopyRun:
+    return CopyRun(
+        run.name,
+        run.status,
+        str(run.parameters["attemptId"]),
+        message=run.status,
+        copied=run.status == "Succeeded",
+        rows=run.rows,
+    )
+
+
+@dataclass
+class Job:
+    """A job run."""
+
+    number: int
+    parameters: Mapping[str, str]
+    status: str = "running"
+
+
+@dataclass
+class MemoryWorkspace:
+    """`ingest.ports.JobService`: one job that merges a batch into silver.
+
+    `silver` holds of each key the row that landed last, `changes` how often a drop changed a row.
+    """
+
+    lake: MemoryLake
+    tokens: dict[str, Job] = field(default_factory=dict)
+    silver: dict[str, tuple[str, str]] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+
+    def start(self, token: str, parameters: Mapping[str, str]) -> int:
+        job = self.tokens.setdefault(token, Job(len(self.tokens) + 1, parameters))
+        return job.number
+
+    def observe(self, job_run_id: int) -> JobRun | None:
+        job = next((j for j in self.tokens.values() if j.number == job_run_id), None)
+        return JobRun(job.number, job.status, job.status) if job else None
+
+    def active(self) -> frozenset[int]:
+        return frozenset(job.number for job in self.tokens.values() if job.status == "running")
+
+    def cancel(self, job_run_id: int) -> None:
+        for job in self.tokens.values():
+            if job.number == job_run_id and job.status == "running":
+                job.status = "failed"
+
+    def move(self, job: Job, outcome: str) -> None:
+        """End a job run: `succeeded`, `failed` before it merged, or `late`: failed after."""
+        if job.status != "running":
+            return
+        try:
+            batch = json.loads(self.lake.get(job.parameters["batch"])[0])
+        except NotFound:
+            batch = {}
+        if batch.get("batch_id") != job.parameters["batch_id"]:
+            job.status = "failed"  # not current any more
+            return
+        if outcome != "failed":
+            for drop in batch["drops"]:
+                self._merge(batch["dataset"], drop)
+        job.status = "succeeded" if outcome == "succeeded" else "failed"
+
+    def _merge(self, dataset: str, drop: Mapping[str, Any]) -> None:
+        rows = json.loads(self.lake.get(f"{drop['bronze']}/data.parquet")[0])
+        statement = (drop["landed_at"], drop["run_id"])
+        for key in (f"{dataset}/{row}" for row in rows):
+            if self.silver.get(key, ("", "")) < statement:
+                self.silver[key] = statement
+                self.changes[drop["run_id"]] = self.changes.get(drop["run_id"], 0) + 1
