@@ -165,6 +165,9 @@ def _traces(run: Json) -> Iterator[tuple[str, str]]:
     if run.get("resends"):
         yield "mended by", ", ".join(run["resends"])
     copy, load, verdict = (run.get(part) or {} for part in ("copy", "load", "verdict"))
+    if judging := run.get("judging"):
+        job = f"job run {judging.get('job_run_id') or '?'}, attempt {judging.get('number')}"
+        yield "judged by", f"{job} {judging.get('url') or ''}".rstrip()
     if verdict.get("rejects"):
         yield "rejects", str(verdict["rejects"])
     if copy:

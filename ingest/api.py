@@ -119,6 +119,7 @@ def details(run: Run, resends: Sequence[str] = ()) -> dict[str, Any]:
     return summary(run) | {
         "source": _plain(run.source),
         "raw": run.raw,
+        "judging": run.judging and _plain(run.judging),
         "verdict": run.verdict and _plain(run.verdict),
         "copy": run.copy and _plain(run.copy),
         "load": run.load and _plain(run.load),

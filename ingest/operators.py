@@ -78,8 +78,9 @@ class Operators:
         if run.state is not State.CANCELLED:  # by an earlier call, or because its file was gone
             final = run.apply(Event.CANCEL, wish.reason, self.clock(), request=wish.token)
             run = end(stored, final, self.manifest).run
-        # Asked again, it is tried again: Data Factory may not have answered the first time.
+        # Asked again, it is tried again: the other side may not have answered the first time.
         self.copying.stop(run)
+        self.validation.job.stop(run)
         return run
 
     def retry(self, run_id: str, wish: Wish) -> Run:

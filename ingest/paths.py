@@ -91,6 +91,11 @@ def raw_folder(dataset: str, run_id: str) -> str:
     return f"{RAW}/{dataset}/{run_id}"
 
 
+def judging_folder(dataset: str, run_id: str) -> str:
+    """What the attempts of a validation by Databricks leave, each in a folder of its number."""
+    return f"{raw_folder(dataset, run_id)}/judging"
+
+
 def raw_file(dataset: str, run_id: str, landing_path: str) -> str:
     """Where a claimed file stands: right in its dataset's folder, so that none has to be made."""
     return f"{raw_folder(dataset, run_id)}-{safe_name(landing_path)}"

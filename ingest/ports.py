@@ -92,6 +92,9 @@ class Lake(Protocol):
             Stale: the file has another ETag.
         """
 
+    def delete_folder(self, path: str) -> None:
+        """Delete a folder with all that is in it; one that is gone is left gone."""
+
     def list(self, prefix: str, *, metadata: bool = False) -> Iterator[Entry]:
         """All files below a prefix, in the order of their names; nothing where there are none."""
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from ingest import paths
 from ingest.copy import CLOCK_SKEW, RUNNING, CopyRules
 from ingest.messages import Advance, Claim, LoadDataset, Message
-from ingest.ports import CopyRun, CopyService, Entry
+from ingest.ports import CopyRun, CopyService, Entry, JobService
 from ingest.run import Listed
 from ingest.states import COMMANDS, Command, State
 
@@ -65,10 +65,26 @@ def due(
         yield from (Advance(run.run_id) for run in copying if _copy_moved(run, seen, now, copies))
 
 
+def judged(runs: Iterable[Listed], jobs: JobService) -> Iterator[Message]:
+    """Messages for the runs whose drop Databricks has judged: one call tells of all its jobs."""
+    waiting = {
+        run.run_id: run.steering["judging_job"]
+        for run in runs
+        if run.state is State.VALIDATING
+        and run.steering.get("judging_job") is not None
+        and run.steering.get("lease_until") is None
+    }
+    if waiting:
+        active = jobs.active()
+        yield from (Advance(run_id) for run_id, job in waiting.items() if job not in active)
+
+
 def _rests(run: Listed, now: datetime, rules: TickRules) -> bool:
     if run.state is State.VALIDATING:
         lease_until = run.time("lease_until")
-        return lease_until is None or lease_until <= now
+        if lease_until is None:
+            return run.steering.get("judging_job") is None
+        return lease_until <= now
     return now - run.updated >= rules.nudge
 
 

@@ -63,6 +63,25 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Judging:
+    """The current attempt to have a large drop judged by Databricks.
+
+    Attributes:
+        number: counts attempts from 1; it is part of the job's idempotency token.
+        failures: attempts that ran and failed.
+        sha256: of the file, once it was streamed.
+        not_before: when the attempt may start, after one that failed.
+    """
+
+    number: int
+    job_run_id: int | None = None
+    url: str = ""
+    failures: int = 0
+    sha256: str | None = None
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Copy:
     """The current attempt to copy a drop to bronze.
 
@@ -127,6 +146,7 @@ class Run:
     history: tuple[Transition, ...]
     raw: str | None = None
     lease: Lease | None = None
+    judging: Judging | None = None
     verdict: Verdict | None = None
     copy: Copy | None = None
     load: Load | None = None
@@ -228,6 +248,7 @@ def parse(document: bytes) -> Run:
             replace(_part(Transition, line), state=State(line["state"])) for line in raw["history"]
         ),
         "lease": _part(Lease, raw["lease"]),
+        "judging": _part(Judging, raw.get("judging")),
         "verdict": _part(Verdict, raw["verdict"]),
         "copy": _part(Copy, raw["copy"]),
         "load": _part(Load, raw["load"]),
@@ -242,7 +263,7 @@ def writer_of(document: bytes) -> str:
     return str(json.loads(document).get("writer", ""))
 
 
-_TIMES = frozenset({"at", "until", "landed", "intent_at", "as_of"})
+_TIMES = frozenset({"at", "until", "landed", "intent_at", "as_of", "not_before"})
 
 
 def _part(kind: type[Any], raw: Mapping[str, Any] | None) -> Any:
@@ -252,7 +273,7 @@ def _part(kind: type[Any], raw: Mapping[str, Any] | None) -> Any:
     known = {f.name for f in fields(kind)}
     return kind(
         **{
-            key: datetime.fromisoformat(value) if key in _TIMES else value
+            key: datetime.fromisoformat(value) if key in _TIMES and value else value
             for key, value in raw.items()
             if key in known
         }
@@ -303,6 +324,7 @@ def to_metadata(run: Run) -> dict[str, str]:
     """
     steering = {
         "lease_until": run.lease.until.isoformat() if run.lease else None,
+        "judging_job": run.judging.job_run_id if run.judging else None,
         "attempt_id": run.copy.attempt_id if run.copy else None,
         "adf_run_id": run.copy.adf_run_id if run.copy else None,
         "intent_at": run.copy.intent_at.isoformat() if run.copy else None,

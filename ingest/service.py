@@ -25,7 +25,7 @@ from ingest.manifest import Manifest, Stored
 from ingest.messages import Advance, Claim, LoadDataset, Message, Replay, decode
 from ingest.operators import Operators
 from ingest.ports import Clock, Lake
-from ingest.reconcile import TickRules, due, landed
+from ingest.reconcile import TickRules, due, judged, landed
 from ingest.replays import Replays
 from ingest.run import Listed, Run
 from ingest.states import COMMANDS, FINAL, Command, Event, State
@@ -253,8 +253,10 @@ class Landfall:
         """
         now = self.clock()
         service, rules = self.copying.service, self.copying.rules
+        watched = list(self._watched())
         return [
-            *_answered(due(self._watched(), now, self.ticks, rules, service)),
+            *_answered(due(watched, now, self.ticks, rules, service)),
+            *_answered(judged(watched, self.validation.job.jobs)),
             *_answered(self.replays.open()),
             *_answered(landed(self.lake.list(f"{paths.LANDING}/"), now, self.ticks)),
         ]

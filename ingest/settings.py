@@ -49,6 +49,8 @@ class Settings:
     databricks_host: str
     databricks_token: str | None
     job: str
+    validation_job: str
+    spark_above: int
     contracts: Path
     settle: timedelta
     nudge: timedelta
@@ -79,6 +81,8 @@ def read(env: Mapping[str, str], *, app: Path) -> Settings:
         databricks_host=_required(env, "DATABRICKS_HOST"),
         databricks_token=env.get("DATABRICKS_TOKEN") or None,
         job=env.get("LANDFALL_JOB") or "landfall_load",
+        validation_job=env.get("LANDFALL_VALIDATION_JOB") or "landfall_validate",
+        spark_above=_count(env, "LANDFALL_VALIDATE_IN_SPARK_ABOVE", 512 << 20),
         contracts=Path(env.get("LANDFALL_CONTRACTS") or app / "contracts"),
         settle=_seconds(env, "LANDFALL_SETTLE_SECONDS", 120),
         nudge=_seconds(env, "LANDFALL_NUDGE_SECONDS", 120),

@@ -28,6 +28,7 @@ from ingest.references import LakeSource, SilverReferences
 from ingest.run import Lease, Run, Verdict
 from ingest.states import Event, State
 from ingest.validate import Format, Problem, Report, validate
+from ingest.validation_job import Answer, ValidationJob
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ class ValidationStage:
     rules: ValidationRules
     worker: str
     gate: CopyGate
+    job: ValidationJob
     _busy: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -137,11 +139,28 @@ class ValidationStage:
                 return None
             self._busy.add(run_id)
         try:
-            tenure = _Tenure(self._begin(stored), self)
+            if self.job.takes(stored.run):
+                answer = self.job.step(stored, Layout(stored.run), self._hold, self.new_lease())
+                if answer is not None:
+                    return self._answered(answer)
+            tenure = self._hold(self._begin(stored))
             report = self._judge(tenure.stored.run, tenure.keep)
             return self._conclude(tenure.stored, report)
         finally:
             self._busy.discard(run_id)
+
+    def _answered(self, answer: Answer) -> Stored:
+        """Conclude if the job has answered, and clear away what it leaves then."""
+        if answer.report is None:
+            if answer.stored.run.state is State.FAILED:
+                self.job.tidy(answer.stored.run)
+            return answer.stored
+        concluded = self._conclude(answer.stored, answer.report)
+        self.job.tidy(concluded.run)
+        return concluded
+
+    def _hold(self, stored: Stored) -> _Tenure:
+        return _Tenure(stored, self)
 
     def _leased(self, run: Run) -> bool:
         """Whether another process is at work on the drop.
@@ -161,7 +180,7 @@ class ValidationStage:
         """The run in `validating`, not written so yet."""
         takeover = stored.run.state is State.VALIDATING
         cause = "lease expired: taken over" if takeover else "judging against the contract"
-        run = stored.run.apply(Event.START_VALIDATION, cause, self.clock())
+        run = stored.run.apply(Event.START_VALIDATION, cause, self.clock(), judging=None)
         return replace(stored, run=run)
 
     def new_lease(self) -> Lease:

@@ -28,6 +28,7 @@ from ingest.service import Landfall
 from ingest.settings import Settings, read
 from ingest.states import State
 from ingest.validation import ValidationRules, ValidationStage
+from ingest.validation_job import JobRules, ValidationJob
 
 APP = Path(__file__).resolve().parent.parent
 
@@ -54,6 +55,7 @@ def build(
     lake: Lake | None = None,
     copier: CopyService | None = None,
     loader: JobService | None = None,
+    validator: JobService | None = None,
 ) -> Landfall:
     """Put the service together; parts that are given replace the real ones.
 
@@ -81,6 +83,16 @@ def build(
             rules=ValidationRules(lease=settings.lease),
             worker=uuid.uuid4().hex,
             gate=gate,
+            job=ValidationJob(
+                lake=lake,
+                manifest=manifest,
+                contracts=contracts,
+                jobs=validator or Lazy(lambda: _databricks(settings, settings.validation_job)),
+                clock=clock,
+                rules=JobRules(above=settings.spark_above),
+                spark_lake=settings.spark_lake,
+                job=settings.validation_job,
+            ),
         ),
         copying=CopyStage(
             service=copier or Lazy(lambda: _copier(settings)),
@@ -91,7 +103,7 @@ def build(
         loading=BatchLoader(
             lake=lake,
             manifest=manifest,
-            loader=loader or Lazy(lambda: _loader(settings)),
+            loader=loader or Lazy(lambda: _databricks(settings, settings.job)),
             clock=clock,
             rules=LoadRules(limits=batches, max_loads=settings.max_loads),
             spark_lake=settings.spark_lake,
@@ -144,12 +156,12 @@ def _copier(settings: Settings) -> CopyService:
     )
 
 
-def _loader(settings: Settings) -> JobService:
+def _databricks(settings: Settings, job: str) -> JobService:
     from ingest.azure.databricks import DatabricksJob, workspace_client  # noqa: PLC0415
 
     credential = None if settings.databricks_token else _credential()
     client = workspace_client(settings.databricks_host, settings.databricks_token, credential)
-    return DatabricksJob(client, settings.job)
+    return DatabricksJob(client, job)
 
 
 def _credential() -> Any:

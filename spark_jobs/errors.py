@@ -6,6 +6,8 @@ JobError
 │   └── BatchNotCurrentError   it belongs to another batch, or is gone
 ├── BronzeError           a drop's bronze folder is not what the batch says
 ├── SilverError           the silver table cannot take these rows
+├── PlanError             the plan of a validation is not one that this job knows
+├── SourceError           the file that is to be judged changed or cannot be read
 ├── ResultError           what an earlier task of the job should have left is not there
 └── ServingError          the database that gold is served from does not answer
 """
@@ -45,6 +47,14 @@ class BronzeError(JobError):
 
 class SilverError(JobError):
     """The silver table and the batch's columns do not fit together."""
+
+
+class PlanError(JobError):
+    """The plan of a validation is absent, malformed, or asks for what this job does not know."""
+
+
+class SourceError(JobError):
+    """The file that is to be judged is absent, or was not read twice in the same blocks."""
 
 
 class ResultError(JobError):

@@ -45,7 +45,7 @@ def current_batch(lake: Lake, arguments: Arguments) -> Batch:
         BatchNotCurrentError: the document is gone, or another batch's.
         BatchError: the document is malformed.
     """
-    text = _document(lake, arguments.batch)
+    text = read_text(lake, arguments.batch)
     if text is None:
         raise BatchNotCurrentError(
             f"Batch {arguments.batch_id} is no longer current: there is no {arguments.batch}.",
@@ -55,7 +55,8 @@ def current_batch(lake: Lake, arguments: Arguments) -> Batch:
 
 def write_document(lake: Lake, path: str, document: Mapping[str, Any]) -> None:
     """Write a JSON document as the one part file of a folder, in the place of what was there."""
-    text = json.dumps(document, ensure_ascii=False)
+    # ASCII alone: half a surrogate pair, as JSON data may hold one, is no UTF-8.
+    text = json.dumps(document)
     row = lake.spark.range(1, numPartitions=1).select(F.lit(text).alias("value"))
     row.write.mode("overwrite").text(lake.uri(path))
 
@@ -66,14 +67,15 @@ def read_document(lake: Lake, path: str) -> dict[str, Any]:
     Raises:
         ResultError: there is none.
     """
-    text = _document(lake, path)
+    text = read_text(lake, path)
     if not text:
         raise ResultError(f"There is no document in {path}: the task before this one has not run.")
     found: dict[str, Any] = json.loads(text)
     return found
 
 
-def _document(lake: Lake, path: str) -> str | None:
+def read_text(lake: Lake, path: str) -> str | None:
+    """A small text file whole, or the one file of a folder; None where there is none."""
     try:
         row = lake.spark.read.text(lake.uri(path), wholetext=True).first()
     except AnalysisException as error:

@@ -172,6 +172,15 @@ class AzureLake:
             except ResourceNotFoundError:
                 return
 
+    def delete_folder(self, path: str) -> None:
+        """See `ingest.ports.Lake`."""
+        container, key = split(path)
+        with _translated(path):
+            try:
+                self._files.get_directory_client(container, key).delete_directory()
+            except ResourceNotFoundError:
+                return
+
     def list(self, prefix: str, *, metadata: bool = False) -> Iterator[Entry]:
         """See `ingest.ports.Lake`; metadata is asked for in any case, it tells folders apart."""
         container, key = split(prefix)

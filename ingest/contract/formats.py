@@ -71,13 +71,7 @@ def moments(logical_type: str, pattern: str | None, timezone_: bool | None) -> M
     Raises:
         ValueError: the pattern has a letter that is not supported, or lacks a needed part.
     """
-    if pattern is None:
-        regex = _iso(logical_type, timezone_)
-    else:
-        regex = _from_pattern(logical_type, pattern)
-        has_zone = "zone" in regex.groupindex
-        if timezone_ is not None and logical_type == "timestamp" and has_zone != timezone_:
-            raise ValueError(f"pattern {pattern!r} contradicts timezone: {str(timezone_).lower()}")
+    regex = _moment_regex(logical_type, pattern, timezone_)
 
     def parse(text: str) -> Moment:
         match = regex.fullmatch(text)
@@ -94,6 +88,23 @@ def moments(logical_type: str, pattern: str | None, timezone_: bool | None) -> M
         return datetime(*day, *clock, tzinfo=_zone(part.get("zone")))
 
     return parse
+
+
+def moment_pattern(logical_type: str, pattern: str | None, timezone_: bool | None) -> str:
+    """The regular expression by which ``moments`` reads, with a named group for each part."""
+    return _moment_regex(logical_type, pattern, timezone_).pattern
+
+
+def _moment_regex(
+    logical_type: str, pattern: str | None, timezone_: bool | None
+) -> re.Pattern[str]:
+    if pattern is None:
+        return _iso(logical_type, timezone_)
+    regex = _from_pattern(logical_type, pattern)
+    has_zone = "zone" in regex.groupindex
+    if timezone_ is not None and logical_type == "timestamp" and has_zone != timezone_:
+        raise ValueError(f"pattern {pattern!r} contradicts timezone: {str(timezone_).lower()}")
+    return regex
 
 
 def _iso(logical_type: str, timezone_: bool | None) -> re.Pattern[str]:
@@ -213,12 +224,22 @@ def _is_match(pattern: str) -> Callable[[str], bool]:
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = rf"{_LABEL}(?:\.{_LABEL})*"
 
+_PATTERNS = {
+    "email": rf"[^@\s]{{1,64}}@{_HOST}",
+    "hostname": rf"(?=.{{1,253}}\Z){_HOST}",
+    "uri": r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+",
+    "uuid": r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
+}
+
 TEXTS: dict[str, Callable[[str], bool]] = {
-    "email": _is_match(rf"[^@\s]{{1,64}}@{_HOST}"),
-    "hostname": _is_match(rf"(?=.{{1,253}}\Z){_HOST}"),
+    **{kind: _is_match(pattern) for kind, pattern in _PATTERNS.items()},
     "ipv4": _is_ip(ipaddress.IPv4Address),
     "ipv6": _is_ip(ipaddress.IPv6Address),
-    "uri": _is_match(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+"),
-    "uuid": _is_match(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"),
 }
 """Formats of text that are checked."""
+
+
+def text_form(kind: str) -> dict[str, str]:
+    """What a whole text of a format is: it matches a ``pattern``, or is an ``address``."""
+    pattern = _PATTERNS.get(kind)
+    return {"address": kind} if pattern is None else {"pattern": pattern}

@@ -10,7 +10,7 @@ from ingest.validate.batches import Records
 from ingest.validate.header import check_header, choose_delimiter
 from ingest.validate.opening import Opened
 from ingest.validate.plain import Block
-from ingest.validate.problems import MAX_RECORD, Refusal, too_long
+from ingest.validate.problems import MAX_RECORD, Refusal, too_long, unclosed
 from ingest.validate.report import Columns, Format
 from ingest.validate.spans import without
 from ingest.validate.splitting import Splitter, UnclosedQuote
@@ -208,13 +208,8 @@ class Delimited:
     def _try(self, cut: Callable[[], _T]) -> _T:
         try:
             return cut()
-        except UnclosedQuote as unclosed:
-            line = self._line + int(unclosed.args[0])
-            raise Refusal(
-                f"a quote opened on line {line} is never closed",
-                "close it on that line, or double it if it is part of the text",
-                line=line,
-            ) from None
+        except UnclosedQuote as error:
+            raise unclosed(self._line + int(error.args[0])) from None
 
 
 class _Header:

@@ -21,6 +21,7 @@ from ingest.validate.references import Nowhere, References
 from ingest.validate.report import Columns, Format, Problem, Report, Verdict
 from ingest.validate.spans import Spans
 from ingest.validate.streams import Outputs, Source, Writer
+from ingest.validate.tolerance import excess
 
 
 def validate(
@@ -138,25 +139,9 @@ class _Trial:
     def excess(self) -> Problem | None:
         """Why the records found are too few or too bad to go on with, if they are."""
         jury = self._jury
-        if jury is None or jury.rows == 0:
-            return Problem("the file holds no records", "send it again with its records")
-        allowed = self._contract.max_rejected_ratio
-        if jury.rejected > allowed * jury.rows:
-            return Problem(
-                f"{jury.rejected} of {jury.rows} records break the contract "
-                f"({jury.rejected / jury.rows:.2%}); it tolerates {allowed:.2%}",
-                "mend the records listed in the rejects file and send the whole file again",
-            )
-        for measure in jury.measures():
-            if not measure.kept:
-                of = "" if measure.column is None else f" of {measure.column}"
-                value = "not to be measured" if measure.value is None else f"{measure.value:g}"
-                return Problem(
-                    f"{measure.rule}{of} is {value} and must {measure.expected}",
-                    "mend the data, or agree with its consumers on another bound in the contract",
-                    column=measure.column,
-                )
-        return None
+        if jury is None:
+            return excess(self._contract, 0, 0, ())
+        return excess(self._contract, jury.rows, jury.rejected, jury.measures())
 
     def write_clean(self) -> Format:
         """The second pass: everything but the rejects, where somebody wants it."""

@@ -50,6 +50,7 @@ class Parquet:
         self.names: Sequence[str] = [column.name for column in contract.columns]
         self._here: list[tuple[str, Column]] = []
         self.columns = Columns()
+        self.schema: dict[str, pl.DataType] = {}
 
     @property
     def rejects_format(self) -> Format:
@@ -70,7 +71,7 @@ class Parquet:
         for _ in self._passing:
             """Let every byte pass the meter: the hash is of the whole file."""
         self._footer = read_footer(self._source)
-        schema = self._schema()
+        self.schema = schema = self._schema()
         self.columns = check_columns(list(schema), self._contract)
         here = [c for c in self._contract.columns if c.name not in self.columns.missing]
         self.names = [column.name for column in here]

@@ -23,3 +23,12 @@ def too_long(line: int) -> Refusal:
         "check for an unclosed quote on that line or a lost line end before it",
         line=line,
     )
+
+
+def unclosed(line: int) -> Refusal:
+    """The refusal of a file whose last record has an open quote."""
+    return Refusal(
+        f"a quote opened on line {line} is never closed",
+        "close it on that line, or double it if it is part of the text",
+        line=line,
+    )

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ingest.validate.columns import Cells, as_text
 from ingest.validate.report import Profile
@@ -122,6 +122,45 @@ def _column_of(values: "Sequence[Any]") -> "pl.Series":
     return pl.Series([str(value) for value in values], dtype=pl.String)
 
 
+class Count(Protocol):
+    """How many different values there are."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether every one was counted."""
+
+    def count(self) -> int:
+        """How many."""
+
+
+class Found(Protocol):
+    """What is known of a column's values, all of them counted."""
+
+    @property
+    def cells(self) -> Cells:
+        """The column."""
+
+    @property
+    def count(self) -> int:
+        """Values that are one of the column's type."""
+
+    @property
+    def nulls(self) -> int:
+        """Missing ones."""
+
+    @property
+    def distinct(self) -> Count:
+        """Different ones."""
+
+    @property
+    def least(self) -> Any:
+        """The smallest; ``most`` the largest."""
+
+    @property
+    def most(self) -> Any:
+        """See ``least``."""
+
+
 class _Column:
     def __init__(self, cells: Cells) -> None:
         self.cells = cells
@@ -209,7 +248,7 @@ class Profiler:
     def profiles(self) -> tuple[Profile, ...]:
         """One a column, in the contract's order."""
         return tuple(
-            _profile(
+            profile_of(
                 column, [value for part in self._sample for value in _values(part, at, column)]
             )
             for at, column in enumerate(self._columns)
@@ -224,7 +263,8 @@ def _values(part: "list[Sequence[Any]] | pl.DataFrame", at: int, column: _Column
     return cells if any(isinstance(one, int) for one in cells[:1]) else column.cells.values(cells)
 
 
-def _profile(column: _Column, values: Sequence[Any]) -> Profile:
+def profile_of(column: Found, values: Sequence[Any]) -> Profile:
+    """The profile of a column from what was counted and the values of a sample."""
     kind = column.cells.column.logical_type
     found: dict[str, Any] = {
         "column": column.cells.column.name,

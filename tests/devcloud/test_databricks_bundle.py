@@ -189,12 +189,16 @@ def test_our_own_bundle_deploys(workspace: LocalWorkspace, tmp_path: Path, targe
             shutil.copy(source, tmp_path / name)
     before = sorted(tmp_path.rglob("*"))
     changes = deploy_bundle(tmp_path, workspace.client, target)
-    job_id = int(next(each.id for each in changes if each.kind == "job"))
-    settings = workspace.client.jobs.get(job_id).settings
-    assert settings is not None
-    assert settings.name == "landfall_load"
-    tasks = [task.task_key for task in settings.tasks or []]
+    jobs = {each.name: int(each.id) for each in changes if each.kind == "job"}
+    assert set(jobs) == {"landfall_load", "landfall_validate"}
+    load, judge = (workspace.client.jobs.get(jobs[name]).settings for name in sorted(jobs))
+    assert load is not None
+    assert judge is not None
+    tasks = [task.task_key for task in load.tasks or []]
     assert tasks == ["load_silver", "build_gold", "serve"]
-    assert {p.name for p in settings.parameters or []} >= {"lake", "dataset", "batch_id", "batch"}
+    assert {p.name for p in load.parameters or []} >= {"lake", "dataset", "batch_id", "batch"}
+    assert [task.task_key for task in judge.tasks or []] == ["validate"]
+    assert {p.name for p in judge.parameters or []} == {"lake", "plan"}
     assert before == sorted(tmp_path.rglob("*"))
-    workspace.client.jobs.delete(job_id)
+    for job_id in jobs.values():
+        workspace.client.jobs.delete(job_id)

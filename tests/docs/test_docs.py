@@ -14,7 +14,7 @@ from docs.generate import CAUSE, DOING, FOLDER, MEANING, PAGES
 from ingest import paths
 from ingest.load import Batch
 from ingest.replays import Plan
-from ingest.run import Copy, Lease, Load, Resend, Run, Source, Transition, Verdict
+from ingest.run import Copy, Judging, Lease, Load, Resend, Run, Source, Transition, Verdict
 from ingest.settings import Settings, read
 from ingest.states import COMMANDS, Command, Event, State
 from spark_jobs.result import Result
@@ -145,8 +145,14 @@ def test_documents_are_described_field_by_field() -> None:
     result = {each.name for each in fields(Result)} | {"schema", "rows_in", "served"}
     written = {"## Run document": run, "## Batch document": batch, "## Result document": result}
     written |= {"## Replay document": {each.name for each in fields(Plan)}}
-    parts = (("source", Source), ("lease", Lease), ("verdict", Verdict), ("copy", Copy))
-    for name, kind in (*parts, ("load", Load), ("resend", Resend), ("history", Transition)):
+    parts = (("source", Source), ("lease", Lease), ("judging", Judging), ("verdict", Verdict))
+    for name, kind in (
+        *parts,
+        ("copy", Copy),
+        ("load", Load),
+        ("resend", Resend),
+        ("history", Transition),
+    ):
         written |= {f"`{name}`:": {each.name for each in fields(kind)}}
 
     assert written == {heading: _fields_below(page, heading) for heading in written}
@@ -174,6 +180,7 @@ def test_paths_of_the_lake_are_all_there() -> None:
         paths.done_batch("<dataset>", "<batch id>"),
         f"{paths.results_folder('<dataset>', '<batch id>')}part-*",
         f"{paths.raw_folder('<dataset>', '<run id>')}/report.json",
+        f"{paths.judging_folder('<dataset>', '<run id>')}/<number>/",
         paths.raw_file("<dataset>", "<run id>", "").replace("drop", "<file>"),
         f"{paths.quarantine_folder('<dataset>', '<run id>')}/<file>",
         f"{paths.bronze_folder('<dataset>', '<run id>')}/data.parquet",

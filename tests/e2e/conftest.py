@@ -126,6 +126,7 @@ def whole_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     settings = {
         "LANDFALL_COPY_GRACE_SECONDS": "4",
         "LANDFALL_NUDGE_SECONDS": "4",
+        "LANDFALL_VALIDATE_IN_SPARK_ABOVE": "100000",  # only what a test makes so large
         "LANDFALL_LEASE_SECONDS": "15",  # a killed worker's drop is taken over after so long
     }
     yield from start(tmp_path_factory.mktemp("cloud"), settings)

@@ -1,0 +1,53 @@
+"""Job task: judge one large drop by its plan.
+
+plan → blocks surveyed → records judged → repeated keys → rejects, reasons, clean file → result
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from spark_jobs.arguments import parse_named
+from spark_jobs.errors import PlanError
+from spark_jobs.lake import Lake, read_text, write_document
+from spark_jobs.result import say
+from spark_jobs.validation.outcome import Validation
+from spark_jobs.validation.plan import parse_plan
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """One start of the job: URI template of the lake, and lake path of the plan."""
+
+    lake: str
+    plan: str
+
+    @property
+    def folder(self) -> str:
+        """Where what is found goes: beside the plan."""
+        return self.plan.rpartition("/")[0]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Judge the file that the plan speaks of, and leave the result document beside the plan.
+
+    Raises:
+        JobError: the plan is not one that this job can follow, or the file cannot be read.
+    """
+    arguments = Arguments(**parse_named(argv, "validate", required=("lake", "plan")))
+    spark = SparkSession.builder.getOrCreate()
+    # Times without a zone are read as UTC wherever the job runs.
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    lake = Lake(spark, arguments.lake)
+    text = read_text(lake, arguments.plan)
+    if text is None:
+        raise PlanError(f"There is no plan at {arguments.plan}.")
+    result = Validation(lake, parse_plan(text), arguments.folder).run()
+    write_document(lake, f"{arguments.folder}/result", result)
+    say({name: result[name] for name in ("rows", "rejected", "problem", "clean")})
+
+
+if __name__ == "__main__":
+    main()

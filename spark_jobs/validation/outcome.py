@@ -1,0 +1,336 @@
+"""From judged records to what a validation leaves: rejects, reasons, clean file, result.
+
+    judged/      every record with its faults and keys, as Parquet
+    rejected/    the records at fault, explained, as Parquet
+    rejects/ reasons/ clean/    one part file each, in the order of the file
+    result/      one JSON document
+
+Of records that share a key the first in file order stands and each later one is at fault.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812
+
+from spark_jobs.errors import SourceError
+from spark_jobs.lake import Lake
+from spark_jobs.validation.blocks import MAX_RECORD, Piece, chained, stitched
+from spark_jobs.validation.judge import Bench, cut
+from spark_jobs.validation.plan import Plan, written
+from spark_jobs.validation.scan import (
+    JUDGED,
+    Reader,
+    judged_lines,
+    judged_rows,
+    stitched_rows,
+    surveyed,
+)
+from spark_jobs.validation.tally import MAX_EXTRA, MAX_SAMPLES, Tally
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCHEMA = 1
+MAX_EXAMPLES = 20
+MAX_SAMPLE = 4000
+TRIES = 3
+"""How often a file is read anew that was not read twice in the same blocks."""
+
+_REJECTED = "line long, raw binary, cells string, reason string, again string"
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One file, its plan, and the folder for what is found."""
+
+    lake: Lake
+    plan: Plan
+    folder: str
+
+    def run(self) -> Document:
+        """Judge the file; the result document.
+
+        Raises:
+            SourceError: the file cannot be read, or not twice alike.
+        """
+        for _ in range(TRIES):
+            problem, tally = self._judge()
+            if problem is not None:
+                return _result(problem=problem)
+            if tally is not None:
+                return self._conclude(tally)
+        raise SourceError(
+            f"{self.plan.layout.path} was read in other blocks each time it was read; "
+            "start the job again on compute of a steady size."
+        )
+
+    def _judge(self) -> tuple[Document | None, Tally | None]:
+        """Write `judged/`; the problem that ends it, or all that was counted, or neither."""
+        if self.plan.layout.kind == "parquet":
+            rows = self.lake.spark.read.parquet(self._uri_of_file()).count()
+            self._write("judged", judged_rows(self.lake, self.plan, rows))
+            return None, self._tally({-1: 0})
+        surveys = surveyed(self.lake, self.plan)
+        chain = chained(surveys)
+        if chain.open_line is not None:
+            too_long = chain.open_size > MAX_RECORD
+            kind = "too_long" if too_long else "unclosed_quote"
+            return {"kind": kind, "line": chain.open_line}, None
+        self._write("judged", judged_lines(self.lake, self.plan, chain.entries, chain.lines))
+        tally = self._tally({block: survey.lines for block, survey in surveys.items()})
+        if tally is None:
+            return None, None
+        tally.merge(self._stitch(chain.lines))
+        if tally.too_long is not None:
+            return {"kind": "too_long", "line": tally.too_long}, None
+        return None, tally
+
+    def _tally(self, blocks: dict[int, int]) -> Tally | None:
+        """What all tasks counted; None if they read other blocks than these, by their lines."""
+        rows = self._judged().where(F.col("tally").isNotNull()).select("block", "line", "tally")
+        found: dict[int, int] = {}
+        total = Bench(self.plan, 0).tally()
+        for row in rows.toLocalIterator():
+            found[int(row["block"])] = int(row["line"])
+            if row["tally"]:
+                total.merge(Tally.from_json(row["tally"]))
+        return total if found == blocks or set(blocks) == {-1} else None
+
+    def _stitch(self, lines: int) -> Tally:
+        """Judge the records that lie in more than one block, and add them to `judged/`."""
+        edges = (
+            self._judged().where(F.col("head").isNotNull()).select("line", "raw", "head", "tail")
+        )
+        pieces = [
+            Piece(
+                row["line"],
+                None if row["raw"] is None else bytes(row["raw"]),
+                row["head"],
+                row["tail"],
+            )
+            for row in edges.collect()
+        ]
+        pieces.sort(key=lambda piece: (piece.line, piece.head))
+        rows, tally = stitched_rows(self.plan, list(stitched(pieces)), lines)
+        if rows:
+            frame = self.lake.spark.createDataFrame(rows, JUDGED)
+            frame.coalesce(1).write.mode("append").parquet(self._uri("judged"))
+        return tally
+
+    def _conclude(self, tally: Tally) -> Document:
+        repeats, counts = self._repeats()
+        if tally.rejected or repeats is not None:
+            self._explain(repeats)
+            tally.rejected = self._rejected().count()
+            self._count_repeats(tally)
+            self._write_rejects()
+        allowed = self.plan.max_rejected_ratio * tally.rows
+        clean = 0 < tally.rejected <= allowed
+        if clean:
+            self._write_clean()
+        return _result(
+            tally=tally,
+            repeats=counts,
+            examples=self._examples() if tally.rejected else [],
+            clean=clean,
+        )
+
+    def _repeats(self) -> tuple[DataFrame | None, list[int]]:
+        """Line and number of each repeated key that is a fault, and how often each key repeats."""
+        counts = [0] * len(self.plan.keys)
+        if not counts:
+            return None, counts
+        keys = (self._records().select("line", F.posexplode("keys").alias("number", "key"))).where(
+            F.col("key").isNotNull()
+        )
+        shared = (
+            keys.groupBy("number", "key")
+            .agg(F.min("line").alias("first"), F.count(F.lit(1)).alias("times"))
+            .where("times > 1")
+        )
+        for row in shared.groupBy("number").agg(F.sum(F.col("times") - 1).alias("n")).collect():
+            counts[row["number"]] = int(row["n"])
+        faults = [at for at, key in enumerate(self.plan.keys) if key.counts and counts[at]]
+        if not faults:
+            return None, counts
+        again = keys.where(F.col("number").isin(faults)).join(shared, on=["number", "key"])
+        found = again.where(F.col("line") > F.col("first")).groupBy("line")
+        return found.agg(F.array_sort(F.collect_set("number")).alias("numbers")), counts
+
+    def _explain(self, repeats: DataFrame | None) -> None:
+        """Write `rejected/`: every record at fault, with all its faults."""
+        records = self._records().select("line", "faults", "raw", "cells")
+        if repeats is None:
+            found = records.withColumn("numbers", F.lit(None).cast("array<int>"))
+        else:
+            found = records.join(repeats, on="line", how="left")
+        at_fault = found.where(F.col("faults").isNotNull() | F.col("numbers").isNotNull())
+        ordered = at_fault.select("line", "faults", "raw", "cells", "numbers")
+        self._write("rejected", ordered.mapInArrow(_explain(self.plan), _REJECTED))
+
+    def _count_repeats(self, tally: Tally) -> None:
+        """Count the faults of repeated keys, with the first of each."""
+        parts = F.from_json("again", "array<struct<rule:string,column:string,value:string>>")
+        again = self._rejected().where(F.col("again").isNotNull())
+        faults = again.select("line", F.explode(parts).alias("fault")).select("line", "fault.*")
+        for row in faults.groupBy("rule", "column").agg(F.count(F.lit(1)).alias("n")).collect():
+            same = (F.col("rule") == row["rule"]) & F.col("column").eqNullSafe(row["column"])
+            first = faults.where(same).orderBy("line").limit(MAX_SAMPLES).collect()
+            samples = [(int(one["line"]), one["value"]) for one in first]
+            failed, held = tally.checks.get((row["rule"], row["column"]), (0, []))
+            merged = sorted([*held, *samples], key=lambda sample: sample[0])[:MAX_SAMPLES]
+            tally.checks[row["rule"], row["column"]] = (failed + int(row["n"]), merged)
+
+    def _write_rejects(self) -> None:
+        layout = self.plan.layout
+        rejected = self._rejected()
+        first = int(rejected.agg(F.min("line")).collect()[0][0])
+        before = F.lit((layout.mark + layout.head).encode("utf-8", "surrogateescape"))
+        raw = F.when(F.col("line") == first, F.concat(before, F.col("raw")))
+        self._write_lines("rejects", rejected, raw.otherwise(F.col("raw")))
+        self._write_lines("reasons", rejected, F.col("reason"))
+
+    def _write_clean(self) -> None:
+        """All other records, below the header."""
+        kept = self._records().join(self._rejected().select("line"), on="line", how="left_anti")
+        kept = kept.select("line", "raw")
+        if head := self.plan.layout.head.encode("utf-8", "surrogateescape").removesuffix(b"\n"):
+            top = self.lake.spark.createDataFrame([(0, head)], "line long, raw binary")
+            kept = top.unionByName(kept)
+        self._write_lines("clean", kept, F.col("raw"))
+
+    def _write_lines(self, name: str, rows: DataFrame, line: Column) -> None:
+        """One text file, in the order of the file; Spark ends each line."""
+        ordered = rows.select("line", line.cast("string").alias("value")).repartition(1)
+        lines = ordered.sortWithinPartitions("line").select("value")
+        lines.write.mode("overwrite").text(self._uri(name), lineSep="\n")
+
+    def _examples(self) -> list[Document]:
+        """The first rejected records, as a report shows them."""
+        bench, reader = Bench(self.plan, 0), Reader(self.plan.layout)
+        found = []
+        for row in self._rejected().orderBy("line").limit(MAX_EXAMPLES).collect():
+            raw = bytes(row["raw"])
+            cells = json.loads(row["cells"]) if row["cells"] else reader.row(raw)
+            faults = [[one["rule"], one["column"]] for one in json.loads(row["reason"])["faults"]]
+            found.append({"line": row["line"], "faults": faults, **bench.shown(cells, raw)})
+        return found
+
+    def _records(self) -> DataFrame:
+        return self._judged().where(F.col("tally").isNull() & F.col("head").isNull())
+
+    def _judged(self) -> DataFrame:
+        return self.lake.spark.read.schema(JUDGED).parquet(self._uri("judged"))
+
+    def _rejected(self) -> DataFrame:
+        return self.lake.spark.read.schema(_REJECTED).parquet(self._uri("rejected"))
+
+    def _write(self, name: str, rows: DataFrame) -> None:
+        rows.write.mode("overwrite").parquet(self._uri(name))
+
+    def _uri(self, name: str) -> str:
+        return self.lake.uri(f"{self.folder}/{name}")
+
+    def _uri_of_file(self) -> str:
+        return self.lake.uri(self.plan.layout.path)
+
+
+def _explain(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    """Each record at fault with all its faults, as its line of the reasons file."""
+
+    def task(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        import pyarrow as pa  # noqa: PLC0415 - on the worker
+
+        bench, reader = Bench(plan, 0), Reader(plan.layout)
+        for batch in batches:
+            reasons, again = [], []
+            for line, faults, raw, cells, numbers in zip(
+                *(column.to_pylist() for column in batch.columns), strict=True
+            ):
+                row: Any = json.loads(cells) if cells else (reader.row(raw) if numbers else ())
+                more = [bench.repeated(number, row) for number in numbers or ()]
+                told = [*(json.loads(faults) if faults else ()), *more]
+                reasons.append(_reason(line, told))
+                again.append(json.dumps([_told(fault) for fault in more]) if more else None)
+            yield pa.RecordBatch.from_arrays(
+                [
+                    batch.column(0),
+                    batch.column(2),
+                    batch.column(3),
+                    pa.array(reasons, pa.string()),
+                    pa.array(again, pa.string()),
+                ],
+                names=["line", "raw", "cells", "reason", "again"],
+            )
+
+    return task
+
+
+def _reason(line: int, faults: Iterable[Any]) -> str:
+    return json.dumps({"line": line, "faults": [_told(one) for one in faults]}, ensure_ascii=False)
+
+
+def _told(fault: Any) -> Document:
+    rule, column, value = fault
+    return {"rule": rule, "column": column, "value": value}
+
+
+def _result(
+    *,
+    problem: Document | None = None,
+    tally: Tally | None = None,
+    repeats: Iterable[int] = (),
+    examples: Iterable[Document] = (),
+    clean: bool = False,
+) -> Document:
+    """The result document; see docs/reference/plan.md."""
+    tally = tally or Tally()
+    sample = sorted(tally.sample, key=lambda one: one[0])[:MAX_SAMPLE]
+    return {
+        "schema": SCHEMA,
+        "problem": problem,
+        "rows": tally.rows,
+        "rejected": tally.rejected,
+        "clean": clean,
+        "checks": [
+            {
+                "rule": rule,
+                "column": column,
+                "failed": failed,
+                "samples": [{"line": line, "value": value} for line, value in samples],
+            }
+            for (rule, column), (failed, samples) in tally.checks.items()
+        ],
+        "gauges": [[g.count, g.total, g.least, g.most] for g in tally.gauges],
+        "repeats": list(repeats),
+        "examples": list(examples),
+        "columns": [
+            {
+                "count": column.count,
+                "nulls": column.nulls,
+                "least": _profiled(column.least),
+                "most": _profiled(column.most),
+                "distinct": column.distinct(),
+                "exact": column.whole,
+            }
+            for column in tally.columns
+        ],
+        "sample": [cells for _, cells in sample],
+        "extra": sorted(tally.extra)[:MAX_EXTRA],
+    }
+
+
+def _profiled(value: Any) -> Any:
+    """An extreme as a report tells it."""
+    return cut(value) if isinstance(value, str) else _bare(written(value))
+
+
+def _bare(value: Any) -> Any:
+    return next(iter(value.values())) if isinstance(value, dict) else value
