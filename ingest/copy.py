@@ -184,7 +184,7 @@ class CopyStage:
         )
 
     def _find(self, attempt: Copy) -> str | None:
-        seen = self.service.find(attempt.intent_at - CLOCK_SKEW)
+        seen = self.service.find(attempt.intent_at - CLOCK_SKEW, {attempt.attempt_id})
         return next((r.adf_run_id for r in seen if r.attempt_id == attempt.attempt_id), None)
 
     def _copied(self, stored: Stored, observed: CopyRun) -> Stored:

@@ -1,8 +1,8 @@
 """The register of all runs: one document each, in the lake.
 
 A document stands in `manifest/active/` until its run is final; then one rename files it under
-`manifest/runs/YYYY/MM/DD/`. It is in exactly one place at any moment, a tick lists only what is
-still active, and metadata on the document carries its summary, so lists need no reads.
+`manifest/runs/<dataset>/<day>/`. It is in exactly one place at any moment, a tick lists only what
+is still active, and metadata on the document carries its summary, so lists need no reads.
 
 Documents are written with Put Blob under If-None-Match or If-Match: one atomic request. The SDK may
 repeat a write whose acknowledgement was lost and then see its own document in the way, so each
@@ -20,10 +20,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice, takewhile
 
+from ingest import archive
 from ingest.errors import AlreadyExists, NotFound, Stale
-from ingest.paths import ACTIVE, ARCHIVE, active_document, archived_document
+from ingest.paths import ACTIVE, active_document, archived_document, index_entry
 from ingest.ports import Lake
 from ingest.run import Listed, Run, dump, from_metadata, parse, to_metadata, writer_of
+from ingest.states import ACTIVE as ACTIVE_STATES
 from ingest.states import State
 
 _REMEMBERED = 4096
@@ -125,15 +127,22 @@ class Manifest:
 
     def file(self, stored: Stored) -> None:
         """Move the document of a final run out of the active ones; nothing to do where it is."""
-        target = archived_document(stored.run.run_id)
-        if stored.path != target:
-            self._move(stored, target)
+        run = stored.run
+        target = archived_document(run.run_id)
+        if stored.path == target:
+            return
+        if run.state in archive.UNCOMMON:
+            self._lake.put(index_entry(run.state, run.run_id), b"", metadata=to_metadata(run))
+        self._move(stored, target)
 
     def bring_back(self, stored: Stored) -> Stored:
         """Move the document of a filed run among the active ones again, for a retry."""
-        target = active_document(stored.run.run_id)
+        run = stored.run
+        target = active_document(run.run_id)
         if stored.path == target:
             return stored
+        if run.state in archive.UNCOMMON:
+            self._lake.delete(index_entry(run.state, run.run_id))
         self._move(stored, target)
         return self._remember(replace(stored, path=target))
 
@@ -179,55 +188,53 @@ class Manifest:
     ) -> list[Listed]:
         """The latest landed runs first, those that landed before the run `before`.
 
-        Costs one list call for the active ones and one for each day that has to be looked at.
+        Costs one list call for 5,000 active ones, and what `archive.newest` says.
         """
-        active = sorted(self.active(), key=_age, reverse=True)
-        merged = heapq.merge(active, self._filed(before), key=_age, reverse=True)
-        wanted = (
+        wanted = [
             run
-            for run in merged
+            for run in self.active()
             if (before is None or run.run_id < before)
             and dataset in (None, run.dataset)
             and state in (None, run.state)
-        )
-        return list(islice(_distinct(wanted), limit))
+        ]
+        active = sorted(wanted, key=archive.age, reverse=True)
+        filed = archive.newest(self._lake, dataset=dataset, state=state, before=before)
+        if state in ACTIVE_STATES:
+            filed = iter(())
+        merged = heapq.merge(active, filed, key=archive.age, reverse=True)
+        return list(islice(_distinct(merged), limit))
 
     def latest_of(self, path: str, dataset: str, landed_since: datetime) -> Listed | None:
         """The newest run of a landed path, among those that landed since then.
 
         Costs one list call for the active ones and one for each day.
         """
-        oldest = f"{landed_since.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-        runs = takewhile(lambda run: run.run_id >= oldest, self._filed(None, oldest[:8]))
+        oldest = _prefix(landed_since)
+        filed = archive.newest(self._lake, dataset=dataset, oldest_day=oldest[:8])
+        runs = takewhile(lambda run: run.run_id >= oldest, filed)
         found = (
             run
             for run in (*self.active(), *runs)
             if run.summary["path"] == path and run.dataset == dataset
         )
-        return max(found, key=_age, default=None)
+        return max(found, key=archive.age, default=None)
 
-    def ended(self, since: datetime | None, until: datetime | None) -> Iterator[Listed]:
-        """The filed runs whose drops landed from `since` on and before `until`, newest first."""
-        first, last = _prefix(since), _prefix(until)
-        for run in self._filed(last, (first or "")[:8]):
-            if (first is None or run.run_id >= first) and (last is None or run.run_id < last):
-                yield run
+    def ended(
+        self, dataset: str, state: State, since: datetime | None, until: datetime | None
+    ) -> Iterator[Listed]:
+        """The filed runs of a dataset that ended so, newest first.
 
-    def _filed(self, before: str | None, oldest_day: str = "") -> Iterator[Listed]:
-        for day in self._days():
-            if day < oldest_day:
-                return
-            if before is not None and day > before[:8]:
-                continue
-            prefix = f"{ARCHIVE}{day[:4]}/{day[4:6]}/{day[6:]}/"
-            entries = (from_metadata(e.metadata) for e in self._lake.list(prefix, metadata=True))
-            yield from sorted(entries, key=_age, reverse=True)
-
-    def _days(self) -> Iterator[str]:
-        for year in sorted(self._lake.folders(ARCHIVE), reverse=True):
-            for month in sorted(self._lake.folders(f"{ARCHIVE}{year}/"), reverse=True):
-                for day in sorted(self._lake.folders(f"{ARCHIVE}{year}/{month}/"), reverse=True):
-                    yield f"{year}{month}{day}"
+        Their drops landed from `since` on and before `until`.
+        """
+        first = _prefix(since) if since else ""
+        filed = archive.newest(
+            self._lake,
+            dataset=dataset,
+            state=state,
+            before=_prefix(until) if until else None,
+            oldest_day=first[:8],
+        )
+        return takewhile(lambda run: run.run_id >= first, filed)
 
     def _remember(self, stored: Stored) -> Stored:
         with self._lock:
@@ -242,13 +249,9 @@ class Manifest:
             self._seen.pop(run_id, None)
 
 
-def _prefix(moment: datetime | None) -> str | None:
+def _prefix(moment: datetime) -> str:
     """How the ids of drops begin that landed at a time."""
-    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}" if moment else None
-
-
-def _age(run: Listed) -> str:
-    return run.run_id  # begins with the time at which the drop landed
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def _distinct(runs: Iterator[Listed]) -> Iterator[Listed]:

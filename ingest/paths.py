@@ -16,6 +16,7 @@ LANDING, RAW, QUARANTINE, BRONZE, MANIFEST = "landing", "raw", "quarantine", "br
 SILVER = "silver"
 ACTIVE = f"{MANIFEST}/active/"
 ARCHIVE = f"{MANIFEST}/runs/"
+INDEX = f"{MANIFEST}/index/"
 REPLAYS, REPLAYS_DONE = f"{MANIFEST}/replays/open/", f"{MANIFEST}/replays/done/"
 RESEND = "_resend"
 
@@ -23,7 +24,7 @@ UNASSIGNED = "unassigned"
 """The dataset of a drop that stands in no dataset's folder."""
 
 _DATASET = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
-_RUN_ID = re.compile(r"(\d{4})(\d{2})(\d{2})T\d{6}Z-[a-z0-9_]{1,63}-[0-9a-f]{8}")
+_RUN_ID = re.compile(r"(\d{8})T\d{6}Z-([a-z0-9_]{1,63})-[0-9a-f]{8}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MARKERS = ("_SUCCESS", "_committed", "_started")
 
@@ -78,12 +79,21 @@ def active_document(run_id: str) -> str:
 
 
 def archived_document(run_id: str) -> str:
-    """Where the document of a final run is filed: by the day its drop landed."""
+    """Where the document of a final run is filed: by dataset, and the day its drop landed."""
+    return f"{ARCHIVE}{_shelf(run_id)}/{run_id}.json"
+
+
+def index_entry(state: str, run_id: str) -> str:
+    """Where a run that ended in an uncommon state is noted, so that it is found among many."""
+    return f"{INDEX}{state}/{_shelf(run_id)}/{run_id}.json"
+
+
+def _shelf(run_id: str) -> str:
     match = _RUN_ID.fullmatch(run_id)
     if match is None:
         raise BadRequest(f"{run_id!r} is not a run id", status=404)
-    year, month, day = match.groups()
-    return f"{ARCHIVE}{year}/{month}/{day}/{run_id}.json"
+    day, dataset = match.groups()
+    return f"{dataset}/{day}"
 
 
 def raw_folder(dataset: str, run_id: str) -> str:

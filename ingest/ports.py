@@ -6,7 +6,7 @@ Every method may raise `Retryable` when the other side does not answer as it sho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -131,8 +131,11 @@ class CopyService(Protocol):
             Refused: it did not start and will not.
         """
 
-    def find(self, since: datetime) -> list[CopyRun]:
-        """All runs of the copy pipeline that changed since then, in bulk."""
+    def find(self, since: datetime, attempts: Collection[str]) -> list[CopyRun]:
+        """Runs of the copy pipeline that changed since then, in bulk, oldest first.
+
+        It may stop when all of those attempts were seen.
+        """
 
     def observe(self, adf_run_id: str) -> CopyRun | None:
         """One run with its Copy activity; None where Data Factory does not know it (any more)."""

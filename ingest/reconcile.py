@@ -1,12 +1,13 @@
 """The tick: finds what is to be done, and what no event has told.
 
 Pure but for what it lists: it returns messages, and the queue's workers do the work. A tick over N
-active runs costs one list call for 5,000 runs and one query for 100 pipeline runs.
+active runs costs one list call for 5,000 of them, and one query for 100 pipeline runs whose end is
+overdue: most copies are told to have ended by Data Factory itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,7 +26,8 @@ class TickRules:
     Attributes:
         settle: a landed file that no event has told of is claimed when it has not changed for so
             long; also how long an empty file is taken for an upload that has just begun.
-        nudge: a run that should move by a message in the queue is reminded after so long.
+        nudge: a run that should move by a message in the queue is reminded after so long, and a
+            copy of which nothing was heard is looked at.
     """
 
     settle: timedelta = timedelta(minutes=2)
@@ -48,7 +50,7 @@ def due(
     datasets: set[str] = set()
     for run in runs:
         match COMMANDS[run.state]:
-            case Command.WATCH_COPY:
+            case Command.WATCH_COPY if _copy_overdue(run, now, rules, copies):
                 copying.append(run)
             case Command.LOAD:
                 datasets.add(run.dataset)
@@ -61,8 +63,16 @@ def due(
         yield LoadDataset(dataset)
     if copying:
         since = min(run.time("intent_at") or run.updated for run in copying) - CLOCK_SKEW
-        seen = service.find(since)
+        attempts = {str(run.steering.get("attempt_id")) for run in copying}
+        found = service.find(since, attempts)
+        seen = {copy.attempt_id: copy for copy in found} | {c.adf_run_id: c for c in found}
         yield from (Advance(run.run_id) for run in copying if _copy_moved(run, seen, now, copies))
+
+
+def _copy_overdue(run: Listed, now: datetime, rules: TickRules, copies: CopyRules) -> bool:
+    """Whether to look at a copy: it began long ago, or it should have begun by now."""
+    begun = run.steering.get("adf_run_id") is not None
+    return now - run.updated >= (rules.nudge if begun else min(rules.nudge, copies.grace))
 
 
 def judged(runs: Iterable[Listed], jobs: JobService) -> Iterator[Message]:
@@ -88,10 +98,12 @@ def _rests(run: Listed, now: datetime, rules: TickRules) -> bool:
     return now - run.updated >= rules.nudge
 
 
-def _copy_moved(run: Listed, seen: list[CopyRun], now: datetime, rules: CopyRules) -> bool:
-    adf_run_id, attempt_id = run.steering.get("adf_run_id"), run.steering.get("attempt_id")
-    for copy in seen:
-        if copy.adf_run_id == adf_run_id or (adf_run_id is None and copy.attempt_id == attempt_id):
-            return copy.status not in RUNNING or adf_run_id is None
+def _copy_moved(
+    run: Listed, seen: Mapping[str | None, CopyRun], now: datetime, rules: CopyRules
+) -> bool:
+    adf_run_id = run.steering.get("adf_run_id")
+    copy = seen.get(adf_run_id or run.steering.get("attempt_id"))
+    if copy is not None:
+        return copy.status not in RUNNING or adf_run_id is None
     # Not among the runs that changed lately: never started, or forgotten by Data Factory.
     return now - (run.time("intent_at") or run.updated) >= rules.grace

@@ -74,9 +74,10 @@ class Replays:
             BadRequest: there are more than one replay takes.
         """
         found: list[Listed] = []
-        for run in self.manifest.ended(query.landed_from, query.landed_to):
-            if run.dataset == query.dataset and run.state is query.state:
-                found.append(run)
+        for run in self.manifest.ended(
+            query.dataset, query.state, query.landed_from, query.landed_to
+        ):
+            found.append(run)
             if len(found) > MAX_RUNS:
                 raise BadRequest(
                     f"more than {MAX_RUNS} runs: ask for a shorter time by landed_from, landed_to",

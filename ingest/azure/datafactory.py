@@ -6,7 +6,7 @@ copy several times. So it is sent with `retry_total=0`, and an unclear outcome i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.mgmt.datafactory import DataFactoryManagementClient
-from azure.mgmt.datafactory.models import RunFilterParameters, RunQueryFilter
+from azure.mgmt.datafactory.models import RunFilterParameters, RunQueryFilter, RunQueryOrderBy
 
 from ingest.errors import OutcomeUnknown, Refused, Throttled, Unavailable
 from ingest.ports import CopyRun
@@ -55,8 +55,9 @@ class DataFactory:
             # The last three: a reply that was cut off after the effect cannot be decoded.
             raise OutcomeUnknown(f"createRun was not answered: {error}") from error
 
-    def find(self, since: datetime) -> list[CopyRun]:
+    def find(self, since: datetime, attempts: Collection[str]) -> list[CopyRun]:
         """See `ingest.ports.CopyService`; one call for 100 runs."""
+        missing = set(attempts)
         query = RunFilterParameters(
             last_updated_after=since,
             last_updated_before=datetime.now(UTC) + timedelta(days=1),
@@ -65,6 +66,7 @@ class DataFactory:
                     operand="PipelineName", operator="Equals", values_property=[self.pipeline]
                 )
             ],
+            order_by=[RunQueryOrderBy(order_by="RunStart", order="ASC")],
         )
         found: list[CopyRun] = []
         with _answering():
@@ -73,7 +75,8 @@ class DataFactory:
                     self.resource_group, self.factory, query, **_QUICK
                 )
                 found += [_copy_run(run) for run in page.value]
-                if not page.continuation_token:
+                missing.difference_update(run.attempt_id for run in found[-len(page.value) :])
+                if not page.continuation_token or not missing:
                     return found
                 query.continuation_token = page.continuation_token
 

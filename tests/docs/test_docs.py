@@ -169,7 +169,8 @@ def test_paths_of_the_lake_are_all_there() -> None:
     listed = {row[0].strip("`") for row in pages.tables(page) if row[0].startswith("`")}
     made = [
         paths.active_document("<run id>"),
-        f"{paths.ARCHIVE}YYYY/MM/DD/<run id>.json",
+        f"{paths.ARCHIVE}<dataset>/YYYYMMDD/<run id>.json",
+        f"{paths.INDEX}<state>/<dataset>/YYYYMMDD/<run id>.json",
         f"{paths.resend_folder('<dataset>', '<run id>')}/<file>",
         f"{paths.resend_links('<run id>')}<run id>",
         paths.replay_document("<replay id>"),

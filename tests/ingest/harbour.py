@@ -98,6 +98,7 @@ class Harbour:
             "LANDFALL_ADF_SUBSCRIPTION": "s",
             "LANDFALL_ADF_RESOURCE_GROUP": "g",
             "LANDFALL_ADF_FACTORY": "f",
+            "LANDFALL_NUDGE_SECONDS": "0",  # a tick looks at every copy: nobody calls back here
             "DATABRICKS_HOST": "http://localhost",
             "LANDFALL_SETTLE_SECONDS": str(SETTLE),
             **self.settings,

@@ -6,7 +6,7 @@ make of each answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -39,8 +39,9 @@ class Factory:
             name, status, attempt, message=status, copied=status == "Succeeded", rows=rows
         )
 
-    def find(self, since: datetime) -> list[CopyRun]:
+    def find(self, since: datetime, attempts: Collection[str]) -> list[CopyRun]:
         assert since.tzinfo is not None
+        assert attempts
         return list(self.runs.values())
 
     def observe(self, adf_run_id: str) -> CopyRun | None:

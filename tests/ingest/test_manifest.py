@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ingest import archive
 from ingest.errors import Stale, Unavailable
 from ingest.manifest import Manifest
 from ingest.paths import active_document, archived_document, run_id
@@ -110,3 +111,39 @@ def test_the_newest_come_first(shore: Sea, clock: Clock) -> None:
     second = manifest.newest(limit=4, dataset="others", before=first[-1].run_id)
     pages = [r.run_id for r in (*first, *second)]
     assert pages == [r for r in made if "-others-" in r]
+
+
+def test_a_crowded_day_is_read_from_its_end(
+    shore: Sea, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day with more runs than a page has is read hour by hour, and the order is the same."""
+    monkeypatch.setattr(archive, "PAGE", 4)
+    manifest = Manifest(shore.lake)
+    made: list[str] = []
+    for hour in range(6):
+        run = new_run(f"crowd-{hour}.csv", clock, DAY.replace(hour=hour * 4), "crowded")
+        stored, _ = manifest.create(run)
+        manifest.file(manifest.update(stored, run.apply(Event.CANCEL, "no", clock())))
+        made.append(run.run_id)
+    made.sort(reverse=True)
+    assert [r.run_id for r in manifest.newest(limit=99, dataset="crowded")] == made
+    first = manifest.newest(limit=2, dataset="crowded", state=State.CANCELLED)
+    rest = manifest.newest(limit=9, dataset="crowded", before=first[-1].run_id)
+    assert [r.run_id for r in (*first, *rest)] == made
+
+
+def test_a_retried_run_leaves_the_index(sea: Sea, manifest: Manifest, clock: Clock) -> None:
+    """What failed and was taken up again is not listed as failed any more."""
+    run = new_run("comes-back.csv", clock, dataset="returning")
+    stored, _ = manifest.create(run)
+    manifest.file(manifest.update(stored, run.apply(Event.FAIL, "no", clock())))
+
+    def failed() -> list[str]:
+        runs = manifest.newest(limit=9, dataset="returning", state=State.FAILED)
+        return [each.run_id for each in runs]
+
+    assert failed() == [run.run_id]
+    back = manifest.bring_back(manifest.get(run.run_id, fresh=True))
+    manifest.update(back, back.run.apply(Event.RETRY_CLAIM, "again", clock()))
+    assert failed() == []
+    assert next(iter(sea.lake.list("manifest/index/failed/returning/")), None) is None

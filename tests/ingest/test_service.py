@@ -50,6 +50,7 @@ def worker(sea: Sea, clock: Clock, factory: Quick) -> Callable[[], Landfall]:
         "LANDFALL_ADF_SUBSCRIPTION": "s",
         "LANDFALL_ADF_RESOURCE_GROUP": "g",
         "LANDFALL_ADF_FACTORY": "f",
+        "LANDFALL_NUDGE_SECONDS": "0",  # a tick looks at every copy: nobody calls back here
         "DATABRICKS_HOST": "http://localhost",
         "LANDFALL_SETTLE_SECONDS": str(SETTLE.total_seconds()),
     }
@@ -155,8 +156,8 @@ def test_a_side_that_is_away_does_not_stop_the_tick(
     drive(service, service.on_landing(path)[:1])
     away = worker()
 
-    def fail(since: object) -> list[CopyRun]:
-        raise Unavailable(f"Data Factory is away ({since})")
+    def fail(since: object, attempts: object) -> list[CopyRun]:
+        raise Unavailable(f"Data Factory is away ({since}, {attempts})")
 
     found, factory.find = factory.find, fail  # type: ignore[method-assign]
     sea.land("landing/users/meanwhile.csv", users([5]).encode())

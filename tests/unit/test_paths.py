@@ -136,6 +136,6 @@ def test_writers_marks_are_not_drops(name: str) -> None:
 def test_final_documents_are_filed_by_day() -> None:
     """The day in the run id is the day it is filed under; what is no run id has no place."""
     run_id = "20261122T130114Z-users-1f3a9c20"
-    assert paths.archived_document(run_id) == f"manifest/runs/2026/11/22/{run_id}.json"
+    assert paths.archived_document(run_id) == f"manifest/runs/users/20261122/{run_id}.json"
     with pytest.raises(BadRequest):
         paths.archived_document("../../secrets")

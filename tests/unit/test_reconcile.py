@@ -1,6 +1,6 @@
 """The tick's decisions, from what it sees alone."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,8 +29,9 @@ class Seen:
     def start(self, parameters: Mapping[str, Any]) -> str:
         raise AssertionError(f"a tick starts nothing: {parameters}")
 
-    def find(self, since: datetime) -> list[CopyRun]:
+    def find(self, since: datetime, attempts: Collection[str]) -> list[CopyRun]:
         assert since < NOW
+        assert attempts
         self.asked += 1
         return self.runs
 
@@ -86,27 +87,29 @@ def test_a_final_run_that_was_not_filed_is_filed() -> None:
     [("InProgress", []), ("Queued", []), ("Succeeded", [Advance("r")]), ("Failed", [Advance("r")])],
 )
 def test_copies_are_observed_in_bulk(status: str, expected: list[Message]) -> None:
-    """One query serves all copies; only those that ended send a message."""
+    """One query serves all copies of which nothing was heard; those that ended send a message."""
     intent = NOW.isoformat()
     seen = Seen([CopyRun("adf", status, "a.1")])
-    copying = run(State.COPYING, 0, attempt_id="a.1", adf_run_id="adf", intent_at=intent)
+    copying = run(State.COPYING, 120, attempt_id="a.1", adf_run_id="adf", intent_at=intent)
     assert tick(copying, copying, seen=seen) == expected * 2
     assert seen.asked == 1
 
 
 def test_an_attempt_without_a_run_is_looked_at_after_its_grace() -> None:
     """A start whose answer was lost shows up, or is replaced after the grace time."""
-    young = run(State.COPYING, 0, attempt_id="a.1", intent_at=NOW.isoformat())
-    old = run(State.COPYING, 0, attempt_id="a.1", intent_at=(NOW - COPIES.grace).isoformat())
+    grace = COPIES.grace.total_seconds()
+    young = run(State.COPYING, grace - 1, attempt_id="a.1", intent_at=NOW.isoformat())
+    old = run(State.COPYING, grace, attempt_id="a.1", intent_at=(NOW - COPIES.grace).isoformat())
     assert tick(young) == []
     assert tick(old) == [Advance("r")]
-    assert tick(young, seen=Seen([CopyRun("adf", "InProgress", "a.1")])) == [Advance("r")]
+    assert tick(old, seen=Seen([CopyRun("adf", "InProgress", "a.1")])) == [Advance("r")]
 
 
-def test_no_copies_cost_no_query() -> None:
-    """A quiet tick asks Data Factory nothing."""
+def test_what_is_not_overdue_costs_no_query() -> None:
+    """A quiet tick asks Data Factory nothing, nor one over copies that have just begun."""
     seen = Seen()
-    tick(run(State.CLAIMED, 0), seen=seen)
+    begun = run(State.COPYING, 119, attempt_id="a.1", adf_run_id="adf", intent_at=NOW.isoformat())
+    assert tick(run(State.CLAIMED, 0), begun, seen=seen) == []
     assert seen.asked == 0
 
 
