@@ -92,6 +92,18 @@ class Manifest:
         self._forget(run_id)
         return None
 
+    def find_active(self, run_id: str) -> Stored | None:
+        """A run that is not filed; None for one that is, or that is not known: one look."""
+        with self._lock:
+            if seen := self._seen.get(run_id):
+                return seen
+        path = active_document(run_id)
+        try:
+            body, etag = self._lake.get(path)
+        except NotFound:
+            return None
+        return self._remember(Stored(parse(body), path, etag))
+
     def get(self, run_id: str, *, fresh: bool = False) -> Stored:
         """A run wherever it stands.
 

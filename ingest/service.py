@@ -26,6 +26,7 @@ from ingest.messages import Advance, Claim, LoadDataset, Message, Replay, decode
 from ingest.operators import Operators
 from ingest.ports import Clock, Lake
 from ingest.reconcile import TickRules, due, judged, landed
+from ingest.reminders import Reminders
 from ingest.replays import Replays
 from ingest.run import Listed, Run
 from ingest.states import COMMANDS, FINAL, Command, Event, State
@@ -53,6 +54,7 @@ class Landfall:
     batches: Limits
     caps: Caps
     account_hosts: frozenset[str]
+    reminders: Reminders
     max_faults: int = 5
 
     # -- how drops become known -------------------------------------------------------------
@@ -150,9 +152,9 @@ class Landfall:
 
     def advance(self, run_id: str, *, in_raw: bool = False) -> list[Message]:
         """Take a run one step further; a step that keeps failing by itself ends the run."""
-        stored = self.manifest.find(run_id)
+        stored = self.manifest.find_active(run_id)
         if stored is None:
-            log.warning("message for run %s, which the manifest does not know", run_id)
+            log.info("run %s has ended: an old message", run_id)
             return []
         try:
             moved = self._step(stored, in_raw=in_raw)
@@ -254,12 +256,16 @@ class Landfall:
         now = self.clock()
         service, rules = self.copying.service, self.copying.rules
         watched = list(self._watched())
-        return [
+        messages = [
             *_answered(due(watched, now, self.ticks, rules, service)),
             *_answered(judged(watched, self.validation.job.jobs)),
             *_answered(self.replays.open()),
             *_answered(landed(self.lake.list(f"{paths.LANDING}/"), now, self.ticks)),
         ]
+        # The loads of datasets are looked at by each tick; there are few of them.
+        loads = [message for message in messages if isinstance(message, LoadDataset)]
+        others = [message for message in messages if not isinstance(message, LoadDataset)]
+        return [*loads, *self.reminders.fresh(others, now)]
 
     def _watched(self) -> Iterator[Listed]:
         """The active runs without those that wait for a copy and have no room, oldest first."""

@@ -24,6 +24,7 @@ from ingest.load import BatchLoader, LoadRules
 from ingest.manifest import Manifest
 from ingest.ports import Clock, CopyService, JobService, Lake
 from ingest.reconcile import TickRules
+from ingest.reminders import PATIENCE, Reminders
 from ingest.service import Landfall
 from ingest.settings import Settings, read
 from ingest.states import State
@@ -113,6 +114,7 @@ def build(
         batches=batches,
         caps=Caps(copies=settings.max_copies, loads=settings.max_loads),
         account_hosts=settings.lake.hosts,
+        reminders=Reminders(min(PATIENCE, settings.nudge)),
     )
 
 

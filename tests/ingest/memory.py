@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -137,7 +137,8 @@ class MemoryFactory:
         self.pipelines[name] = Pipeline(name, parameters, self.clock())
         return name
 
-    def find(self, since: datetime) -> list[CopyRun]:
+    def find(self, since: datetime, attempts: Collection[str]) -> list[CopyRun]:
+        assert attempts
         return [_seen(run) for run in self.pipelines.values() if run.changed >= since]
 
     def observe(self, adf_run_id: str) -> CopyRun | None:
