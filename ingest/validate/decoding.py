@@ -67,10 +67,10 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
                     "compress the file again and send it again",
                 ) from error
             made += len(piece)
-            _refuse_bomb("gzip", read, made)
+            pending = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+            _refuse_bomb("gzip", read - len(pending), made)
             if piece:
                 yield piece
-            pending = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
     if not inflater.eof:
         raise Refusal(
             f"the gzip data ends too early, after {read} bytes",

@@ -1,6 +1,7 @@
 """JSON Lines and JSON arrays as readers: one object a record, whatever order its names are in."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from ingest.validate.spans import without
 from ingest.validate.streams import Writer
 
 _MAX_EXTRA = 1000
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Records:
@@ -31,6 +33,8 @@ class Records:
         """The cells in the contract's order, None where a name is absent; or what is wrong."""
         try:
             found = self._decoder.decode(text)
+            if _SURROGATE.search(text):
+                _refuse_halves(found)
         except RecursionError:
             return Broken("json", None, "nested too deep")
         except ValueError as error:
@@ -195,6 +199,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a name is given twice")
     return found
+
+
+def _refuse_halves(found: Any) -> None:
+    """Half of a surrogate pair can be spelt in JSON, and is no text."""
+    try:
+        json.dumps(found, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError("half of a surrogate pair is no text") from error
 
 
 def _refuse(constant: str) -> float:
