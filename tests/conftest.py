@@ -26,6 +26,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByPlace:
     return ByPlace(config, log)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes do not name a test: workers must collect the same names, and gzip tells the time."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest rooms first, so that no worker is left alone with one of them at the end."""
     order = {room: number for number, room in enumerate((*_TOGETHER, "docs", "devcloud"))}

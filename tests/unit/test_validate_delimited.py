@@ -33,6 +33,22 @@ GOOD = b"id,name,secret\n1,a,s\n2,b,s\n3,,\n"
         b'"id","name","secret"\n"1","a","s"\n"2","b\n""x""","s"\n3,"",""\n',
         b"secret,id,name\ns,1,a\ns,2,b\n,3,\n",
     ],
+    ids=[
+        "plain",
+        "no last line end",
+        "CRLF",
+        "BOM",
+        "semicolons",
+        "tabs",
+        "pipes",
+        "UTF-16",
+        "UTF-16 BE",
+        "gzip",
+        "two gzip members",
+        "blank lines",
+        "quoted",
+        "reordered",
+    ],
 )
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
 def test_accepted_however_it_is_written(data: bytes, chunk: int) -> None:
