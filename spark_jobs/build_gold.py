@@ -1,13 +1,14 @@
-"""Job task: rebuild the gold tables of a dataset, and tell how the batch went.
+"""Job task: bring the gold tables that rest on a dataset up to date, and tell how the batch went.
 
-silver at one version → one SELECT per gold table → Delta overwrite → result document
+silver at one version each → one SELECT per gold table, side by side → Delta → result document
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -15,14 +16,15 @@ from spark_jobs.arguments import parse_arguments
 from spark_jobs.errors import ResultError
 from spark_jobs.gold import VIEW, Definition, definitions
 from spark_jobs.lake import Lake, current_batch, read_document, write_document
+from spark_jobs.refresh import Source, refresh
 from spark_jobs.result import Table, result_folder, say, silver_result_folder
-from spark_jobs.tables import (
-    delta_identity,
-    delta_version,
-    last_build,
-    overwrite,
-    read_delta,
-)
+from spark_jobs.tables import delta_detail, delta_version, keep_changes, read_delta
+
+# They do not depend on one another, and most of the time is Delta's own bookkeeping.
+AT_ONCE = 4
+# Loads of other datasets may move silver on, or write the same table, while we build.
+ROUNDS = 5
+_OVERTAKEN = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -40,50 +42,107 @@ def main(argv: list[str] | None = None) -> None:
     result = read_document(lake, silver_result_folder(dataset, batch_id))
     tables = build(lake, dataset)
     if not tables:
-        say(f"No gold table is defined for dataset {dataset}.")
+        say(f"No gold table can be built from dataset {dataset}.")
     result["tables"] |= {path: table.to_json() for path, table in tables.items()}
     write_document(lake, result_folder(dataset, batch_id), result)
     say(result)
 
 
 def build(lake: Lake, dataset: str) -> dict[str, Table]:
-    """Bring the gold tables of a dataset up to date with silver, all with the same version of it.
+    """Bring the gold tables that read a dataset up to date with the silver of all they read.
+
+    A table that reads a dataset of which there is no silver yet waits for it.
 
     Returns:
-        Each gold table by lake path; empty where none is defined or silver is not there yet.
+        Each gold table by lake path; empty where none is defined or can be built.
+
+    Raises:
+        ResultError: other loads overtook this one again and again.
     """
-    silver = f"silver/{dataset}"
-    wanted = definitions(dataset)
-    version = delta_version(lake, silver) if wanted else None
-    if version is None:
-        return {}
-    source = {"table": silver, "id": delta_identity(lake, silver), "version": version}
-    with _silver_view(lake, dataset, version), ThreadPoolExecutor(len(wanted)) as pool:
-        # They do not depend on one another, and most of the time is Delta's own bookkeeping.
-        built = pool.map(lambda definition: _build(lake, definition, source), wanted)
-        return {definition.path: table for definition, table in zip(wanted, built, strict=True)}
+    built: dict[str, Table] = {}
+    waiting = definitions(dataset)
+    for _ in range(ROUNDS):
+        sources = _sources(lake, waiting)
+        waiting = [each for each in waiting if sources.keys() >= set(each.sources)]
+        if not waiting:
+            return built
+        with _silver_views(lake, sources.values()), ThreadPoolExecutor(AT_ONCE) as pool:
+            found = list(pool.map(partial(_refresh, lake, sources), waiting))
+        for definition, table in zip(waiting, found, strict=True):
+            if table is not None:
+                built[definition.path] = table
+        waiting = _to_look_at_again(lake, waiting, found, sources)
+        if not waiting:
+            return built
+    names = ", ".join(each.path for each in waiting)
+    raise ResultError(f"Other loads overtook the build of {names} {ROUNDS} times.")
 
 
-def _build(lake: Lake, definition: Definition, source: Mapping[str, object]) -> Table:
-    origin = {"source": source, "definition": definition.digest}
-    before = last_build(lake, definition.path)
-    if before and before.origin == origin:
-        return Table(before.version, before.rows, rebuilt=False)
-    overwrite(lake, definition.path, lake.spark.sql(definition.sql), origin)
-    after = last_build(lake, definition.path)
-    if after is None:
-        raise ResultError(f"{definition.path} was written, and its history does not show it.")
-    return Table(after.version, after.rows, rebuilt=True)
+def _refresh(lake: Lake, sources: Mapping[str, Source], definition: Definition) -> Table | None:
+    """The table as it is now; None where another load wrote it at the same time."""
+    try:
+        return refresh(lake, definition, sources)
+    except Exception as error:
+        if any(word in f"{type(error).__name__} {error}" for word in _OVERTAKEN):
+            say(f"{definition.path} was written by another load: looking again.")
+            return None
+        raise
+
+
+def _to_look_at_again(
+    lake: Lake,
+    tried: list[Definition],
+    found: list[Table | None],
+    sources: Mapping[str, Source],
+) -> list[Definition]:
+    """Tables that were not written, or whose silver has moved on since.
+
+    Of one dataset one load runs at a time, so only a table of several can be overtaken. Whoever
+    commits last looks last, so in the end the newest silver is what gold is made of.
+    """
+    shared = {name for each in tried if len(each.sources) > 1 for name in each.sources}
+    moved = {
+        name for name in shared if delta_version(lake, sources[name].path) != sources[name].version
+    }
+    return [
+        definition
+        for definition, table in zip(tried, found, strict=True)
+        if table is None or (len(definition.sources) > 1 and moved & set(definition.sources))
+    ]
+
+
+def _sources(lake: Lake, wanted: Iterable[Definition]) -> dict[str, Source]:
+    """The silver that the definitions read, as it stands; without what is not there yet."""
+    wanted = list(wanted)
+    names = sorted({name for each in wanted for name in each.sources})
+    by_parts = {name for each in wanted if each.parts for name in each.sources}
+
+    def look(name: str) -> Source | None:
+        path = f"silver/{name}"
+        if delta_version(lake, path) is None:
+            return None
+        if name in by_parts:
+            keep_changes(lake, path)
+        identity = delta_detail(lake, path).identity
+        return Source(name, identity, delta_version(lake, path) or 0)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = pool.map(look, names)
+    return {name: source for name, source in zip(names, found, strict=True) if source}
 
 
 @contextmanager
-def _silver_view(lake: Lake, dataset: str, version: int) -> Iterator[None]:
-    view = VIEW.format(dataset=dataset)
-    read_delta(lake, f"silver/{dataset}", version).createOrReplaceTempView(view)
+def _silver_views(lake: Lake, sources: Iterable[Source]) -> Iterator[None]:
+    views = []
     try:
+        for source in sources:
+            view = VIEW.format(dataset=source.dataset)
+            read_delta(lake, source.path, source.version).createOrReplaceTempView(view)
+            views.append(view)
         yield
     finally:
-        lake.spark.catalog.dropTempView(view)
+        for view in views:
+            lake.spark.catalog.dropTempView(view)
 
 
 if __name__ == "__main__":

@@ -12,16 +12,23 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Table:
-    """A Delta table after the batch; `rebuilt` is None where the question does not arise."""
+    """A Delta table after the batch.
+
+    Attributes:
+        rebuilt: whether the batch changed it; None where the question does not arise.
+        parts: how many parts of it were made anew; None where it was the whole.
+    """
 
     version: int
     rows: int
     rebuilt: bool | None = None
+    parts: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Its form in the result document."""
         found: dict[str, Any] = {"version": self.version, "rows": self.rows}
-        return found if self.rebuilt is None else found | {"rebuilt": self.rebuilt}
+        more = {"rebuilt": self.rebuilt, "parts": self.parts}
+        return found | {name: value for name, value in more.items() if value is not None}
 
 
 @dataclass(frozen=True)

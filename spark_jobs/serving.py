@@ -19,7 +19,7 @@ from typing import Any
 from spark_jobs.database import Database, Transaction
 from spark_jobs.dialects import GOLD, OURS
 from spark_jobs.lake import Lake
-from spark_jobs.tables import delta_identity, look, read_delta
+from spark_jobs.tables import delta_detail, look, read_delta
 
 _AT_ONCE = 4
 _STAMP = "%Y%m%dT%H%M%S"
@@ -91,7 +91,7 @@ def serve(
 def _newest(lake: Lake, path: str) -> Wanted:
     newest, built = look(lake, path)
     origin = json.dumps(built.origin if built else {}, sort_keys=True)
-    return Wanted(path, delta_identity(lake, path), newest, origin)
+    return Wanted(path, delta_detail(lake, path).identity, newest, origin)
 
 
 def _standing(database: Database, work: Transaction, wanted: Wanted) -> Served | None:

@@ -16,15 +16,22 @@ from spark_jobs.lake import Lake
 # How far back a table's history is searched for the commit that says what it was built from.
 COMMITS_SEARCHED = 20
 
+_CHANGE_FEED = "delta.enableChangeDataFeed"
 _ABSENT = frozenset({"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"})
 
 
 @dataclass(frozen=True)
 class Build:
-    """The last `overwrite` of a table: its version, its rows, and what it was made from."""
+    """The last `overwrite` of a table.
+
+    Attributes:
+        rows: how many it wrote; whole: whether they are all that the table has.
+        origin: what it was made from.
+    """
 
     version: int
     rows: int
+    whole: bool
     origin: Mapping[str, Any]
 
 
@@ -40,22 +47,62 @@ def delta_version(lake: Lake, path: str) -> int | None:
     return int(history[0]["version"]) if history else None
 
 
-def delta_identity(lake: Lake, path: str) -> str:
-    """The id that Delta gave a table when it was created: another table has another."""
-    detail = lake.spark.sql(f"DESCRIBE DETAIL {lake.sql_name(path)}").select("id")
-    return str(detail.collect()[0][0])
+@dataclass(frozen=True)
+class Detail:
+    """What Delta says of a table.
+
+    Attributes:
+        identity: the id that it gave the table when it was created: another table has another.
+        files, size: of its newest version, in number and bytes.
+        properties: of the table.
+    """
+
+    identity: str
+    files: int
+    size: int
+    properties: Mapping[str, str]
 
 
-def overwrite(lake: Lake, path: str, rows: DataFrame, origin: Mapping[str, Any]) -> None:
-    """Replace a small Delta table whole, in one commit that says what it was made from."""
-    (
-        rows.coalesce(1)
-        .write.format("delta")
-        .mode("overwrite")
-        .option("overwriteSchema", "true")
-        .option("userMetadata", json.dumps(origin, sort_keys=True))
-        .save(lake.uri(path))
+def delta_detail(lake: Lake, path: str) -> Detail:
+    """What Delta says of a table that is there."""
+    detail = lake.spark.sql(f"DESCRIBE DETAIL {lake.sql_name(path)}")
+    row = detail.select("id", "numFiles", "sizeInBytes", "properties").collect()[0]
+    return Detail(str(row[0]), int(row[1]), int(row[2]), dict(row[3]))
+
+
+def keep_changes(lake: Lake, path: str) -> None:
+    """Have a table tell from now on which rows change; nothing is done where it does already."""
+    if delta_detail(lake, path).properties.get(_CHANGE_FEED) != "true":
+        lake.spark.sql(
+            f"ALTER TABLE {lake.sql_name(path)} SET TBLPROPERTIES ('{_CHANGE_FEED}' = 'true')"
+        )
+
+
+def read_changes(lake: Lake, path: str, first: int, last: int) -> DataFrame:
+    """The rows that these versions of a table changed, as they were and as they became."""
+    reader = lake.spark.read.format("delta").option("readChangeFeed", "true")
+    return (
+        reader.option("startingVersion", first).option("endingVersion", last).load(lake.uri(path))
     )
+
+
+def overwrite(
+    lake: Lake, path: str, rows: DataFrame, origin: Mapping[str, Any], *, only: str = ""
+) -> None:
+    """Replace a small Delta table in one commit that says what it was made from.
+
+    With `only`, a condition, the rows that meet it are replaced, by rows that all meet it; without,
+    the whole table, its columns included.
+    """
+    writer = rows.coalesce(1).write.format("delta").mode("overwrite")
+    scope = ("replaceWhere", only) if only else ("overwriteSchema", "true")
+    metadata = json.dumps(origin, sort_keys=True)
+    writer.option(*scope).option("userMetadata", metadata).save(lake.uri(path))
+
+
+def rows_of(lake: Lake, path: str, build: Build) -> int:
+    """How many rows a table has since a build; the build itself knows it where it made them all."""
+    return build.rows if build.whole else read_delta(lake, path, build.version).count()
 
 
 def last_build(lake: Lake, path: str) -> Build | None:
@@ -75,7 +122,9 @@ def _build(commits: Iterable[Mapping[str, Any]]) -> Build | None:
     for commit in commits:
         if commit["userMetadata"]:
             rows = int(commit["operationMetrics"]["numOutputRows"])
-            return Build(int(commit["version"]), rows, json.loads(commit["userMetadata"]))
+            whole = "predicate" not in commit["operationParameters"]
+            origin = json.loads(commit["userMetadata"])
+            return Build(int(commit["version"]), rows, whole, origin)
     return None
 
 
@@ -96,5 +145,5 @@ def _history(lake: Lake, path: str, commits: int) -> list[dict[str, Any]]:
     if delta_table(lake, path) is None:
         return []
     found = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(path)} LIMIT {commits}")
-    chosen = found.select("version", "userMetadata", "operationMetrics")
+    chosen = found.select("version", "userMetadata", "operationMetrics", "operationParameters")
     return [row.asDict() for row in chosen.collect()]

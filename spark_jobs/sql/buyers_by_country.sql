@@ -6,6 +6,8 @@
 -- *ratio of buyers: percent, 1 decimal. boughtper*ratio: products bought per 100 wished or liked.
 -- meanofflinedays leaves out users whose last login is not known.
 -- Rounding is half up, as published.
+-- Built from: users
+-- Refresh: whole, for one user can change any row
 WITH buyers AS (
   SELECT
     coalesce(country, '(unknown)') AS country,

@@ -7,6 +7,8 @@
 -- always means "all".
 -- percentof*users: whole percent, rounded down, empty when 0. meanseniority: days, not rounded.
 -- Means have 2 decimals, those of followers and follows 1. Rounding is half up, as published.
+-- Built from: users
+-- Refresh: whole, for one user can change any row
 WITH sellers AS (
   SELECT
     coalesce(country, '(unknown)') AS country,
@@ -31,7 +33,8 @@ SELECT
   count(*) AS nbsellers,
   round(avg(sold), 2) AS meanproductssold,
   round(avg(listed), 2) AS meanproductslisted,
-  round(avg(pass_rate), 2) AS meansellerpassrate,
+  -- As decimals, because a sum of doubles depends on the order of its parts.
+  CAST(round(avg(CAST(pass_rate AS DECIMAL(9, 4))), 2) AS DOUBLE) AS meansellerpassrate,
   coalesce(sum(sold), 0) AS totalproductssold,
   coalesce(sum(listed), 0) AS totalproductslisted,
   round(avg(bought), 2) AS meanproductsbought,

@@ -6,6 +6,8 @@
 -- countrysoldratio, bestsoldratio: products sold per product listed now; empty where none is.
 -- Means of products sold and listed are not rounded; other means and percentages have 1 decimal,
 -- sold ratios 2. Rounding is half up, as published.
+-- Built from: users
+-- Refresh: whole, for one user can change any row
 WITH sellers AS (
   SELECT
     coalesce(country, '(unknown)') AS country,

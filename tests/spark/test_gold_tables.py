@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from spark_jobs.errors import ResultError
-from spark_jobs.gold import TABLES, definitions
+from spark_jobs.gold import definitions
 from tests.spark.workshop import USER_TYPES, Workshop, columns_of
 
 pytestmark = pytest.mark.spark
@@ -85,6 +86,30 @@ SELLERS = [
     [None, None, *ALL],
 ]
 
+# users, F, M, active, buyers, sellers, both; rates; bought, sold, listed; means
+COUNTRIES: list[list[Any]] = [
+    [
+        *("France", 4, 3, 1, 4, 3, 2, 1, 100.0, 75.0, 50.0, 75.0),
+        *(13, 26, 4, 4.33, 13.0, 25.0, 20.0),  # 11, 20, 100: one never logged in
+    ],
+    [
+        *("(unknown)", 1, 0, 0, 1, 0, 1, 0, 100.0, 0.0, 100.0, 0.0),
+        *(0, 20, 0, None, 20.0, 0.0, 50.0),
+    ],
+    ["Espagne", 1, 1, 0, 1, 0, 1, 0, 100.0, 0.0, 100.0, 100.0, 0, 0, 2, None, None, None, 12.0],
+    ["Malte", 1, 1, 0, 1, 1, 0, 0, 100.0, 100.0, 0.0, 0.0, 1, 0, 0, 1.0, None, None, 366.0],
+    ["Namibie", 1, 0, 1, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, None, None, None, 1.0],
+]
+
+# account days and months, users, buyers, sellers; rates; bought, sold; means
+COHORTS: list[list[Any]] = [
+    [2998, 99, 1, 0, 1, 0.0, 100.0, 0.0, 100.0, 0.0, 0, 20, 0.0, 20.0],
+    # 366 days are no year any more; one of five never logged in
+    [3000, 100, 5, 4, 1, 80.0, 20.0, 60.0, 60.0, 60.0, 14, 25, 2.8, 5.0],
+    [3001, 100, 1, 0, 1, 0.0, 100.0, 0.0, 100.0, 0.0, 0, 1, 0.0, 1.0],
+    [3002, 100, 1, 0, 1, 0.0, 100.0, 100.0, 100.0, 100.0, 0, 0, 0.0, 0.0],
+]
+
 
 def users() -> list[dict[str, Any]]:
     """The users above; what is not said of them is not known."""
@@ -123,6 +148,8 @@ def test_gold_is_what_its_definition_says(workshop: Workshop) -> None:
     assert cells(workshop, "buyers_by_country") == BUYERS
     assert cells(workshop, "top_seller_countries") == TOP_SELLERS
     assert cells(workshop, "sellers_compared") == SELLERS
+    assert cells(workshop, "country_kpis") == COUNTRIES
+    assert cells(workshop, "cohort_kpis") == COHORTS
     assert result == {
         "schema": 1,
         "batch_id": "b1",
@@ -137,8 +164,10 @@ def test_gold_is_what_its_definition_says(workshop: Workshop) -> None:
         "tables": {
             "silver/users": {"version": 1, "rows": 8},
             "gold/buyers_by_country": {"version": 0, "rows": 2, "rebuilt": True},
-            "gold/top_seller_countries": {"version": 0, "rows": 2, "rebuilt": True},
+            "gold/cohort_kpis": {"version": 0, "rows": 4, "rebuilt": True},
+            "gold/country_kpis": {"version": 0, "rows": 5, "rebuilt": True},
             "gold/sellers_compared": {"version": 0, "rows": 8, "rebuilt": True},
+            "gold/top_seller_countries": {"version": 0, "rows": 2, "rebuilt": True},
         },
     }
 
@@ -155,10 +184,19 @@ def test_gold_is_what_its_definition_says(workshop: Workshop) -> None:
     assert [BUYERS[0], ["Chypre", *BUYERS[1][1:]]] == cells(workshop, "buyers_by_country")
 
 
-def test_every_definition_says_its_grain() -> None:
-    """A reader of the SQL finds what one row is, and whom it is about, before the statement."""
-    for definition in definitions("users"):
-        head = definition.sql.partition("WITH")[0]
-        assert "-- Grain: " in head
-        assert "-- Population: " in head
-    assert list(TABLES["users"]) == [definition.name for definition in definitions("users")]
+def test_every_definition_says_what_it_is() -> None:
+    """A reader of the SQL finds what one row is and what it is built from before the statement.
+
+    What the job reads there is what the statement uses; one that is refreshed by parts has a file
+    that finds the touched ones.
+    """
+    assert len(definitions()) == len({each.name for each in definitions()}) >= 8
+    for definition in definitions():
+        assert definition.said("Grain")
+        assert definition.said("Refresh").startswith(
+            "whole, for " if not definition.parts else "by "
+        )
+        read = set(re.findall(r"\bsilver_(\w+)", definition.sql))
+        assert read == set(definition.sources), definition.name
+        assert bool(definition.touched) == bool(definition.parts)
+        assert definition in definitions(definition.sources[0])

@@ -83,7 +83,7 @@ def test_a_batch_is_served_as_gold_has_it_and_once(
     assert first["gold/buyers_by_country"] == {"version": 0, "rows": 2, "loaded": True}
     assert [list(row) for row in query("SELECT * FROM gold.buyers_by_country")] == BUYERS
     (line,) = query(
-        "SELECT gold_version, row_count, origin::json->'source'->>'table', batch_id "
+        "SELECT gold_version, row_count, origin::json->'sources'->0->>'table', batch_id "
         "FROM landfall.served WHERE table_name = 'buyers_by_country'"
     )
     assert line == (0, 2, "silver/users", "b1")
