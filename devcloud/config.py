@@ -220,6 +220,7 @@ def app_settings(config: CloudConfig) -> dict[str, str]:
 def bundle_variables(config: CloudConfig) -> dict[str, str]:
     """What the asset bundle must be told of this cloud, beside what its default target says."""
     return {
+        "lake": config.spark_lake_template,
         "database": config.database_url,
         "database_user": config.database_user,
         "database_secret": f"{SECRET_SCOPE}/database-password",

@@ -18,7 +18,7 @@ from spark_jobs.gold import VIEW, Definition, definitions
 from spark_jobs.lake import Lake, current_batch, read_document, write_document
 from spark_jobs.refresh import Source, refresh
 from spark_jobs.result import Table, result_folder, say, silver_result_folder
-from spark_jobs.tables import delta_detail, delta_version, keep_changes, read_delta
+from spark_jobs.tables import data_version, delta_detail, delta_version, keep_changes, read_delta
 
 # They do not depend on one another, and most of the time is Delta's own bookkeeping.
 AT_ONCE = 4
@@ -102,7 +102,7 @@ def _to_look_at_again(
     """
     shared = {name for each in tried if len(each.sources) > 1 for name in each.sources}
     moved = {
-        name for name in shared if delta_version(lake, sources[name].path) != sources[name].version
+        name for name in shared if data_version(lake, sources[name].path) != sources[name].version
     }
     return [
         definition
@@ -124,7 +124,7 @@ def _sources(lake: Lake, wanted: Iterable[Definition]) -> dict[str, Source]:
         if name in by_parts:
             keep_changes(lake, path)
         identity = delta_detail(lake, path).identity
-        return Source(name, identity, delta_version(lake, path) or 0)
+        return Source(name, identity, data_version(lake, path) or 0)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = pool.map(look, names)

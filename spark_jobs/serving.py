@@ -91,7 +91,9 @@ def serve(
 def _newest(lake: Lake, path: str) -> Wanted:
     newest, built = look(lake, path)
     origin = json.dumps(built.origin if built else {}, sort_keys=True)
-    return Wanted(path, delta_detail(lake, path).identity, newest, origin)
+    # What came after the build (OPTIMIZE, VACUUM) left the rows as they are.
+    version = built.version if built else newest
+    return Wanted(path, delta_detail(lake, path).identity, version, origin)
 
 
 def _standing(database: Database, work: Transaction, wanted: Wanted) -> Served | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.errors import ResultError
 from spark_jobs.lake import Lake
@@ -16,6 +17,11 @@ from spark_jobs.lake import Lake
 # How far back a table's history is searched for the commit that says what it was built from.
 COMMITS_SEARCHED = 20
 
+_COMMIT = ("version", "operation", "userMetadata", "operationMetrics", "operationParameters")
+# Commits that leave a table's rows as they are.
+_SAME_ROWS = frozenset(
+    {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD CONSTRAINT"}
+)
 _CHANGE_FEED = "delta.enableChangeDataFeed"
 _ABSENT = frozenset({"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"})
 
@@ -63,11 +69,48 @@ class Detail:
     properties: Mapping[str, str]
 
 
+def data_version(lake: Lake, path: str) -> int | None:
+    """The newest version that changed a table's rows; None where there is no table."""
+    commits = _history(lake, path, COMMITS_SEARCHED)
+    changed = [each for each in commits if each["operation"] not in _SAME_ROWS]
+    return int((changed or commits)[0]["version"]) if commits else None
+
+
 def delta_detail(lake: Lake, path: str) -> Detail:
     """What Delta says of a table that is there."""
     detail = lake.spark.sql(f"DESCRIBE DETAIL {lake.sql_name(path)}")
     row = detail.select("id", "numFiles", "sizeInBytes", "properties").collect()[0]
     return Detail(str(row[0]), int(row[1]), int(row[2]), dict(row[3]))
+
+
+def delta_tables(lake: Lake, *containers: str) -> list[str]:
+    """The lake paths of all Delta tables right below these containers, by name."""
+    return sorted(path for container in containers for path in _tables_below(lake, container))
+
+
+def _tables_below(lake: Lake, container: str) -> list[str]:
+    logs = lake.spark.read.format("binaryFile").option("pathGlobFilter", "*.json")
+    name = F.element_at(F.split("path", "/"), -3)
+    try:
+        files = logs.load(lake.uri(f"{container}/*/_delta_log")).select(name.alias("name"))
+        return [f"{container}/{row[0]}" for row in files.distinct().collect()]
+    except AnalysisException as error:
+        if error.getCondition() not in _ABSENT:
+            raise
+        return []
+
+
+def optimize(lake: Lake, path: str) -> None:
+    """Put a table's small files together; its rows stay what they are."""
+    lake.spark.sql(f"OPTIMIZE {lake.sql_name(path)}").collect()
+
+
+def vacuum(lake: Lake, path: str, *, hours: int) -> int:
+    """Delete files that no version of the last hours needs; how many there were."""
+    listed = lake.spark.sql(f"VACUUM {lake.sql_name(path)} RETAIN {hours} HOURS DRY RUN").count()
+    if listed:
+        lake.spark.sql(f"VACUUM {lake.sql_name(path)} RETAIN {hours} HOURS").collect()
+    return listed
 
 
 def keep_changes(lake: Lake, path: str) -> None:
@@ -145,5 +188,5 @@ def _history(lake: Lake, path: str, commits: int) -> list[dict[str, Any]]:
     if delta_table(lake, path) is None:
         return []
     found = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(path)} LIMIT {commits}")
-    chosen = found.select("version", "userMetadata", "operationMetrics", "operationParameters")
+    chosen = found.select(*_COMMIT)
     return [row.asDict() for row in chosen.collect()]

@@ -1,0 +1,85 @@
+"""Job task: keep the Delta tables of silver and gold in shape.
+
+each table: OPTIMIZE where small files have gathered → VACUUM of what time travel no longer needs
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from spark_jobs.arguments import parse_named
+from spark_jobs.errors import ArgumentError
+from spark_jobs.lake import Lake
+from spark_jobs.result import say
+from spark_jobs.tables import delta_detail, delta_tables, optimize, vacuum
+
+# What nobody deletes sooner: a job that reads an old version may still be at it, and another that
+# failed may have left files that it will yet commit. Delta's own limit is the same.
+LEAST_DAYS = 7
+# A file of a table should be about so large; with so many more files than that gives, they are
+# put together. Few small files cost less than rewriting them would.
+GOOD_BYTES = 128 * 1024 * 1024
+SPARE_FILES = 8
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was done to a table: its files before and after, and how many were deleted."""
+
+    files_before: int
+    files: int
+    size: int
+    deleted: int
+
+    def to_json(self) -> dict[str, Any]:
+        """For the task's output."""
+        return {
+            "files_before": self.files_before,
+            "files": self.files,
+            "bytes": self.size,
+            "deleted_files": self.deleted,
+        }
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Maintain every table below silver and gold.
+
+    Raises:
+        JobError: the parameters are wrong.
+    """
+    given = parse_named(argv, "maintain", required=("lake", "keep-days"))
+    days = _days(given["keep-days"])
+    spark = SparkSession.builder.getOrCreate()
+    lake = Lake(spark, given["lake"])
+    found = {path: maintain(lake, path, days) for path in delta_tables(lake, "silver", "gold")}
+    if not found:
+        say("There is no table below silver or gold.")
+    for path, kept in found.items():
+        say({"table": path, **kept.to_json()})
+
+
+def maintain(lake: Lake, path: str, keep_days: int) -> Kept:
+    """Put small files together, and delete what no version of the last days needs."""
+    before = delta_detail(lake, path)
+    if before.files > before.size // GOOD_BYTES + SPARE_FILES:
+        optimize(lake, path)
+    deleted = vacuum(lake, path, hours=24 * keep_days)
+    after = delta_detail(lake, path)
+    return Kept(before.files, after.files, after.size, deleted)
+
+
+def _days(text: str) -> int:
+    days = int(text) if text.isdigit() else 0
+    if days < LEAST_DAYS:
+        raise ArgumentError(
+            f"--keep-days must be a whole number of {LEAST_DAYS} or more, not {text!r}: "
+            "readers of older versions, and jobs at work, need their files so long."
+        )
+    return days
+
+
+if __name__ == "__main__":
+    main()
