@@ -35,6 +35,8 @@ _COMMANDS = {
     "datasets": "cli.runs",
     "validate": "cli.validate",
     "contract": "cli.contract",
+    "gold": "cli.gold",
+    "maintain": "cli.gold",
     "deploy": "cli.deploy",
     "faults": "cli.faults",
 }

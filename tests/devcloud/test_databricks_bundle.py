@@ -188,17 +188,28 @@ def test_our_own_bundle_deploys(workspace: LocalWorkspace, tmp_path: Path, targe
         else:
             shutil.copy(source, tmp_path / name)
     before = sorted(tmp_path.rglob("*"))
-    changes = deploy_bundle(tmp_path, workspace.client, target)
+    # Schedules run in Databricks alone; the target for laptops says so itself.
+    paused = {} if target == "dev" else {"schedules": "PAUSED"}
+    changes = deploy_bundle(tmp_path, workspace.client, target, paused)
     jobs = {each.name: int(each.id) for each in changes if each.kind == "job"}
-    assert set(jobs) == {"landfall_load", "landfall_validate"}
-    load, judge = (workspace.client.jobs.get(jobs[name]).settings for name in sorted(jobs))
-    assert load is not None
-    assert judge is not None
-    tasks = [task.task_key for task in load.tasks or []]
-    assert tasks == ["load_silver", "build_gold", "serve"]
-    assert {p.name for p in load.parameters or []} >= {"lake", "dataset", "batch_id", "batch"}
-    assert [task.task_key for task in judge.tasks or []] == ["validate"]
-    assert {p.name for p in judge.parameters or []} == {"lake", "plan"}
+    wanted = {
+        "landfall_load": ["load_silver", "build_gold", "serve"],
+        "landfall_maintain": ["maintain", "serve_behind", "publish"],
+        "landfall_validate": ["validate"],
+    }
+    settings = {name: workspace.client.jobs.get(job_id).settings for name, job_id in jobs.items()}
+    tasks = {
+        name: [task.task_key for task in each.tasks or []]
+        for name, each in settings.items()
+        if each
+    }
+    names = {
+        name: {p.name for p in each.parameters or []} for name, each in settings.items() if each
+    }
+    assert tasks == wanted
+    assert names["landfall_load"] >= {"lake", "dataset", "batch_id", "batch", "database"}
+    assert names["landfall_maintain"] >= {"lake", "keep_days", "database"}
+    assert names["landfall_validate"] == {"lake", "plan"}
     assert before == sorted(tmp_path.rglob("*"))
     for job_id in jobs.values():
         workspace.client.jobs.delete(job_id)
