@@ -37,6 +37,8 @@ def session_config(jars: list[Path] | None = None) -> dict[str, str]:
         # The defaults are for clusters: 200 shuffle partitions, 50 tasks to read a Delta log.
         "spark.sql.shuffle.partitions": "4",
         "spark.databricks.delta.snapshotPartitions": "2",
+        # VACUUM lists a table in as many tasks: by default 10,000.
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.execution.arrow.pyspark.enabled": "true",

@@ -148,6 +148,8 @@ class Trade:
         return sorted(found, key=lambda row: [(cell is None, cell) for cell in row[:3]])
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_trade_to_gold_and_only_touched_days_anew(workshop: Workshop) -> None:
     """Tables wait for all that they read; then every cell is as by hand.
 
@@ -194,6 +196,7 @@ def test_trade_to_gold_and_only_touched_days_anew(workshop: Workshop) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_refreshed_by_parts_is_as_made_whole(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +216,7 @@ def test_refreshed_by_parts_is_as_made_whole(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_build_that_was_overtaken_looks_again(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
