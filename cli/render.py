@@ -253,7 +253,7 @@ def _checks(checks: Sequence[Json]) -> Table:
     table.add_column("For example", overflow="fold")
     for check in checks:
         samples = "; ".join(
-            f"line {sample['line']}: {_value(sample['value'])}"
+            f"{_file(sample)}line {sample['line']}: {_value(sample['value'])}"
             for sample in check["samples"][:_SAMPLES]
         )
         table.add_row(
@@ -263,6 +263,11 @@ def _checks(checks: Sequence[Json]) -> Table:
             escape(samples),
         )
     return table
+
+
+def _file(sample: Json) -> str:
+    """The part of a folder drop that a sample stands in, before its line."""
+    return f"{sample['file']} " if sample.get("file") else ""
 
 
 def _table(title: str | None) -> Table:

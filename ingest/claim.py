@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ingest import paths
-from ingest.errors import NotFound, Stale
+from ingest.errors import AlreadyExists, NotFound, Stale
 from ingest.manifest import Manifest, Stored
 from ingest.ports import Clock, Lake, Version
 from ingest.run import Resend, Run, Source, received
@@ -35,15 +35,25 @@ def claim(
     Raises:
         Retryable: the lake did not answer; the same call again goes on where this one stopped.
     """
-    source = Source(
-        path=version.path, etag=version.etag, size=version.size, landed=version.modified, via=via
-    )
+    source = _source(version, via, lake)
     resend = _resend(version.path, dataset, manifest)
     run = received(identify(version, dataset), dataset, source, clock(), resend)
     stored, _ = manifest.create(run)
     if stored.run.state is State.RECEIVED:
         stored = take(stored, lake=lake, manifest=manifest, clock=clock)
     return stored
+
+
+def _source(version: Version, via: str, lake: Lake) -> Source:
+    """The landed version: a file, or the folder that a marker closes."""
+    path, size, parts = version.path, version.size, None
+    folder, _, name = path.rpartition("/")
+    if name == paths.MARKER:
+        entries = [e.version for e in lake.list(f"{folder}/") if paths.is_drop(e.version.path)]
+        path, size = folder, sum(entry.size for entry in entries)
+        endings = {paths.ending(entry.path) for entry in entries}
+        parts = f"*{endings.pop()}" if len(endings) == 1 else "*"
+    return Source(path, version.etag, size, version.modified, via, parts)
 
 
 def _resend(path: str, dataset: str, manifest: Manifest) -> Resend | None:
@@ -65,16 +75,34 @@ def take(stored: Stored, *, lake: Lake, manifest: Manifest, clock: Clock) -> Sto
     if run.resend:
         lake.put(f"{paths.resend_links(run.resend.of)}{run.run_id}", b"")
     try:
-        lake.rename(run.source.path, target, etag=run.source.etag)
-    except (NotFound, Stale) as error:
+        _move(run.source, target, lake)
+    except (NotFound, Stale, AlreadyExists) as error:
         if filed := manifest.filed(run.run_id):
             # A worker that stood still while the whole run went by has written the record anew.
             manifest.discard(stored)
             return filed
         # Ours by an earlier call whose answer was lost, by another worker's, or not there any more.
-        if lake.head(target) is None:
+        if lake.head(f"{target}/{paths.MARKER}" if run.source.parts else target) is None:
             return _without_source(stored, error, lake=lake, manifest=manifest, clock=clock)
     return taken(stored, clock)
+
+
+def _move(source: Source, target: str, lake: Lake) -> None:
+    """One rename, of the version that we speak of.
+
+    A folder has no version that could be a condition. Its marker is looked at before; what comes
+    into the folder up to the rename comes with it and is judged with it. The target must not be
+    there, so that files which came after the rename are never moved over those of the drop.
+    """
+    if source.parts is None:
+        lake.rename(source.path, target, etag=source.etag)
+        return
+    marker = lake.head(source.witness)
+    if marker is None:
+        raise NotFound(f"{source.witness} is not there")
+    if marker.etag != source.etag:
+        raise Stale(f"{source.witness} has changed")
+    lake.rename(source.path, target, if_absent=True)
 
 
 def taken(stored: Stored, clock: Clock) -> Stored:
@@ -88,7 +116,7 @@ def _without_source(
     stored: Stored, error: Exception, *, lake: Lake, manifest: Manifest, clock: Clock
 ) -> Stored:
     run = stored.run
-    now = lake.head(run.source.path)
+    now = lake.head(run.source.witness)
     if now is None:
         cause = f"{run.source.path} was deleted before it could be claimed"
     elif isinstance(error, Stale):

@@ -237,7 +237,7 @@ class Operators:
                 pass  # by an earlier call
             else:
                 return target
-        if self.lake.head(target) is None:
+        if self.lake.head(f"{target}/{paths.MARKER}" if run.source.parts else target) is None:
             raise Conflict(f"{target} is not there any more: drop the file of the run again")
         return target
 

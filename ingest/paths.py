@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
@@ -26,7 +27,9 @@ UNASSIGNED = "unassigned"
 _DATASET = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
 _RUN_ID = re.compile(r"(\d{8})T\d{6}Z-([a-z0-9_]{1,63})-[0-9a-f]{8}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_MARKERS = ("_SUCCESS", "_committed", "_started")
+MARKER = "_SUCCESS"
+"""Closes a folder: what Spark and Hadoop write last."""
+_MARKERS = (MARKER, "_committed", "_started")
 
 
 def run_id(landed: datetime, dataset: str, path: str, etag: str) -> str:
@@ -51,15 +54,25 @@ def dataset_of(landing_path: str) -> str:
     return UNASSIGNED
 
 
-def is_drop(landing_path: str) -> bool:
+def is_drop(landing_path: str, folders: Collection[str] = ()) -> bool:
     """Whether a landed file is data rather than a writer's marker or temporary file.
+
+    In the `folders`, datasets whose drops are folders, it is the marker that stands for a drop, and
+    the files beside it are none by themselves. What lies in no folder there is a drop as elsewhere.
 
     Spark and Hadoop commit by `_SUCCESS`, `_temporary/`, `_committed_*` and `_started_*` and leave
     `.crc` files; a name that ends in `.tmp` is being written and will be renamed.
     """
-    *folders, name = landing_path.split("/")
-    marker = name.startswith(_MARKERS) or "_temporary" in folders
+    *above, name = landing_path.split("/")
+    if dataset_of(landing_path) in folders and len(above) > 2 and above[2] != RESEND:  # noqa: PLR2004
+        return name == MARKER
+    marker = name.startswith(_MARKERS) or "_temporary" in above
     return not marker and not name.endswith((".tmp", ".crc"))
+
+
+def ending(path: str) -> str:
+    """What a file's name has after its first dot, with the dot; empty where there is none."""
+    return "".join(path.rsplit("/", 1)[-1].partition(".")[1:])
 
 
 def safe_name(landing_path: str) -> str:

@@ -75,8 +75,10 @@ class Lake(Protocol):
     def writer(self, path: str) -> AbstractContextManager[BinaryWriter]:
         """Write a file of any size; it appears, whole, when the block is left normally."""
 
-    def rename(self, source: str, target: str, *, etag: str | None = None) -> None:
-        """Move one file atomically, only if it still has `etag`; replaces a target.
+    def rename(
+        self, source: str, target: str, *, etag: str | None = None, if_absent: bool = False
+    ) -> None:
+        """Move one file or folder atomically, only if it still has `etag`; replaces a target.
 
         The target's folder is made where there is none yet.
 

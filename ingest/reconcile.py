@@ -7,7 +7,7 @@ overdue: most copies are told to have ended by Data Factory itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,11 +34,13 @@ class TickRules:
     nudge: timedelta = timedelta(minutes=2)
 
 
-def landed(entries: Iterable[Entry], now: datetime, rules: TickRules) -> Iterator[Message]:
+def landed(
+    entries: Iterable[Entry], now: datetime, rules: TickRules, folders: Collection[str] = ()
+) -> Iterator[Message]:
     """Claims for the files that stand in landing and have settled."""
     for entry in entries:
         version = entry.version
-        if paths.is_drop(version.path) and now - version.modified >= rules.settle:
+        if paths.is_drop(version.path, folders) and now - version.modified >= rules.settle:
             yield Claim(version.path)
 
 

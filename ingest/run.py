@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
-from ingest.paths import name_of
+from ingest.paths import MARKER, name_of
 from ingest.states import FINAL, Event, State, step
 
 SCHEMA = 1
@@ -27,7 +27,9 @@ class Source:
         etag: of that version, without quotes.
         size: bytes.
         landed: Last-Modified of that version.
-        via: how the service learned of it: event, http or sweep.
+        via: how the service learned of it: event, http, resend or sweep.
+        parts: of a folder, the pattern of the files in it; None for a file. Version and time are
+            those of the marker that closed it.
     """
 
     path: str
@@ -35,6 +37,12 @@ class Source:
     size: int
     landed: datetime
     via: str
+    parts: str | None = None
+
+    @property
+    def witness(self) -> str:
+        """The file whose version is that of the drop: itself, or a folder's marker."""
+        return f"{self.path}/{MARKER}" if self.parts else self.path
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,12 @@ class Landfall:
     reminders: Reminders
     max_faults: int = 5
 
+    @property
+    def folders(self) -> frozenset[str]:
+        """The datasets whose drops are folders, each closed by a marker."""
+        kinds = {name: contract.delivery.kind for name, contract in self.contracts.items()}
+        return frozenset(name for name, kind in kinds.items() if kind == "folder")
+
     # -- how drops become known -------------------------------------------------------------
 
     def on_landing(self, path: str) -> list[Message]:
@@ -65,14 +71,15 @@ class Landfall:
         The event may be late, doubled or early: what counts is what stands there now. An empty file
         is an upload that has just begun; when it stays empty the sweep takes it.
         """
-        if not path.startswith(f"{paths.LANDING}/") or not paths.is_drop(path):
+        if not path.startswith(f"{paths.LANDING}/") or not paths.is_drop(path, self.folders):
             log.info("%s is not a drop: left alone", path)
             return []
         version = self.lake.head(path)
         if version is None:
             log.info("%s is not there (any more): claimed before, or deleted", path)
             return []
-        if version.size == 0 and self.clock() - version.modified < self.ticks.settle:
+        marker = path.endswith(f"/{paths.MARKER}")
+        if not marker and version.size == 0 and self.clock() - version.modified < self.ticks.settle:
             log.info("%s is empty: an upload has begun", path)
             return []
         claimed = claim(
@@ -99,8 +106,16 @@ class Landfall:
         if dataset not in self.contracts:
             known = ", ".join(sorted(self.contracts))
             raise NotFound(f"there is no dataset {dataset!r}; there are: {known}")
-        landing_path = paths.landing_path(path, self.account_hosts)
+        landing_path = paths.landing_path(path, self.account_hosts).removesuffix(f"/{paths.MARKER}")
         version = self.lake.head(landing_path)
+        if version is None and dataset in self.folders:
+            version = self.lake.head(f"{landing_path}/{paths.MARKER}")
+        elif version and not paths.is_drop(landing_path, self.folders):
+            raise BadRequest(
+                f"{landing_path} is part of a folder, or a writer's own file: name the folder, "
+                f"when it has its {paths.MARKER}",
+                422,
+            )
         if version is None:
             return self._recall(landing_path, dataset), []
         claimed = claim(
@@ -260,7 +275,7 @@ class Landfall:
             *_answered(due(watched, now, self.ticks, rules, service)),
             *_answered(judged(watched, self.validation.job.jobs)),
             *_answered(self.replays.open()),
-            *_answered(landed(self.lake.list(f"{paths.LANDING}/"), now, self.ticks)),
+            *_answered(landed(self.lake.list(f"{paths.LANDING}/"), now, self.ticks, self.folders)),
         ]
         # The loads of datasets are looked at by each tick; there are few of them.
         loads = [message for message in messages if isinstance(message, LoadDataset)]

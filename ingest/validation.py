@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from ingest.errors import AlreadyExists, NotFound, Stale
 from ingest.gate import CopyGate
 from ingest.log import log
 from ingest.manifest import Manifest, Stored
+from ingest.parts import Parts
 from ingest.ports import BinaryWriter, Clock, Lake
 from ingest.references import LakeSource, SilverReferences
 from ingest.run import Lease, Run, Verdict
@@ -56,6 +57,12 @@ class Layout:
         return self.run.raw
 
     @property
+    def copied(self) -> str:
+        """What of it is copied: the file, or the pattern of a folder's files."""
+        parts = self.run.source.parts
+        return f"{self.drop}/{parts}" if parts else self.drop
+
+    @property
     def name(self) -> str:
         """Its name, as it was delivered as far as that can be kept."""
         return paths.safe_name(self.run.source.path)
@@ -63,6 +70,8 @@ class Layout:
     @property
     def _plain_name(self) -> str:
         """The name without the mark of a compression: what is written out is never compressed."""
+        if parts := self.run.source.parts:
+            return f"{self.name}{parts.removeprefix('*')}"
         stem, dot, suffix = self.name.rpartition(".")
         return stem if dot and suffix in ("gz", "zst", "zstd") else self.name
 
@@ -94,6 +103,7 @@ class LakeOutputs:
 
     lake: Lake
     layout: Layout
+    parts: Parts | None = None
 
     def rejects(self) -> AbstractContextManager[BinaryWriter]:
         """The rejected records as they came."""
@@ -101,7 +111,13 @@ class LakeOutputs:
 
     def reasons(self) -> AbstractContextManager[BinaryWriter]:
         """One JSON object a rejected record."""
-        return self.lake.writer(f"{self.layout.rejects}.reasons.jsonl")
+        path = f"{self.layout.rejects}.reasons.jsonl"
+        return self._located(path, self.parts) if self.parts else self.lake.writer(path)
+
+    @contextmanager
+    def _located(self, path: str, parts: Parts) -> Iterator[BinaryWriter]:
+        with self.lake.writer(path) as sink, parts.reasons(sink) as writer:
+            yield writer
 
     def clean(self) -> AbstractContextManager[BinaryWriter]:
         """The drop without its rejected records."""
@@ -139,7 +155,7 @@ class ValidationStage:
                 return None
             self._busy.add(run_id)
         try:
-            if self.job.takes(stored.run):
+            if stored.run.source.parts is None and self.job.takes(stored.run):
                 answer = self.job.step(stored, Layout(stored.run), self._hold, self.new_lease())
                 if answer is not None:
                     return self._answered(answer)
@@ -192,16 +208,18 @@ class ValidationStage:
         if contract is None:
             return _no_contract(run, sorted(self.contracts))
         layout = Layout(run)
-        source = LakeSource(self.lake, layout.drop, run.source.size)
-        outputs = LakeOutputs(self.lake, layout)
-        return validate(
-            source,
+        parts = Parts(self.lake, layout.drop) if run.source.parts else None
+        if parts and parts.problem:
+            return _refused(run, parts.problem)
+        report = validate(
+            parts or LakeSource(self.lake, layout.drop, run.source.size),
             contract,
-            name=run.name,
-            outputs=outputs,
+            name=parts.name if parts else run.name,
+            outputs=LakeOutputs(self.lake, layout, parts),
             on_progress=keep,
             references=SilverReferences(self.lake),
         )
+        return parts.located(report, run.name) if parts else report
 
     def _refuse(self, stored: Stored, report: Report) -> Stored:
         run, layout = stored.run, Layout(stored.run)
@@ -319,7 +337,7 @@ def _verdict(layout: Layout, report: Report, path: str) -> Verdict:
         sha256=report.sha256 or "",
         report=path,
         rejects=layout.rejects if report.rejects else None,
-        copy_from=layout.clean if report.clean else layout.drop,
+        copy_from=layout.clean if report.clean else layout.copied,
         format=asdict(report.clean or report.format),
         problem=report.problem.reason if report.problem else None,
         drifted=_drifted(report),
@@ -370,6 +388,17 @@ def _drifted(report: Report) -> dict[str, Any]:
 
 def _no_contract(run: Run, known: list[str]) -> Report:
     where = f"landing/{run.dataset}/" if run.dataset != paths.UNASSIGNED else "landing/"
+    return _refused(
+        run,
+        Problem(
+            reason=f"no data contract speaks for files in {where}",
+            action="Drop it in the folder of a known dataset "
+            f"({', '.join(f'landing/{name}/' for name in known)}), or add a contract.",
+        ),
+    )
+
+
+def _refused(run: Run, problem: Problem) -> Report:
     return Report(
         dataset=run.dataset,
         name=run.name,
@@ -380,9 +409,5 @@ def _no_contract(run: Run, known: list[str]) -> Report:
         bytes=run.source.size,
         sha256=None,
         format=Format(),
-        problem=Problem(
-            reason=f"no data contract speaks for files in {where}",
-            action="Drop it in the folder of a known dataset "
-            f"({', '.join(f'landing/{name}/' for name in known)}), or add a contract.",
-        ),
+        problem=problem,
     )

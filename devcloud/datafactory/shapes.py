@@ -111,8 +111,12 @@ FORMATS = {
     "Binary": ("BinarySource", "BinarySink"),
 }
 SETTINGS = {
-    "AzureBlobFSReadSettings": _shape("type", "", "recursive maxConcurrentConnections"),
-    "AzureBlobFSWriteSettings": _shape("type", "", "maxConcurrentConnections blockSizeInMB"),
+    "AzureBlobFSReadSettings": _shape(
+        "type", "", "recursive maxConcurrentConnections wildcardFileName"
+    ),
+    "AzureBlobFSWriteSettings": _shape(
+        "type", "", "maxConcurrentConnections blockSizeInMB copyBehavior"
+    ),
     "DelimitedTextReadSettings": _shape("type"),
     "JsonReadSettings": _shape("type"),
     "ParquetReadSettings": _shape("type"),

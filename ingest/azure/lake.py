@@ -135,7 +135,9 @@ class AzureLake:
         """See `ingest.ports.Lake`."""
         return _BlockWriter(path, self._blob(path))
 
-    def rename(self, source: str, target: str, *, etag: str | None = None) -> None:
+    def rename(
+        self, source: str, target: str, *, etag: str | None = None, if_absent: bool = False
+    ) -> None:
         """See `ingest.ports.Lake`; most targets have their folder, so it is made only on demand."""
         container, key = split(source)
         condition: dict[str, Any] = {}
@@ -144,6 +146,8 @@ class AzureLake:
                 "source_etag": f'"{etag}"',
                 "source_match_condition": MatchConditions.IfNotModified,
             }
+        if if_absent:
+            condition["match_condition"] = MatchConditions.IfMissing
         with _translated(source):
             # The SDK unquotes the source's name before it quotes it: `%2F` in a name would be lost.
             client = self._files.get_file_client(container, quote(key))

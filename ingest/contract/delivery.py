@@ -18,7 +18,7 @@ def read_delivery(custom: Mapping[str, Node]) -> Delivery:
     """
     kind, order = custom.get("dropKind"), custom.get("loadOrder")
     if kind is not None:
-        kind.one_of(("file",))
+        kind.one_of(("file", "folder"))
     if order is not None:
         order.one_of(("any", "landed"))
     window = custom.get("batchWindowSeconds")

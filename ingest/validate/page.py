@@ -176,7 +176,8 @@ def _rules(checks: Sequence[Check], rejected: int) -> str:
 
 def _samples(check: Check) -> str:
     shown = [
-        f'<span class="at">line {sample.line:,}</span> {_value(sample.value)}'
+        f'<span class="at">{_text(f"{sample.file} " if sample.file else "")}'
+        f"line {sample.line:,}</span> {_value(sample.value)}"
         for sample in check.samples
     ]
     more = " &middot; &hellip;" if check.failed > len(shown) else ""
@@ -247,7 +248,8 @@ def _faulty(example: Example) -> set[str]:
 def _example(example: Example, names: Sequence[str]) -> str:
     faulty = _faulty(example)
     rules = ", ".join(dict.fromkeys(rule for rule, _ in example.faults))
-    lead = f'<tr><td class="n">{example.line:,}</td><td>{_text(rules)}</td>'
+    part = _text(f"{example.file}: ") if example.file else ""
+    lead = f'<tr><td class="n">{part}{example.line:,}</td><td>{_text(rules)}</td>'
     if not example.cells:
         shown = _value(example.raw)
         if example.raw == MASK:

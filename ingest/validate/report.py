@@ -29,10 +29,14 @@ class Format:
 
 @dataclass(frozen=True)
 class Sample:
-    """One failing record: the physical line it begins on, and the value as it came or masked."""
+    """One failing record: the physical line it begins on, and the value as it came or masked.
+
+    ``file`` is the part of a folder drop in which the line stands; None for a drop of one file.
+    """
 
     line: int
     value: str | None
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ class Example:
     faults: tuple[tuple[str, str | None], ...]
     cells: dict[str, str | None] = field(default_factory=dict)
     raw: str | None = None
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,12 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object, ``schema`` first."""
-        return {"schema": self.schema} | asdict(self)
+        found = {"schema": self.schema} | asdict(self)
+        samples = [sample for check in found["checks"] for sample in check["samples"]]
+        for each in (*samples, *found["examples"]):
+            if each["file"] is None:  # said of folder drops alone
+                del each["file"]
+        return found
 
     def to_json(self) -> str:
         """One JSON document, indented for people."""

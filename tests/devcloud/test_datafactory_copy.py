@@ -445,3 +445,24 @@ def test_a_wrong_folder_touches_nothing(
 def test_changes_say_what_was_done() -> None:
     """A change compares by value, for reports and tests alike."""
     assert Change("dataset", "a", "created") == Change("dataset", "a", "created", "")
+
+
+def test_the_files_of_a_folder_are_merged_into_one(host: Host) -> None:
+    """A pattern takes the files that are like it, in the order of their names, as one table."""
+    folder = f"{RAW}-folder"
+    for name, number in (("b.csv", 2), ("a.csv", 1), ("c.txt", 3), ("_SUCCESS", 4)):
+        host.write(f"{folder}/{name}", f"id,name,price,ok,day\n{number},x,1,true,\n".encode())
+    host.write(f"{folder}/deeper/d.csv", b"id,name,price,ok,day\n9,x,1,true,\n")
+    _, _, source = folder.partition("/")
+    run = ingest(host, "*.csv", sourceFolder=source, sinkFolder="users/folder")
+    assert (run.status, run.message) == ("Succeeded", "")
+    (_, _, _, _), (_, _, _, report) = host.service.asked
+    assert (report["rows_read"], report["rows_copied"]) == (2, 2)
+    assert bronze(host, "folder")["id"].to_pylist() == [1, 2]
+
+
+def test_a_pattern_that_nothing_is_like_fails(host: Host) -> None:
+    """A folder without such a file is not an empty table."""
+    run = ingest(host, "*.csv", sourceFolder="users/nothing-here", sinkFolder="users/none")
+    assert run.status == "Failed"
+    assert "like *.csv" in run.message

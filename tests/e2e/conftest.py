@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from azure.storage.filedatalake import DataLakeServiceClient
 from cli.deploy import deploy_all
 from devcloud.config import CloudConfig, create
 from devcloud.supervisor import Supervisor
+from tests.ingest.harbour import FOLDERS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Json = dict[str, Any]
@@ -123,7 +125,12 @@ def start(root: Path, settings: Mapping[str, str], **overrides: Any) -> Iterator
 @pytest.fixture(scope="session")
 def whole_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """One cloud for all tests of the session."""
+    contracts = tmp_path_factory.mktemp("contracts")
+    for contract in (REPOSITORY / "contracts").iterdir():
+        shutil.copy(contract, contracts)
+    (contracts / "readings.odcs.yaml").write_text(FOLDERS)
     settings = {
+        "LANDFALL_CONTRACTS": str(contracts),
         "LANDFALL_COPY_GRACE_SECONDS": "4",
         "LANDFALL_NUDGE_SECONDS": "4",
         "LANDFALL_VALIDATE_IN_SPARK_ABOVE": "100000",  # only what a test makes so large

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from typing import Any
 
 from ingest import web
@@ -20,6 +21,28 @@ from tests.ingest.conftest import REPOSITORY, Clock, Sea
 from tests.ingest.remote import Factory, Workspace
 
 SETTLE = 120
+FOLDERS = """
+apiVersion: v3.2.0
+kind: DataContract
+id: readings
+version: 1.0.0
+status: active
+schema:
+  - name: readings
+    properties:
+      - name: id
+        logicalType: integer
+        primaryKey: true
+        required: true
+      - name: value
+        logicalType: number
+customProperties:
+  - property: dropKind
+    value: folder
+  - property: maxRejectedRatio
+    value: 0.4
+"""
+"""The contract of a dataset whose drops are folders."""
 
 
 class Copying(Factory):
@@ -42,7 +65,11 @@ class Copying(Factory):
         sink = f"{asked['sinkContainer']}/{asked['sinkFolder']}/{asked['sinkFile']}"
         self._sea.lake.put(sink, b"parquet")
         folder = f"{asked['sourceContainer']}/{asked['sourceFolder']}"
-        rows = len(self._sea.lake.get(f"{folder}/{asked['sourceFile']}")[0].splitlines()) - 1
+        rows = sum(
+            len(self._sea.lake.get(entry.version.path)[0].splitlines()) - 1
+            for entry in self._sea.lake.list(f"{folder}/")
+            if fnmatch(entry.version.path, f"{folder}/{asked['sourceFile']}")
+        )
         self.runs[name] = CopyRun(
             name, "Succeeded", str(asked["attemptId"]), copied=True, rows=rows
         )

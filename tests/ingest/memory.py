@@ -76,7 +76,16 @@ class MemoryLake:
         yield buffer
         self.put(path, buffer.getvalue())
 
-    def rename(self, source: str, target: str, *, etag: str | None = None) -> None:
+    def rename(
+        self, source: str, target: str, *, etag: str | None = None, if_absent: bool = False
+    ) -> None:
+        below = [path for path in self.files if path.startswith(f"{source}/")]
+        if if_absent and any(p == target or p.startswith(f"{target}/") for p in self.files):
+            raise AlreadyExists(target)
+        for path in below:
+            self.files[f"{target}{path.removeprefix(source)}"] = self.files.pop(path)
+        if below:
+            return
         blob = self._blob(source)
         if etag is not None and blob.etag != etag:
             raise Stale(source)

@@ -36,7 +36,19 @@ async def copy(activity: Activity, frame: Frame, effect: Effect) -> None:
         for each in values["source"].get("additionalColumns", [])
     }
     skip = values.get("enableSkipIncompatibleRow", False) is True
-    job = CopyJob(source, sink, extra, values.get("translator"), skip)
+    reading = values["source"].get("storeSettings", {})
+    behaviour = values["sink"].get("storeSettings", {}).get("copyBehavior", "")
+    if behaviour not in ("", "MergeFiles"):
+        raise wrong("copyBehavior", "MergeFiles or left out", behaviour)
+    job = CopyJob(
+        source,
+        sink,
+        extra,
+        values.get("translator"),
+        skip,
+        wildcard=to_text(reading.get("wildcardFileName") or ""),
+        merge=behaviour == "MergeFiles",
+    )
     effect.output = await _in_thread(frame, job.run)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -49,6 +50,12 @@ class End:
         parts = (location.get("folderPath"), location.get("fileName"))
         return str(container), "/".join(str(part).strip("/") for part in parts if part)
 
+    @property
+    def folder(self) -> tuple[str, str]:
+        """Container, and path of the folder in it, whether or not a file is named too."""
+        container, _ = self.place
+        return container, str(self.properties["location"].get("folderPath") or "").strip("/")
+
     def file(self, stop: threading.Event) -> LakeFile:
         """The file.
 
@@ -70,6 +77,9 @@ class CopyJob:
         extra: the source's additional columns.
         mapping: the translator.
         skip_faults: `enableSkipIncompatibleRow`.
+        wildcard: `wildcardFileName`: which files of the source's folder, `*` and `?` as in names;
+            empty takes the one file that the dataset names.
+        merge: `copyBehavior` MergeFiles: several files become the one that the sink names.
     """
 
     source: End
@@ -77,6 +87,8 @@ class CopyJob:
     extra: dict[str, str]
     mapping: Any
     skip_faults: bool
+    wildcard: str = ""
+    merge: bool = False
 
     def run(self, stop: threading.Event) -> dict[str, Any]:
         """Do it; the output of the activity.
@@ -86,33 +98,32 @@ class CopyJob:
             CopyStoppedError: the event was set.
         """
         began = time.monotonic()
-        file = self.source.file(stop)
+        files = self._files(stop)
         writer = self.sink.file(stop).writer()
         counts: dict[str, Any] = {}
         if self.sink.kind == "Binary":
-            for chunk in file.chunks():
-                writer.write(chunk)
+            for file in files:
+                for chunk in file.chunks():
+                    writer.write(chunk)
             writer.publish()
         else:
-            extra = {
-                name: _reserved(value, self.source.place[1]) for name, value in self.extra.items()
-            }
-            table = Table(file, self.source.kind, self.source.properties, extra, self.skip_faults)
-            copied = self._tabular(table, writer)
+            tables = [self._table(file) for file in files]
+            copied = self._tabular(tables, writer)
             counts = {
-                "rowsRead": table.rows_read,
+                "rowsRead": sum(table.rows_read for table in tables),
                 "rowsCopied": copied,
-                "rowsSkipped": table.rows_skipped,
+                "rowsSkipped": sum(table.rows_skipped for table in tables),
             }
+        read = sum(file.bytes_read for file in files)
         seconds = time.monotonic() - began
         return {
-            "dataRead": file.bytes_read,
+            "dataRead": read,
             "dataWritten": writer.bytes_written,
-            "filesRead": 1,
+            "filesRead": len(files),
             "filesWritten": 1,
             **counts,
             "copyDuration": max(round(seconds), 1),
-            "throughput": round(file.bytes_read / 1024 / max(seconds, 0.001), 3),
+            "throughput": round(read / 1024 / max(seconds, 0.001), 3),
             "errors": [],
             "usedParallelCopies": 1,
             "executionDetails": [
@@ -125,14 +136,46 @@ class CopyJob:
             ],
         }
 
-    def _tabular(self, table: Table, writer: BlockWriter) -> int:
+    def _files(self, stop: threading.Event) -> list[LakeFile]:
+        """The files to copy, in the order of their names.
+
+        Raises:
+            CopyError: none, or several for one sink without `MergeFiles`.
+        """
+        if not {"*", "?"} & set(self.wildcard):
+            return [self.source.file(stop)]
+        container, folder = self.source.folder
+        lake = Lake(self.source.service)
+        names = [
+            child["name"]
+            for child in lake.children(container, folder)
+            if child["type"] == "File" and _matches(child["name"], self.wildcard)
+        ]
+        if not names:
+            raise CopyError(
+                "UserErrorFileNotFound", f"no file of {container}/{folder} is like {self.wildcard}"
+            )
+        if len(names) > 1 and not self.merge:
+            raise CopyError(
+                "UserErrorInvalidCopyBehavior",
+                f"{len(names)} files are like {self.wildcard}, and the sink names one: here they "
+                "are only merged, by copyBehavior MergeFiles",
+            )
+        return [lake.file(container, f"{folder}/{name}".lstrip("/"), stop) for name in names]
+
+    def _table(self, file: LakeFile) -> Table:
+        path = file.name.partition("/")[2]
+        extra = {name: _reserved(value, path) for name, value in self.extra.items()}
+        return Table(file, self.source.kind, self.source.properties, extra, self.skip_faults)
+
+    def _tabular(self, tables: list[Table], writer: BlockWriter) -> int:
         columns = translator.read(self.mapping)
         mapped = (
             None
             if columns is None
             else {c.source for c in columns} | {c.path[-1] for c in columns if c.path}
         )
-        lost = sorted(set(table.extra) - mapped) if mapped is not None else []
+        lost = sorted(set(self.extra) - mapped) if mapped is not None else []
         if lost:
             # Azure would drop it without a word; here it is more useful to say so.
             raise CopyError(
@@ -142,8 +185,9 @@ class CopyJob:
         codec = str(self.sink.properties.get("compressionCodec", "snappy")).lower()
         if codec not in _CODECS:
             raise CopyError("UserErrorInvalidCompression", f"{codec!r} is not supported here")
-        with _as_copy_errors(table.file.name):
-            return _write_parquet(table.batches(columns), writer, _CODECS[codec])
+        with _as_copy_errors(tables[0].file.name):
+            batches = (batch for table in tables for batch in table.batches(columns))
+            return _write_parquet(batches, writer, _CODECS[codec])
 
 
 def _write_parquet(batches: Iterator[pa.RecordBatch], writer: BlockWriter, codec: Any) -> int:
@@ -172,6 +216,12 @@ def _write_parquet(batches: Iterator[pa.RecordBatch], writer: BlockWriter, codec
     parquet.close()
     writer.publish()
     return rows
+
+
+def _matches(name: str, wildcard: str) -> bool:
+    """Whether a name is like a pattern: `*` is any text, `?` one character, all else itself."""
+    pattern = "".join({"*": ".*", "?": "."}.get(c) or re.escape(c) for c in wildcard)
+    return re.fullmatch(pattern, name, re.DOTALL) is not None
 
 
 def _reserved(value: str, path: str) -> str:

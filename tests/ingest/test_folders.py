@@ -1,0 +1,194 @@
+"""Folder drops: a folder closed by `_SUCCESS` is one drop: claimed whole, judged, loaded once."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from ingest import api, api_verbs
+from ingest.errors import Retryable
+from ingest.messages import Claim
+from ingest.run import Run
+from ingest.states import State
+from tests.ingest.conftest import Clock, Sea
+from tests.ingest.harbour import FOLDERS, SETTLE, Harbour
+
+
+@pytest.fixture
+def harbour(sea: Sea, clock: Clock, tmp_path: Path) -> Harbour:
+    """A service whose one dataset comes in folders."""
+    (tmp_path / "readings.odcs.yaml").write_text(FOLDERS)
+    return Harbour(sea, clock, {"LANDFALL_CONTRACTS": str(tmp_path)})
+
+
+def part(*ids: int | str) -> bytes:
+    """A part file of these keys."""
+    return "".join(["id,value\n", *(f"{each},1.5\n" for each in ids)]).encode()
+
+
+def write(harbour: Harbour, folder: str, **parts: bytes) -> str:
+    """Write the parts of a folder and close it, hearing of each file; returns the marker's path."""
+    for name, content in parts.items():
+        path = f"landing/readings/{folder}/{name}.csv"
+        harbour.sea.land(path, content)
+        assert harbour.service.on_landing(path) == []
+    marker = f"landing/readings/{folder}/_SUCCESS"
+    harbour.sea.lake.put(marker, b"")
+    return marker
+
+
+def close(harbour: Harbour, marker: str) -> Run:
+    """Hear of the marker and bring its drop to its end."""
+    todo = harbour.service.on_landing(marker)
+    (message,) = todo
+    harbour.drive(todo)
+    return harbour.run(message.run_id)  # type: ignore[union-attr]
+
+
+def test_a_closed_folder_is_one_drop(harbour: Harbour) -> None:
+    """All files are judged as one, copied by one pattern and loaded as one run."""
+    marker = write(harbour, "may", a=part(1, 2), b=part(3), c=part(4, 5))
+    run = close(harbour, marker)
+    assert run.state is State.SUCCEEDED
+    assert run.verdict is not None
+    assert (run.name, run.verdict.rows, run.verdict.accepted) == ("may", 5, 5)
+    (asked,) = harbour.factory.started
+    assert (asked["sourceFolder"], asked["sourceFile"]) == (f"readings/{run.run_id}-may", "*.csv")
+    assert run.copy is not None
+    assert run.copy.rows == 5
+    assert run.source.size == sum(map(len, (part(1, 2), part(3), part(4, 5))))
+    assert not list(harbour.sea.lake.list("landing/readings/may/"))
+    assert harbour.workspace.loads_of(run.run_id) == 1
+
+
+def test_an_open_folder_is_left_alone(harbour: Harbour, clock: Clock) -> None:
+    """Without its marker nothing of it is claimed, however long it stands; the sweep finds it."""
+    harbour.sea.land("landing/readings/open/a.csv", part(10))
+    clock.turn(seconds=SETTLE * 10)
+    assert not [m for m in harbour.service.reconcile() if isinstance(m, Claim)]
+    marker = "landing/readings/open/_SUCCESS"
+    harbour.sea.lake.put(marker, b"")
+    clock.turn(seconds=SETTLE)
+    assert Claim(marker) in harbour.service.reconcile()
+    harbour.drive([Claim(marker)])
+    (run,) = harbour.service.manifest.newest(limit=1, dataset="readings")
+    assert (run.state, run.summary["path"]) == (State.SUCCEEDED, "landing/readings/open")
+
+
+def test_a_fault_is_told_by_file_and_line(harbour: Harbour) -> None:
+    """Keys are unique across the files; report, reasons and rejects say where a record stands."""
+    marker = write(harbour, "faulty", a=part(20, 21)[:-1], b=part(22, "x", 20), c=part(23, 24))
+    run = close(harbour, marker)
+    assert run.state is State.SUCCEEDED
+    assert run.verdict is not None
+    assert (run.verdict.rows, run.verdict.rejected) == (7, 2)
+    report = harbour.post(api.get_report, run_id=run.run_id).body
+    samples = [sample for check in report["checks"] for sample in check["samples"]]
+    assert {(s["file"], s["line"]) for s in samples} == {("b.csv", 3), ("b.csv", 4)}
+    assert run.verdict.rejects is not None
+    rejects = harbour.sea.lake.get(run.verdict.rejects)[0].decode()
+    assert rejects == "id,value\nx,1.5\n20,1.5\n"
+    reasons = harbour.sea.lake.get(f"{run.verdict.rejects}.reasons.jsonl")[0].splitlines()
+    assert [(r["file"], r["line"]) for r in map(json.loads, reasons)] == [
+        ("b.csv", 3),
+        ("b.csv", 4),
+    ]
+    (asked,) = harbour.factory.started
+    assert asked["sourceFile"] == "faulty.csv"  # the clean copy, one file
+
+
+def test_files_after_the_marker_are_a_new_drop(harbour: Harbour) -> None:
+    """What comes when the folder was claimed waits for a marker of its own."""
+    first = close(harbour, write(harbour, "twice", a=part(30)))
+    marker = write(harbour, "twice", late=part(31))
+    second = close(harbour, marker)
+    assert first.run_id != second.run_id
+    assert {first.state, second.state} == {State.SUCCEEDED}
+    assert second.verdict is not None
+    assert second.verdict.rows == 1
+
+
+def test_a_marker_that_comes_again_before_the_claim_is_one_drop(harbour: Harbour) -> None:
+    """The folder goes with the newer marker; the older version's run says so and ends."""
+    marker = write(harbour, "again", a=part(40))
+    harbour.sea.fault(method="PUT", path="mode=legacy", fault="status", status=503, when="before")
+    with pytest.raises(Retryable):
+        harbour.service.on_landing(marker)
+    harbour.sea.calm()
+    (older,) = harbour.service.manifest.newest(limit=1, dataset="readings")
+    harbour.clock.turn(seconds=2)
+    harbour.sea.lake.put(marker, b"again")
+    newer = close(harbour, marker)
+    harbour.clock.turn(seconds=SETTLE)
+    harbour.drive(harbour.service.reconcile())
+    assert newer.state is State.SUCCEEDED
+    assert harbour.run(older.run_id).state is State.CANCELLED
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_crash_at_the_rename_loses_and_mixes_nothing(harbour: Harbour, when: str) -> None:
+    """The rename's answer is lost, late files come: the drop keeps its files, they wait."""
+    first = 500 if when == "after" else 600
+    marker = write(harbour, f"crash-{when}", a=part(first), b=part(first + 1))
+    harbour.sea.fault(method="PUT", path="mode=legacy", fault="reset", when=when, times=3)
+    with suppress(Retryable):
+        harbour.service.on_landing(marker)
+    harbour.sea.calm()
+    if when == "after":
+        harbour.sea.land(f"landing/readings/crash-{when}/late.csv", part(52))
+    harbour.service = harbour.worker()
+    harbour.clock.turn(seconds=SETTLE)
+    harbour.drive(harbour.service.reconcile())
+    (listed,) = harbour.service.manifest.newest(limit=1, dataset="readings")
+    run = harbour.run(listed.run_id)
+    assert run.state is State.SUCCEEDED
+    assert run.verdict is not None
+    assert run.verdict.rows == 2
+    left = [entry.version.path for entry in harbour.sea.lake.list("landing/readings/crash-")]
+    assert left == ([f"landing/readings/crash-{when}/late.csv"] if when == "after" else [])
+    for path in left:
+        harbour.sea.lake.delete(path)
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ({"a": part(60), "b": b"value,id\n1,61\n"}, "b.csv has another header than a.csv"),
+        ({"a": part(60), "b": b"\x1f\x8b123"}, "b.csv is gzip"),
+        ({}, "no files"),
+    ],
+)
+def test_a_folder_that_cannot_be_read_as_one_is_refused(
+    harbour: Harbour, parts: dict[str, bytes], says: str
+) -> None:
+    """The whole folder goes to quarantine with a reason that names the file; replay judges anew."""
+    marker = write(harbour, f"bad-{abs(hash(says)) % 1000}", **parts)
+    run = close(harbour, marker)
+    assert run.state is State.QUARANTINED
+    assert says in run.cause
+    assert run.raw is not None
+    kept = [entry.version.path for entry in harbour.sea.lake.list(f"{run.raw}/")]
+    assert len(kept) == len(parts) + 1
+    reply = harbour.post(api_verbs.replay_run, run_id=run.run_id)
+    assert reply.status == 202
+    harbour.drive(list(reply.messages))
+    assert harbour.run(run.run_id).state is State.QUARANTINED
+
+
+def test_a_folder_can_be_posted(harbour: Harbour) -> None:
+    """By its path or its marker's; a part by itself, or an open folder, is refused."""
+    write(harbour, "posted", a=part(70))
+    body = {"dataset": "readings", "path": "landing/readings/posted/a.csv"}
+    assert harbour.post(api.ingest, body).status == 422
+    body["path"] = "landing/readings/open-one"
+    assert harbour.post(api.ingest, body).status == 404
+    body["path"] = "landing/readings/posted"
+    reply = harbour.post(api.ingest, body)
+    assert (reply.status, reply.body["name"]) == (202, "posted")
+    body["path"] = "landing/readings/posted/_SUCCESS"
+    assert harbour.post(api.ingest, body).body["run_id"] == reply.body["run_id"]
+    harbour.drive(list(reply.messages))
+    assert harbour.run(str(reply.body["run_id"])).state is State.SUCCEEDED
