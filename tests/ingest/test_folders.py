@@ -48,6 +48,13 @@ def close(harbour: Harbour, marker: str) -> Run:
     return harbour.run(message.run_id)  # type: ignore[union-attr]
 
 
+def run_of(harbour: Harbour, folder: str) -> Run:
+    """The one run that a folder has had so far."""
+    runs = harbour.service.manifest.newest(limit=500, dataset="readings")
+    (found,) = [run for run in runs if run.summary["path"] == f"landing/readings/{folder}"]
+    return harbour.run(found.run_id)
+
+
 def test_a_closed_folder_is_one_drop(harbour: Harbour) -> None:
     """All files are judged as one, copied by one pattern and loaded as one run."""
     marker = write(harbour, "may", a=part(1, 2), b=part(3), c=part(4, 5))
@@ -74,8 +81,7 @@ def test_an_open_folder_is_left_alone(harbour: Harbour, clock: Clock) -> None:
     clock.turn(seconds=SETTLE)
     assert Claim(marker) in harbour.service.reconcile()
     harbour.drive([Claim(marker)])
-    (run,) = harbour.service.manifest.newest(limit=1, dataset="readings")
-    assert (run.state, run.summary["path"]) == (State.SUCCEEDED, "landing/readings/open")
+    assert run_of(harbour, "open").state is State.SUCCEEDED
 
 
 def test_a_fault_is_told_by_file_and_line(harbour: Harbour) -> None:
@@ -118,7 +124,7 @@ def test_a_marker_that_comes_again_before_the_claim_is_one_drop(harbour: Harbour
     with pytest.raises(Retryable):
         harbour.service.on_landing(marker)
     harbour.sea.calm()
-    (older,) = harbour.service.manifest.newest(limit=1, dataset="readings")
+    older = run_of(harbour, "again")
     harbour.clock.turn(seconds=2)
     harbour.sea.lake.put(marker, b"again")
     newer = close(harbour, marker)
@@ -142,8 +148,7 @@ def test_a_crash_at_the_rename_loses_and_mixes_nothing(harbour: Harbour, when: s
     harbour.service = harbour.worker()
     harbour.clock.turn(seconds=SETTLE)
     harbour.drive(harbour.service.reconcile())
-    (listed,) = harbour.service.manifest.newest(limit=1, dataset="readings")
-    run = harbour.run(listed.run_id)
+    run = run_of(harbour, f"crash-{when}")
     assert run.state is State.SUCCEEDED
     assert run.verdict is not None
     assert run.verdict.rows == 2
