@@ -5,10 +5,14 @@ plan → blocks surveyed → records judged → repeated keys → rejects, reaso
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
+import spark_jobs
 from spark_jobs.arguments import parse_named
 from spark_jobs.errors import PlanError
 from spark_jobs.lake import Lake, read_text, write_document
@@ -44,9 +48,24 @@ def main(argv: list[str] | None = None) -> None:
     text = read_text(lake, arguments.plan)
     if text is None:
         raise PlanError(f"There is no plan at {arguments.plan}.")
-    result = Validation(lake, parse_plan(text), arguments.folder).run()
+    with _code_travels():
+        result = Validation(lake, parse_plan(text), arguments.folder).run()
     write_document(lake, f"{arguments.folder}/result", result)
     say({name: result[name] for name in ("rows", "rejected", "problem", "clean")})
+
+
+@contextmanager
+def _code_travels() -> Iterator[None]:
+    """Send what the tasks run to Spark's Python workers whole: they need not have this package."""
+    registered = cloudpickle.list_registry_pickle_by_value()  # type: ignore[no-untyped-call]
+    known = spark_jobs.__name__ in registered
+    if not known:
+        cloudpickle.register_pickle_by_value(spark_jobs)  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if not known:
+            cloudpickle.unregister_pickle_by_value(spark_jobs)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from devcloud.databricks.jars import cache_folder
-from devcloud.databricks.spark import session_config
-from devcloud.java import use_java
+from devcloud.databricks.spark import prepare_environment, session_config
 from tests.spark.workshop import Workshop
 from tests.spark_session import shared_session
 
@@ -27,7 +25,7 @@ def spark() -> SparkSession:
 
 def connect_session() -> SparkSession:
     """A client of the Spark Connect server that SPARK_REMOTE names, or starts (`local[2]`)."""
-    use_java(cache_folder())
+    prepare_environment()
     builder = SparkSession.builder
     for key, value in session_config().items():
         if key != "spark.master":  # SPARK_REMOTE says it
