@@ -17,6 +17,7 @@ from ingest.validate.spans import without
 from ingest.validate.streams import Writer
 
 _MAX_EXTRA = 1000
+_NO_TEXT = re.compile("[\udc80-\udcff]")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -150,13 +151,19 @@ class Array(_Json):
             rows: list[list[Any]] = []
             broken: dict[int, Broken] = {}
             for index, (text, _) in enumerate(elements):
-                cells = self._records.cells(text)
+                cells = self._cells(text)
                 if isinstance(cells, Broken):
                     broken[index] = cells
                     cells = []
                 rows.append(cells)
             yield self._batch(rows, broken, elements, position)
             position += len(elements)
+
+    def _cells(self, text: str) -> list[Any] | Broken:
+        if not text.isascii() and (found := _NO_TEXT.search(text)) is not None:
+            byte = ord(found.group()) & 0xFF
+            return Broken("encoding", None, f"byte {byte:#04x} is not UTF-8")
+        return self._records.cells(text)
 
     def _batch(
         self,

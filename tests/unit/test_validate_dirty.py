@@ -69,6 +69,29 @@ def test_injected_faults_are_found_exactly(
         assert judge(clean, USERS)[0].verdict == "accepted"
 
 
+TEN = (
+    *("bad_type", "bad_number", "bad_boolean", "bad_enum", "bad_pattern", "missing_required"),
+    *("below_range", "duplicate_key", "short_record", "bad_bytes"),
+)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_ten_kinds_of_fault_are_found_with_their_lines(seed: int, tmp_path: Path) -> None:
+    """In a file of several screened blocks every fault is found with its line, none invented."""
+    write_users(tmp_path / "good.csv", 40_000, seed)
+    injected = break_records(
+        tmp_path / "good.csv", tmp_path / "bad.csv", dict.fromkeys(TEN, 40), seed
+    )
+
+    report, findings = judge((tmp_path / "bad.csv").read_bytes(), USERS)
+
+    reasons = [json.loads(line) for line in (findings["reasons"] or b"").splitlines()]
+    found = [(r["line"], f["rule"], f["column"]) for r in reasons for f in r["faults"]]
+    assert len(injected) == 400
+    assert found == [(fault.line, fault.rule, fault.column) for fault in injected]
+    assert report.rejected == len(injected)
+
+
 @pytest.mark.parametrize("wreck", WRECKS)
 def test_wrecks_are_refused(good: Path, wreck: str) -> None:
     """A file spoiled as a whole is refused with a reason and an advice."""
