@@ -71,7 +71,12 @@ def travel(world: World, journey: Journey, *faults: tuple[str, Json]) -> Told:
     """Land a drop, let it meet its faults, tick until it has ended, and look at what is there."""
     world.calm()
     if world.exists(OPEN):  # of a worker that died after its last member: the next drop closes it
-        travel(world, ACCEPTED)
+        _travel(world, ACCEPTED)
+        wait(lambda: not world.exists(OPEN), 5)
+    return _travel(world, journey, *faults)
+
+
+def _travel(world: World, journey: Journey, *faults: tuple[str, Json]) -> Told:
     number = next(_numbers)
     path = f"landing/users/drop-{number}.csv"
     world.calm()

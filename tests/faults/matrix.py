@@ -13,7 +13,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tests.faults.journeys import ACCEPTED, JOURNEYS, Journey, Told, prepare, tr
 from tests.faults.world import OUTSIDE, Json, World, world
 
 KILLED_BEFORE, KILLED_AFTER = "killed before", "killed after"
-FAULTS: Mapping[str, Json] = {
+FAULTS: dict[str, Json] = {
     KILLED_BEFORE: {"fault": "kill", "when": "before", "times": 1},
     KILLED_AFTER: {"fault": "kill", "when": "after", "times": 1},
     "effect, then 503": {"fault": "status", "status": 503, "when": "after", "times": 1},
@@ -77,15 +77,14 @@ def strike(harmed: World, row: Row, name: str, fault: Json) -> Told:
     return told
 
 
-def fill(harmed: World, rows: Iterable[Row], faults: Mapping[str, Json]) -> None:
-    """Every fault at every boundary; says what it does, for it takes its time."""
+def fill(harmed: World, rows: Iterable[Row], name: str, fault: Json) -> None:
+    """One fault at every boundary; says what it does, for it takes its time."""
     for row in rows:
-        for name, fault in faults.items():
-            if name == LAG and row.boundary.service != "datafactory":
-                continue
-            told = strike(harmed, row, name, fault)
-            word = told.problem or ("ok" if told.struck else "was not met")
-            sys.stderr.write(f"{told.seconds:5.1f} s  {row.boundary.name}, {name}: {word}\n")
+        if name == LAG and row.boundary.service != "datafactory":
+            continue
+        told = strike(harmed, row, name, fault)
+        word = told.problem or ("ok" if told.struck else "was not met")
+        sys.stderr.write(f"{told.seconds:5.1f} s  {row.boundary.name}, {name}: {word}\n")
 
 
 def wrong(rows: Iterable[Row]) -> list[str]:
@@ -159,19 +158,25 @@ def main() -> int:
     parser.add_argument("--spark", action="store_true", help="one column with true Spark, too")
     options = parser.parse_args()
     began = time.monotonic()
+
+    def save(rows: list[Row]) -> str:
+        text = page(rows, time.monotonic() - began)
+        if options.out:
+            options.out.write_text(text)
+        return text
+
     with tempfile.TemporaryDirectory() as folder, world(Path(folder) / "cloud") as light:
         prepare(light)
         rows = listen(light)
-        fill(light, rows, {**FAULTS, LAG: FAULTS[KILLED_AFTER]})
+        for name, fault in (FAULTS | {LAG: FAULTS[KILLED_AFTER]}).items():
+            fill(light, rows, name, fault)
+            save(rows)
     if options.spark:
         with tempfile.TemporaryDirectory() as folder, world(Path(folder) / "c", spark=True) as true:
             prepare(true)
             mine = [row for row in rows if row.journey is ACCEPTED]
-            fill(true, mine, {TRUE_SPARK: FAULTS[KILLED_AFTER]})
-    text = page(rows, time.monotonic() - began)
-    if options.out:
-        options.out.write_text(text)
-    sys.stdout.write(text)
+            fill(true, mine, TRUE_SPARK, FAULTS[KILLED_AFTER])
+    sys.stdout.write(save(rows))
     faulty = wrong(rows)
     sys.stderr.write("".join(f"WRONG {each}\n" for each in faulty))
     return 1 if faulty else 0

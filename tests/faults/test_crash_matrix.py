@@ -59,5 +59,5 @@ def test_a_kill_at_every_point_loses_and_doubles_nothing(harmed: World) -> None:
     """Whatever request the process dies after, in whatever journey: one end, one copy, one load."""
     rows = listen(harmed)
     assert len(rows) > 25
-    fill(harmed, rows, {KILLED_AFTER: FAULTS[KILLED_AFTER]})
+    fill(harmed, rows, KILLED_AFTER, FAULTS[KILLED_AFTER])
     assert wrong(rows) == []
