@@ -1,15 +1,22 @@
-"""What control costs: storage requests for one drop, from its event to `succeeded`.
+"""What control costs, each figure against a floor or a bound of the same run.
 
-    python bench/control.py
+    python -m bench.control [drops] [ticks] [list] [claims]
 
-Starts a local cloud whose timer never fires, warms everything up with one drop, then counts, at the
-lake itself, every request that the service sends for another. The tick by which it sees its load
-end is sent by hand and is counted too. The copy's and the jobs' own reading and writing of data
-stand beside it under their callers.
+drops   storage requests for one drop alone, and the mean over a burst, from event to `succeeded`
+ticks   calls to Data Factory and lists of the lake by a tick over 10,000 active runs
+list    the newest 50 of 100,000 runs by dataset and state, against two plain list calls
+claims  claims a second, against bare Put Blobs a second
+
+All of them, if none is named. `--burst`, `--active`, `--runs`, `--days` and `--claims` set sizes.
+
+For `drops` a local cloud is started whose timer never fires; everything the service asks of the
+lake is counted there, ticks and all. The copy's and the jobs' own reading and writing of data stand
+beside it under their callers.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
@@ -22,6 +29,7 @@ from typing import Any
 import httpx
 from azure.storage.filedatalake import DataLakeServiceClient
 
+from bench import register
 from cli.deploy import deploy_all
 from devcloud.config import CloudConfig, create
 from devcloud.supervisor import Supervisor
@@ -147,14 +155,14 @@ def show(counted: dict[str, Any], drops: int) -> None:
             print(f"    {number:>6} {number / drops:>7.2f} a drop  {name}")
 
 
-def drops(size: int) -> None:
+def drops(cloud: Path, size: int) -> None:
     """One drop alone, then a burst of them."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         files = [root / f"users-{seed}.csv" for seed in range(size + 2)]
         for seed, file in enumerate(files):
             write_users(file, 1000 if seed < 2 else 20, seed + 1)
-        config = create(root / "cloud", REPOSITORY, settings={"LANDFALL_TICK": NEVER})
+        config = create(cloud, REPOSITORY, settings={"LANDFALL_TICK": NEVER})
         with Supervisor(config):
             deploy_all(config, lambda _: None)
             bench = Bench(config)
@@ -174,5 +182,27 @@ def drops(size: int) -> None:
     show(together, size)
 
 
+def main() -> None:
+    """Measure and print what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench.control")
+    parser.add_argument("sections", nargs="*", metavar="drops|ticks|list|claims")
+    for name, size in (("burst", 100), ("active", 10_000), ("runs", 100_000), ("claims", 300)):
+        parser.add_argument(f"--{name}", type=int, default=size)
+    parser.add_argument("--days", type=int, default=3, help="over which the runs have landed")
+    options = parser.parse_args()
+    sections: dict[str, Callable[[Path], None]] = {
+        "drops": lambda root: drops(root, options.burst),
+        "ticks": lambda root: register.ticks(root, options.active),
+        "list": lambda root: register.listing(root, options.runs, options.days),
+        "claims": lambda root: register.claims(root, options.claims),
+    }
+    unknown = set(options.sections) - set(sections)
+    if unknown:
+        parser.error(f"no section {min(unknown)!r}: there are {', '.join(sections)}")
+    for name in options.sections or sections:
+        with tempfile.TemporaryDirectory() as folder:
+            sections[name](Path(folder) / "cloud")
+
+
 if __name__ == "__main__":
-    drops(100)
+    main()
