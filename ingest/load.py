@@ -33,6 +33,8 @@ class LoadRules:
     max_loads: int = 10
     max_attempts: int = 2
     backoff: timedelta = timedelta(seconds=30)
+    longest_backoff: timedelta = timedelta(minutes=5)
+    max_interruptions: int = 16
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Batch:
     table: Mapping[str, Any]
     drops: tuple[Mapping[str, Any], ...]
     not_before: str | None = None
+    failures: int = 0
+    interruptions: int = 0
     schema: int = 1
 
     @property
@@ -138,7 +142,7 @@ class BatchLoader:
             return True
         observed = self._loader.observe(job_run_id)
         if observed is None:
-            observed = JobRun(job_run_id, "failed", "the job run is not known any more")
+            observed = JobRun(job_run_id, "interrupted", "the job run is not known any more")
         if observed.status == "running":
             return False
         if observed.status == "succeeded":
@@ -256,14 +260,30 @@ class BatchLoader:
         return {}
 
     def _fail(self, batch: Batch, etag: str, observed: JobRun) -> None:
-        cause = f"job run {observed.job_run_id} failed: {observed.message}"
-        if batch.attempt < self._rules.max_attempts:
-            later = self._clock() + self._rules.backoff * batch.attempt
-            self._rewrite(
-                replace(batch, attempt=batch.attempt + 1, not_before=later.isoformat()), etag
-            )
+        """Try the batch again after a while; give it up when it has failed often enough.
+
+        An interrupted job run has said nothing of the data: it is tried again for more than an
+        hour before it counts as a failure.
+        """
+        cause = f"job run {observed.job_run_id} {observed.status}: {observed.message}"
+        rules, failures, interruptions = self._rules, batch.failures, batch.interruptions
+        if observed.status == "interrupted" and interruptions < rules.max_interruptions:
+            interruptions += 1
+            wait = min(rules.backoff * 2 ** (interruptions - 1), rules.longest_backoff)
         else:
+            failures += 1
+            wait = rules.backoff * failures
+        if failures >= rules.max_attempts:
             self._give_up(batch, etag, cause)
+            return
+        again = replace(
+            batch,
+            attempt=batch.attempt + 1,
+            failures=failures,
+            interruptions=interruptions,
+            not_before=(self._clock() + wait).isoformat(),
+        )
+        self._rewrite(again, etag)
 
     def _give_up(self, batch: Batch, etag: str, cause: str) -> None:
         """Fail a batch of one; halve a larger one, so that the drop that poisons it ends alone."""
@@ -278,6 +298,8 @@ class BatchLoader:
             batch,
             batch_id=f"{batch.batch_id}.{len(kept)}",
             attempt=1,
+            failures=0,
+            interruptions=0,
             not_before=None,
             drops=tuple(_drop(member.run) for member in kept),
         )

@@ -148,7 +148,11 @@ class CopyService(Protocol):
 
 @dataclass(frozen=True)
 class JobRun:
-    """A Databricks job run as last observed: running, succeeded or failed."""
+    """A Databricks job run as last observed: running, succeeded, failed or interrupted.
+
+    Interrupted is one that ended for want of machines or of the platform, before it could say
+    anything of its data.
+    """
 
     job_run_id: int
     status: str

@@ -186,7 +186,7 @@ class ValidationJob:
         observed = self._observed(judging)
         if observed.status == "running":
             return Answer(stored)
-        if observed.status == "failed":
+        if observed.status != "succeeded":
             cause = f"job run {judging.job_run_id} of {self.job} failed: {observed.message}"
             return Answer(self._failed(stored, judging, cause))
         try:

@@ -11,7 +11,12 @@ import requests
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config, CredentialsStrategy, DatabricksError
 from databricks.sdk.errors import InvalidParameterValue, NotFound
-from databricks.sdk.service.jobs import QueueSettings, RunLifeCycleState, RunResultState
+from databricks.sdk.service.jobs import (
+    QueueSettings,
+    RunLifeCycleState,
+    RunResultState,
+    TerminationTypeType,
+)
 
 from ingest.errors import Refused, Unavailable
 from ingest.ports import JobRun
@@ -21,6 +26,7 @@ _SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
 _ENDED = frozenset(
     {RunLifeCycleState.TERMINATED, RunLifeCycleState.SKIPPED, RunLifeCycleState.INTERNAL_ERROR}
 )
+_NOT_OURS = frozenset({TerminationTypeType.CLOUD_FAILURE, TerminationTypeType.INTERNAL_ERROR})
 
 
 class _AppIdentity(CredentialsStrategy):
@@ -95,9 +101,8 @@ class DatabricksJob:
         message = state.state_message or str(state.result_state or state.life_cycle_state)
         if not good:
             message = self._reason(run) or message
-        return JobRun(
-            job_run_id, "succeeded" if good else "failed", message, run.run_page_url or ""
-        )
+        status = "succeeded" if good else "interrupted" if _interrupted(run) else "failed"
+        return JobRun(job_run_id, status, message, run.run_page_url or "")
 
     def active(self) -> frozenset[int]:
         """See `ingest.ports.JobService`."""
@@ -118,6 +123,14 @@ class DatabricksJob:
                     output = self._client.jobs.get_run_output(task.run_id)
                 return f"task {task.task_key}: {output.error or task.state.state_message or ''}"
         return ""
+
+
+def _interrupted(run: Any) -> bool:
+    """Whether a run ended by no fault of its own: no machines, no room, the platform failed."""
+    if run.state.life_cycle_state is RunLifeCycleState.SKIPPED:
+        return True
+    details = run.status.termination_details if run.status else None
+    return details is not None and details.type in _NOT_OURS
 
 
 @contextmanager

@@ -262,3 +262,26 @@ class MemoryWorkspace:
             if self.silver.get(key, ("", "")) < statement:
                 self.silver[key] = statement
                 self.changes[drop["run_id"]] = self.changes.get(drop["run_id"], 0) + 1
+
+
+class _Config:
+    lake_connection_string = "AccountName=a;AccountKey=a2V5"
+
+
+@dataclass
+class Pond:
+    """The lake in memory as tests use a real one: each has its own, and its time is the clock's."""
+
+    clock: Clock
+    lake: MemoryLake = field(init=False)
+    config: _Config = field(default_factory=_Config)
+
+    def __post_init__(self) -> None:
+        self.lake = MemoryLake(self.clock)
+
+    def land(self, path: str, content: bytes) -> Version:
+        """Write a file as a producer would; returns the landed version."""
+        self.lake.put(path, content)
+        version = self.lake.head(path)
+        assert version is not None
+        return version

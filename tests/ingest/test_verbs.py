@@ -303,7 +303,7 @@ def test_a_worker_that_dies_at_a_request_is_taken_over(harbour: Harbour, death: 
         with pytest.raises(Dead):
             harbour.post(api_verbs.replay_run, key=f"k-{death}", service=dying, run_id=run.run_id)
     finally:
-        harbour.sea.lake.put = real_put  # type: ignore[method-assign]
+        harbour.sea.lake.put = real_put
     harbour.service = harbour.worker()
     assert harbour.post(api_verbs.replay_run, key=f"k-{death}", run_id=run.run_id).status == 409
     harbour.drive(harbour.service.reconcile())
