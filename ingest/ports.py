@@ -18,12 +18,16 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a stored file: `etag` without quotes, `size` in bytes."""
+    """One version of a stored file: `etag` without quotes, `size` in bytes.
+
+    `pending` says that a server-side copy is still writing it.
+    """
 
     path: str
     etag: str
     size: int
     modified: datetime
+    pending: bool = False
 
 
 @dataclass(frozen=True)

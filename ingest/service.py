@@ -17,7 +17,7 @@ from ingest.batching import Limits
 from ingest.claim import claim, end, take, taken
 from ingest.contracts import Contract
 from ingest.copy import CopyStage, Grant
-from ingest.errors import BadRequest, NotFound, Retryable
+from ingest.errors import BadRequest, Conflict, NotFound, Retryable
 from ingest.gate import CopyGate
 from ingest.load import BatchLoader
 from ingest.log import log
@@ -78,6 +78,9 @@ class Landfall:
         if version is None:
             log.info("%s is not there (any more): claimed before, or deleted", path)
             return []
+        if version.pending:
+            log.info("%s is still being copied there: left to the sweep", path)
+            return []
         marker = path.endswith(f"/{paths.MARKER}")
         if not marker and version.size == 0 and self.clock() - version.modified < self.ticks.settle:
             log.info("%s is empty: an upload has begun", path)
@@ -118,6 +121,8 @@ class Landfall:
             )
         if version is None:
             return self._recall(landing_path, dataset), []
+        if version.pending:
+            raise Conflict(f"{landing_path} is still being copied there: ask when that is done")
         claimed = claim(
             version, dataset, "http", lake=self.lake, manifest=self.manifest, clock=self.clock
         )
@@ -153,7 +158,8 @@ class Landfall:
     def sweep(self, path: str) -> list[Message]:
         """Claim a settled file of which no event has told."""
         version = self.lake.head(path)
-        if version is None or self.clock() - version.modified < self.ticks.settle:
+        settled = version and self.clock() - version.modified >= self.ticks.settle
+        if version is None or not settled or version.pending:
             return []
         claimed = claim(
             version,

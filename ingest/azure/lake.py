@@ -262,7 +262,11 @@ def _bare(etag: Any) -> str:
 
 def _version(path: str, found: Any) -> Version:
     return Version(
-        path=path, etag=_bare(found.etag), size=int(found.size), modified=found.last_modified
+        path=path,
+        etag=_bare(found.etag),
+        size=int(found.size),
+        modified=found.last_modified,
+        pending=found.copy.status == "pending",
     )
 
 

@@ -8,8 +8,9 @@ from ingest import api
 from ingest.messages import Advance, LoadDataset
 from ingest.states import State
 from tests.e2e.drops import users
-from tests.ingest.conftest import Clock, Sea
+from tests.ingest.conftest import Clock
 from tests.ingest.harbour import Harbour
+from tests.ingest.memory import Pond
 
 
 def landed(harbour: Harbour, name: str, seeds: range) -> list[str]:
@@ -32,9 +33,9 @@ def states(harbour: Harbour, runs: list[str]) -> list[State]:
     return [harbour.run(run).state for run in runs]
 
 
-def test_copies_beyond_the_cap_wait_and_are_seen(sea: Sea, clock: Clock) -> None:
+def test_copies_beyond_the_cap_wait_and_are_seen(clock: Clock) -> None:
     """Two copies at once: the others stay validated, say why, and go on as copies end."""
-    harbour = Harbour(sea, clock, {"LANDFALL_MAX_COPIES": "2"})
+    harbour = Harbour(Pond(clock), clock, {"LANDFALL_MAX_COPIES": "2"})
     harbour.factory.holding = True
     runs = landed(harbour, "cap", range(100, 105))
     assert states(harbour, runs) == [State.COPYING] * 2 + [State.VALIDATED] * 3
@@ -59,15 +60,15 @@ def test_copies_beyond_the_cap_wait_and_are_seen(sea: Sea, clock: Clock) -> None
     assert len(harbour.factory.started) == 5
 
 
-def test_loads_beyond_the_cap_wait(sea: Sea, clock: Clock) -> None:
+def test_loads_beyond_the_cap_wait(clock: Clock) -> None:
     """One load at once: a second dataset's drops wait for the first's batch, and say so."""
-    harbour = Harbour(sea, clock, {"LANDFALL_MAX_LOADS": "1"})
+    harbour = Harbour(Pond(clock), clock, {"LANDFALL_MAX_LOADS": "1"})
     harbour.workspace.status = "running"
     (first,) = landed(harbour, "first", range(110, 111))
     harbour.drive(harbour.service.reconcile())
     assert harbour.run(first).state is State.LOADING
     path = "landing/buyers_by_country/b.csv"
-    sea.land(path, b"x")
+    harbour.sea.land(path, b"x")
     other = harbour.service.backlog()
     assert len(other.loading) == 1
     assert harbour.service.load("users") == []
@@ -81,10 +82,10 @@ def test_loads_beyond_the_cap_wait(sea: Sea, clock: Clock) -> None:
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("bad", [0, 2, 4])
 def test_a_poisoned_drop_ends_alone_in_batches_of_any_size(
-    sea: Sea, clock: Clock, size: int, bad: int
+    clock: Clock, size: int, bad: int
 ) -> None:
     """Wherever it stands and however the batches are cut, it fails alone and all others succeed."""
-    harbour = Harbour(sea, clock, {"LANDFALL_BATCH_MAX_DROPS": str(size)})
+    harbour = Harbour(Pond(clock), clock, {"LANDFALL_BATCH_MAX_DROPS": str(size)})
     seed = 120 + 30 * size + 6 * bad
     harbour.workspace.status = "running"
     runs = landed(harbour, f"poison-{size}-{bad}", range(seed, seed + 5))

@@ -221,3 +221,35 @@ def test_a_resend_is_followed_to_its_end(tmp_path: Path) -> None:
     result, _ = _invoke(["resend", RUN, str(file), "--wait", "--json"], answers)
     assert result.exit_code == 1
     assert json.loads(result.stdout)["state"] == "quarantined"
+
+
+BACKLOG = {
+    "copies": {"under_way": 2, "at_once": 2, "waiting": 3},
+    "loads": {"under_way": 1, "at_once": 10, "waiting": 0},
+    "datasets": [
+        {
+            "dataset": "users",
+            "active": 5,
+            "states": {"validated": 3, "copying": 2},
+            "oldest": {"run_id": RUN, "landed_at": "2026-11-22T13:01:14+00:00"},
+            "waits": {"validated": "for a copy: 2 are under way, 2 may be at once"},
+        }
+    ],
+}
+
+
+def test_the_backlog_says_what_waits_and_for_what() -> None:
+    """The caps first, then a line for each dataset and state, with the reason where it waits."""
+    result, _ = _invoke(["backlog"], {"GET /backlog": (200, BACKLOG)})
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    assert lines == [
+        "copies: 2 of 2 under way, 3 waiting",
+        "loads: 1 of 10 under way, 0 waiting",
+        "",
+        "Dataset State Runs Waits",
+        "users validated 3 for a copy: 2 are under way, 2 may be at once",
+        "users copying 2",
+    ]
+    nothing = {**BACKLOG, "datasets": []}
+    result, _ = _invoke(["backlog"], {"GET /backlog": (200, nothing)})
+    assert result.output.splitlines()[-1] == "nothing is on its way"
