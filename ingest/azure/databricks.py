@@ -28,6 +28,9 @@ _ENDED = frozenset(
 )
 _NOT_OURS = frozenset({TerminationTypeType.CLOUD_FAILURE, TerminationTypeType.INTERNAL_ERROR})
 
+# How it says that there is no such run (any more).
+_UNKNOWN = (NotFound, InvalidParameterValue)
+
 
 class _AppIdentity(CredentialsStrategy):
     """The app's Azure identity: the SDK has no strategy for a managed identity in Python."""
@@ -92,7 +95,7 @@ class DatabricksJob:
         with _answering():
             try:
                 run = self._client.jobs.get_run(job_run_id)
-            except NotFound:
+            except _UNKNOWN:
                 return None
         state = run.state
         if state is None or state.life_cycle_state not in _ENDED:
@@ -112,7 +115,7 @@ class DatabricksJob:
 
     def cancel(self, job_run_id: int) -> None:
         """See `ingest.ports.JobService`."""
-        with _answering(), suppress(NotFound):
+        with _answering(), suppress(*_UNKNOWN):
             self._client.jobs.cancel_run(job_run_id)
 
     def _reason(self, run: Any) -> str:

@@ -248,7 +248,8 @@ class Bench:
 
     def _profile(self, table: Sequence[Sequence[Any]], lines: Sequence[int], tally: Tally) -> None:
         for cells, column in zip(self._cells, tally.columns, strict=True):
-            counts = Counter(map(_hashable, cells.of_table(table)))
+            column_cells = cells.of_table(table)
+            counts = Counter(map(_hashable, column_cells) if self.typed else column_cells)
             column.nulls += counts.pop(None, 0) + counts.pop("", 0)
             values = {cell: cells.value(cell) for cell in counts}
             sound = {cell: value for cell, value in values.items() if value is not None}

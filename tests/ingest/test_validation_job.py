@@ -8,12 +8,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from ingest.errors import Refused, Unavailable
+from ingest.errors import NotFound, Refused, Retryable, Unavailable
 from ingest.messages import Advance
 from ingest.operators import Wish
 from ingest.ports import JobRun
@@ -25,6 +27,7 @@ from ingest.wiring import build
 from tests.e2e.drops import users
 from tests.ingest.conftest import REPOSITORY, Clock, Sea
 from tests.ingest.remote import Factory, Workspace
+from tests.ingest.test_crashes import DeathError, Fate, Mortal
 
 SETTINGS = {
     "LANDFALL_LAKE": "AccountName=local;BlobEndpoint=http://127.0.0.1:1/local",
@@ -87,15 +90,16 @@ class Bay:
     judges: Judges
     factory: Factory
 
-    def service(self) -> Landfall:
-        """The service as a fresh process has it."""
+    def service(self, fate: Fate | None = None) -> Landfall:
+        """The service as a fresh process has it, which may meet its fate."""
+        fate = fate or Fate()
         return build(
             read(SETTINGS, app=REPOSITORY),
             clock=self.clock,
-            lake=self.sea.lake,
+            lake=Mortal("lake", self.sea.lake, fate),
             copier=self.factory,
             loader=Workspace(),
-            validator=self.judges,
+            validator=Mortal("jobs", self.judges, fate),
         )
 
     def land(self, content: bytes) -> str:
@@ -117,9 +121,13 @@ class Bay:
 
 
 @pytest.fixture
-def bay(sea: Sea, clock: Clock) -> Bay:
-    """One for each test, on the lake that they share."""
-    return Bay(sea, clock, Judges(sea), Factory())
+def bay(sea: Sea, clock: Clock) -> Iterator[Bay]:
+    """One for each test, on the lake that they share; what it leaves under way is cancelled."""
+    bay = Bay(sea, clock, Judges(sea), Factory())
+    yield bay
+    service = bay.service()
+    for run in list(service.manifest.active()):
+        service.operators.cancel(run.run_id, Wish("the test is over"))
 
 
 def content(mark: str) -> bytes:
@@ -239,3 +247,52 @@ def test_what_is_not_for_the_job_is_judged_here(bay: Bay, kind: str) -> None:
     assert bay.judges.posts == 0
     assert run.state in {State.COPYING, State.QUARANTINED}
     assert run.judging is None
+
+
+def journey(bay: Bay, mark: str, fate: Fate) -> str:
+    """A large drop whose worker meets its fate; returns what is wrong in the end, or nothing."""
+    path = f"landing/users/{mark}.csv"
+    bay.sea.land(path, content(mark))
+    bay.judges.status, begun = "running", len(bay.judges.batches)
+    service = bay.service(fate)
+    with suppress(DeathError):
+        for message in service.on_landing(path):
+            service.handle(message)
+        bay.judges.answer()
+        for message in service.reconcile():
+            service.handle(message)
+    for _ in range(6):
+        bay.clock.turn(minutes=6)
+        service = bay.service()
+        for message in service.reconcile():
+            with suppress(Retryable):
+                service.handle(message)
+        if len(bay.judges.batches) > begun:
+            with suppress(NotFound):  # concluded and cleared away
+                bay.judges.answer()
+    found = [run for run in bay.service().manifest.newest(limit=500) if run.summary["path"] == path]
+    run_id = found[0].run_id
+    run = bay.run(run_id)
+    tokens = len(bay.judges.batches) - begun
+    bay.service().operators.cancel(run_id, Wish("seen"))
+    hashed = (
+        run.verdict is not None and run.verdict.sha256 == hashlib.sha256(content(mark)).hexdigest()
+    )
+    seen = (len(found), run.state, tokens, hashed)
+    return "" if seen == (1, State.COPYING, 1, True) else str(seen)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_death_at_any_point_judges_once(bay: Bay) -> None:
+    """Wherever a worker dies on the way of a large drop, one job run judges it and it goes on."""
+    calm = Fate()
+    assert journey(bay, "calm", calm) == ""
+    assert "jobs.start" in calm.calls
+    wrong: dict[str, str] = {}
+    for at in range(len(calm.calls)):
+        for when in ("before", "after"):
+            fate = Fate(at, when)
+            if result := journey(bay, f"dies-{at}-{when}", fate):
+                wrong[f"{when} call {at}, {fate.calls[-1]}"] = result
+    assert wrong == {}
