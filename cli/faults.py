@@ -87,6 +87,13 @@ def faults() -> None:
 )
 @click.option("--body", default="", metavar="TEXT", help="Body of the reply.")
 @click.option("--seconds", default=1.0, show_default=True, help="How long a stall or lag lasts.")
+@click.option(
+    "--victim",
+    default="functions",
+    show_default=True,
+    metavar="SERVICE",
+    help="Whose process a kill ends, at once and without a word.",
+)
 @click.option("--times", type=click.IntRange(1), help="How often it strikes (default: always).")
 @click.option("--skip", default=0, help="How many requests pass unharmed first.")
 @click.option(
