@@ -42,7 +42,12 @@ class Change:
 
 def diff(old: Contract, new: Contract) -> list[Change]:
     """Every difference that could change what readers see, breaking ones first."""
-    changes = [*_table(old, new), *_columns(old, new), *_rules(old, new)]
+    changes = [
+        *_table(old, new),
+        *_columns(old, new),
+        *_rules(old, new),
+        *_relationships(old, new),
+    ]
     return sorted(changes, key=lambda change: not change.breaking)
 
 
@@ -58,6 +63,8 @@ def _table(old: Contract, new: Contract) -> Iterator[Change]:
             None,
             f"maxRejectedRatio was {old.max_rejected_ratio:g}, is {new.max_rejected_ratio:g}",
         )
+    if old.drift != new.drift:
+        yield Change(False, None, "files whose columns differ are treated another way")
     if old.hints != new.hints:
         yield Change(False, None, "files are written another way")
 
@@ -127,6 +134,15 @@ def _rules(old: Contract, new: Contract) -> Iterator[Change]:
     for rule in new.rules:
         if rule not in old.rules:
             yield Change(False, rule.column, f"quality rule {_rule(rule)} is new")
+
+
+def _relationships(old: Contract, new: Contract) -> Iterator[Change]:
+    for one in old.relationships:
+        if one not in new.relationships:
+            yield Change(True, ",".join(one.columns), f"no longer refers to {one.target}")
+    for one in new.relationships:
+        if one not in old.relationships:
+            yield Change(False, ",".join(one.columns), f"refers to {one.target}")
 
 
 def _rule(rule: Rule) -> str:

@@ -128,6 +128,7 @@ schema:
       - {name: id, logicalType: integer, primaryKey: true}
       - name: n
         logicalType: integer
+        relationships: [{to: o.id}]
         required: true
         logicalTypeOptions: {minimum: 1, format: i32}
       - {name: s, logicalType: string, enum: [{value: a}, {value: b}]}
@@ -156,6 +157,8 @@ CHANGES = {
         "",
         True,
     ),
+    "no relationship": ("        relationships: [{to: o.id}]\n", "", True),
+    "another relationship": ("[{to: o.id}]", "[{to: o.id}, {to: p.id}]", False),
     "a new column": (
         "    properties:\n",
         "    properties:\n      - {name: z, logicalType: date}\n",
