@@ -130,8 +130,10 @@ class Delimited:
                     "save the file with LF or CRLF line ends",
                     line=1,
                 )
+            masked = any(column.masked for column in self._contract.columns)
+            where = "" if masked else f" in {broken.value!r}"
             raise Refusal(
-                f"the header has a stray quote in {broken.value!r}",
+                f"the header has a stray quote{where}",
                 "quote whole fields only",
                 line=1,
             )

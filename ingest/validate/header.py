@@ -35,8 +35,10 @@ def check_header(names: Sequence[str], line: str, delimiter: str, contract: Cont
     if not set(wanted) <= set(names):
         _refuse_delimiter(names, line, delimiter, contract)
         if not set(names) & set(wanted) and nearest(wanted[0], names) is None:
+            # It is a record, most likely, and may hold what must not be shown.
+            shown = "" if any(c.masked for c in contract.columns) else f": {_short(line)!r}"
             raise Refusal(
-                f"the first line is not the header of {contract.dataset}: {_short(line)!r}",
+                f"the first line is not the header of {contract.dataset}{shown}",
                 f"put a header before the records: {_short(delimiter.join(wanted), 400)}",
                 line=1,
             )

@@ -101,3 +101,14 @@ def test_thrift_noise(data: bytes) -> None:
         decode(data)
     except ValueError:
         return
+
+
+def test_a_file_without_a_header_shows_no_personal_value() -> None:
+    """Its first line is a record; where the contract masks a column none of it is shown."""
+    for line in (b"1,a,hush", b'1,a"b,hush'):
+        report, _ = judge(line + b"\n2,b,s\n", small())
+
+        assert report.verdict == "refused"
+        assert report.problem is not None
+        assert report.problem.line == 1
+        assert "hush" not in report.to_json()
