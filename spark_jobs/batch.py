@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from spark_jobs.columns import BOUNDS, RESERVED, TYPES, Column
@@ -34,6 +34,12 @@ class Drop:
     rows: int | None = None
     missing: frozenset[str] = frozenset()
     rejected: int = 0
+
+    @property
+    def landed_micros(self) -> int:
+        """When it landed, in microseconds since 1970."""
+        since = datetime.fromisoformat(self.landed_at) - datetime.fromtimestamp(0, UTC)
+        return since // timedelta(microseconds=1)
 
     @property
     def folder(self) -> str:

@@ -41,9 +41,7 @@ AUDIT: Mapping[str, DataType] = {
     LOADED_AT: TimestampType(),
     FIRST_BATCH_ID: StringType(),
 }
-RESERVED = frozenset(
-    {*AUDIT, "_metadata", "_changed", "_ingested_at", "_source_file", "_row_number"}
-)
+RESERVED = frozenset({*AUDIT, "_metadata", "_ingested_at", "_source_file", "_row_number"})
 
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 

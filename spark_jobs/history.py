@@ -27,17 +27,25 @@ def history_path(dataset: str) -> str:
 
 
 def superseded(
-    rows: DataFrame, silver: DataFrame, *, key: Sequence[Column], columns: Sequence[Column]
+    rows: DataFrame,
+    silver: DataFrame,
+    *,
+    key: Sequence[Column],
+    columns: Sequence[Column],
+    in_order: bool = False,
 ) -> DataFrame:
     """The statements that will not stand in silver when a batch is merged.
 
     Args:
         rows: the batch, one row per key and drop at most where a key comes twice.
-        silver: the table before the batch, or those of its rows that the batch speaks of.
+        silver: those rows of the table before the batch that the batch speaks of.
         key: the key columns.
         columns: the contract's.
+        in_order: every row is newer than all of silver, so that all it meets there is superseded.
     """
     names = [*(quoted(column.name) for column in columns), RUN_ID, LANDED_AT]
+    if in_order:
+        return silver.select(*names)
     stated = F.struct(*(F.col(name) for name in names))
     order = F.struct(LANDED_AT, RUN_ID)
     new = rows.select(*names, order.alias("_order"), stated.alias("_new")).alias("new")

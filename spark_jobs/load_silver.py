@@ -5,6 +5,8 @@ batch document → bronze Parquet → typed → cleaned → newest per key → M
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -12,12 +14,12 @@ from spark_jobs.arguments import parse_arguments
 from spark_jobs.batch import Batch
 from spark_jobs.bronze import Census, census, counts_by_run, read_bronze
 from spark_jobs.cleaning import emptied, rules_of
-from spark_jobs.columns import quoted, silver_schema
+from spark_jobs.columns import LANDED_AT, quoted, silver_schema
 from spark_jobs.constraints import condition
 from spark_jobs.errors import BronzeError
 from spark_jobs.history import losers, superseded
 from spark_jobs.lake import Lake, current_batch, write_document
-from spark_jobs.merge import all_changed, changes, counted, touched
+from spark_jobs.merge import changes, counted, touched
 from spark_jobs.references import orphans
 from spark_jobs.result import Result, Table, say, silver_result_folder
 from spark_jobs.silver import cleaned, newest, typed
@@ -73,22 +75,24 @@ def load(lake: Lake, batch: Batch) -> Result:
 def _load(lake: Lake, batch: Batch) -> Result:
     path = f"silver/{batch.dataset}"
     schema = silver_schema(batch.columns, emptied(batch.dataset))
-    silver = silver_table(lake, path, schema)
-    unenforced = enforce(lake, path, batch)
-    count, lost = Census({}, 0), dict[str, int]()
-    if batch.drops:
-        bronze = read_bronze(lake, batch)
-        rows = cleaned(typed(bronze, batch.columns), batch.columns, rules_of(batch.dataset))
-        count = census(batch, rows)
-        try:
-            _merge(lake, batch, rows, silver, once=count.keys == count.rows)
-        except Exception as error:
-            # Delta's own message does not name the drop, and its class is not Spark's.
-            if any(name in str(error) for name in _REFUSED):
-                _refuse(batch, bronze, rows, error)
-            raise
-        lost = orphans(lake, batch, rows)
-    counts = counted(lake.spark.table(lake.sql_name(path)), batch.batch_id).collect()[0]
+    # What does not need one another is asked at once: much of the time is Delta's bookkeeping.
+    with ThreadPoolExecutor(2) as pool:
+        counting = pool.submit(_counted_rows, lake, batch)
+        silver = silver_table(lake, path, schema)
+        unenforced = enforce(lake, path, batch)
+        bronze, rows, count = counting.result()
+        if bronze is not None and rows is not None:
+            try:
+                _merge(lake, batch, rows, silver, once=count.keys == count.rows)
+            except Exception as error:
+                # Delta's own message does not name the drop, and its class is not Spark's.
+                if any(name in str(error) for name in _REFUSED):
+                    _refuse(batch, bronze, rows, error)
+                raise
+        version = pool.submit(delta_version, lake, path)
+        lost = {} if rows is None else orphans(lake, batch, rows)
+        counts = counted(lake.spark.table(lake.sql_name(path)), batch.batch_id).collect()[0]
+        table = Table(version.result() or 0, int(counts["rows"]))
     inserted, updated = int(counts["inserted"]), int(counts["updated"])
     return Result(
         batch_id=batch.batch_id,
@@ -101,8 +105,17 @@ def _load(lake: Lake, batch: Batch) -> Result:
         rejected={drop.run_id: drop.rejected for drop in batch.drops},
         orphans=lost,
         unenforced=unenforced,
-        tables={path: Table(delta_version(lake, path) or 0, int(counts["rows"]))},
+        tables={path: table},
     )
+
+
+def _counted_rows(lake: Lake, batch: Batch) -> tuple[DataFrame | None, DataFrame | None, Census]:
+    """Bronze as it is, the same cleaned, and what there is of both; nothing of an empty batch."""
+    if not batch.drops:
+        return None, None, Census({}, 0)
+    bronze = read_bronze(lake, batch)
+    rows = cleaned(typed(bronze, batch.columns), batch.columns, rules_of(batch.dataset))
+    return bronze, rows, census(batch, rows)
 
 
 def _merge(lake: Lake, batch: Batch, rows: DataFrame, silver: DataFrame, *, once: bool) -> None:
@@ -110,14 +123,15 @@ def _merge(lake: Lake, batch: Batch, rows: DataFrame, silver: DataFrame, *, once
     key, columns = batch.key, batch.columns
     # Finding the newest of each key sorts whole rows: only where a key comes twice.
     incoming = rows if once else newest(rows, key, columns)
-    empty = silver.isEmpty()
+    last = silver.select(F.unix_micros(F.max(LANDED_AT))).collect()[0][0]
+    in_order = last is None or last < min(drop.landed_micros for drop in batch.drops)
     old = touched(silver, rows, key)
-    if batch.history and not (empty and once):
-        past = superseded(incoming, old, key=key, columns=columns)
+    if batch.history and not (last is None and once):
+        past = superseded(incoming, old, key=key, columns=columns, in_order=in_order)
         if not once:
             past = past.unionByName(losers(rows, key=key, columns=columns))
         append_history(lake, past, batch)
-    new = all_changed(incoming) if empty else changes(incoming, old, key=key, columns=columns)
+    new = incoming if in_order else changes(incoming, old, key=key, columns=columns)
     merge_into(lake, f"silver/{batch.dataset}", new, batch)
 
 

@@ -26,9 +26,6 @@ from spark_jobs.columns import (
 )
 from spark_jobs.constraints import text
 
-# Column of the merge's source: whether the values differ, and not only who stated them last.
-CHANGED = "_changed"
-
 
 def touched(silver: DataFrame, rows: DataFrame, key: Sequence[Column]) -> DataFrame:
     """The silver rows whose keys a batch names: few where the batch is small, so cheap to join."""
@@ -47,15 +44,13 @@ def changes(
 
     Delta rewrites every file in which a merge finds a key, changed or not: what changes nothing
     is therefore left out before. A repeated batch gives no rows, and so no new table version.
+    A batch that is newer than all of silver needs none of this: each of its rows matters.
 
     Args:
         incoming: one row per key, with run and time.
         silver: the table as it stands, or its `touched` rows.
         key: the key columns; nulls match nulls.
         columns: the contract's.
-
-    Returns:
-        Rows of `incoming` with `_changed`: false where only run and time are newer.
     """
     new, old = incoming.alias("new"), silver.alias("old")
     absent = _of("old", RUN_ID).isNull()
@@ -68,16 +63,7 @@ def changes(
     )
     # An equal statement with other values is the same drop, loaded anew by a mended rule.
     matters = absent | (stated_new > stated_old) | ((stated_new == stated_old) & ~same)
-    return (
-        new.join(old, on=same_key(key), how="left")
-        .where(matters)
-        .select("new.*", (absent | ~same).alias(CHANGED))
-    )
-
-
-def all_changed(incoming: DataFrame) -> DataFrame:
-    """The same where silver has no rows yet: all are new."""
-    return incoming.withColumn(CHANGED, F.lit(True))
+    return new.join(old, on=same_key(key), how="left").where(matters).select("new.*")
 
 
 def _of(side: str, name: str) -> Expression:
@@ -118,14 +104,14 @@ def counted(silver: DataFrame, batch_id: str) -> DataFrame:
 def merge_statement(
     table: str, source: str, *, key: Sequence[Column], columns: Sequence[Column], batch_id: str
 ) -> str:
-    """MERGE of `changes` into a table.
+    """MERGE of rows with run and time into a table, one a key.
 
-    The condition on MATCHED repeats the rule inside the transaction: should another load have come
-    between, the newest still wins.
+    The condition on MATCHED holds the rule inside the transaction: should another load have come
+    between, the newest still wins. Where a newer drop restates a row, only run and time change.
 
     Args:
         table: SQL name of the Delta table.
-        source: view that holds the rows of `changes`.
+        source: view that holds the rows.
         key: key columns.
         columns: the contract's.
         batch_id: named as the one that changed the rows.
@@ -139,8 +125,10 @@ def merge_statement(
     inserted |= {RUN_ID: f"new.{RUN_ID}", LANDED_AT: f"new.{LANDED_AT}"}
     changed = {BATCH_ID: batch, LOADED_AT: "current_timestamp()"}
     keys = {column.name for column in key}
+    values = [quoted(column.name) for column in columns if column.name not in keys]
+    same = " AND ".join(f"old.{name} <=> new.{name}" for name in values) or "true"
     updated = {name: value for name, value in inserted.items() if name not in keys} | {
-        name: f"if(new.{CHANGED}, {value}, old.{name})" for name, value in changed.items()
+        name: f"if({same}, old.{name}, {value})" for name, value in changed.items()
     }
     inserted |= changed | {FIRST_BATCH_ID: batch}
     assignments = ", ".join(f"old.{quoted(name)} = {value}" for name, value in updated.items())

@@ -25,7 +25,11 @@ from spark_jobs.tables import delta_table
 
 _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
 _BROKEN_BEFORE = "DELTA_NEW_CHECK_CONSTRAINT_VIOLATION"
-_HISTORY_PROPERTIES = {"delta.setTransactionRetentionDuration": "interval 90 days"}
+# History is read whole: statistics of its columns would cost every load, and serve nobody.
+_HISTORY_PROPERTIES = {
+    "delta.setTransactionRetentionDuration": "interval 90 days",
+    "delta.dataSkippingNumIndexedCols": "0",
+}
 
 
 def silver_table(lake: Lake, path: str, schema: StructType) -> DataFrame:
