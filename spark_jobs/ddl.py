@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pyspark.sql.types import StructField, StructType
 
 from spark_jobs.columns import quoted
-from spark_jobs.constraints import PREFIX
+from spark_jobs.constraints import PREFIX, text
 from spark_jobs.errors import SilverError
 
 # Characters that Delta takes in a column's name only when it maps names to others.
@@ -18,7 +18,7 @@ _OURS = _CONSTRAINT + PREFIX
 
 def create_statement(table: str, schema: StructType, properties: Mapping[str, str]) -> str:
     """CREATE TABLE of a silver table; what a contract requires, Delta enforces as NOT NULL."""
-    listed = ", ".join(f"'{name}' = '{value}'" for name, value in properties.items())
+    listed = ", ".join(f"'{name}' = {text(value)}" for name, value in properties.items())
     declared = ", ".join(_declared(field) for field in schema)
     suffix = f" TBLPROPERTIES ({listed})" if listed else ""
     return f"CREATE TABLE {table} ({declared}) USING DELTA{suffix}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from uuid import uuid4
 
 from pyspark.errors import AnalysisException
@@ -9,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import StructField, StructType
 
 from spark_jobs.batch import Batch
-from spark_jobs.columns import AUDIT, LANDED_AT, RUN_ID
+from spark_jobs.columns import AUDIT, LANDED_AT, RUN_ID, Column
 from spark_jobs.constraints import check
 from spark_jobs.ddl import (
     constraint_statements,
@@ -18,13 +19,15 @@ from spark_jobs.ddl import (
     require_statement,
     table_properties,
 )
-from spark_jobs.history import history_path
+from spark_jobs.errors import SilverError
+from spark_jobs.history import history_path, versions
 from spark_jobs.lake import Lake
 from spark_jobs.merge import merge_statement
 from spark_jobs.tables import delta_table
 
 _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
 _BROKEN_BEFORE = "DELTA_NEW_CHECK_CONSTRAINT_VIOLATION"
+_KEY = "landfall.key"
 # History is read whole: statistics of its columns would cost every load, and serve nobody.
 _HISTORY_PROPERTIES = {
     "delta.setTransactionRetentionDuration": "interval 90 days",
@@ -118,13 +121,32 @@ def append_history(lake: Lake, rows: DataFrame, batch: Batch) -> None:
     )
     present = delta_table(lake, path)
     if present is None:
-        _create(lake, path, schema, table_properties(schema) | _HISTORY_PROPERTIES)
+        key = {_KEY: json.dumps([column.name for column in batch.key])}
+        _create(lake, path, schema, table_properties(schema) | _HISTORY_PROPERTIES | key)
     else:
         for statement in evolution_statements(lake.sql_name(path), present.schema, schema):
             lake.spark.sql(statement)
     writer = rows.write.format("delta").mode("append")
     once = {"txnAppId": f"{batch.dataset}/{batch.batch_id}", "txnVersion": "1"}
     writer.options(**once).save(lake.uri(path))
+
+
+def versions_of(lake: Lake, dataset: str) -> DataFrame:
+    """All versions of all rows of a dataset that keeps history: see `history.versions`.
+
+    Raises:
+        SilverError: nothing was ever superseded, or the contract keeps no history.
+    """
+    silver = delta_table(lake, f"silver/{dataset}")
+    history = delta_table(lake, history_path(dataset))
+    if silver is None or history is None:
+        raise SilverError(f"There is no history of {dataset}: no statement was superseded yet.")
+    shown = lake.spark.sql(f"SHOW TBLPROPERTIES {lake.sql_name(history_path(dataset))}")
+    properties = {row["key"]: row["value"] for row in shown.collect()}
+    names = [name for name in history.columns if name not in AUDIT]
+    by_name = {name: Column(name, "string") for name in names}
+    key = [by_name[name] for name in json.loads(properties[_KEY])]
+    return versions(silver, history, key=key, columns=list(by_name.values()))
 
 
 def is_conflict(error: Exception) -> bool:
