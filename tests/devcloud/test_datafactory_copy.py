@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from deploy.factory import Change, DefinitionError, Overrides, deploy_factory
+from ingest.contracts import parse
+from ingest.validate import validate
+from ingest.validate.local import BytesSource, FileOutputs
 from tests.devcloud.factoryhost import FACTORY, GROUP, Host, configure, hosting
 
 ADF = Path(__file__).resolve().parents[2] / "adf"
@@ -466,3 +470,51 @@ def test_a_pattern_that_nothing_is_like_fails(host: Host) -> None:
     run = ingest(host, "*.csv", sourceFolder="users/nothing-here", sinkFolder="users/none")
     assert run.status == "Failed"
     assert "like *.csv" in run.message
+
+
+DRIFTING = parse(
+    """
+apiVersion: v3.2.0
+kind: DataContract
+id: sales
+version: 1.0.0
+schema:
+  - name: sales
+    properties:
+      - {name: id, logicalType: integer, required: true}
+      - {name: day, logicalType: date, logicalTypeOptions: {format: dd/MM/yyyy}}
+      - name: at
+        logicalType: timestamp
+        logicalTypeOptions: {format: "yyyy-MM-ddTHH:mm:ssZ", timezone: true}
+      - {name: note, logicalType: string}
+customProperties:
+  - {property: drift, value: {renamedColumns: evolve, extraColumns: evolve}}
+""",
+    file="sales.odcs.yaml",
+)
+
+
+def test_a_file_that_drifted_is_copied_as_it_was_judged(host: Host) -> None:
+    """Renamed columns by the file's names, missing ones not, further ones as text; dates too."""
+    data = b"AT,colour,Id,day\n2026-04-03T12:00:00+02:00,red,7,03/04/2026\n"
+    report = validate(BytesSource(data), DRIFTING, name="sales.csv", outputs=FileOutputs())
+    assert report.verdict == "accepted", report.problem
+    columns = {
+        "missing": report.columns.missing,
+        "renamed": report.columns.renamed,
+        "loaded": report.columns.loaded,
+    }
+    host.write(f"{RAW}/drifted.csv", data)
+
+    run = ingest(host, "drifted.csv", mapping=DRIFTING.translator("csv", columns))
+
+    assert (run.status, run.message) == ("Succeeded", "")
+    (row,) = bronze(host, "drifted.csv").to_pylist()
+    assert {name: row.get(name) for name in ("id", "day", "at", "colour", "note")} == {
+        "id": 7,
+        "day": datetime(2026, 4, 3),  # noqa: DTZ001 - as Parquet has it
+        "at": datetime(2026, 4, 3, 10),  # noqa: DTZ001 - likewise
+        "colour": "red",
+        "note": None,
+    }
+    assert "note" not in row
