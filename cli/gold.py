@@ -151,21 +151,36 @@ def _instant(commit: Mapping[str, Any]) -> datetime:
 
 
 def _place(data: Path | None) -> Place:
-    target = find(data)
-    if target.lake is None:
+    """Gold of the service that is meant: of a local cloud its folder, whether it runs or not."""
+    if data is None and os.environ.get("LANDFALL_URL"):
+        return _deployed(find(None).lake)
+    from devcloud import config as devcloud_config  # noqa: PLC0415 - only local targets need it
+
+    try:
+        config = devcloud_config.load(home(data))
+    except FileNotFoundError:
         raise Trouble(
-            "LANDFALL_LAKE is not set: set it to the connection string or URL of the lake"
+            f"no local cloud in {home(data)}: start one with `landfall up`, "
+            "or set LANDFALL_URL and LANDFALL_LAKE to reach a deployed one"
+        ) from None
+    return Place(str(config.lake_folder / "gold"), {})
+
+
+def _deployed(lake: str | None) -> Place:
+    if lake is None:
+        raise Trouble(
+            "LANDFALL_LAKE is not set: set it to the connection string or the URL of the lake"
         )
-    fields = dict(part.partition("=")[::2] for part in target.lake.split(";") if "=" in part)
-    account = fields.get("AccountName") or target.lake.split("//")[-1].partition(".")[0]
+    fields = dict(part.partition("=")[::2] for part in lake.split(";") if "=" in part)
+    account = fields.get("AccountName") or lake.split("//")[-1].partition(".")[0]
     options = {"azure_storage_account_name": account}
     if "AccountKey" in fields:
         options["azure_storage_account_key"] = fields["AccountKey"]
-    endpoint = fields.get("BlobEndpoint")
-    if endpoint:
-        options |= {"azure_storage_endpoint": endpoint, "allow_http": "true"}
     else:
         options["use_azure_cli"] = "true"
+    if "BlobEndpoint" in fields:
+        options["azure_storage_endpoint"] = fields["BlobEndpoint"]
+        options["allow_http"] = str(fields["BlobEndpoint"].startswith("http:")).lower()
     return Place("az://gold", options)
 
 
@@ -180,7 +195,7 @@ def maintain(keep_days: int | None, data: Path | None, *, as_json: bool) -> None
     """
     from databricks.sdk import WorkspaceClient  # noqa: PLC0415 - slow to import
 
-    from devcloud import config as devcloud_config  # noqa: PLC0415 - only local targets need it
+    from devcloud import config as devcloud_config  # noqa: PLC0415 - likewise
 
     host = token = None  # then the SDK takes what the environment names
     if data is not None or "DATABRICKS_HOST" not in os.environ:

@@ -1,0 +1,97 @@
+"""`landfall gold`: a table as it is and as it was, from the folder of a local cloud."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+from deltalake import DeltaTable, write_deltalake
+
+from cli.gold import moment
+from cli.main import landfall
+from devcloud import config
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cloud that is not running, with a gold table of two versions."""
+    root = tmp_path_factory.mktemp("cloud")
+    lake = config.create(root, root).lake_folder
+    table = str(lake / "gold" / "sales")
+    write_deltalake(table, pa.table({"day": ["mon"], "net": [1.5]}))
+    first = committed(table)
+    deadline = time.monotonic() + 10
+    while datetime.now(UTC) < first + timedelta(milliseconds=5):
+        assert time.monotonic() < deadline
+    write_deltalake(table, pa.table({"day": ["mon", "tue"], "net": [2.5, 3.5]}), mode="overwrite")
+    return root
+
+
+def committed(table: str) -> datetime:
+    """When the newest version was committed."""
+    return datetime.fromtimestamp(DeltaTable(table).history(1)[0]["timestamp"] / 1000, UTC)
+
+
+def ask(cloud: Path, *arguments: str) -> Result:
+    """Run the command."""
+    return CliRunner().invoke(landfall, ["gold", "sales", "--data", str(cloud), *arguments])
+
+
+def test_a_table_as_it_is_and_as_it_was(cloud: Path) -> None:
+    """Without a time the newest version; with one the version that stood then."""
+    now = json.loads(ask(cloud, "--json").stdout)
+    assert (now["table"], now["version"], now["rows"]) == ("sales", 1, 2)
+    assert now["data"] == [{"day": "mon", "net": 2.5}, {"day": "tue", "net": 3.5}]
+
+    first = DeltaTable(str(cloud / "lake/gold/sales")).history()[-1]["timestamp"]
+    then = datetime.fromtimestamp((first + 1) / 1000, UTC).isoformat()
+    was = json.loads(ask(cloud, "--as-of", then, "--json").stdout)
+    assert (was["version"], was["rows"], was["data"]) == (0, 1, [{"day": "mon", "net": 1.5}])
+    assert json.loads(ask(cloud, "--version", "0", "--json").stdout) == was
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert json.loads(ask(cloud, "--as-of", today, "--json").stdout)["version"] == 1
+
+    shown = ask(cloud, "--limit", "1").stdout
+    assert "mon" in shown
+    assert "tue" not in shown
+    assert "version 1, committed" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--as-of", "2001-01-01"], "no version of it before 2001-01-02"),
+        (["--as-of", "yesterday"], "neither a day"),
+        (["--version", "9"], "no version 9"),
+        (["--as-of", "2026-11-17", "--version", "1"], "exclude each other"),
+    ],
+)
+def test_what_cannot_be_shown_says_why(cloud: Path, arguments: list[str], words: str) -> None:
+    """The exit code is 2, and the message says what there is or what to write."""
+    result = CliRunner().invoke(landfall, ["gold", "sales", "--data", str(cloud), *arguments])
+    said = result.output + str(result.exception)
+    assert result.exit_code != 0
+    assert words in said
+
+
+def test_a_table_that_is_not_there_is_named(cloud: Path) -> None:
+    """So is a folder in which no cloud ever was."""
+    none = CliRunner().invoke(landfall, ["gold", "none", "--data", str(cloud)])
+    assert "there is no gold table 'none'" in none.output + str(none.exception)
+    nowhere = CliRunner().invoke(landfall, ["gold", "sales", "--data", str(cloud / "nowhere")])
+    assert "no local cloud in" in nowhere.output + str(nowhere.exception)
+
+
+def test_a_day_means_its_end() -> None:
+    """Gold as of Tuesday is what stood when Tuesday was over; a time means itself, UTC."""
+    assert moment("2026-11-17") == datetime(2026, 11, 18, tzinfo=UTC)
+    assert moment("2026-11-17T09:30") == datetime(2026, 11, 17, 9, 30, tzinfo=UTC)
+    assert moment("2026-11-17T09:30+02:00") == datetime(2026, 11, 17, 7, 30, tzinfo=UTC)
+    with pytest.raises(click.BadParameter):
+        moment("Tuesday")
