@@ -154,6 +154,7 @@ def test_readers_see_all_of_one_version_and_never_wait(
     assert len(seen) > 1
 
 
+@pytest.mark.slow
 def test_a_table_of_another_shape_takes_the_place_of_the_old(
     lake: Lake, database: Database, query: Callable[[str], list[Any]]
 ) -> None:
@@ -166,6 +167,7 @@ def test_a_table_of_another_shape_takes_the_place_of_the_old(
     assert shaped == [("2026-11-22", 1.5, True, 2)]
 
 
+@pytest.mark.slow
 def test_a_load_that_was_overtaken_changes_nothing(
     lake: Lake,
     database: Database,
@@ -192,6 +194,7 @@ def test_a_load_that_was_overtaken_changes_nothing(
     assert query("SELECT batch_id FROM landfall.served") == [("newer",)]
 
 
+@pytest.mark.slow
 def test_a_load_that_died_leaves_nothing_for_ever(
     lake: Lake,
     database: Database,
