@@ -97,7 +97,7 @@ class Validation:
         rows = self._judged().where(F.col("tally").isNotNull()).select("block", "line", "tally")
         found: dict[int, int] = {}
         total = Bench(self.plan, 0).tally()
-        for row in rows.toLocalIterator():
+        for row in rows.collect():
             found[int(row["block"])] = int(row["line"])
             if row["tally"]:
                 total.merge(Tally.from_json(row["tally"]))
@@ -128,9 +128,11 @@ class Validation:
         repeats, counts = self._repeats()
         if tally.rejected or repeats is not None:
             self._explain(repeats)
-            tally.rejected = self._rejected().count()
-            self._count_repeats(tally)
-            self._write_rejects()
+            ends = self._rejected().agg(F.count(F.lit(1)), F.min("line")).collect()[0]
+            tally.rejected = int(ends[0])
+            if repeats is not None:
+                self._count_repeats(tally)
+            self._write_rejects(first=int(ends[1]))
         allowed = self.plan.max_rejected_ratio * tally.rows
         clean = 0 < tally.rejected <= allowed
         if clean:
@@ -188,10 +190,10 @@ class Validation:
             merged = sorted([*held, *samples], key=lambda sample: sample[0])[:MAX_SAMPLES]
             tally.checks[row["rule"], row["column"]] = (failed + int(row["n"]), merged)
 
-    def _write_rejects(self) -> None:
+    def _write_rejects(self, first: int) -> None:
+        """As they came, with what stood before the first record; and why, line by line."""
         layout = self.plan.layout
         rejected = self._rejected()
-        first = int(rejected.agg(F.min("line")).collect()[0][0])
         before = F.lit((layout.mark + layout.head).encode("utf-8", "surrogateescape"))
         raw = F.when(F.col("line") == first, F.concat(before, F.col("raw")))
         self._write_lines("rejects", rejected, raw.otherwise(F.col("raw")))
