@@ -1,18 +1,22 @@
-"""What other datasets hold, for contracts that refer to them: read from their silver tables.
+"""What other datasets hold, for contracts that refer to them: silver, and what is on its way there.
 
 A silver table is read as it stands when a drop is judged: the newest checkpoint of its log, the
-commits after it, and of each file that they leave only the columns that are asked for.
+commits after it, and of each file that they leave only the columns that are asked for. Drops that
+are copied and not loaded yet are read from bronze, as two datasets are often delivered together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingest import paths
 from ingest.delta import Unreadable, live_files
+from ingest.manifest import Manifest
 from ingest.ports import Lake
+from ingest.states import State
 from ingest.validate import NotThere
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
@@ -37,10 +41,11 @@ class LakeSource:
 
 
 @dataclass(frozen=True)
-class SilverReferences:
-    """The silver tables of a lake."""
+class LakeReferences:
+    """The datasets of a lake."""
 
     lake: Lake
+    manifest: Manifest
 
     def values(self, dataset: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """These columns of a dataset, row group by row group.
@@ -49,18 +54,24 @@ class SilverReferences:
         files; its key is in silver all the same.
 
         Raises:
-            NotThere: it has no silver table in this lake, or one that is not understood.
+            NotThere: nothing of it is in this lake, or its silver table is not understood.
         """
         from ingest.validate.footer import frames  # noqa: PLC0415 - loads Polars
 
+        # Asked first: what is loaded meanwhile is found twice, and never missed.
+        waiting = [
+            run.run_id
+            for run in self.manifest.active()
+            if run.dataset == dataset and run.state in {State.COPIED, State.LOADING}
+        ]
         table = f"{paths.SILVER}/{dataset}"
         try:
             files = live_files(self.lake, table)
         except Unreadable as error:
             raise NotThere(f"the silver table of {dataset} cannot be read: {error}") from error
-        if files is None:
+        if files is None and not waiting:
             raise NotThere(f"dataset {dataset} is not in the lake yet")
-        for file in files:
+        for file in files or ():
             source = LakeSource(self.lake, f"{table}/{file.path}", file.size)
             try:
                 yield from frames(source, columns)
@@ -68,3 +79,8 @@ class SilverReferences:
                 raise NotThere(
                     f"the silver table of {dataset} cannot be read: {file.path}: {error}"
                 ) from error
+        for run_id in waiting:
+            for entry in self.lake.list(f"{paths.bronze_folder(dataset, run_id)}/"):
+                copied = LakeSource(self.lake, entry.version.path, entry.version.size)
+                with suppress(ValueError):  # it lacks the column; what is damaged its load tells
+                    yield from frames(copied, columns)

@@ -25,7 +25,7 @@ from ingest.log import log
 from ingest.manifest import Manifest, Stored
 from ingest.parts import Parts
 from ingest.ports import BinaryWriter, Clock, Lake
-from ingest.references import LakeSource, SilverReferences
+from ingest.references import LakeReferences, LakeSource
 from ingest.run import Lease, Run, Verdict
 from ingest.states import Event, State
 from ingest.validate import Format, Problem, Report, validate
@@ -217,7 +217,7 @@ class ValidationStage:
             name=parts.name if parts else run.name,
             outputs=LakeOutputs(self.lake, layout, parts),
             on_progress=keep,
-            references=SilverReferences(self.lake),
+            references=LakeReferences(self.lake, self.manifest),
         )
         return parts.located(report, run.name) if parts else report
 

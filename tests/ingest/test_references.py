@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import deltalake
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from ingest import paths
 from ingest.contracts import parse
 from ingest.delta import live_files
-from ingest.references import SilverReferences
+from ingest.manifest import Manifest
+from ingest.references import LakeReferences
+from ingest.run import Source, received
+from ingest.states import State
 from ingest.validate import Report, validate
 from ingest.validate.local import BytesSource, FileOutputs
-from tests.ingest.conftest import Sea
+from tests.ingest.conftest import Clock, Sea
 
 ORDERS = """
 apiVersion: v3.2.0
@@ -52,7 +59,7 @@ def judge(sea: Sea, table: str, buyers: Sequence[int]) -> Report:
         parse(ORDERS.replace("TABLE", table), file="orders.odcs.yaml"),
         name="orders.csv",
         outputs=FileOutputs(),
-        references=SilverReferences(sea.lake),
+        references=LakeReferences(sea.lake, Manifest(sea.lake)),
     )
 
 
@@ -135,6 +142,24 @@ def test_a_table_that_is_not_understood_is_told(sea: Sea, damage: str, reason: s
     assert not link.checked
     assert report.rejected == 0
     assert reason in (link.reason or "")
+
+
+def test_what_is_copied_and_not_loaded_counts(sea: Sea, clock: Clock) -> None:
+    """Two datasets are often delivered together; a copy that is not done says nothing yet."""
+    manifest = Manifest(sea.lake)
+    for number, state in enumerate((State.COPIED, State.LOADING, State.COPYING)):
+        run_id = f"20261122T13011{number}Z-fresh-1f3a9c2{number}"
+        landed = Source(f"landing/fresh/{number}.csv", "e", 1, clock(), "event")
+        run = replace(received(run_id, "fresh", landed, clock()), state=state)
+        manifest.create(run)
+        rows = io.BytesIO()
+        pq.write_table(pa.table({"id": pa.array([number], pa.int64())}), rows)
+        sea.lake.put(f"{paths.bronze_folder('fresh', run_id)}/data.parquet", rows.getvalue())
+
+    report = judge(sea, "fresh", [0, 1, 2])
+
+    assert [sample.value for check in report.checks for sample in check.samples] == ["2"]
+    assert report.relationships[0].keys == 2
 
 
 def test_a_stranger_to_the_lake() -> None:
