@@ -53,16 +53,19 @@ def test_every_function_runs_in_the_real_worker(config: CloudConfig) -> None:
         _http("health"),
         _http("list_datasets"),
         _http("list_runs"),
+        _http("get_backlog"),
         _http("ingest", {"dataset": "users", "path": "landing/users/absent.csv"}),
     ]
     answer = _drive(config, first)
-    landed, _, health, datasets, runs, ingest = answer["results"]
+    landed, _, health, datasets, runs, backlog, ingest = answer["results"]
     (message,) = landed["outputs"]["todo"]
     (run,) = json.loads(runs["response"]["body"])["runs"]
-    assert (run["dataset"], run["name"], run["state"]) == ("users", "broken.csv", "claimed")
-    assert json.loads(message) == {"kind": "advance", "run_id": run["run_id"]}
+    assert (run["dataset"], run["name"], run["state"]) == ("users", "broken.csv", "received")
+    wanted = {"kind": "advance", "run_id": run["run_id"], "in_raw": True}
+    assert json.loads(message) == wanted
     assert health["response"]["status"] in (200, 503)
     assert (datasets["response"]["status"], ingest["response"]["status"]) == (200, 404)
+    assert json.loads(backlog["response"]["body"])["copies"]["waiting"] == 0
 
     run_id, attempt = run["run_id"], {"run_id": run["run_id"], "attempt_id": "a1"}
     second: list[Mapping[str, Any]] = [
@@ -74,6 +77,10 @@ def test_every_function_runs_in_the_real_worker(config: CloudConfig) -> None:
         _http("callback", {"adf_run_id": "p1", "status": "Succeeded"}, **attempt),
         _http("cancel_run", {}, run_id=run_id),
         _http("retry_run", {}, run_id=run_id),
+        _http("replay_run", {}, run_id=run_id),
+        _http("resend_rejects", {}, run_id=run_id),
+        _http("start_replay", {"dataset": "users", "dry_run": True}),
+        _http("get_replay", replay_id="none"),
     ]
     results = _drive(config, second)["results"]
     states = [each["response"] and each["response"]["status"] for each in results]
