@@ -100,7 +100,7 @@ class _Files:
 def write_market(plan: Plan, folder: Path, watch: Watch = lambda _, __: None) -> list[Path]:
     """Write what is planned, then a ``manifest.json`` that says what is in each file.
 
-    Memory holds some bytes for each user and product; orders and interactions pass through it
+    Memory holds a few numbers for each user and product; orders and interactions pass through it
     day by day. The same plan gives the same bytes.
 
     Returns:
