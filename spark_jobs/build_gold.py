@@ -18,7 +18,7 @@ from spark_jobs.gold import VIEW, Definition, definitions
 from spark_jobs.lake import Lake, current_batch, read_document, write_document
 from spark_jobs.refresh import Source, refresh
 from spark_jobs.result import Table, result_folder, say, silver_result_folder
-from spark_jobs.tables import data_version, delta_detail, delta_version, keep_changes, read_delta
+from spark_jobs.tables import data_version, delta_detail, keep_changes, read_delta
 
 # They do not depend on one another, and most of the time is Delta's own bookkeeping.
 AT_ONCE = 4
@@ -119,12 +119,12 @@ def _sources(lake: Lake, wanted: Iterable[Definition]) -> dict[str, Source]:
 
     def look(name: str) -> Source | None:
         path = f"silver/{name}"
-        if delta_version(lake, path) is None:
+        version = data_version(lake, path)
+        if version is None:
             return None
         if name in by_parts:
             keep_changes(lake, path)
-        identity = delta_detail(lake, path).identity
-        return Source(name, identity, data_version(lake, path) or 0)
+        return Source(name, delta_detail(lake, path).identity, version)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = pool.map(look, names)

@@ -19,7 +19,7 @@ from spark_jobs.errors import ResultError
 from spark_jobs.gold import CHANGED_VIEW, VIEW, Definition
 from spark_jobs.lake import Lake
 from spark_jobs.result import Table, say
-from spark_jobs.tables import Build, last_build, overwrite, read_changes, read_delta, rows_of
+from spark_jobs.tables import Build, last_build, look, overwrite, read_changes, read_delta, rows_of
 
 # With more parts than this, finding and replacing them costs more than making the table anew.
 MOST_PARTS = 200
@@ -59,7 +59,7 @@ def refresh(lake: Lake, definition: Definition, sources: Mapping[str, Source]) -
         overwrite(lake, definition.path, lake.spark.sql(definition.sql), origin)
     else:
         _replace(lake, definition, parts, origin)
-    after = last_build(lake, definition.path)
+    _, after = look(lake, definition.path)
     if after is None:
         raise ResultError(f"{definition.path} was written, and its history does not show it.")
     rows = rows_of(lake, definition.path, after)

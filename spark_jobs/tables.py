@@ -11,7 +11,6 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs.errors import ResultError
 from spark_jobs.lake import Lake
 
 # How far back a table's history is searched for the commit that says what it was built from.
@@ -154,10 +153,8 @@ def last_build(lake: Lake, path: str) -> Build | None:
 
 
 def look(lake: Lake, path: str) -> tuple[int, Build | None]:
-    """A table's newest version, whatever made it, and its last `overwrite`."""
-    commits = _history(lake, path, COMMITS_SEARCHED)
-    if not commits:
-        raise ResultError(f"There is no table {path}: the task that makes it has not run.")
+    """A table's newest version, whatever made it, and its last `overwrite`; it must be there."""
+    commits = _commits(lake, path, COMMITS_SEARCHED)
     return int(commits[0]["version"]), _build(commits)
 
 
@@ -184,9 +181,11 @@ def delta_table(lake: Lake, path: str) -> DataFrame | None:
 
 
 def _history(lake: Lake, path: str, commits: int) -> list[dict[str, Any]]:
-    """The newest commits of a table, newest first."""
-    if delta_table(lake, path) is None:
-        return []
+    """The newest commits of a table, newest first; none where there is no table."""
+    return [] if delta_table(lake, path) is None else _commits(lake, path, commits)
+
+
+def _commits(lake: Lake, path: str, commits: int) -> list[dict[str, Any]]:
     found = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(path)} LIMIT {commits}")
     chosen = found.select(*_COMMIT)
     return [row.asDict() for row in chosen.collect()]
