@@ -78,11 +78,17 @@ class Handed:
         """The report of the other engine's answer.
 
         Raises:
-            AnswerError: it is of another schema.
+            AnswerError: it is of another schema, or by another contract than this one.
         """
         if answer.get("schema") != SCHEMA:
             raise AnswerError(f"the answer is of schema {answer.get('schema')!r}, not {SCHEMA}")
-        report = _Answer(self, answer).report(name=name, size=size, sha256=sha256)
+        by, version = answer.get("contract_version"), self.contract.version
+        if by != version:
+            raise AnswerError(f"it judges by version {by} of the contract, which is {version} now")
+        try:
+            report = _Answer(self, answer).report(name=name, size=size, sha256=sha256)
+        except (KeyError, TypeError, ValueError) as error:
+            raise AnswerError(f"it does not fit the contract: {error!r}") from error
         return replace(report, seconds=seconds)
 
 

@@ -63,7 +63,7 @@ class Validation:
         for _ in range(TRIES):
             problem, tally = self._judge()
             if problem is not None:
-                return _result(problem=problem)
+                return _result(self.plan, problem=problem)
             if tally is not None:
                 return self._conclude(tally)
         raise SourceError(
@@ -138,6 +138,7 @@ class Validation:
         if clean:
             self._write_clean()
         return _result(
+            self.plan,
             tally=tally,
             repeats=counts,
             examples=self._examples() if tally.rejected else [],
@@ -285,6 +286,7 @@ def _told(fault: Any) -> Document:
 
 
 def _result(
+    plan: Plan,
     *,
     problem: Document | None = None,
     tally: Tally | None = None,
@@ -297,6 +299,7 @@ def _result(
     sample = sorted(tally.sample, key=lambda one: one[0])[:MAX_SAMPLE]
     return {
         "schema": SCHEMA,
+        "contract_version": plan.contract_version,
         "problem": problem,
         "rows": tally.rows,
         "rejected": tally.rejected,

@@ -117,6 +117,7 @@ class Plan:
     """
 
     dataset: str
+    contract_version: str
     max_rejected_ratio: float
     true_values: tuple[str, ...]
     false_values: tuple[str, ...]
@@ -147,6 +148,7 @@ def parse_plan(text: str) -> Plan:
     try:
         return Plan(
             dataset=str(document["dataset"]),
+            contract_version=str(document["contract_version"]),
             max_rejected_ratio=float(document["max_rejected_ratio"]),
             true_values=tuple(document["true_values"]),
             false_values=tuple(document["false_values"]),

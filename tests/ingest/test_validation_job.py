@@ -64,6 +64,7 @@ class Judges(Workspace):
         columns = json.loads(self._sea.lake.get(plan)[0])["columns"]
         found = {
             "schema": 1,
+            "contract_version": json.loads(self._sea.lake.get(plan)[0])["contract_version"],
             "problem": None,
             "rows": 20,
             "rejected": 0,
@@ -204,6 +205,19 @@ def test_a_job_that_leaves_no_answer_has_failed(bay: Bay) -> None:
     bay.service().advance(run_id)
     assert bay.run(run_id).state is State.FAILED
     assert "schema 99" in bay.run(run_id).cause
+
+
+@pytest.mark.parametrize("changes", [{"contract_version": "0"}, {"gauges": [[1, 2, 3, 4]]}])
+def test_an_answer_by_another_contract_is_not_used(bay: Bay, changes: dict[str, Any]) -> None:
+    """The contract was changed while the job ran: the drop is judged again, by the new one."""
+    run_id = bay.land(content(f"Changed {next(iter(changes))}"))
+    bay.judges.answer(**changes)
+    bay.service().advance(run_id)
+    run = bay.run(run_id)
+    assert run.state is State.VALIDATING
+    assert "left no answer to use" in run.cause
+    assert run.judging is not None
+    assert run.judging.number == 2
 
 
 def test_a_job_that_cannot_be_started_fails_the_run(bay: Bay) -> None:
