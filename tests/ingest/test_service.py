@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 import zstandard
 
+from ingest.azure.lake import AzureLake
 from ingest.errors import Conflict, NotFound, Retryable, Unavailable
 from ingest.messages import Advance, Claim, LoadDataset, Message
 from ingest.operators import Wish
@@ -329,3 +330,45 @@ def drive_once(service: Landfall, messages: list[Message]) -> None:
     """Work the messages once, and let what goes wrong be seen."""
     for message in messages:
         service.handle(message)
+
+
+class Slow:
+    """The lake, read by a worker for whom each small piece takes eleven seconds."""
+
+    def __init__(self, lake: AzureLake, clock: Clock, look: Callable[[], None]) -> None:
+        self._lake, self._clock, self._look = lake, clock, look
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._lake, name)
+
+    def stream(self, path: str) -> Iterator[bytes]:
+        """The file in pieces; somebody looks after each."""
+        content, _ = self._lake.get(path)
+        for start in range(0, len(content), 4096):
+            self._clock.turn(seconds=11)
+            yield content[start : start + 4096]
+            self._look()
+
+
+def test_a_long_judgement_is_leased(
+    sea: Sea, clock: Clock, worker: Callable[[], Landfall], factory: Quick
+) -> None:
+    """Once judging takes longer than a moment, the record says so and others keep away."""
+    path = "landing/users/long.csv"
+    sea.land(path, users(range(20_000, 20_400)).encode())
+    other, leases = worker(), []
+
+    def look() -> None:
+        run = run_of(worker(), path)
+        if run.lease:
+            leases.append(run.lease)
+            assert run.state is State.VALIDATING
+            assert other.advance(run.run_id) == []
+
+    slow = worker()
+    object.__setattr__(slow.validation, "lake", Slow(sea.lake, clock, look))
+    drive(slow, slow.on_landing(path))
+    assert len(leases) > 3
+    assert {lease.owner for lease in leases} == {slow.validation.worker}
+    assert run_of(worker(), path).lease is None
+    assert len(factory.started) == 1
