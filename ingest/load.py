@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
@@ -95,6 +96,8 @@ class BatchLoader:
         self._frozen: dict[str, tuple[Batch, str]] = {}  # dataset -> its current batch
         self._arrived: set[str] = set()  # datasets with drops copied since their batch was frozen
         self._gathering: dict[str, _Gathering] = {}
+        self._busy: set[str] = set()  # datasets whose load a thread of this process is at
+        self._lock = threading.Lock()
 
     def arrived(self, dataset: str) -> bool:
         """A drop of the dataset has been copied; says whether its load is worth a look now.
@@ -112,13 +115,23 @@ class BatchLoader:
         """Take the dataset's load one step further; says whether there is more to do at once.
 
         What this process does not know to wait, because another copied it, the next tick finds.
+        While one thread of it is at a dataset's load, the others let it: two would only stand in
+        each other's way.
 
         Raises:
             Retryable: a service did not answer, or another worker was faster.
         """
-        current = self._frozen.get(dataset) or self._form(
-            dataset, table, limits or self._rules.limits
-        )
+        with self._lock:
+            if dataset in self._busy:
+                return False
+            self._busy.add(dataset)
+        try:
+            return self._step(dataset, table, limits or self._rules.limits)
+        finally:
+            self._busy.discard(dataset)
+
+    def _step(self, dataset: str, table: Mapping[str, Any], limits: Limits) -> bool:
+        current = self._frozen.get(dataset) or self._form(dataset, table, limits)
         if current is None:
             return False
         self._frozen[dataset] = current
