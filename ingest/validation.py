@@ -29,6 +29,7 @@ from ingest.references import LakeReferences, LakeSource
 from ingest.run import Lease, Run, Verdict
 from ingest.states import Event, State
 from ingest.validate import Format, Problem, Report, validate
+from ingest.validate.header import nearest
 from ingest.validation_job import Answer, ValidationJob
 
 
@@ -388,12 +389,13 @@ def _drifted(report: Report) -> dict[str, Any]:
 
 def _no_contract(run: Run, known: list[str]) -> Report:
     where = f"landing/{run.dataset}/" if run.dataset != paths.UNASSIGNED else "landing/"
+    near = nearest(run.dataset, known)
+    meant = f"landing/{near}/ may be meant" if near else f"there are {', '.join(known)}"
     return _refused(
         run,
         Problem(
             reason=f"no data contract speaks for files in {where}",
-            action="Drop it in the folder of a known dataset "
-            f"({', '.join(f'landing/{name}/' for name in known)}), or add a contract.",
+            action=f"Drop it in the folder of a known dataset ({meant}), or add a contract.",
         ),
     )
 

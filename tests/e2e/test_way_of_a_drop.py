@@ -71,6 +71,7 @@ def fleet(whole_cloud: Cloud) -> Iterator[Cloud]:
     cloud.land("landing/users/broken.csv", BROKEN)
     cloud.land("landing/users/copy-of-first.csv", GOOD["first.csv"])
     cloud.land("landing/nobody/x.csv", b"a,b\n1,2\n")
+    cloud.land("landing/user/x.csv", b"a,b\n1,2\n")
     cloud.land("raw/users/elsewhere.csv", users([5100]).encode())
     files = AzureBlobFileSystem(connection_string=cloud.config.lake_connection_string)
     with files.open("landing/users/by-adlfs.csv", "wb") as out:
@@ -227,9 +228,10 @@ def test_an_upload_by_another_client_starts_a_run(fleet: Cloud) -> None:
 
 def test_a_folder_nobody_owns_is_said_so(fleet: Cloud) -> None:
     """A file in the folder of no dataset is quarantined, with what to do."""
-    run = fleet.ended("landing/nobody/x.csv")
-    assert run["state"] == "quarantined"
-    assert "landing/users/" in run["cause"]
+    for folder, told in (("nobody", "there are buyers_by_country, "), ("user", "landing/users/")):
+        run = fleet.ended(f"landing/{folder}/x.csv")
+        assert run["state"] == "quarantined"
+        assert told in run["cause"]
 
 
 def test_what_is_not_landing_starts_nothing(fleet: Cloud) -> None:
