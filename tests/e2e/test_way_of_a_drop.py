@@ -71,7 +71,7 @@ def fleet(whole_cloud: Cloud) -> Iterator[Cloud]:
     cloud.land("landing/users/broken.csv", BROKEN)
     cloud.land("landing/users/copy-of-first.csv", GOOD["first.csv"])
     cloud.land("landing/nobody/x.csv", b"a,b\n1,2\n")
-    cloud.land("landing/user/x.csv", b"a,b\n1,2\n")
+    cloud.land("landing/user/y.csv", b"a,b\n1,2\n")
     cloud.land("raw/users/elsewhere.csv", users([5100]).encode())
     files = AzureBlobFileSystem(connection_string=cloud.config.lake_connection_string)
     with files.open("landing/users/by-adlfs.csv", "wb") as out:
@@ -228,8 +228,8 @@ def test_an_upload_by_another_client_starts_a_run(fleet: Cloud) -> None:
 
 def test_a_folder_nobody_owns_is_said_so(fleet: Cloud) -> None:
     """A file in the folder of no dataset is quarantined, with what to do."""
-    for folder, told in (("nobody", "there are buyers_by_country, "), ("user", "landing/users/")):
-        run = fleet.ended(f"landing/{folder}/x.csv")
+    for file, told in (("nobody/x", "there are buyers_by_country, "), ("user/y", "landing/users/")):
+        run = fleet.ended(f"landing/{file}.csv")
         assert run["state"] == "quarantined"
         assert told in run["cause"]
 
