@@ -8,7 +8,6 @@ nothing twice. While a replay is open the tick reminds the queue of it.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -157,11 +156,6 @@ class Replays:
         for entry in self.lake.list(paths.REPLAYS):
             name = entry.version.path.rsplit("/", 1)[-1]
             yield Replay(name.removesuffix(".json"))
-
-
-def by_state(runs: list[Listed]) -> dict[str, int]:
-    """How many runs there are of each state."""
-    return dict(Counter(run.state.value for run in runs))
 
 
 def _dump(plan: Plan) -> bytes:

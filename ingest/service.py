@@ -24,7 +24,7 @@ from ingest.log import log
 from ingest.manifest import Manifest, Stored
 from ingest.messages import Advance, Claim, LoadDataset, Message, Replay, decode
 from ingest.operators import Operators
-from ingest.ports import Clock, Lake
+from ingest.ports import Clock, Lake, Version
 from ingest.reconcile import TickRules, due, judged, landed
 from ingest.reminders import Reminders
 from ingest.replays import Replays
@@ -85,15 +85,7 @@ class Landfall:
         if not marker and version.size == 0 and self.clock() - version.modified < self.ticks.settle:
             log.info("%s is empty: an upload has begun", path)
             return []
-        claimed = claim(
-            version,
-            paths.dataset_of(path),
-            "event",
-            lake=self.lake,
-            manifest=self.manifest,
-            clock=self.clock,
-        )
-        return onward(claimed.run)
+        return onward(self._claim(version, paths.dataset_of(path), "event"))
 
     def ingest(self, dataset: str, path: str) -> tuple[Run, list[Message]]:
         """A caller asks for the file at a path (or URL) in landing to be taken in.
@@ -123,10 +115,13 @@ class Landfall:
             return self._recall(landing_path, dataset), []
         if version.pending:
             raise Conflict(f"{landing_path} is still being copied there: ask when that is done")
-        claimed = claim(
-            version, dataset, "http", lake=self.lake, manifest=self.manifest, clock=self.clock
-        )
-        return claimed.run, onward(claimed.run)
+        run = self._claim(version, dataset, "http")
+        return run, onward(run)
+
+    def _claim(self, version: Version, dataset: str, via: str) -> Run:
+        return claim(
+            version, dataset, via, lake=self.lake, manifest=self.manifest, clock=self.clock
+        ).run
 
     def _recall(self, landing_path: str, dataset: str) -> Run:
         now = self.clock()
@@ -161,15 +156,7 @@ class Landfall:
         settled = version and self.clock() - version.modified >= self.ticks.settle
         if version is None or not settled or version.pending:
             return []
-        claimed = claim(
-            version,
-            paths.dataset_of(path),
-            "sweep",
-            lake=self.lake,
-            manifest=self.manifest,
-            clock=self.clock,
-        )
-        return onward(claimed.run)
+        return onward(self._claim(version, paths.dataset_of(path), "sweep"))
 
     def advance(self, run_id: str, *, in_raw: bool = False) -> list[Message]:
         """Take a run one step further; a step that keeps failing by itself ends the run."""
