@@ -77,7 +77,7 @@ def drop(
         if post:
             for one in landed:
                 client.ingest(dataset, one.path)
-        runs = _wait(client, landed, console, timeout) if wait else _named(landed, dataset)
+        runs = _wait(client, landed, console, timeout) if wait else [_known(it) for it in landed]
     if as_json:
         click.echo(json.dumps({"runs": runs}, indent=2))
     elif wait:
@@ -92,15 +92,14 @@ def drop(
         raise Trouble(f"not all runs ended within {timeout:.0f} s; `landfall watch` shows them")
 
 
-def wait_for(client: Client, landed: Landed) -> dict[str, Any]:
+def _look(client: Client, landed: Landed) -> dict[str, Any]:
     """The run of a landed version; before the service knows of it, what is known here."""
     try:
         return client.run(landed.run_id)
     except Problem as problem:
         if problem.status != _NOT_FOUND:
             raise
-    _, dataset, name = landed.path.split("/", 2)
-    return {"run_id": landed.run_id, "dataset": dataset, "name": name, "state": "landed"}
+    return _known(landed)
 
 
 def _upload(
@@ -122,26 +121,25 @@ def _wait(
     client: Client, landed: Sequence[Landed], console: Console, seconds: float
 ) -> list[dict[str, Any]]:
     with live.board(console) as view:
+        view.show([_known(one) for one in landed])  # a fast service is past that at the first look
         return live.follow(
-            lambda: [wait_for(client, one) for one in landed],
+            lambda: [_look(client, one) for one in landed],
             view,
             done=live.all_final,
             seconds=seconds,
         )
 
 
-def _named(landed: Sequence[Landed], dataset: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "run_id": one.run_id,
-            "dataset": dataset,
-            "name": one.path.split("/", 2)[2],
-            "state": "landed",
-            "path": one.path,
-            "size": one.size,
-        }
-        for one in landed
-    ]
+def _known(landed: Landed) -> dict[str, Any]:
+    _, dataset, name = landed.path.split("/", 2)
+    return {
+        "run_id": landed.run_id,
+        "dataset": dataset,
+        "name": name,
+        "state": "landed",
+        "path": landed.path,
+        "size": landed.size,
+    }
 
 
 @contextmanager
