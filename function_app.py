@@ -47,7 +47,7 @@ def ingest(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
 def advance(msg: func.QueueMessage, todo: Messages) -> None:
     """Take one run, or the load of one dataset, one step further."""
-    _send(todo, wiring.service().handle(decode(msg.get_body())))
+    _send(todo, wiring.service().handle(decode(msg.get_body()), msg.dequeue_count or 1))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=f"{QUEUE}-poison", connection=STORAGE)

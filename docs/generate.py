@@ -54,7 +54,8 @@ DOING = {
 CAUSE = {
     Event.CLAIM: "the file was renamed into `raw`",
     Event.LOSE_SOURCE: "the file was deleted or overwritten before it could be claimed",
-    Event.START_VALIDATION: "a worker began; from `validating` when a lease ran out",
+    Event.START_VALIDATION: "a worker began; from `validating` when a lease or a wait ended",
+    Event.POSTPONE: "records refer to what is not there yet; it is judged again later",
     Event.ACCEPT: "rejected rows, if any, are within the tolerance",
     Event.REFUSE: "the file cannot be read, or rejected rows are beyond the tolerance",
     Event.REPEAT: "another run of the dataset has accepted the same bytes",

@@ -5,7 +5,8 @@ LandfallError
 │   ├── Unavailable      the other side answered 5xx, timed out or could not be reached
 │   ├── Throttled        the other side said 429; `retry_after` in seconds where it said when
 │   ├── OutcomeUnknown   a start may or may not have happened: look before starting again
-│   └── Stale            somebody else wrote the document first: read it again
+│   ├── Stale            somebody else wrote the document first: read it again
+│   └── WorkerLost       whoever was at work fell silent: take over, and count it
 └── Final                the same call will fail again
     ├── NotFound         the thing asked for is not there
     ├── AlreadyExists    create-if-absent found it there
@@ -44,6 +45,10 @@ class OutcomeUnknown(Retryable):
 
 class Stale(Retryable):
     """A conditional write found a newer document."""
+
+
+class WorkerLost(Retryable):
+    """The worker that held a run fell silent: it was killed, perhaps by the very file."""
 
 
 class Final(LandfallError):

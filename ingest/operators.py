@@ -220,8 +220,8 @@ class Operators:
         """See that no other run has accepted the same content meanwhile."""
         if run.verdict is None:
             return
-        report = self.validation.report(run)
-        if holder := self.validation.holder_of_content(run, run.verdict.sha256, report):
+        report = self.validation.contents.report(run)
+        if holder := self.validation.contents.holder(run, run.verdict.sha256, report):
             raise Conflict(
                 f"run {run.run_id} cannot be taken up again: "
                 f"its content was meanwhile accepted as run {holder}"

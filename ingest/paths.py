@@ -20,6 +20,7 @@ ARCHIVE = f"{MANIFEST}/runs/"
 INDEX = f"{MANIFEST}/index/"
 REPLAYS, REPLAYS_DONE = f"{MANIFEST}/replays/open/", f"{MANIFEST}/replays/done/"
 RESEND = "_resend"
+REPORT = "report.json"
 
 UNASSIGNED = "unassigned"
 """The dataset of a drop that stands in no dataset's folder."""

@@ -93,10 +93,10 @@ def judged(runs: Iterable[Listed], jobs: JobService) -> Iterator[Message]:
 
 def _rests(run: Listed, now: datetime, rules: TickRules) -> bool:
     if run.state is State.VALIDATING:
-        lease_until = run.time("lease_until")
-        if lease_until is None:
+        until = run.time("lease_until") or run.time("postponed")
+        if until is None:
             return run.steering.get("judging_job") is None
-        return lease_until <= now
+        return until <= now
     return now - run.updated >= rules.nudge
 
 

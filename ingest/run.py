@@ -143,7 +143,13 @@ class Transition:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything known of one drop's processing."""
+    """Everything known of one drop's processing.
+
+    Attributes:
+        lease: who judges it now; only where that takes longer than a moment.
+        postponed: when it is judged again, as what it refers to was not there.
+        faults: how often a step has failed by itself, by the state that it was done in.
+    """
 
     run_id: str
     dataset: str
@@ -154,6 +160,7 @@ class Run:
     history: tuple[Transition, ...]
     raw: str | None = None
     lease: Lease | None = None
+    postponed: datetime | None = None
     judging: Judging | None = None
     verdict: Verdict | None = None
     copy: Copy | None = None
@@ -187,6 +194,12 @@ class Run:
         """When its rows count as landed: of two rows of a key silver keeps the later."""
         return self.resend.as_of if self.resend else self.source.landed
 
+    @property
+    def claimed_at(self) -> datetime:
+        """When its file came into `raw`, or was last taken up there again."""
+        claims = (line.at for line in reversed(self.history) if line.state is State.CLAIMED)
+        return next(claims, self.created)
+
     def heard(self, request: str | None) -> bool:
         """Whether an operator's request has moved the run before."""
         return request is not None and any(line.request == request for line in self.history)
@@ -206,7 +219,7 @@ class Run:
             state=state,
             updated=at,
             history=(*self.history, line),
-            **{"lease": None} | changes,
+            **{"lease": None, "postponed": None} | changes,
         )
 
 
@@ -271,7 +284,7 @@ def writer_of(document: bytes) -> str:
     return str(json.loads(document).get("writer", ""))
 
 
-_TIMES = frozenset({"at", "until", "landed", "intent_at", "as_of", "not_before"})
+_TIMES = frozenset({"at", "until", "landed", "intent_at", "as_of", "not_before", "postponed"})
 
 
 def _part(kind: type[Any], raw: Mapping[str, Any] | None) -> Any:
@@ -332,6 +345,7 @@ def to_metadata(run: Run) -> dict[str, str]:
     """
     steering = {
         "lease_until": run.lease.until.isoformat() if run.lease else None,
+        "postponed": run.postponed.isoformat() if run.postponed else None,
         "judging_job": run.judging.job_run_id if run.judging else None,
         "attempt_id": run.copy.attempt_id if run.copy else None,
         "adf_run_id": run.copy.adf_run_id if run.copy else None,

@@ -17,7 +17,7 @@ from ingest.batching import Limits
 from ingest.claim import claim, end, take, taken
 from ingest.contracts import Contract
 from ingest.copy import CopyStage, Grant
-from ingest.errors import BadRequest, Conflict, NotFound, Retryable
+from ingest.errors import BadRequest, Conflict, NotFound, Retryable, WorkerLost
 from ingest.gate import CopyGate
 from ingest.load import BatchLoader
 from ingest.log import log
@@ -132,15 +132,18 @@ class Landfall:
 
     # -- how runs go on ---------------------------------------------------------------------
 
-    def handle(self, message: Message) -> list[Message]:
+    def handle(self, message: Message, deliveries: int = 1) -> list[Message]:
         """Do what one message of the queue says.
+
+        A message that is delivered again was given back, or its worker was killed at it; then the
+        next leaves a trace before it begins, so that deaths are counted.
 
         Raises:
             Retryable: another side did not answer; the queue delivers the message again.
         """
         match message:
             case Advance(run_id, in_raw):
-                return self.advance(run_id, in_raw=in_raw)
+                return self.advance(run_id, in_raw=in_raw, wary=deliveries > 1)
             case Claim(path):
                 return self.sweep(path)
             case LoadDataset(dataset):
@@ -158,30 +161,40 @@ class Landfall:
             return []
         return onward(self._claim(version, paths.dataset_of(path), "sweep"))
 
-    def advance(self, run_id: str, *, in_raw: bool = False) -> list[Message]:
-        """Take a run one step further; a step that keeps failing by itself ends the run."""
+    def advance(self, run_id: str, *, in_raw: bool = False, wary: bool = False) -> list[Message]:
+        """Take a run one step further; a step that keeps failing by itself ends the run.
+
+        `wary` says that a worker may have died of it: this one writes down that it begins.
+        """
         stored = self.manifest.find_active(run_id)
         if stored is None:
             log.info("run %s has ended: an old message", run_id)
             return []
         try:
-            moved = self._step(stored, in_raw=in_raw)
+            moved = self._step(stored, in_raw=in_raw, wary=wary)
+        except WorkerLost as error:
+            log.warning("run %s: %s", run_id, error)
+            return [] if self._fault(stored.run, error).final else [Advance(run_id)]
         except Retryable:
             raise
-        except Exception as error:  # noqa: BLE001 - a bug must not lose a run: it is counted
+        except Exception as error:  # a bug must not lose a run: it is counted
             log.exception("run %s: %s failed", run_id, stored.run.state)
-            return self._fault(stored.run, error)
+            run = self._fault(stored.run, error)
+            if run.final:
+                return []
+            raise Retryable(f"run {run_id}: {run.state} failed: {error}") from error
         # One that is still `validated` waits for room among the copies: the tick finds it.
         return [] if moved is None or moved.run.state is State.VALIDATED else onward(moved.run)
 
-    def _step(self, stored: Stored, *, in_raw: bool) -> Stored | None:
+    def _step(self, stored: Stored, *, in_raw: bool, wary: bool) -> Stored | None:
         """The run after one step; None where nothing follows from it at once."""
         run = stored.run
         match COMMANDS[run.state]:
             case Command.TAKE:
-                return self._judge(taken(stored, self.clock) if in_raw else self._take(stored))
+                moved = taken(stored, self.clock) if in_raw else self._take(stored)
+                return self._judge(moved, wary=wary)
             case Command.JUDGE:
-                return self._judge(stored)
+                return self._judge(stored, wary=wary)
             case Command.START_COPY if self.gate.admit():
                 planned = self.copying.plan(stored)
                 return self.copying.start(planned, self._translator(planned.run))
@@ -196,10 +209,10 @@ class Landfall:
     def _take(self, stored: Stored) -> Stored:
         return take(stored, lake=self.lake, manifest=self.manifest, clock=self.clock)
 
-    def _judge(self, stored: Stored) -> Stored | None:
+    def _judge(self, stored: Stored, *, wary: bool) -> Stored | None:
         if stored.run.final:  # its source was gone
             return None
-        judged = self.validation.advance(stored)
+        judged = self.validation.advance(stored, wary=wary)
         if judged and judged.run.state is State.COPYING:
             return self.copying.start(judged, self._translator(judged.run))
         return judged
@@ -211,20 +224,19 @@ class Landfall:
             return contract.translator()
         return contract.translator(run.verdict.format["kind"], run.verdict.drifted)
 
-    def _fault(self, seen: Run, error: Exception) -> list[Message]:
+    def _fault(self, seen: Run, error: Exception) -> Run:
         """Count a failure that no outside can be blamed for; the last of too many ends the run."""
         stored = self.manifest.get(seen.run_id, fresh=True)
         run, step = stored.run, str(stored.run.state)
         if run.final:
-            return []  # somebody else ended it meanwhile
+            return run  # somebody else ended it meanwhile
         count = run.faults.get(step, 0) + 1
         counted = replace(run, faults={**run.faults, step: count}, lease=None)
-        cause = f"{step} failed {count} times; last: {type(error).__name__}: {error}"
         if count < self.max_faults:
-            self.manifest.update(stored, counted)
-            raise Retryable(cause) from error
-        end(stored, counted.apply(Event.FAIL, cause, self.clock()), self.manifest)
-        return []
+            return self.manifest.update(stored, counted).run
+        cause = f"{step} failed {count} times; last: {type(error).__name__}: {error}"
+        ended = counted.apply(Event.FAIL, cause, self.clock())
+        return end(stored, ended, self.manifest).run
 
     def lament(self, body: bytes, message_id: str) -> None:
         """Keep what is known of a message that the queue gave up on.
@@ -316,7 +328,7 @@ class Landfall:
         Raises:
             NotFound: there is no such run, or it has not been judged yet.
         """
-        return self.validation.report(self.manifest.get(run_id, fresh=True).run)
+        return self.validation.contents.report(self.manifest.get(run_id, fresh=True).run)
 
 
 def _answered(messages: Iterator[Message]) -> Iterator[Message]:

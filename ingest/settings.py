@@ -56,6 +56,7 @@ class Settings:
     nudge: timedelta
     copy_grace: timedelta
     lease: timedelta
+    reference_wait: timedelta
     batch_window: timedelta
     batch_drops: int
     max_copies: int
@@ -88,6 +89,7 @@ def read(env: Mapping[str, str], *, app: Path) -> Settings:
         nudge=_seconds(env, "LANDFALL_NUDGE_SECONDS", 120),
         copy_grace=_seconds(env, "LANDFALL_COPY_GRACE_SECONDS", 60),
         lease=_seconds(env, "LANDFALL_LEASE_SECONDS", 300),
+        reference_wait=_seconds(env, "LANDFALL_REFERENCE_WAIT_SECONDS", 300),
         batch_window=_seconds(env, "LANDFALL_BATCH_WINDOW_SECONDS", 10),
         batch_drops=_count(env, "LANDFALL_BATCH_MAX_DROPS", 500),
         max_copies=_count(env, "LANDFALL_MAX_COPIES", 100),

@@ -6,7 +6,8 @@ Two rules:
 2. Final states are left only by a retry or a replay that a person asked for.
 
 `validating`, `copying` and `loading` can be entered again from themselves: another worker took over
-an expired lease, or a new attempt replaced one that came to nothing.
+an expired lease, a new attempt replaced one that came to nothing, or a drop is judged again when
+what it refers to has arrived.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Event(StrEnum):
     CLAIM = "claim"
     LOSE_SOURCE = "lose_source"
     START_VALIDATION = "start_validation"
+    POSTPONE = "postpone"
     ACCEPT = "accept"
     REFUSE = "refuse"
     REPEAT = "repeat"
@@ -78,6 +80,7 @@ _WAY: dict[tuple[State, Event], State] = {
     (State.RECEIVED, Event.LOSE_SOURCE): State.CANCELLED,
     (State.CLAIMED, Event.START_VALIDATION): State.VALIDATING,
     (State.VALIDATING, Event.START_VALIDATION): State.VALIDATING,
+    (State.VALIDATING, Event.POSTPONE): State.VALIDATING,
     (State.VALIDATING, Event.ACCEPT): State.VALIDATED,
     (State.VALIDATING, Event.REFUSE): State.QUARANTINED,
     (State.VALIDATING, Event.REPEAT): State.DUPLICATE,

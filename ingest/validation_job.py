@@ -33,7 +33,7 @@ from ingest.validate import Report
 from ingest.validate.distant import AnswerError, Handed, hand_over
 
 if TYPE_CHECKING:  # they know what is here
-    from ingest.validation import Layout
+    from ingest.layout import Layout
 
 
 class Hold(Protocol):

@@ -16,6 +16,7 @@ from typing import Any
 
 from ingest.backlog import Caps
 from ingest.batching import Limits
+from ingest.content import ContentNotes
 from ingest.contracts import ContractError, load_folder
 from ingest.copy import CopyRules, CopyStage
 from ingest.errors import LandfallError, Misconfigured
@@ -81,8 +82,9 @@ def build(
             manifest=manifest,
             contracts=contracts,
             clock=clock,
-            rules=ValidationRules(lease=settings.lease),
+            rules=ValidationRules(settings.lease, reference_wait=settings.reference_wait),
             worker=uuid.uuid4().hex,
+            contents=ContentNotes(lake, manifest),
             gate=gate,
             job=ValidationJob(
                 lake=lake,

@@ -6,7 +6,14 @@ from datetime import timedelta
 from ingest.contract.model import Delivery
 from ingest.contract.reader import Node
 
-DELIVERY = ("dropKind", "loadOrder", "batchMaxDrops", "batchMaxRows", "batchWindowSeconds")
+DELIVERY = (
+    "dropKind",
+    "loadOrder",
+    "batchMaxDrops",
+    "batchMaxRows",
+    "batchWindowSeconds",
+    "referenceWaitSeconds",
+)
 """The custom properties that are read here."""
 
 
@@ -21,13 +28,14 @@ def read_delivery(custom: Mapping[str, Node]) -> Delivery:
         kind.one_of(("file", "folder"))
     if order is not None:
         order.one_of(("any", "landed"))
-    window = custom.get("batchWindowSeconds")
+    window, patience = custom.get("batchWindowSeconds"), custom.get("referenceWaitSeconds")
     return Delivery(
         kind="file" if kind is None else kind.text(),
         ordered=order is not None and order.text() == "landed",
         batch_drops=_count(custom.get("batchMaxDrops")),
         batch_rows=_count(custom.get("batchMaxRows")),
         batch_window=None if window is None else _seconds(window),
+        reference_wait=None if patience is None else _seconds(patience),
     )
 
 

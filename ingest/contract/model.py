@@ -176,7 +176,8 @@ class Delivery:
     """How drops come and how they are loaded together; None where the service's setting holds.
 
     ``kind`` is file, or folder for folders that a ``_SUCCESS`` closes. ``ordered`` asks that no
-    drop is loaded before all that landed earlier.
+    drop is loaded before all that landed earlier. ``reference_wait`` is how long a drop waits for
+    what its records refer to.
     """
 
     kind: str = "file"
@@ -184,6 +185,7 @@ class Delivery:
     batch_drops: int | None = None
     batch_rows: int | None = None
     batch_window: timedelta | None = None
+    reference_wait: timedelta | None = None
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ def test_a_lease_of_the_dead_runs_out(harbour: Harbour) -> None:
     harbour.drive(harbour.service.reconcile())
     done = harbour.run(message.run_id)
     assert done.state is State.SUCCEEDED
-    assert "taken over" in [line.cause for line in done.history if line.event][3]
+    assert "attempts that failed: 1" in [line.cause for line in done.history if line.event][3]
 
 
 # -- what the real SDK makes of Databricks' words -------------------------------------------

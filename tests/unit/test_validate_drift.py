@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from ingest.contracts import Contract, parse
-from ingest.validation import _drifted
+from ingest.verdicts import drifted
 from tests.unit.validation import SMALL_YAML, faults, judge, small
 
 CELLS = {"id": "1", "name": "a", "secret": "s", "extra": "x", "ID": "1", "Na-me": "a"}
@@ -73,7 +73,7 @@ def test_policies_of_columns(
     assert report.verdict == verdict
     assert (report.problem is None) == (verdict == "accepted")
     if verdict == "accepted":
-        assert _drifted(report) == said
+        assert drifted(report) == said
 
 
 def test_cells_of_renamed_and_reordered_columns_stay_with_their_names() -> None:
@@ -84,7 +84,7 @@ def test_cells_of_renamed_and_reordered_columns_stay_with_their_names() -> None:
 
     assert faults(report) == {("type", "id"): (1, [2]), ("enum", "secret"): (1, [2])}
     assert findings["clean"] == b"SECRET,Name,Id\ns,b,2\n"
-    mappings = contract.translator("csv", _drifted(report))["mappings"]
+    mappings = contract.translator("csv", drifted(report))["mappings"]
     assert [(m["source"]["name"], m["sink"]["name"]) for m in mappings] == [
         ("Id", "id"),
         ("Name", "name"),
@@ -114,7 +114,7 @@ def test_a_missing_column_is_empty_in_every_record(rows: int) -> None:
     assert (report.verdict, report.rows) == ("accepted", rows)
     assert [(m.rule, m.value, m.kept) for m in report.measures] == [("nullValues", rows, True)]
     assert [profile.column for profile in report.profile] == ["id", "secret"]
-    mapped = contract.translator("csv", _drifted(report))["mappings"]
+    mapped = contract.translator("csv", drifted(report))["mappings"]
     assert [m["sink"]["name"] for m in mapped] == ["id", "secret"]
 
 
