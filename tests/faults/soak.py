@@ -26,6 +26,7 @@ from urllib.parse import quote
 
 import httpx
 
+from ingest import contracts
 from tests.e2e.drops import users
 from tests.faults.world import FINAL, FOREIGN, OUTSIDE, Json, World, wait, world
 
@@ -82,25 +83,28 @@ def _users(ids: range, wrong: str) -> bytes:
     return users(ids, **({"gender": wrong} if wrong else {})).encode()
 
 
-def _products(ids: range, wrong: str) -> bytes:
-    head = (
-        "product_id,seller_id,title,category,audience,brand,size,colour,condition,price,currency,"
-        "listed_at"
-    )
+def _invoices(ids: range, wrong: str) -> bytes:
+    head = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
     rows = [
-        f"{i},{i},Dress {i},dresses,women,,,red,{wrong or 'good'},12.50,EUR,2026-11-01 10:00:00"
+        f"{500000 + i // 10},S{i},Lantern {i},6,2026-11-01 10:00:00,2.55,17850.0,"
+        f"{wrong[:1] or 'France'}"
         for i in ids
     ]
     return "\n".join([head, *rows, ""]).encode()
 
 
-def _interactions(ids: range, wrong: str) -> bytes:
-    head = "interaction_id,user_id,product_id,kind,occurred_at,channel"
-    rows = [f"{i},{i},{i},{wrong or 'view'},2026-11-01 10:00:00,web" for i in ids]
-    return "\n".join([head, *rows, ""]).encode()
+def _countries(ids: range, wrong: str) -> bytes:
+    """Aggregates of made-up countries; every number in them is 1."""
+    names = [column.name for column in _COUNTRIES.columns]
+    rows = [[wrong[:1] or f"Land {i}", *("1" for _ in names[1:])] for i in ids]
+    return "\n".join([",".join(names), *(",".join(row) for row in rows), ""]).encode()
 
 
-_WRITERS = (("users", _users), ("products", _products), ("interactions", _interactions))
+_COUNTRIES = contracts.load_folder(Path(__file__).resolve().parents[2] / "contracts")[
+    "buyers_by_country"
+]
+_WRITERS = (("users", _users), ("online_retail", _invoices), ("buyers_by_country", _countries))
+"""Datasets that refer to no other: their light load keeps no table that could be looked up."""
 
 
 @dataclass
