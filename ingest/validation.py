@@ -31,7 +31,7 @@ from ingest.ports import Clock, Lake
 from ingest.references import LakeReferences, LakeSource
 from ingest.run import Lease, Run
 from ingest.states import Event, State
-from ingest.validate import Report, validate
+from ingest.validate import Report
 from ingest.validation_job import Answer, ValidationJob
 from ingest.verdicts import missing, no_contract, postponement, refusal, refused, verdict
 
@@ -182,6 +182,8 @@ class ValidationStage:
         parts = Parts(self.lake, layout.drop) if run.source.parts else None
         if parts and parts.problem:
             return refused(run, parts.problem)
+        from ingest.validate import validate  # noqa: PLC0415 - a cold start does without
+
         report = validate(
             parts or LakeSource(self.lake, layout.drop, run.source.size),
             contract,

@@ -30,10 +30,11 @@ from ingest.references import LakeSource
 from ingest.run import Judging, Lease, Run
 from ingest.states import Event, State
 from ingest.validate import Report
-from ingest.validate.distant import AnswerError, Handed, hand_over
+from ingest.validate.problems import AnswerError
 
 if TYPE_CHECKING:  # they know what is here
     from ingest.layout import Layout
+    from ingest.validate.distant import Handed
 
 
 class Hold(Protocol):
@@ -118,6 +119,8 @@ class ValidationJob:
             self.lake.delete_folder(paths.judging_folder(run.dataset, run.run_id))
 
     def _hand_over(self, run: Run, layout: Layout) -> Handed | None:
+        from ingest.validate.distant import hand_over  # noqa: PLC0415 - few drops are so large
+
         contract = self.contracts.get(run.dataset)
         if contract is None:
             return None

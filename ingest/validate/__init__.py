@@ -4,10 +4,13 @@
 records, their reasons and a clean copy written to ``Outputs`` on the way.
 """
 
-from ingest.validate.engine import validate
-from ingest.validate.references import NotThere, References
+from typing import TYPE_CHECKING, Any
+
 from ingest.validate.report import MASK, Check, Columns, Format, Problem, Report, Sample, Verdict
-from ingest.validate.streams import Outputs, Source, Writer
+from ingest.validate.streams import NotThere, Outputs, References, Source, Writer
+
+if TYPE_CHECKING:
+    from ingest.validate.engine import validate
 
 __all__ = [
     "MASK",
@@ -25,3 +28,12 @@ __all__ = [
     "Writer",
     "validate",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the engine when it is asked for: a cold start that judges nothing does without."""
+    if name == "validate":
+        from ingest.validate.engine import validate  # noqa: PLC0415
+
+        return validate
+    raise AttributeError(name)

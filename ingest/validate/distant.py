@@ -16,7 +16,7 @@ from ingest.validate.batches import Reader
 from ingest.validate.columns import Cells
 from ingest.validate.measures import Gauge, Gauges
 from ingest.validate.opening import Opened, open_stream
-from ingest.validate.problems import Refusal, too_long, unclosed
+from ingest.validate.problems import AnswerError, Refusal, too_long, unclosed
 from ingest.validate.profile import profile_of
 from ingest.validate.readers import reader_of
 from ingest.validate.report import (
@@ -36,10 +36,6 @@ SCHEMA = 1
 """Of the answer."""
 _UNPACKED = (".bz2", ".deflate", ".gz", ".lz4", ".snappy", ".xz", ".zst", ".zstd")
 """Names that a reader of Hadoop would take for compressed files, whatever is in them."""
-
-
-class AnswerError(ValueError):
-    """The other engine's answer is not one that this release can read."""
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from ingest.validate.judge import Jury, Reject
 from ingest.validate.opening import Opened, open_stream
 from ingest.validate.problems import Refusal
 from ingest.validate.readers import reader_of
-from ingest.validate.references import Nowhere, References
+from ingest.validate.references import Nowhere
 from ingest.validate.report import Columns, Format, Problem, Report, Verdict
 from ingest.validate.spans import Spans
-from ingest.validate.streams import Outputs, Source, Writer
+from ingest.validate.streams import Outputs, References, Source, Writer
 from ingest.validate.tolerance import excess
 
 

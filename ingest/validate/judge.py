@@ -16,9 +16,10 @@ from ingest.validate.batches import Broken, Reader, Records
 from ingest.validate.columns import Cells, Key, as_text
 from ingest.validate.measures import Gauge, Gauges
 from ingest.validate.profile import Profiler
-from ingest.validate.references import Nowhere, Reference, References
+from ingest.validate.references import Nowhere, Reference
 from ingest.validate.report import MASK, Check, Example, Link, Measure, Profile, Sample
 from ingest.validate.screening import Look, Screening
+from ingest.validate.streams import References
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
     import polars as pl

@@ -12,8 +12,7 @@ from ingest.validate.columns import Cells, dtype_of
 from ingest.validate.opening import open_stream
 from ingest.validate.problems import Refusal
 from ingest.validate.readers import reader_of
-from ingest.validate.references import NotThere
-from ingest.validate.streams import Writer
+from ingest.validate.streams import NotThere, Writer
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
     import polars as pl

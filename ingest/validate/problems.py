@@ -16,6 +16,10 @@ class Refusal(Exception):
         self.problem = Problem(reason, action, line, column)
 
 
+class AnswerError(ValueError):
+    """The other engine's answer is not one that this release can read."""
+
+
 def too_long(line: int) -> Refusal:
     """The refusal of a record that exceeds what may be held in memory."""
     return Refusal(

@@ -5,28 +5,18 @@ memory is bounded by ``MAX_KEYS``. A record that lacks a part of its reference r
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ingest.contract.model import Relationship
 from ingest.validate.columns import Cells, Key, dtype_of
 from ingest.validate.report import Link
+from ingest.validate.streams import NotThere, References
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
     import polars as pl
 
 MAX_KEYS = 20_000_000
 """Keys of another dataset that are held at once."""
-
-
-class NotThere(Exception):
-    """The other dataset, or these columns of it, cannot be looked at; says why."""
-
-
-class References(Protocol):
-    """Where the values of other datasets are found."""
-
-    def values(self, dataset: str, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
-        """These columns of a dataset, in pieces; NotThere before the first or between two."""
 
 
 class Nowhere:

@@ -1,8 +1,11 @@
 """Where bytes come from and where findings go: the seam between validation and any storage."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
+    import polars as pl
 
 
 class Writer(Protocol):
@@ -40,3 +43,14 @@ class Outputs(Protocol):
 
     def clean(self) -> AbstractContextManager[Writer] | None:
         """The file without its rejected records; None where nobody wants it."""
+
+
+class NotThere(Exception):
+    """The other dataset, or these columns of it, cannot be looked at; says why."""
+
+
+class References(Protocol):
+    """Where the values of other datasets are found."""
+
+    def values(self, dataset: str, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
+        """These columns of a dataset, in pieces; NotThere before the first or between two."""
