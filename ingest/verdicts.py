@@ -92,7 +92,9 @@ def postponement(run: Run, report: Report, patience: timedelta, now: datetime) -
     The waits grow with the time that has passed; the last judgement is at the end of `patience`.
     """
     waited = now - run.claimed_at
-    if report.problem or not _strangers(report) or waited >= patience:
+    # A file that cannot be read to its end is refused, whatever its records refer to.
+    torn = report.sha256 is None or (report.problem is not None and report.problem.line is not None)
+    if torn or not _strangers(report) or waited >= patience:
         return None
     return now + min(max(waited, _SHORTEST), _LONGEST, patience - waited)
 
@@ -100,7 +102,7 @@ def postponement(run: Run, report: Report, patience: timedelta, now: datetime) -
 def missing(report: Report) -> str:
     """Which records refer to what is not there."""
     said = [f"{failed} by {column}" for column, failed in _strangers(report).items()]
-    return f"of {report.rows} records some refer to what is not there yet: {', '.join(said)}"
+    return f"records that refer to what is not there yet, of {report.rows}: {', '.join(said)}"
 
 
 def _strangers(report: Report) -> dict[str | None, int]:

@@ -149,7 +149,7 @@ def test_a_drop_waits_for_what_it_refers_to(sea: Sea, clock: Clock) -> None:
     known(sea, range(1, 30))
     early = harbour.take("landing/products/early.csv", products(SELLERS))
     assert early.state is State.VALIDATING
-    assert "of 30 records some refer to what is not there yet: 1 by seller_id" in early.cause
+    assert "records that refer to what is not there yet, of 30: 1 by seller_id;" in early.cause
     assert not list(sea.lake.list(f"{paths.quarantine_folder('products', early.run_id)}/"))
     assert early.raw is not None
     assert not list(sea.lake.list(f"{paths.raw_folder('products', early.run_id)}/"))
@@ -158,6 +158,26 @@ def test_a_drop_waits_for_what_it_refers_to(sea: Sea, clock: Clock) -> None:
     assert done.state is State.SUCCEEDED
     assert done.verdict is not None
     assert (done.verdict.accepted, done.verdict.rejected) == (30, 0)
+
+
+def test_a_drop_that_would_be_refused_for_strangers_alone_waits(sea: Sea, clock: Clock) -> None:
+    """More strangers than the contract tolerates are no refusal before their time is up."""
+    harbour = Harbour(sea, clock)
+    known(sea, range(1, 30))
+    early = harbour.take("landing/products/all-early.csv", products([*range(3001, 3031)]))
+    assert early.state is State.VALIDATING
+    known(sea, range(3001, 3031))
+    assert wait_for(harbour, early, minutes=3).state is State.SUCCEEDED
+
+
+def test_a_file_that_cannot_be_read_does_not_wait(sea: Sea, clock: Clock) -> None:
+    """What is refused for another reason is refused at once, whatever its records refer to."""
+    harbour = Harbour(sea, clock)
+    known(sea, range(1, 30))
+    torn = products([4001, 4002]) + b'9,4003,"Dress'
+    run = harbour.take("landing/products/torn.csv", torn)
+    assert run.state is State.QUARANTINED
+    assert "never closed" in run.cause
 
 
 def test_waiting_for_what_never_comes_ends(sea: Sea, clock: Clock) -> None:
