@@ -9,7 +9,8 @@ warm      a batch of users from bronze to gold, beside the bare floor: one Delta
 duckdb    DuckDB beside it: newest per key to Parquet, the same gold statements to Parquet. At ten
           million rows at most 6x of it; peak memory of the JVM at most 4.5 GB.
 drops     a hundred small drops in one batch, beside one at a time: per drop at most 1/20.
-batches   the last of many small batches beside the first, compaction included: at most 1.5x.
+batches   the 10th, 50th and 100th of small batches beside the first, each with its share of the
+          nightly upkeep: at most 1.5x.
 replay    everything from bronze anew, as one batch: the same gold, row by row, value by value.
 
 Times are noisy on a busy machine; ratios less so. `pip install duckdb` (requirements-bench.txt).
@@ -21,6 +22,7 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import shutil
 import statistics
 import tempfile
@@ -48,6 +50,11 @@ KEY = "identifierHash"
 PARTS = ("warm", "duckdb", "drops", "batches", "replay")
 SEEDED = 20_000
 SMALL = 50
+# Batches before the first that counts; how many the median of "the first" or "the hundredth" is of;
+# how many batches pass between two nights.
+WARMING = 3
+NEAR = 5
+UPKEEP_EVERY = 50
 ARROW: Mapping[str, pa.DataType] = {
     "string": pa.string(),
     "integer": pa.int64(),
@@ -220,21 +227,37 @@ def drops(spark: SparkSession, work: Path, count: int) -> None:
 
 
 def batches(spark: SparkSession, work: Path, rows: int, count: int) -> None:
-    """Small batches one after the other on a table of some size, with the upkeep's share."""
+    """Small batches one after the other on a table of some size, with the upkeep's share.
+
+    Processor seconds stand beside the time: on a busy machine they are what to trust.
+    """
     lake = Lake(spark, work / "batches")
     lake.load([lake.drop(users(rows))], "base")
-    lake.load([lake.drop(users(SMALL, changed=0.5))], "warm")
-    times, upkeep = [], 0.0
+    for number in range(WARMING):
+        lake.load([lake.drop(users(SMALL, changed=0.5))], f"warm-{number}")
+    times, worked, upkeep, upkeep_worked = [], [], 0.0, 0.0
     for number in range(count):
         drop = lake.drop(users(SMALL, first=SMALL * number, changed=0.5))
+        before = processor_seconds(spark)
         times.append(seconds(partial(lake.load, [drop], f"b{number}")))
-        if number % 50 == 49:  # as often as the upkeep would come
+        worked.append(processor_seconds(spark) - before)
+        if (number + 1) % UPKEEP_EVERY == 0:
+            before = processor_seconds(spark)
             upkeep += seconds(lake.maintain)
-    near = max(3, count // 20)
-    last = statistics.median(times[-near:]) + upkeep / count
-    ratio(f"batch {count} beside the first", last, statistics.median(times[:near]), 1.5)
+            upkeep_worked += processor_seconds(spark) - before
+    for last in sorted({n for n in (10, 50, 100) if n < count} | {count}):
+        for unit, each, more in (("", times, upkeep), (", CPU", worked, upkeep_worked)):
+            near = statistics.median(each[max(0, last - NEAR) : last]) + more / count
+            first = statistics.median(each[:NEAR])
+            ratio(f"batch {last} beside the first{unit}", near, first, 1.5)
     files = len(DeltaTable(str(lake.root / "silver/users")).file_uris())
-    print(f"{'':44} silver has {files} files then")
+    print(f"{'':44} silver has {files} files then; upkeep took {upkeep:.1f} s")
+
+
+def processor_seconds(spark: SparkSession) -> float:
+    """What this process and Spark's JVM have used of the processor."""
+    fields = Path(f"/proc/{jvm(spark)}/stat").read_text().rpartition(")")[2].split()
+    return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def replay(spark: SparkSession, work: Path, rows: int) -> None:
@@ -265,10 +288,14 @@ def ratio(what: str, ours: float, other: float, most: float | None) -> None:
     print(f"{what:44} {ours:8.3f} s / {other:7.3f} s = {ours / other:6.3f}{limit}", flush=True)
 
 
+def jvm(spark: SparkSession) -> int:
+    """The process of Spark's JVM."""
+    return int(spark.sparkContext._gateway.proc.pid)  # type: ignore[union-attr]  # noqa: SLF001
+
+
 def peak(spark: SparkSession) -> float:
     """Most memory that Spark's JVM has held, in GB."""
-    pid = spark.sparkContext._gateway.proc.pid  # type: ignore[union-attr]  # noqa: SLF001
-    status = Path(f"/proc/{pid}/status").read_text()
+    status = Path(f"/proc/{jvm(spark)}/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 2**20
 

@@ -69,12 +69,22 @@ def _bronze_schema(lake: Lake, drop: Drop, columns: tuple[Column, ...]) -> Struc
 
 
 def _scan(lake: Lake, schema: StructType, drops: list[Drop]) -> DataFrame:
+    """The rows of these drops; those of a file that is of none of them have no run."""
+    rows = lake.spark.read.schema(schema).parquet(*(lake.uri(drop.bronze) for drop in drops))
+    folder = F.element_at(F.split(F.col("_metadata.file_path"), "/"), -2)
+    if len(drops) == 1:
+        # The common case, and each use of the rows would pay for the join anew.
+        (drop,) = drops
+        own = folder == drop.folder
+        return rows.select(
+            "*",
+            F.when(own, F.lit(drop.run_id)).alias(RUN_ID),
+            F.when(own, F.lit(drop.landed_at).cast("timestamp")).alias(LANDED_AT),
+        )
     known = [(drop.folder, drop.run_id, drop.landed_at) for drop in drops]
     runs = lake.spark.createDataFrame(
         known, f"{_FOLDER} string, {RUN_ID} string, {LANDED_AT} string"
     ).withColumn(LANDED_AT, F.col(LANDED_AT).cast("timestamp"))
-    folder = F.element_at(F.split(F.col("_metadata.file_path"), "/"), -2)
-    rows = lake.spark.read.schema(schema).parquet(*(lake.uri(drop.bronze) for drop in drops))
     return (
         rows.select("*", folder.alias(_FOLDER))
         .join(F.broadcast(runs), on=_FOLDER, how="left")

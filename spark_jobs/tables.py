@@ -77,9 +77,9 @@ def data_version(lake: Lake, path: str) -> int | None:
 
 def delta_detail(lake: Lake, path: str) -> Detail:
     """What Delta says of a table that is there."""
-    detail = lake.spark.sql(f"DESCRIBE DETAIL {lake.sql_name(path)}")
-    row = detail.select("id", "numFiles", "sizeInBytes", "properties").collect()[0]
-    return Detail(str(row[0]), int(row[1]), int(row[2]), dict(row[3]))
+    row = lake.spark.sql(f"DESCRIBE DETAIL {lake.sql_name(path)}").collect()[0]
+    size = int(row["sizeInBytes"])
+    return Detail(str(row["id"]), int(row["numFiles"]), size, dict(row["properties"]))
 
 
 def delta_tables(lake: Lake, *containers: str) -> list[str]:
@@ -187,5 +187,5 @@ def _history(lake: Lake, path: str, commits: int) -> list[dict[str, Any]]:
 
 def _commits(lake: Lake, path: str, commits: int) -> list[dict[str, Any]]:
     found = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(path)} LIMIT {commits}")
-    chosen = found.select(*_COMMIT)
-    return [row.asDict() for row in chosen.collect()]
+    # Collected as it is: to choose columns of it in Spark would be a job more, for each look.
+    return [{name: row[name] for name in _COMMIT} for row in found.collect()]
