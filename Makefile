@@ -7,6 +7,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	&& echo "$$p" && break; done)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+KERNEL := $(VENV)/.kernel
 FIND_JAVA := from devcloud import java; from devcloud.databricks import jars; java.use_java(jars.cache_folder())
 # How many tests at once; tests that share a cloud or a Spark session stay together.
 WORKERS ?= 2
@@ -20,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Make the virtual environment: Python packages, Spark's jars, a JRE where there is none
+setup: $(KERNEL) ## Make the virtual environment: Python packages, Spark's jars, a JRE where there is none
 
 $(READY): requirements-dev.txt requirements-jre.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "landfall needs Python 3.11, 3.12 or 3.13, and none is on the PATH;" \
@@ -37,13 +38,17 @@ $(READY): requirements-dev.txt requirements-jre.txt pyproject.toml
 	@$(BIN)/python -m devcloud.databricks.jars >/dev/null
 	@touch $@
 
-demo: $(READY) ## Take real drops the whole way through a local Azure, and show what became of each
+$(KERNEL): $(READY) $(wildcard ingest/validate/kernel/*.[ch])
+	@$(BIN)/python -m ingest.validate.kernel --if-possible
+	@touch $@
+
+demo: $(KERNEL) ## Take real drops the whole way through a local Azure, and show what became of each
 	@$(BIN)/landfall demo
 
-test: lint ## Check style and types, then run the tests (without those marked slow)
+test: lint $(KERNEL) ## Check style and types, then run the tests (without those marked slow)
 	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
-test-all: lint ## The same with every test, and those of the Spark jobs over Spark Connect too
+test-all: lint $(KERNEL) ## The same with every test, and those of the Spark jobs over Spark Connect too
 	$(PYTEST) $(PYTEST_ARGS)
 	SPARK_REMOTE="local[2]" $(BIN)/python -m pytest tests/spark $(PYTEST_ARGS)
 
@@ -78,5 +83,5 @@ lock: ## Pin the requirements anew (needs uv)
 
 clean: ## Remove what the targets above made, but not the data of a local cloud
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -rf spark-warehouse metastore_db derby.log
+	rm -rf spark-warehouse metastore_db derby.log ingest/validate/kernel/_kernel.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,11 +4,10 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from ingest.validate.batches import Records
+from ingest.validate.batches import Look, Records
 from ingest.validate.judge import Jury
 from ingest.validate.memory import give_back
 from ingest.validate.problems import Refusal
-from ingest.validate.screening import Look
 
 WORKERS = 2
 """Threads that screen; Polars and numpy let go of the interpreter while they work."""

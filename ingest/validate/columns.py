@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ingest.contract.model import Column, Hints, Rule
 from ingest.validate.keys import Seen
@@ -87,6 +87,15 @@ class Cells:
         """The value of each cell: None where it is missing or none of its type."""
         return [self._value(cell) for cell in cells]
 
+    def repeating(self, cells: Sequence[Any]) -> list[Any]:
+        """The same of cells many of which are alike."""
+        if self._typed:  # values may be unhashable, and True equals 1
+            return self.values(cells)
+        distinct = dict.fromkeys(cells)
+        for cell in distinct:
+            distinct[cell] = self._value(cell)
+        return [distinct[cell] for cell in cells]
+
     def sound_values(self, distinct: Sequence[Any]) -> dict[Any, Any]:
         """The values of some cells by cell, without those that have none."""
         known = {} if self._typed else self._values  # True equals 1
@@ -151,6 +160,15 @@ def dtype_of(kind: str) -> "pl.DataType":
     return types[kind]
 
 
+class Keys(Protocol):
+    """The keys seen so far."""
+
+    def repeated(self, keys: Sequence[Hashable], /) -> list[int]:
+        """Positions in ``keys`` whose key was seen before; see ``keys.Seen``."""
+
+    def __len__(self) -> int: ...
+
+
 class Key:
     """A key over one or more columns of the file, and the keys seen so far.
 
@@ -169,6 +187,7 @@ class Key:
         self.masked = any(column.masked for column in columns)
         self.cells = cells
         self.whole_numbers = len(columns) == 1 and columns[0].logical_type == "integer"
+        self.seen: Keys
         self.seen = Seen(whole_numbers=self.whole_numbers)
 
     def of(self, column: Callable[[Cells], Sequence[Any]]) -> list[Hashable]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ingest.contract.model import Contract
-from ingest.validate import plain
+from ingest.validate import kernel, plain
 from ingest.validate.batches import Records
 from ingest.validate.header import check_header, choose_delimiter
 from ingest.validate.opening import Opened
@@ -187,6 +187,8 @@ class Delimited:
         used, newlines = len(data), 0
         if self._splitter.quote.encode() not in data:
             newlines = data.count(b"\n")
+        elif (whole := self._whole(data)) is not None:
+            used, newlines = whole, data.count(b"\n", 0, whole)
         elif survey := self._survey(data):
             used, newlines = survey.consumed, survey.newlines
         else:
@@ -197,6 +199,21 @@ class Delimited:
         self._line += newlines
         kept = data if used == len(data) else data[:used]
         return Block(kept, line, offset, self._splitter, survey=survey, split=split), used
+
+    def _whole(self, data: bytes) -> int | None:
+        """Where the first record begins that is not all there; None if the kernel cannot say."""
+        splitter = self._splitter
+        if len(data) < min(plain.SMALLEST, kernel.SMALLEST):
+            return None
+        if not kernel.is_plain(splitter.delimiter, splitter.quote, splitter.escape):
+            return None
+        library = kernel.loaded()
+        if library is None:
+            return None
+        whole = library.whole(data, splitter.delimiter, splitter.quote)
+        if self._ended and whole < len(data):
+            raise unclosed(self._line + data.count(b"\n", 0, whole))
+        return whole
 
     def _survey(self, data: bytes) -> "Survey | None":
         """The survey of a block with quotes, if it is worth one."""

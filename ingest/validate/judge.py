@@ -9,20 +9,17 @@ rule, and only those come here. Clean records never pay for exactness.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.contract.model import Contract
-from ingest.validate.batches import Broken, Reader, Records
+from ingest.validate.batches import Broken, Look, Reader, Records, Screen
 from ingest.validate.columns import Cells, Key, as_text
 from ingest.validate.measures import Gauge, Gauges
 from ingest.validate.profile import Profiler
 from ingest.validate.references import Nowhere, Reference
 from ingest.validate.report import MASK, Check, Example, Link, Measure, Profile, Sample
-from ingest.validate.screening import Look, Screening
+from ingest.validate.screens import screen_of
 from ingest.validate.streams import References
-
-if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
-    import polars as pl
 
 MAX_SAMPLES = 5
 MAX_EXAMPLES = 20
@@ -91,14 +88,16 @@ class Jury:
         ]
         self._referring = [one for one in self._references if one.missing is None]
         self._gauges = Gauges(contract, by_name)
-        self._profiler = Profiler(self._cells)
-        delimiter = reader.format.delimiter
-        self._screening: Screening | None = None
-        if screen and delimiter is not None:
-            quote = reader.format.quote or '"'
-            self._screening = Screening(
-                self._names, self._cells, self._keys, delimiter, quote, gauges=self._gauges
-            )
+        found = screen_of(
+            reader,
+            contract.hints,
+            self._cells,
+            self._keys,
+            gauges=self._gauges,
+            referring=bool(self._referring),
+        )
+        self._screen: Screen | None = found.screen if screen else None
+        self._profiler = Profiler(self._cells, found.sketch)
         self._checks: dict[tuple[str, str | None], tuple[int, list[Sample]]] = {}
         self.examples: list[Example] = []
         self.rows = 0
@@ -121,11 +120,11 @@ class Jury:
 
     def profiles(self) -> tuple[Profile, ...]:
         """What the values of each column are like."""
-        return self._profiler.profiles()
+        return self._profiler.profiles(len(self._names))
 
     def look(self, batch: Records) -> Look | None:
         """Screen a batch, if that is possible; any thread may ask, in any order."""
-        return None if self._screening is None else batch.screen(self._screening)
+        return None if self._screen is None else batch.screen(self._screen)
 
     def judge(self, batch: Records, look: Look | None = None) -> list[Reject]:
         """The rejects of ``batch`` in file order; all counts take it in.
@@ -133,11 +132,12 @@ class Jury:
         Batches come in file order, each with what ``look`` found.
         """
         faults: dict[int, list[Fault]] = {}
+        rows = len(batch.rows) if look is None else look.rows
+        self.rows += rows
+        self._profiler.sample.take(rows, batch.some)
         if look is None:
-            self.rows += len(batch.rows)
-            self._judge_rows(batch.rows, batch.broken, range(len(batch.rows)), faults)
+            self._judge_rows(batch.rows, batch.broken, range(rows), faults)
         else:
-            self.rows += look.rows
             self._judge_suspects(batch, look, faults)
         if not faults:
             return []
@@ -146,7 +146,7 @@ class Jury:
         ]
         self.rejected += len(rejects)
         for reject in rejects[: max(0, MAX_EXAMPLES - len(self.examples))]:
-            self.examples.append(self._example(batch, reject, screened=look is not None))
+            self.examples.append(self._example(batch, reject))
         for reject in rejects:
             for fault in reject.faults:
                 self._count(fault, reject.line)
@@ -163,12 +163,12 @@ class Jury:
             for (rule, column), (failed, samples) in ranked
         )
 
-    def _example(self, batch: Records, reject: Reject, *, screened: bool) -> Example:
+    def _example(self, batch: Records, reject: Reject) -> Example:
         """A rejected record as it can be shown."""
         faults = tuple((fault.rule, fault.column) for fault in reject.faults)
-        some, at = (batch.some([reject.index]), 0) if screened else (batch, reject.index)
-        row = some.rows[at]
-        if at not in some.broken and len(row) == len(self._names):
+        some = batch.some([reject.index])
+        row = some.rows[0]
+        if not some.broken and len(row) == len(self._names):
             cells = {
                 cells.column.name: self._shown(cells.column.name, as_text(row[cells.position]))
                 for cells in self._cells
@@ -208,24 +208,21 @@ class Jury:
         for gauge, measured in zip(self._gauges.summed, look.measured, strict=True):
             gauge.add(*measured)
 
-        def keys_of(key: Key) -> "pl.Series":
-            keys = key.of_columns(lambda cells: cells.of_frame(look.frame))
-            if not indexes:
-                return keys
-            judged: list[Hashable] = [None] * len(indexes)
+        def judged(key: Key) -> list[Hashable]:
+            keys: list[Hashable] = [None] * len(indexes)
             if table:
                 found = key.of(lambda cells: cells.of_table(table))
                 for at, one in zip(sound, found, strict=True):
-                    judged[at] = one
-            return keys.scatter(indexes, type(keys)(judged, dtype=keys.dtype))
+                    keys[at] = one
+            return keys
 
         for key in self._keys:
-            again = self._counted(key, key.seen.repeated_in(keys_of(key)))
+            again = self._counted(key, look.repeated(key, judged(key)))
             rows = batch.some(again).rows if again else []
             for index, row in zip(again, rows, strict=True):
                 self._repeats(key, row, faults.setdefault(index, []))
         for reference in self._referring:
-            strays = reference.strangers(keys_of(reference.key))
+            strays = look.strangers(reference, judged(reference.key))
             rows = batch.some(strays).rows if strays else []
             for index, row in zip(strays, rows, strict=True):
                 self._strays(reference, row, faults.setdefault(index, []))

@@ -1,14 +1,14 @@
 """Where the records of a block of text lie, and blocks that are split only as far as asked."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from ingest.validate.batches import Batch, Broken
+from ingest.validate.batches import Broken, Few, Look, Screen, Some
 from ingest.validate.splitting import Split, Splitter
 
-if TYPE_CHECKING:  # numpy and Polars are only loaded for blocks that are screened
-    from ingest.validate.screening import Look, Screening
+if TYPE_CHECKING:  # numpy is only loaded for blocks that are screened
     from ingest.validate.survey import Survey
 
 SMALLEST = 256 << 10
@@ -18,8 +18,8 @@ SMALLEST = 256 << 10
 class Block:
     """Records of some bytes: split as a whole, or, once screened, only those asked for.
 
-    ``line`` and ``offset`` are the physical line and the place in the file where it begins. With
-    a ``survey`` it may have quotes; without one it has none. See ``Records``.
+    ``line`` and ``offset`` are the physical line and the place in the file where it begins. It
+    ends where a record does. See ``Records``.
     """
 
     def __init__(
@@ -38,21 +38,30 @@ class Block:
         self._splitter = splitter
         self._survey = survey
         self._whole = split
-        self._places: Places | _Surveyed | None = None
+        self._places: Places | Look | None = None
 
-    def screen(self, screening: "Screening") -> "Look | None":
-        """What might be wrong in it; None if all of it is to be judged."""
-        if self._whole is not None or len(self._data) < SMALLEST or not screening.possible:
-            return None
+    @property
+    def data(self) -> bytes:
+        """All of it."""
+        return self._data
+
+    def survey(self) -> "Survey | None":
+        """Where its records are; None if too much of it is odd."""
         if self._survey is None:
             from ingest.validate.survey import survey  # noqa: PLC0415 - see SMALLEST
 
             self._survey = survey(self._data, self._splitter, final=True)
-            if self._survey is None:
-                return None
-        look = screening.look(self._data, self._survey)
+        return self._survey
+
+    def screen(self, screen: Screen) -> Look | None:
+        """What might be wrong in it; None if all of it is to be judged."""
+        if not self._data or self._whole is not None:
+            return None
+        if len(self._data) < min(SMALLEST, screen.smallest):
+            return None
+        look = screen.look(self)
         if look is not None:
-            self._places = _Surveyed(self._data, self._survey)
+            self._places = look
         return look
 
     @property
@@ -77,7 +86,7 @@ class Block:
         return self._line + int(self._where.lines[index])
 
     @property
-    def _where(self) -> "Places | _Surveyed":
+    def _where(self) -> "Places | Look":
         if self._places is None:
             self._places = Places(self._data, self._split)
         return self._places
@@ -92,25 +101,38 @@ class Block:
         start, end = self._where.bytes(index)
         return self._offset + start, self._offset + end
 
-    def some(self, indexes: Sequence[int]) -> Batch:
-        """Some records, split; only of a block that was screened."""
-        parts = (self.raw(index) for index in indexes)
-        text = b"".join(part if part.endswith(b"\n") else part + b"\n" for part in parts)
-        split = self._splitter.split(text.decode("utf-8", "surrogateescape"), final=True)
-        return Batch(split.rows, (), self.raw, self.span, split.broken)
+    def some(self, indexes: Sequence[int]) -> Some:
+        """Some of the records."""
+        if self._whole is not None:
+            return Few(self._whole.rows, self._whole.broken).pick(indexes)
+        return _Cut([self.raw(index) for index in indexes], self._splitter)
 
 
-class _Surveyed:
-    """Places as a survey found them."""
+class _Cut:
+    """Records as they came, split when somebody asks."""
 
-    def __init__(self, data: bytes, survey: "Survey") -> None:
-        self._data = data
-        self._survey = survey
-        self.lines: Sequence[int] = survey.lines  # type: ignore[assignment]
+    def __init__(self, raw: Sequence[bytes], splitter: Splitter) -> None:
+        self._raw = raw
+        self._splitter = splitter
 
-    def bytes(self, index: int) -> tuple[int, int]:
-        """Where a record begins and ends in the block."""
-        return int(self._survey.starts[index]), int(self._survey.ends[index])
+    @cached_property
+    def _split(self) -> Split:
+        text = b"".join(part if part.endswith(b"\n") else part + b"\n" for part in self._raw)
+        return self._splitter.split(text.decode("utf-8", "surrogateescape"), final=True)
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """Their cells."""
+        return self._split.rows
+
+    @property
+    def broken(self) -> dict[int, Broken]:
+        """Those out of form."""
+        return self._split.broken
+
+    def pick(self, positions: Sequence[int]) -> "_Cut":
+        """Some of them."""
+        return _Cut([self._raw[at] for at in positions], self._splitter)
 
 
 class Places:

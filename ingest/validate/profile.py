@@ -7,10 +7,11 @@ hashes. Quantiles and pictures come from an even sample of the records.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ingest.validate.batches import Look, Some
 from ingest.validate.columns import Cells, as_text
 from ingest.validate.report import Profile
 
@@ -19,16 +20,14 @@ if TYPE_CHECKING:  # both take longer to load than a small file to judge
     import numpy.typing as npt
     import polars as pl
 
-    from ingest.validate.screening import Look
-
     Flags = npt.NDArray[np.bool_]
     Hashes = npt.NDArray[np.uint64]
-    Slots = npt.NDArray[np.uint16]
+    Positions = npt.NDArray[np.uint16]
 
 EXACT = 4096
 """Distinct values that are counted one by one."""
 SAMPLE = 4000
-"""Records of the sample at most; half of them at least."""
+"""Records of the sample at most; of more records half of them at least."""
 
 _SLOTS = 1 << 16
 _LOW = 1 << 14
@@ -40,6 +39,48 @@ _SEED = 0x9E3779B9
 _SHOWN = 60
 
 
+class Sketch(Protocol):
+    """What is kept of values that are too many to be counted one by one."""
+
+    def add(self, values: Sequence[Any], /) -> None:
+        """Take values in, all of them whole numbers or all of them text."""
+
+    def add_hashes(self, hashes: Any, /) -> None:
+        """Take in what a screen made of some values."""
+
+    def state(self) -> tuple[int, int, int]:
+        """Slots taken by hashes; different hashes below a limit; that limit."""
+
+
+class Slots:
+    """A sketch by Polars' hashes."""
+
+    def __init__(self) -> None:
+        import numpy as np  # noqa: PLC0415 - so many values come from a large file
+
+        self._taken: Flags = np.zeros(_SLOTS, bool)
+        self._low: set[int] = set()
+        self._limit = _FIRST_LIMIT
+
+    def add(self, values: Sequence[Any]) -> None:
+        """Take values in, all of them whole numbers or all of them text."""
+        if values:
+            self.add_hashes(hashes(values))
+
+    def add_hashes(self, hashes: "tuple[Positions, Hashes]") -> None:
+        """Take in what ``hashes`` made of some values."""
+        slots, low = hashes
+        self._taken[slots] = True
+        self._low.update(low[low < self._limit].tolist())
+        while len(self._low) > _LOW:
+            self._limit //= 2
+            self._low = {one for one in self._low if one < self._limit}
+
+    def state(self) -> tuple[int, int, int]:
+        """Slots taken, hashes kept, and the limit."""
+        return int(self._taken.sum()), len(self._low), self._limit
+
+
 class Distinct:
     """How many different values there are.
 
@@ -48,55 +89,48 @@ class Distinct:
     different hashes lie below a limit.
     """
 
-    def __init__(self) -> None:
-        self._few: set[Any] | None = set()
-        self._taken: Flags | None = None
-        self._low: set[int] = set()
-        self._limit = _FIRST_LIMIT
+    def __init__(self, sketch: Callable[[], Sketch] = Slots) -> None:
+        self._few: set[Any] = set()
+        self._begin = sketch
+        self._sketch: Sketch | None = None
 
     def add(self, values: Iterable[Any]) -> None:
         """Take values in, all of them numbers or all of them text."""
-        held = list(values) if self._few is None else self._few
-        if self._few is not None:
-            self._few.update(values)
-            if len(self._few) <= EXACT:
-                return
-        if held:
-            self.add_hashes(*hashes(list(held)))
+        if self._sketch is not None:
+            self._sketch.add(list(values))
+            return
+        self._few.update(values)
+        if len(self._few) > EXACT:
+            self._many()
 
-    def add_hashes(self, slots: "Slots", low: "Hashes") -> None:
-        """Take in what ``hashes`` made of some values."""
-        import numpy as np  # noqa: PLC0415 - so many values come from a large file
+    def add_hashes(self, hashes: Any) -> None:
+        """Take in what a screen made of some values for the sketch."""
+        self._many().add_hashes(hashes)
 
-        if self._taken is None:
-            held, self._few = self._few, None
-            self._taken = np.zeros(_SLOTS, bool)
-            if held:
-                self.add_hashes(*hashes(list(held)))
-        self._taken[slots] = True
-        self._low.update(low[low < self._limit].tolist())
-        while len(self._low) > _LOW:
-            self._limit //= 2
-            self._low = {one for one in self._low if one < self._limit}
+    def _many(self) -> Sketch:
+        if self._sketch is None:
+            self._sketch = self._begin()
+            self._sketch.add(list(self._few))
+            self._few = set()
+        return self._sketch
 
     @property
     def exact(self) -> bool:
         """Whether every one was counted."""
-        return self._few is not None
+        return self._sketch is None
 
     def count(self) -> int:
         """How many."""
-        if self._few is not None:
+        if self._sketch is None:
             return len(self._few)
-        if self._taken is None:  # pragma: no cover - one of them is there
-            return 0
-        free = _SLOTS - int(self._taken.sum())
+        taken, low, limit = self._sketch.state()
+        free = _SLOTS - taken
         if free > _SLOTS // 20:
             return round(-_SLOTS * math.log(free / _SLOTS))
-        return round(len(self._low) * 2.0**64 / self._limit)
+        return round(low * 2.0**64 / limit)
 
 
-def hashes(values: "Sequence[Any] | pl.Series") -> "tuple[Slots, Hashes]":
+def hashes(values: "Sequence[Any] | pl.Series") -> "tuple[Positions, Hashes]":
     """Slots and low hashes of numbers or text; equal values give equal ones."""
     import numpy as np  # noqa: PLC0415 - whoever has so many values has loaded it
     import polars as pl  # noqa: PLC0415 - likewise
@@ -162,10 +196,10 @@ class Found(Protocol):
 
 
 class _Column:
-    def __init__(self, cells: Cells) -> None:
+    def __init__(self, cells: Cells, sketch: Callable[[], Sketch]) -> None:
         self.cells = cells
         self.count = self.nulls = 0
-        self.distinct = Distinct()
+        self.distinct = Distinct(sketch)
         self.least: Any = None
         self.most: Any = None
 
@@ -180,19 +214,14 @@ class _Column:
 class Profiler:
     """Gathers the profiles of all columns of a file."""
 
-    def __init__(self, cells: Sequence[Cells]) -> None:
-        self._columns = [_Column(one) for one in cells]
-        self._sample: list[list[Sequence[Any]] | pl.DataFrame] = []
-        self._sampled = 0
-        self._stride = 1
-        self._record = 0
+    def __init__(self, cells: Sequence[Cells], sketch: Callable[[], Sketch] = Slots) -> None:
+        self._columns = [_Column(one, sketch) for one in cells]
+        self.sample = Sample()
 
     def take_cells(self, table: Sequence[Sequence[Any]]) -> None:
         """Records in good form, column by column."""
         if not table:
             return
-        rows = len(table[0])
-        picked = self._picked(rows)
         for column in self._columns:
             cells = table[column.cells.position]
             counts = Counter(map(_hashable, cells))
@@ -202,17 +231,10 @@ class Profiler:
             column.count += sum(counts[cell] for cell in sound)
             column.distinct.add(_canonical(cell, value) for cell, value in sound.items())
             column.extend(list(sound.values()))
-        if picked:
-            kept = [table[column.cells.position] for column in self._columns]
-            self._keep([cells[picked.start :: picked.step] for cells in kept], len(picked))
 
     def take_look(self, look: "Look") -> None:
         """The records of a block that were not judged one by one."""
         rows = look.rows - len(look.suspects)
-        picked: Sequence[int] = self._picked(look.rows)
-        if look.suspects:
-            suspects = set(look.suspects)
-            picked = [at for at in picked if at not in suspects]
         for column in self._columns if look.facts else ():
             fact = look.facts[column.cells.position]
             column.nulls += fact.nulls
@@ -220,47 +242,61 @@ class Profiler:
             column.extend([value for value in (fact.least, fact.most) if value is not None])
             if fact.distinct is not None:
                 column.distinct.add(fact.distinct)
-            elif fact.hashes is not None:
-                column.distinct.add_hashes(*fact.hashes)
-        if picked:
-            self._keep(look.frame[list(picked)], len(picked))
+            if fact.hashes is not None:
+                column.distinct.add_hashes(fact.hashes)
 
-    def _picked(self, rows: int) -> range:
-        """Positions of the next ``rows`` records that belong to the sample."""
-        first = -self._record % self._stride
-        self._record += rows
-        return range(first, rows, self._stride)
-
-    def _keep(self, some: "list[Sequence[Any]] | pl.DataFrame", records: int) -> None:
-        self._sample.append(some)
-        self._sampled += records
-        while self._sampled > SAMPLE:
-            self._stride *= 2
-            self._sampled = 0
-            for at, part in enumerate(self._sample):
-                if isinstance(part, list):
-                    thin: list[Sequence[Any]] | pl.DataFrame = [cells[::2] for cells in part]
-                else:
-                    thin = part[list(range(0, len(part), 2))]
-                self._sample[at] = thin
-                self._sampled += len(thin[0]) if isinstance(thin, list) else len(thin)
-
-    def profiles(self) -> tuple[Profile, ...]:
-        """One a column, in the contract's order."""
+    def profiles(self, width: int) -> tuple[Profile, ...]:
+        """One a column, in the contract's order; the file has ``width`` columns."""
+        table = self.sample.table(width)
         return tuple(
-            profile_of(
-                column, [value for part in self._sample for value in _values(part, at, column)]
-            )
-            for at, column in enumerate(self._columns)
+            profile_of(column, column.cells.repeating(table[column.cells.position]))
+            if table and not column.cells.column.masked
+            else profile_of(column, ())
+            for column in self._columns
         )
 
 
-def _values(part: "list[Sequence[Any]] | pl.DataFrame", at: int, column: _Column) -> list[Any]:
-    """What one column has in a part of the sample."""
-    if isinstance(part, list):
-        return column.cells.values(part[at])
-    cells = part[str(column.cells.position)].to_list()
-    return cells if any(isinstance(one, int) for one in cells[:1]) else column.cells.values(cells)
+class Sample:
+    """Records at even distances from one another, the same ones whichever way they were judged."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[list[int], Some]] = []
+        self._size = 0
+        self._stride = 1
+        self._records = 0
+
+    def take(self, records: int, some: Callable[[range], Some]) -> None:
+        """Go past a batch of records, of which ``some`` gives those at positions."""
+        first = -self._records % self._stride
+        picked = range(first, records, self._stride)
+        if picked:
+            numbers = [self._records + at for at in picked]
+            self._parts.append((numbers, some(picked)))
+            self._size += len(numbers)
+        self._records += records
+        while self._size > SAMPLE:
+            self._thin()
+
+    def _thin(self) -> None:
+        """Let go of every other record."""
+        self._stride *= 2
+        parts = []
+        for numbers, some in self._parts:
+            kept = [at for at, number in enumerate(numbers) if number % self._stride == 0]
+            if kept:
+                parts.append(([numbers[at] for at in kept], some.pick(kept)))
+        self._parts = parts
+        self._size = sum(len(numbers) for numbers, _ in parts)
+
+    def table(self, width: int) -> list[Sequence[Any]]:
+        """The cells of those in good form, column by column."""
+        rows = [
+            row
+            for _, some in self._parts
+            for at, row in enumerate(some.rows)
+            if at not in some.broken and len(row) == width
+        ]
+        return list(zip(*rows, strict=True))
 
 
 def profile_of(column: Found, values: Sequence[Any]) -> Profile:
@@ -311,6 +347,8 @@ def _number(value: Any) -> float:
 
 
 def _shown(value: Any) -> Any:
+    if isinstance(value, float):
+        return value + 0.0  # there is no second zero
     if isinstance(value, (date, datetime, time)):
         return value.isoformat()
     if isinstance(value, str):

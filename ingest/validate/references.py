@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ingest.contract.model import Relationship
 from ingest.validate.columns import Cells, Key, dtype_of
+from ingest.validate.keys import Seen
 from ingest.validate.report import Link
 from ingest.validate.streams import NotThere, References
 
@@ -34,6 +35,7 @@ class Reference:
         self, relationship: Relationship, cells: Mapping[str, Cells], references: References
     ) -> None:
         self.key = Key([cells[name] for name in relationship.columns], empty=False)
+        self._known = Seen(whole_numbers=self.key.whole_numbers)
         self._relationship = relationship
         self.missing: str | None = None
         try:
@@ -45,8 +47,8 @@ class Reference:
     def _take(self, frame: "pl.DataFrame") -> None:
         pairs = zip(self.key.cells, self._relationship.to, strict=True)
         columns = [_as_value(cells, frame[name]) for cells, name in pairs]
-        self.key.seen.repeated_in(self.key.of_values(columns))
-        if len(self.key.seen) > MAX_KEYS:
+        self._known.repeated_in(self.key.of_values(columns))
+        if len(self._known) > MAX_KEYS:
             raise NotThere(
                 f"{self._relationship.target} has more than {MAX_KEYS:,} values, "
                 "too many to be held at once"
@@ -54,7 +56,7 @@ class Reference:
 
     def strangers(self, keys: "pl.Series") -> list[int]:
         """Positions of records that refer to what is not there."""
-        return [] if self.missing is not None else self.key.seen.strangers_in(keys)
+        return [] if self.missing is not None else self._known.strangers_in(keys)
 
     def link(self) -> Link:
         """What the report says of it."""
@@ -63,7 +65,7 @@ class Reference:
             column=self.key.name,
             to=self._relationship.target,
             checked=checked,
-            keys=len(self.key.seen) if checked else 0,
+            keys=len(self._known) if checked else 0,
             reason=self.missing,
         )
 

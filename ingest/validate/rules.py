@@ -174,6 +174,20 @@ def _within(column: Column) -> Callable[[int], int]:
     return check
 
 
+def whole_range(column: Column) -> tuple[int, int]:
+    """The smallest and the largest whole number that a column's format and bounds allow."""
+    low, high = INTEGERS[column.format or _DEFAULT_INTEGER]
+    if column.minimum is not None:
+        low = max(low, column.minimum)
+    if column.exclusive_minimum is not None:
+        low = max(low, column.exclusive_minimum + 1)
+    if column.maximum is not None:
+        high = min(high, column.maximum)
+    if column.exclusive_maximum is not None:
+        high = min(high, column.exclusive_maximum - 1)
+    return low, high
+
+
 def _finite(column: Column) -> Callable[[float], float]:
     limit = NUMBERS[column.format or "f64"]
 

@@ -6,15 +6,19 @@ cells go to the judge of that column. Records that Polars might read otherwise t
 does were found by the survey; it sees a filler in their place.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from ingest.contract.formats import INTEGERS
 from ingest.contract.model import Column
+from ingest.validate.batches import Screenable
 from ingest.validate.columns import Cells, Key
 from ingest.validate.conditions import expression
+from ingest.validate.facts import Fact
+from ingest.validate.keys import Seen
 from ingest.validate.measures import Gauges
 from ingest.validate.profile import hashes
+from ingest.validate.references import Reference
+from ingest.validate.rules import whole_range
 
 EXACT = 4096
 """Distinct cells of a block that are looked at one by one for its profile."""
@@ -22,12 +26,13 @@ EXACT = 4096
 if TYPE_CHECKING:  # Polars and numpy take longer to load than a small file to judge
     import polars as pl
 
-    from ingest.validate.profile import Hashes, Slots
     from ingest.validate.survey import Survey
 
 
 class Screening:
     """Compiled once for a file: names in file order, and the columns and keys to judge."""
+
+    smallest = 256 << 10
 
     def __init__(
         self,
@@ -55,9 +60,12 @@ class Screening:
         self._quote = quote
         self._filler = delimiter.encode() * (self._width - 1)
 
-    def look(self, block: bytes, survey: "Survey") -> "Look | None":
+    def look(self, block: Screenable) -> "Look | None":
         """What might be wrong in ``block``; None if it cannot say."""
-        text = survey.screened(block, self._filler)
+        survey = block.survey() if self.possible else None
+        if survey is None:
+            return None
+        text = survey.screened(block.data, self._filler)
         typed = [] if survey.padded else self._typed
         frame = self._parse(text, typed, quoted=survey.quoted)
         rows = len(survey.starts)
@@ -66,7 +74,7 @@ class Screening:
         seen = self._summary(frame, typed)
         suspects = self._suspects(frame, typed, seen)
         suspects.update(survey.odd.tolist())
-        self._add_ragged(block, text, survey, suspects)
+        self._add_ragged(block.data, text, survey, suspects)
         measured: list[tuple[int, Any, Any, Any]] = []
         if self._gauges.needed:
             values = self._gauges.frame(frame)
@@ -77,7 +85,7 @@ class Screening:
         if listed:
             kept = _without(frame, listed)
             seen = self._summary(kept, typed)
-        return Look(frame, rows, listed, measured, self._facts(kept, typed, seen))
+        return Look(frame, survey, listed, measured, self._facts(kept, typed, seen))
 
     def _parse(self, text: bytes, typed: Sequence[Cells], *, quoted: bool) -> "pl.DataFrame | None":
         import polars as pl  # noqa: PLC0415 - only large blocks are screened
@@ -112,7 +120,7 @@ class Screening:
         if seen["long"]:  # as far as that shows
             marks.append(pl.col(str(self._width)) != "")
         for one in typed:
-            low, high = _range(one.column)
+            low, high = whole_range(one.column)
             name = str(one.position)
             least, most = seen[f"{name} least"], seen[f"{name} most"]
             if seen[f"{name} null"] or least < low or most > high:
@@ -218,22 +226,14 @@ class Screening:
         return facts
 
 
-class Fact(NamedTuple):
-    """What a profile takes from a block about one column, suspects aside.
-
-    ``distinct`` is None where the values are too many to be listed; ``hashes`` stand for them.
-    """
-
-    nulls: int
-    least: Any
-    most: Any
-    distinct: list[Any] | None
-    hashes: "tuple[Slots, Hashes] | None" = None
-
-
 def _typed_fact(column: "pl.Series", least: Any, most: Any) -> Fact:
-    if least is None or most is None or most - least >= EXACT:
-        return Fact(0, least, most, None, hashes(column))
+    if least is None or most is None:
+        return Fact(0, None, None, [])
+    if most - least >= EXACT:
+        # Mostly the beginning shows that they are too many.
+        many = column.head(2 * EXACT).n_unique() > EXACT
+        distinct = None if many or len(found := column.unique()) > EXACT else found.to_list()
+        return Fact(0, least, most, distinct, hashes(column) if distinct is None else None)
     import numpy as np  # noqa: PLC0415 - loaded by now
 
     there = np.zeros(most - least + 1, bool)
@@ -270,7 +270,7 @@ def _others(cells: Sequence[Cells], typed: Sequence[Cells]) -> list[Cells]:
 
 
 class Look:
-    """What the screen saw of a block: how many records, which to judge, the cells of the rest.
+    """What the screen saw of a block; see ``batches.Look``.
 
     ``frame`` has the columns of the file; what stands at suspects means nothing.
     """
@@ -278,16 +278,39 @@ class Look:
     def __init__(
         self,
         frame: "pl.DataFrame",
-        rows: int,
+        survey: "Survey",
         suspects: list[int],
         measured: list[tuple[int, Any, Any, Any]],
         facts: "dict[int, Fact]",
     ) -> None:
         self.facts = facts
-        self.frame = frame
         self.measured = measured
-        self.rows = rows
+        self.rows = len(survey.starts)
         self.suspects = suspects
+        self.lines: Sequence[int] = survey.lines  # type: ignore[assignment]
+        self._frame = frame
+        self._survey = survey
+
+    def bytes(self, index: int) -> tuple[int, int]:
+        """Where a record begins and ends in the block."""
+        return int(self._survey.starts[index]), int(self._survey.ends[index])
+
+    def repeated(self, key: Key, judged: Sequence[Hashable]) -> list[int]:
+        """Records whose key was seen before; ``judged`` are the suspects' keys."""
+        seen = key.seen
+        if not isinstance(seen, Seen):  # pragma: no cover - the jury sees to it
+            raise TypeError("a key of a column is kept by its column's numbers")
+        return seen.repeated_in(self._keys(key, judged))
+
+    def strangers(self, reference: Reference, judged: Sequence[Hashable]) -> list[int]:
+        """Records that refer to what is not there."""
+        return reference.strangers(self._keys(reference.key, judged))
+
+    def _keys(self, key: Key, judged: Sequence[Hashable]) -> "pl.Series":
+        keys = key.of_columns(lambda cells: cells.of_frame(self._frame))
+        if not self.suspects:
+            return keys
+        return keys.scatter(self.suspects, type(keys)(judged, dtype=keys.dtype))
 
 
 def _is_plain(column: Column) -> bool:
@@ -298,16 +321,3 @@ def _is_plain(column: Column) -> bool:
         and not column.enum
         and column.multiple_of is None
     )
-
-
-def _range(column: Column) -> tuple[int, int]:
-    low, high = INTEGERS[column.format or "i64"]
-    if column.minimum is not None:
-        low = max(low, column.minimum)
-    if column.exclusive_minimum is not None:
-        low = max(low, column.exclusive_minimum + 1)
-    if column.maximum is not None:
-        high = min(high, column.maximum)
-    if column.exclusive_maximum is not None:
-        high = min(high, column.exclusive_maximum - 1)
-    return low, high

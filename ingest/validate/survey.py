@@ -5,6 +5,7 @@ sound file as in a dirty one: a stray quote, bytes that are no text, blanks befo
 are found here by their bytes, record by record, so that one of them never costs its neighbours.
 """
 
+import codecs
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +105,8 @@ def survey(block: bytes, splitter: Splitter, *, final: bool) -> Survey | None:
             newlines = int(np.searchsorted(starts, consumed))
             kept[newlines:] = False
     lines = np.flatnonzero(kept)
+    if len(lines) and block.startswith(codecs.BOM_UTF8, starts[lines[0]]):
+        odd[lines[0]] = True  # a parser takes it for no part of the text
     return Survey(
         starts[lines],
         last[lines],

@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from ingest.contracts import parse
-from ingest.validate import plain
+from tests.unit.screens import SCREENS, put
 from tests.unit.validation import CONTRACTS, faults, judge, small
 
 GOOD = b"id,name,secret\n1,a,s\n2,b,s\n3,,\n"
@@ -358,10 +358,10 @@ def test_zstd_that_cannot_be_trusted_is_refused(data: bytes, reason: str) -> Non
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000
 
 
-@pytest.mark.parametrize("smallest", [0, 1 << 20])
-def test_mixed_line_ends_and_nul_bytes(smallest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("screen", SCREENS)
+def test_mixed_line_ends_and_nul_bytes(screen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """LF and CRLF may alternate; a NUL and a return alone are faults of their records only."""
-    monkeypatch.setattr(plain, "SMALLEST", smallest)
+    put(screen, monkeypatch)
     data = b'id,name,secret\n1,a\0,s\n2,b,s\r\n3,c,s\n\n\r\n4,"d\r\ne",s\r\n5,f,s\r6,g,s\n7,h,s'
 
     report, findings = judge(data, small())
@@ -371,12 +371,12 @@ def test_mixed_line_ends_and_nul_bytes(smallest: int, monkeypatch: pytest.Monkey
     assert findings["clean"] == data.replace(b"1,a\0,s\n", b"").replace(b"5,f,s\r6,g,s\n", b"")
 
 
-@pytest.mark.parametrize("smallest", [0, 1 << 20])
+@pytest.mark.parametrize("screen", SCREENS)
 def test_what_stands_before_an_open_quote_is_kept(
-    smallest: int, monkeypatch: pytest.MonkeyPatch
+    screen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Screened or not, the faults before the place where reading ends are told."""
-    monkeypatch.setattr(plain, "SMALLEST", smallest)
+    put(screen, monkeypatch)
 
     report, findings = judge(b'id,name,secret\nx,a,s\n2,a,q\n3,"b,s\n4,a,s\n', small())
 

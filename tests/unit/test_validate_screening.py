@@ -8,13 +8,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest.contracts import Contract, parse
-from ingest.validate import Check, plain
+from ingest.validate import Check
 from ingest.validate.delimited import Delimited
 from ingest.validate.judge import Jury, Reject
 from ingest.validate.opening import open_stream
 from ingest.validate.problems import Refusal
 from marketplace import break_records, write_users
 from marketplace.breakers import DAMAGES
+from tests.unit.screens import SCREENS, put
 from tests.unit.validation import CONTRACTS
 
 CONTRACT = parse(
@@ -91,7 +92,18 @@ QUOTED = st.tuples(GOOD_RECORD | RECORD, QUOTED_TEXT).map(
 LINE = (
     (GOOD_RECORD | GOOD_RECORD | GOOD_RECORD | RECORD | RAGGED).map(",".join) | QUOTED | QUOTED
 ).map(str.encode) | st.sampled_from(
-    [b"", b"\xff,1", b'"1",2', b"a\rb", b'1,1,1,,x"y,,1,', b'1,1,1,,"x"y,,1,', b'"', b'"a""', b"\r"]
+    [
+        b"",
+        b"\xff,1",
+        b"\xef\xbb\xbf1,1,1,,,,1,",
+        b'"1",2',
+        b"a\rb",
+        b'1,1,1,,x"y,,1,',
+        b'1,1,1,,"x"y,,1,',
+        b'"',
+        b'"a""',
+        b"\r",
+    ]
 )
 
 
@@ -123,15 +135,17 @@ def sets(found: list[tuple[Reject, bytes, tuple[int, int]]]) -> list[object]:
     return [(r.line, Counter(r.faults), raw, place) for r, raw, place in found]
 
 
-@pytest.fixture(autouse=True)
-def _screen_even_the_smallest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plain, "SMALLEST", 0)
+@pytest.fixture(autouse=True, params=SCREENS[:2])
+def _screen_even_the_smallest(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(request.param, monkeypatch)
 
 
 HEADER = ",".join(column.name for column in CONTRACT.columns).encode()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(LINE, max_size=25), st.sampled_from([b"\n", b"\r\n"]), st.booleans())
 @example([b"1,1,1,,,,1,", b"2,1,1,,,,1,,"], b"\n", True)
 @example([b"1,1,1,,,,1", b"2,1,1,,,,1,,"], b"\n", True)

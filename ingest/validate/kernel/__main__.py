@@ -1,0 +1,29 @@
+"""`python -m ingest.validate.kernel`: build the compiled screen of delimited text.
+
+Without a C compiler nothing is built, which is no error with ``--if-possible``.
+"""
+
+import argparse
+import sys
+
+from ingest.validate.kernel.building import NoCompiler, build
+
+
+def main() -> int:
+    """Build it; 1 if that cannot be done."""
+    parser = argparse.ArgumentParser(prog="python -m ingest.validate.kernel", description=__doc__)
+    parser.add_argument(
+        "--if-possible", action="store_true", help="say why it cannot be built, and go on"
+    )
+    said = parser.parse_args()
+    try:
+        path = build()
+    except NoCompiler as error:
+        print(f"the kernel is not built: {error}\nPolars screens instead", file=sys.stderr)  # noqa: T201
+        return 0 if said.if_possible else 1
+    print(f"built {path}")  # noqa: T201 - a command says what it did
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+/* What the bytes of one cell are. Where these functions are not sure they say no. */
+#define _GNU_SOURCE /* strtod_l */
+
+#include <float.h>
+#include <locale.h>
+#include <stdlib.h>
+#if defined(__APPLE__)
+#include <xlocale.h>
+#endif
+
+#include "kernel.h"
+
+static inline int is_digit(uint8_t byte) { return (uint8_t)(byte - '0') < 10; }
+
+/* -?[0-9]+ that fits 64 bits. Longer ones, zeros in front included, are for Python. */
+int integer_of(const uint8_t *at, size_t length, int64_t *value) {
+    int negative = length > 0 && *at == '-';
+    at += negative;
+    length -= (size_t)negative;
+    if (length == 0 || length > 19)
+        return 0;
+    uint64_t found = 0; /* nineteen digits fit 64 bits without a sign */
+    for (size_t i = 0; i < length; i++) {
+        if (!is_digit(at[i]))
+            return 0;
+        found = found * 10 + (uint64_t)(at[i] - '0');
+    }
+    if (found > (uint64_t)INT64_MAX + (uint64_t)negative)
+        return 0;
+    *value = negative ? (int64_t)(0 - found) : (int64_t)found;
+    return 1;
+}
+
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
+#define EXACT_DOUBLES 1
+#else
+#define EXACT_DOUBLES 0 /* intermediate results may be wider than a double */
+#endif
+
+static const double TENS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                              1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                              1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+static int slowly(const uint8_t *at, size_t length, double *value) {
+    static locale_t plain; /* the comma of some locale must not stand for the point */
+    char text[64];
+    if (length >= sizeof text)
+        return 0;
+    locale_t with = __atomic_load_n(&plain, __ATOMIC_ACQUIRE);
+    if (with == (locale_t)0) {
+        with = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+        if (with == (locale_t)0)
+            return 0;
+        locale_t none = (locale_t)0;
+        if (!__atomic_compare_exchange_n(&plain, &none, with, 0, __ATOMIC_ACQ_REL,
+                                         __ATOMIC_ACQUIRE)) {
+            freelocale(with); /* another thread was first */
+            with = none;
+        }
+    }
+    memcpy(text, at, length);
+    text[length] = 0;
+    char *end;
+    *value = strtod_l(text, &end, with);
+    return end == text + length;
+}
+
+/* -?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?, rounded as Python rounds. */
+int number_of(const uint8_t *at, size_t length, double *value) {
+    size_t i = 0, digits = 0;
+    int negative = length > 0 && at[0] == '-';
+    uint64_t found = 0;
+    int64_t tens = 0;
+    i += (size_t)negative;
+    size_t begin = i;
+    for (; i < length && is_digit(at[i]); i++)
+        if (found || at[i] != '0') {
+            digits++;
+            found = digits <= 19 ? found * 10 + (uint64_t)(at[i] - '0') : found;
+        }
+    if (i == begin)
+        return 0;
+    if (i < length && at[i] == '.') {
+        begin = ++i;
+        for (; i < length && is_digit(at[i]); i++) {
+            tens--;
+            if (found || at[i] != '0') {
+                digits++;
+                found = digits <= 19 ? found * 10 + (uint64_t)(at[i] - '0') : found;
+            }
+        }
+        if (i == begin)
+            return 0;
+    }
+    if (i < length && (at[i] == 'e' || at[i] == 'E')) {
+        i++;
+        int below = i < length && at[i] == '-';
+        i += i < length && (at[i] == '-' || at[i] == '+');
+        begin = i;
+        int64_t exponent = 0;
+        for (; i < length && is_digit(at[i]); i++)
+            exponent = exponent > 100000 ? exponent : exponent * 10 + (at[i] - '0');
+        if (i == begin)
+            return 0;
+        tens += below ? -exponent : exponent;
+    }
+    if (i != length)
+        return 0;
+    /* Both the digits and the power of ten are exact, so their quotient is rounded once. */
+    if (EXACT_DOUBLES && digits <= 19 && found <= (1ull << 53) && tens >= -22 && tens <= 22) {
+        double whole = (double)found;
+        whole = tens < 0 ? whole / TENS[-tens] : whole * TENS[tens];
+        *value = negative ? -whole : whole;
+        return 1;
+    }
+    return slowly(at, length, value);
+}
+
+/* Characters of UTF-8 without NUL: no longer form than needed, no surrogate, none too large. */
+int text_length(const uint8_t *at, size_t length, int64_t *characters) {
+    int64_t count = 0;
+    size_t i = 0;
+    while (i < length) {
+        uint8_t first = at[i];
+        size_t more;
+        uint8_t low = 0x80, high = 0xBF; /* bounds of the second byte */
+        count++;
+        if (first < 0x80) {
+            if (first == 0)
+                return 0;
+            i++;
+            continue;
+        }
+        if (first >= 0xC2 && first <= 0xDF)
+            more = 1;
+        else if (first >= 0xE0 && first <= 0xEF) {
+            more = 2;
+            low = first == 0xE0 ? 0xA0 : low;
+            high = first == 0xED ? 0x9F : high;
+        } else if (first >= 0xF0 && first <= 0xF4) {
+            more = 3;
+            low = first == 0xF0 ? 0x90 : low;
+            high = first == 0xF4 ? 0x8F : high;
+        } else
+            return 0;
+        if (length - i <= more || at[i + 1] < low || at[i + 1] > high)
+            return 0;
+        for (size_t j = 2; j <= more; j++)
+            if ((at[i + j] & 0xC0) != 0x80)
+                return 0;
+        i += more + 1;
+    }
+    *characters = count;
+    return 1;
+}

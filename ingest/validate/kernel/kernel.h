@@ -1,0 +1,155 @@
+/* The compiled screen of delimited text: what its files share.
+ *
+ * Python owns every decision. The kernel cuts records, and passes a cell only when its column's
+ * program says that it is sound or when Python has judged the very same bytes before; whatever
+ * else it meets it hands over. So it may mark a sound record, and never passes a faulty one.
+ *
+ * Structures that Python reads are mirrored in library.py. All memory is bounded by the block,
+ * by the columns and by KNOWN; every read of the block is within its length.
+ */
+#ifndef LANDFALL_KERNEL_H
+#define LANDFALL_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#ifndef BUILT_FROM
+#define BUILT_FROM ""
+#endif
+
+/* Different values of a column that are remembered; Distinct in profile.py counts as many. */
+#define KNOWN 4096
+/* Cells that wait for Python before it is asked. */
+#define WAITING 2048
+/* Hashes below are kept by a sketch of distinct values, all others only take a slot. */
+#define FIRST_LIMIT (1ull << 58)
+
+enum kind { ASK = 0, INTEGER = 1, NUMBER = 2, TEXT = 3 };
+
+/* Bytes of a cell: below the block's length they lie in the block, else in the scratch. */
+typedef struct {
+    uint64_t at;
+    uint64_t length;
+} ref;
+
+/* One column of the contract: what Python says of it, then what is found in a block. */
+typedef struct {
+    int32_t position;
+    int32_t kind;
+    int32_t required;
+    int32_t unused;
+    int64_t low, high;   /* of INTEGER; of TEXT its length in characters */
+    double least, most;  /* of NUMBER */
+    /* Found in this block, all but `nulls` only where it was not found before. */
+    int64_t nulls;
+    int64_t any; /* whether the extremes below are those of some value */
+    int64_t low_found, high_found;
+    double least_found, most_found;
+    ref first_found, last_found;
+    int64_t fresh; /* values that are new: `integers` or `texts` */
+    int64_t hashes;
+    int64_t *integers;
+    ref *texts;
+    uint64_t *hash;
+} column;
+
+/* A cell that only Python can judge. */
+typedef struct {
+    ref cell;
+    int64_t record;
+    int64_t column;
+} question;
+
+/* One of the keys: the columns it is made of, and where the numbers of each record go. */
+typedef struct {
+    int32_t parts;
+    int32_t whole_number; /* one column of whole numbers, which are their own key */
+    int32_t *columns;     /* indexes of columns of kinds INTEGER, TEXT or ASK */
+    int32_t *integers;    /* whether each is of whole numbers */
+    int64_t *first, *second;
+    uint8_t *absent;
+} key;
+
+typedef struct {
+    uint64_t a, b, c, d;
+} secret;
+
+typedef struct scanner scanner;
+typedef struct seen seen;
+typedef struct sketch sketch;
+
+/* The first bytes of a cell as two words, zeros behind them; no byte past `end` is read. */
+static inline void words(const uint8_t *at, size_t length, const uint8_t *end, uint64_t *a,
+                         uint64_t *b) {
+    if ((size_t)(end - at) >= 16) {
+        memcpy(a, at, 8);
+        memcpy(b, at + 8, 8);
+        if (length <= 8) {
+            *b = 0;
+            /* Little or big endian, the bytes that count are those first in memory. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+            *a = length == 0 ? 0 : *a & (~0ull << (64 - 8 * length));
+        } else if (length < 16) {
+            *b &= ~0ull << (128 - 8 * length);
+#else
+            *a = length == 0 ? 0 : *a & (~0ull >> (64 - 8 * length));
+        } else if (length < 16) {
+            *b &= ~0ull >> (128 - 8 * length);
+#endif
+        }
+        return;
+    }
+    uint8_t held[16] = {0};
+    memcpy(held, at, length < 16 ? length : 16);
+    memcpy(a, held, 8);
+    memcpy(b, held + 8, 8);
+}
+
+static inline uint64_t fold(uint64_t a, uint64_t b) {
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* A hash of bytes under a secret. It is keyed by chance in each process wherever a collision
+ * would matter, so that nobody can send values that collide. */
+static inline uint64_t hashed(const uint8_t *at, size_t length, const uint8_t *end, uint64_t key,
+                              uint64_t salt) {
+    uint64_t state = key ^ length, a, b;
+    size_t left = length;
+    while (left > 16) {
+        memcpy(&a, at, 8);
+        memcpy(&b, at + 8, 8);
+        state = fold(a ^ salt, b ^ state) + key;
+        at += 16;
+        left -= 16;
+    }
+    words(at, left, end, &a, &b);
+    return fold(fold(a ^ salt, b ^ state) ^ key, salt + length);
+}
+
+/* As profile.py mixes whole numbers. */
+static inline uint64_t mixed(int64_t value) {
+    uint64_t found = (uint64_t)value * 0x9E3779B97F4A7C15ull;
+    found ^= found >> 32;
+    found *= 0xD6E8FEB86659FD93ull;
+    return found ^ (found >> 32);
+}
+
+/* What a sketch takes of text: the same in every process, for the estimate is reported. */
+static inline uint64_t sketched(const uint8_t *at, size_t length, const uint8_t *end) {
+    return hashed(at, length, end, 0xA0761D6478BD642Full, 0xE7037ED1A0B428DBull);
+}
+
+/* cells.c: what a cell is by itself; true only where the contract's letter agrees. */
+int integer_of(const uint8_t *at, size_t length, int64_t *value);
+int number_of(const uint8_t *at, size_t length, double *value);
+int text_length(const uint8_t *at, size_t length, int64_t *characters);
+
+/* sets.c: numbers of keys that were seen, in file order. */
+void key_of_text(const secret *with, const uint8_t *at, size_t length, const uint8_t *end,
+                 int64_t *first, int64_t *second);
+
+#endif

@@ -1,0 +1,44 @@
+"""The screens in front of the judge, each put there for a test."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from ingest.validate import kernel, plain
+from ingest.validate.kernel.building import NoCompiler, build
+from ingest.validate.kernel.library import Library, load
+
+SCREENS = ("kernel", "polars", "none")
+STRICT = ("-Wall", "-Wextra", "-Werror")
+
+
+@cache
+def built() -> Library | str:
+    """The kernel as its sources are now, without a warning; or why it cannot be built here."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = build(Path(folder) / "kernel.so", STRICT)
+        except NoCompiler as error:
+            if "no C compiler" in str(error):
+                return str(error)
+            raise
+        found = load(path)
+    assert found is not None
+    return found
+
+
+def put(screen: str, patch: pytest.MonkeyPatch) -> None:
+    """Have one of ``SCREENS`` look at even the smallest block."""
+    none = screen == "none"
+    patch.setattr(plain, "SMALLEST", 1 << 30 if none else 0)
+    patch.setattr(kernel, "SMALLEST", 1 << 30 if none else 0)
+    patch.setenv(kernel.SWITCH, "on" if screen == "kernel" else "off")
+    if screen == "kernel":
+        library = built()
+        if isinstance(library, str):
+            pytest.skip(library)
+        patch.setattr(kernel, "_found", lambda: library)

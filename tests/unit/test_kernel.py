@@ -1,0 +1,233 @@
+"""The compiled screen changes nothing: the same report, rejects and profile as without it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ingest.contracts import Contract
+from ingest.validate import delimited
+from marketplace import break_records, write_users
+from marketplace.breakers import DAMAGES
+from tests.unit.screens import SCREENS, put
+from tests.unit.test_validate_fuzz import COLUMN, ODD, WORDS, contract_of
+from tests.unit.test_validate_screening import CONTRACT, HEADER, LINE
+from tests.unit.validation import CONTRACTS, judge, small
+
+
+def told(data: bytes, contract: Contract, screen: str, chunk: int = 1 << 20) -> dict[str, Any]:
+    """All that a validation says of ``data``, with its rejects, reasons and clean copy.
+
+    The order of a record's faults is that in which the screens find them, and nobody's concern.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        put(screen, patch)
+        report, findings = judge(data, contract, chunk=chunk)
+    found = report.to_dict()
+    del found["seconds"]
+    for each in found["examples"]:
+        each["faults"] = sorted(map(str, each["faults"]))
+    for check in found["checks"]:
+        check["samples"] = sorted(map(str, check["samples"]))
+    reasons = [json.loads(line) for line in (findings["reasons"] or b"").splitlines()]
+    for reason in reasons:
+        reason["faults"] = sorted(map(str, reason["faults"]))
+    return found | {
+        "rejects file": findings["rejects"],
+        "clean file": findings["clean"],
+        "reasons": reasons,
+    }
+
+
+def hold(data: bytes, contract: Contract, chunk: int = 1 << 20) -> None:
+    """All screens tell the same."""
+    first, *others = (told(data, contract, screen, chunk) for screen in SCREENS)
+    for other in others:
+        assert first == other
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(LINE, max_size=25),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.booleans(),
+    st.sampled_from([37, 1 << 20]),
+)
+@example([b"1,1,1,,,,1,", b"2,1,1,,,,1,,"], b"\n", True, 1 << 20)
+@example([b'1,1,1,,"a ""b""",,1,', b"\r", b"", b'"'], b"\r\n", False, 37)
+def test_same_report_whichever_screens(
+    lines: list[bytes], end: bytes, closed: bool, chunk: int
+) -> None:
+    """Whatever stands in the cells and however ragged the records."""
+    hold(end.join([HEADER, *lines]) + (end if closed else b""), CONTRACT, chunk)
+
+
+NUMBERS = [
+    *("0", "-0", "007", "1.50", "1.5", "-2.5e-3", "1e22", "1e23", "9007199254740993", "4e-324"),
+    *("0.1", "123456789012345678901234567890", "1e400", "1.7976931348623157e308", "1.e5", ".5"),
+    *("9223372036854775807", "9223372036854775808", "-9223372036854775808", "1e", "1e+", "--1"),
+    *(
+        "0.30000000000000004",
+        "100000000000000016777216",
+        "2.2250738585072011e-308",
+        "1_0",
+        "\u0663",
+    ),
+]
+CELLS = [
+    *WORDS,
+    *ODD,
+    *NUMBERS,
+    "a,b",
+    'a "b"',
+    "x\ny",
+    "\r\n",
+    "\t",
+    "a" * 17,
+    "\ufeff",
+    "\U0001f600",
+]
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.data())
+def test_any_contract(data: st.DataObject) -> None:
+    """Whatever columns a contract asks for, and whatever comes, quoted or not."""
+    columns = data.draw(st.lists(COLUMN, min_size=2, max_size=5))
+    if data.draw(st.booleans()):  # conditions are not for the kernel
+        columns = [{k: v for k, v in one.items() if k != "quality"} for one in columns]
+    for at in range(data.draw(st.integers(0, 2))):
+        columns[at] |= {"primaryKey": True, "primaryKeyPosition": at + 1}
+    cell = st.sampled_from(CELLS)
+    record = st.lists(cell, min_size=len(columns), max_size=len(columns))
+    ragged = st.lists(cell, min_size=1, max_size=len(columns) + 2)
+    rows = data.draw(st.lists(st.tuples(record | record | record | ragged, st.booleans())))
+    lines = [
+        ",".join(quoted(one) if all_quoted or needs(one) else one for one in row)
+        for row, all_quoted in rows
+    ]
+    header = ",".join(f"c{at}" for at in range(len(columns)))
+    hold("\n".join([header, *lines]).encode(), contract_of(columns))
+
+
+def needs(cell: str) -> bool:
+    """Whether a cell cannot stand without quotes."""
+    return any(char in cell for char in ',"\r\n')
+
+
+def quoted(cell: str) -> str:
+    """A cell in quotes."""
+    return '"' + cell.replace('"', '""') + '"'
+
+
+MANY = contract_of(
+    [
+        {"logicalType": "integer", "required": True, "unique": True},
+        {"logicalType": "integer"},
+        {"logicalType": "number", "logicalTypeOptions": {"minimum": -9, "exclusiveMaximum": 9e9}},
+        {"logicalType": "string", "logicalTypeOptions": {"maxLength": 40}},
+        {"logicalType": "string", "logicalTypeOptions": {"pattern": "^[a-z]+[0-9]+$"}},
+        {"logicalType": "date", "logicalTypeOptions": {"minimum": "2001-01-01"}},
+        {"logicalType": "string", "unique": True},
+        {"logicalType": "timestamp"},
+    ]
+)
+
+
+def many(rows: int, seed: int) -> bytes:
+    """Records with more different values than are remembered, some of them dirty."""
+    chance = random.Random(seed)  # noqa: S311 - test data
+    day = date(2001, 1, 1)
+    lines = ["c0,c1,c2,c3,c4,c5,c6,c7"]
+    for at in range(rows):
+        row = [
+            str((at * 0x9E3779B97F4A7C15) % 2**63 - 2**62),
+            chance.choice(["", str(chance.randrange(3 * rows)), str(at % 7)]),
+            chance.choice([f"{chance.random() * 99:.{at % 18}f}", "", f"{at % 9}e{at % 5}"]),
+            chance.choice(["", f"text {at}", "é" * (at % 30), f'"a ""{at}"" b"', f'"{at},\n"']),
+            chance.choice([f"ab{at}", "x1", f"zebra{at % 5000}"]),
+            (day + timedelta(days=chance.randrange(9000))).isoformat(),
+            "" if at % 11 == 0 else f"key {at}",
+            chance.choice(["", f"2024-02-{at % 28 + 1:02}T12:{at % 60:02}:{at // 60 % 60:02}Z"]),
+        ]
+        if chance.random() < 0.01:
+            wrong = ["", "x", "1e400", "2001-02-30", "\0", "5", row[0], '"', "A", "-99", "x" * 41]
+            row[chance.randrange(8)] = chance.choice(wrong)
+        if chance.random() < 0.003:
+            row = row[: chance.randrange(1, 8)] if chance.random() < 0.5 else [*row, "more"]
+        lines.append(",".join(row))
+    return "\n".join(lines).encode()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_more_values_than_are_remembered(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel's memory of cells is full, in many blocks on two threads."""
+    monkeypatch.setattr(delimited, "BLOCK", 100_000)
+    data = many(12_000, seed)
+
+    kernels, polars = (told(data, MANY, screen) for screen in SCREENS[:2])
+
+    assert kernels["rejected"] > 50
+    assert not all(one["exact"] for one in kernels["profile"])
+    alike(kernels, polars)
+
+
+def alike(kernels: dict[str, Any], polars: dict[str, Any]) -> None:
+    """The same, but for estimates by different hashes."""
+    for one, other in zip(kernels["profile"], polars["profile"], strict=True):
+        if not one["exact"]:
+            assert one.pop("distinct") == pytest.approx(other.pop("distinct"), rel=0.04)
+    assert kernels == polars
+
+
+@pytest.mark.parametrize("width", [1, 2, 15, 16, 17, 63, 64, 65, 130])
+def test_cells_of_any_length_at_any_place(width: int) -> None:
+    """Bytes are compared in words and marks found 64 at a time; no length falls between."""
+    cells = ["x" * width, "y" * (width - 1) + "z", "x" * (width - 1) + "z", "é" * width]
+    lines = [
+        f'{at},"{cell}",s' if at % 5 == 0 else f"{at},{cell},s"
+        for at in range(40)
+        for cell in cells[at % 4 :][:1]
+    ]
+    for end in ("\n", "\r\n"):
+        text = end.join(["id,name,secret", *lines, f"7,{cells[0]},s"])
+        hold(text.encode(), small())
+        hold(text.encode() + b"\n\n", small())
+
+
+def test_damaged_users(tmp_path: Path) -> None:
+    """Every kind of damage, in blocks that two threads screen."""
+    write_users(tmp_path / "good.csv", 20_000, 5)
+    break_records(tmp_path / "good.csv", tmp_path / "bad.csv", dict.fromkeys(DAMAGES, 9), 6)
+    data = (tmp_path / "bad.csv").read_bytes()
+
+    kernels, polars = (told(data, CONTRACTS["users"], screen) for screen in SCREENS[:2])
+
+    assert kernels["rejected"] > 100
+    alike(kernels, polars)
+
+
+def test_what_the_log_says(caplog: pytest.LogCaptureFixture) -> None:
+    """Which screen was used can be found out, from the log alone."""
+    with caplog.at_level(logging.DEBUG, "ingest.validate"):
+        told(b"id,name,secret\n1,a,s\n", small(), "kernel")
+        told(b"id,name,secret\n1,a,s\n", small(), "polars")
+        told(
+            b"id,name,secret\n1,a,s\n",
+            small(extra="  - {property: escape, value: '!'}\n"),
+            "kernel",
+        )
+
+    assert [record.message for record in caplog.records] == [
+        "the kernel screens",
+        "Polars screens: there is no kernel, or it is off",
+        "Polars screens: the text is not in the kernel's dialect",
+    ]
