@@ -16,6 +16,7 @@ from ingest.load import Batch
 from ingest.replays import Plan
 from ingest.run import Copy, Judging, Lease, Load, Resend, Run, Source, Transition, Verdict
 from ingest.settings import Settings, read
+from ingest.validate import kernel
 from ingest.states import COMMANDS, Command, Event, State
 from spark_jobs.result import Result
 from tests.docs import pages
@@ -23,6 +24,8 @@ from tests.docs.pages import ROOT
 
 HOST_READS = {"LANDFALL_TICK"}
 """Settings that only the Functions host reads, in the binding of the timer."""
+VALIDATION_READS = {kernel.SWITCH}
+"""The validation itself, wherever it runs."""
 NEEDED = (
     "LANDFALL_ADF_SUBSCRIPTION",
     "LANDFALL_ADF_RESOURCE_GROUP",
@@ -87,7 +90,7 @@ def test_settings_are_all_there_and_no_others(tmp_path: Path) -> None:
         read(by_key, app=ROOT)
     local = app_settings(create(tmp_path, ROOT))
 
-    known = by_identity.names | by_key.names | set(local) | HOST_READS
+    known = by_identity.names | by_key.names | set(local) | HOST_READS | VALIDATION_READS
 
     assert sorted(known) == sorted(_documented_settings())
 
