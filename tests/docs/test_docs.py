@@ -16,8 +16,8 @@ from ingest.load import Batch
 from ingest.replays import Plan
 from ingest.run import Copy, Judging, Lease, Load, Resend, Run, Source, Transition, Verdict
 from ingest.settings import Settings, read
-from ingest.validate import kernel
 from ingest.states import COMMANDS, Command, Event, State
+from ingest.validate import kernel
 from spark_jobs.result import Result
 from tests.docs import pages
 from tests.docs.pages import ROOT
