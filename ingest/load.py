@@ -11,16 +11,19 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from ingest import paths
+from ingest.batch import Batch, drop_of, dump, parse
 from ingest.batching import Limits, choose
 from ingest.claim import end
 from ingest.errors import AlreadyExists, NotFound, Refused, Retryable, Stale
 from ingest.manifest import Manifest, Stored
+from ingest.misses import Misses
 from ingest.ports import Clock, JobRun, JobService, Lake
 from ingest.run import Load, Run
 from ingest.states import Event, State
@@ -36,31 +39,6 @@ class LoadRules:
     backoff: timedelta = timedelta(seconds=30)
     longest_backoff: timedelta = timedelta(minutes=5)
     max_interruptions: int = 16
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The frozen list of copied drops that one job run loads.
-
-    `table` is the dataset's key and columns, `drops` one object per member with its run id, bronze
-    folder, rows, and the time at which it landed (the newest wins in silver).
-    """
-
-    batch_id: str
-    dataset: str
-    attempt: int
-    created: str
-    table: Mapping[str, Any]
-    drops: tuple[Mapping[str, Any], ...]
-    not_before: str | None = None
-    failures: int = 0
-    interruptions: int = 0
-    schema: int = 1
-
-    @property
-    def token(self) -> str:
-        """Databricks' idempotency token: at most 64 characters."""
-        return hashlib.sha256(f"{self.batch_id}\n{self.attempt}".encode()).hexdigest()
 
 
 @dataclass
@@ -169,7 +147,7 @@ class BatchLoader:
             body, etag = self._lake.get(paths.current_batch(dataset))
         except NotFound:
             return None
-        return _parse(body), etag
+        return parse(body), etag
 
     def _form(
         self, dataset: str, table: Mapping[str, Any], limits: Limits
@@ -196,7 +174,7 @@ class BatchLoader:
         stamp = f"{now:%Y%m%dT%H%M%SZ}"
         seed = hashlib.sha256("\n".join([stamp, *waiting]).encode()).hexdigest()[:8]
         batch_id = f"{stamp}-{dataset}-{seed}"
-        members = [run for run_id in waiting if (run := self._mark(run_id, batch_id)) is not None]
+        members = self._marked(waiting, batch_id, in_order=limits.ordered)
         if not members:
             return None
         batch = Batch(
@@ -205,14 +183,35 @@ class BatchLoader:
             attempt=1,
             created=now.isoformat(),
             table=table,
-            drops=tuple(_drop(run) for run in members),
+            drops=tuple(drop_of(run) for run in members),
         )
         path = paths.current_batch(dataset)
         try:
-            etag = self._lake.put(path, _dump(batch), if_absent=True)
+            etag = self._lake.put(path, dump(batch), if_absent=True)
         except AlreadyExists:
             return self._current(dataset)
         return batch, etag
+
+    def _marked(self, waiting: Iterable[str], batch_id: str, *, in_order: bool) -> list[Run]:
+        """The runs that could be marked as members; the others are left for the next batch.
+
+        Where order counts, nobody overtakes one that could not.
+
+        Raises:
+            Retryable: none could be.
+        """
+        members: list[Run] = []
+        misses = Misses()
+        with suppress(Retryable):
+            for run_id in waiting:
+                with misses.passed_over():
+                    if run := self._mark(run_id, batch_id):
+                        members.append(run)
+                if in_order and misses.last:
+                    break
+        if not members:
+            misses.settle()
+        return members
 
     def _mark(self, run_id: str, batch_id: str) -> Run | None:
         for fresh in (False, True):
@@ -248,7 +247,8 @@ class BatchLoader:
 
     def _finish(self, batch: Batch, etag: str, observed: JobRun) -> None:
         result = self._result(batch)
-        for member in self._members(batch):
+
+        def finish(member: Stored) -> None:
             of_run = {**result.get("by_run", {}).get(member.run.run_id, {})}
             load = Load(
                 batch_id=batch.batch_id,
@@ -260,6 +260,8 @@ class BatchLoader:
             cause = f"loaded by job run {observed.job_run_id} in batch {batch.batch_id}"
             done = member.run.apply(Event.FINISH_LOAD, cause, self._clock(), load=load)
             end(member, done, self._manifest)
+
+        self._each(self._waiting(batch), finish)
         self._close(batch, etag)
 
     def _result(self, batch: Batch) -> Mapping[str, Any]:
@@ -300,13 +302,16 @@ class BatchLoader:
 
     def _give_up(self, batch: Batch, etag: str, cause: str) -> None:
         """Fail a batch of one; halve a larger one, so that the drop that poisons it ends alone."""
-        members = list(self._members(batch))
-        if len(members) <= 1:
-            for member in members:
+        waiting = self._waiting(batch)
+        if len(waiting) <= 1:
+
+            def fail(member: Stored) -> None:
                 end(member, member.run.apply(Event.FAIL, cause, self._clock()), self._manifest)
+
+            self._each(waiting, fail)
             self._close(batch, etag)
             return
-        kept, put_back = members[: len(members) // 2], members[len(members) // 2 :]
+        kept, others = waiting[: len(waiting) // 2], waiting[len(waiting) // 2 :]
         smaller = replace(
             batch,
             batch_id=f"{batch.batch_id}.{len(kept)}",
@@ -314,27 +319,47 @@ class BatchLoader:
             failures=0,
             interruptions=0,
             not_before=None,
-            drops=tuple(_drop(member.run) for member in kept),
+            drops=tuple(drop for drop in batch.drops if drop["run_id"] in kept),
         )
         self._rewrite(smaller, etag)
         self.arrived(batch.dataset)  # the other half
-        for member in put_back:
-            back = f"put back: batch {batch.batch_id} failed and is tried in halves ({cause})"
-            self._manifest.update(
-                member, member.run.apply(Event.PUT_BACK, back, self._clock(), load=None)
-            )
+        back = f"put back: batch {batch.batch_id} failed and is tried in halves ({cause})"
 
-    def _members(self, batch: Batch) -> Iterable[Stored]:
-        """The batch's runs that still wait for its end."""
-        for drop in batch.drops:
-            for fresh in (False, True):
-                stored = self._manifest.find(drop["run_id"], fresh=fresh)
-                if stored and stored.run.state is State.LOADING:
-                    yield stored
-                    break
+        def put_back(member: Stored) -> None:
+            returned = member.run.apply(Event.PUT_BACK, back, self._clock(), load=None)
+            self._manifest.update(member, returned)
+
+        self._each(others, put_back)  # one that this misses joins the next batch all the same
+
+    def _waiting(self, batch: Batch) -> list[str]:
+        """The batch's runs that still wait for its end, in its order.
+
+        Found by one list call, so that a try after a failure begins where the one before ended.
+        """
+        members = [str(drop["run_id"]) for drop in batch.drops]
+        if len(members) == 1:
+            return members
+        loading = {run.run_id for run in self._manifest.active() if run.state is State.LOADING}
+        return [run_id for run_id in members if run_id in loading]
+
+    def _each(self, run_ids: Iterable[str], do: Callable[[Stored], None]) -> None:
+        """Do it for each of these runs that is loading.
+
+        Raises:
+            Retryable: for some it could not be done.
+        """
+        misses = Misses()
+        for run_id in run_ids:
+            with misses.passed_over():
+                for fresh in (False, True):
+                    stored = self._manifest.find(run_id, fresh=fresh)
+                    if stored and stored.run.state is State.LOADING:
+                        do(stored)
+                        break
+        misses.settle()
 
     def _rewrite(self, batch: Batch, etag: str) -> None:
-        self._lake.put(paths.current_batch(batch.dataset), _dump(batch), if_match=etag)
+        self._lake.put(paths.current_batch(batch.dataset), dump(batch), if_match=etag)
 
     def _close(self, batch: Batch, etag: str) -> None:
         self._job_runs.pop(batch.token, None)
@@ -346,30 +371,8 @@ class BatchLoader:
             return  # closed before, by an answer that was lost or by somebody else
 
 
-def _drop(run: Run) -> dict[str, Any]:
-    missing = run.verdict.drifted.get("missing") if run.verdict else None
-    return ({"missing": missing} if missing else {}) | {
-        "run_id": run.run_id,
-        "bronze": paths.bronze_folder(run.dataset, run.run_id),
-        "rows": run.verdict.accepted if run.verdict else None,
-        "rejected": run.verdict.rejected if run.verdict else 0,
-        "landed_at": run.as_of.isoformat(),
-        "source": run.source.path,
-    }
-
-
 def _counts(result: Mapping[str, Any], *, alone: bool) -> dict[str, Any]:
     """The batch's counts; they are the drop's own only where it was alone in its batch."""
     names = ("rows_in", "inserted", "updated", "unchanged", "orphans", "unenforced")
     counts = {name: result[name] for name in names if name in result}
     return counts if alone else {"batch": counts}
-
-
-def _dump(batch: Batch) -> bytes:
-    return json.dumps(asdict(batch), indent=1).encode()
-
-
-def _parse(body: bytes) -> Batch:
-    raw = json.loads(body)
-    known = {each.name for each in fields(Batch)}  # a later release may have added some
-    return Batch(**{key: raw[key] for key in known & set(raw)} | {"drops": tuple(raw["drops"])})

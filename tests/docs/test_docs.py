@@ -12,7 +12,7 @@ import pytest
 from devcloud.config import CONTAINERS, app_settings, create
 from docs.generate import CAUSE, DOING, FOLDER, MEANING, PAGES
 from ingest import paths
-from ingest.load import Batch
+from ingest.batch import Batch
 from ingest.replays import Plan
 from ingest.run import Copy, Judging, Lease, Load, Resend, Run, Source, Transition, Verdict
 from ingest.settings import Settings, read

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
+import random
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from ingest import paths
-from ingest.errors import Retryable
+from ingest.errors import Retryable, Throttled
 from ingest.load import BatchLoader, LoadRules
 from ingest.manifest import Manifest
 from ingest.ports import JobRun
 from ingest.run import Load, Source, received
-from ingest.states import Event, State
+from ingest.states import FINAL, Event, State
 from tests.ingest.conftest import Clock, Sea
+from tests.ingest.memory import MemoryLake, Pond
 from tests.ingest.remote import Workspace
 
 TABLE = {"key": ["id"], "columns": []}
 
 
-def copied(sea: Sea, clock: Clock, dataset: str, *names: str) -> list[str]:
+def copied(sea: Any, clock: Clock, dataset: str, *names: str) -> list[str]:
     """Runs of a dataset that wait for a load."""
     manifest = Manifest(sea.lake)
     made = []
@@ -38,7 +42,7 @@ def copied(sea: Sea, clock: Clock, dataset: str, *names: str) -> list[str]:
     return sorted(made)
 
 
-def loader(sea: Sea, clock: Clock, workspace: Workspace, max_attempts: int = 2) -> BatchLoader:
+def loader(sea: Any, clock: Clock, workspace: Workspace, max_attempts: int = 2) -> BatchLoader:
     """The loader as a fresh worker has it."""
     return BatchLoader(
         lake=sea.lake,
@@ -50,7 +54,7 @@ def loader(sea: Sea, clock: Clock, workspace: Workspace, max_attempts: int = 2) 
     )
 
 
-def states(sea: Sea, runs: Iterable[str]) -> list[State]:
+def states(sea: Any, runs: Iterable[str]) -> list[State]:
     """Where runs stand, freshly read."""
     manifest = Manifest(sea.lake)
     return [manifest.get(run).run.state for run in runs]
@@ -192,3 +196,45 @@ def test_a_failed_load_is_tried_again_after_a_while(sea: Sea, clock: Clock) -> N
     load.step(dataset, TABLE)
     assert len(workspace.batches) == 2
     assert states(sea, [run]) == [State.SUCCEEDED]
+
+
+class Flaky(MemoryLake):
+    """The lake, where one request in twenty fails before it does anything."""
+
+    chance = random.Random(7)  # noqa: S311 - chances that can be had again
+
+    def get(self, path: str) -> tuple[bytes, str]:
+        self._perhaps_not()
+        return super().get(path)
+
+    def put(self, path: str, data: bytes, **options: Any) -> str:
+        self._perhaps_not()
+        return super().put(path, data, **options)
+
+    def rename(self, source: str, target: str, **options: Any) -> None:
+        self._perhaps_not()
+        super().rename(source, target, **options)
+
+    def _perhaps_not(self) -> None:
+        if self.chance.random() < 0.05:
+            raise Throttled("429")
+
+
+def test_a_large_batch_ends_though_requests_fail(clock: Clock) -> None:
+    """What was done for one member is not undone, or looked at again, for want of another."""
+    pond, workspace = Pond(clock), Workspace()
+    lake: Any = pond.lake
+    runs = copied(pond, clock, "many", *(f"{number}.csv" for number in range(400)))
+    lake.__class__ = Flaky
+    steps = 0
+    while waiting := Counter(
+        run.state for run in Manifest(lake).active() if run.state not in FINAL
+    ):
+        worker = loader(pond, clock, workspace)  # each time another, which remembers nothing
+        with suppress(Retryable):
+            worker.step("many", TABLE)
+        clock.turn(seconds=11)
+        steps += 1
+        assert steps < 40, waiting
+    lake.__class__ = MemoryLake
+    assert states(pond, runs) == [State.SUCCEEDED] * 400
