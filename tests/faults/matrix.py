@@ -35,6 +35,7 @@ FAULTS: dict[str, Json] = {
 LAG = "killed after, queries lag"
 """Data Factory's queries show what was 3 s ago: of its own requests only."""
 TRUE_SPARK = "killed after, true Spark"
+TRIES = 6
 
 
 @dataclass
@@ -64,13 +65,13 @@ def listen(harmed: World, journeys: Iterable[Journey] = JOURNEYS) -> list[Row]:
 def strike(harmed: World, row: Row, name: str, fault: Json) -> Told:
     """One drop meets one fault at one boundary.
 
-    A step may be spared now and then, because a tick was faster than a message: then once more.
+    A step may be spared now and then, because a tick was faster than a message: then again.
     """
     boundary = row.boundary
     faults = [(boundary.service, fault | boundary.rule())]
     if name == LAG:
         faults.append(("datafactory", {"fault": "query_lag", "seconds": 3}))
-    for _ in range(3):
+    for _ in range(TRIES):
         told = row.cells[name] = travel(harmed, row.journey, *faults)
         if told.problem or told.struck:
             break
