@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from ingest import paths
-from ingest.errors import AlreadyExists, BadRequest, Conflict, NotFound
+from ingest.errors import AlreadyExists, BadRequest, Conflict, NotFound, Retryable
 from ingest.manifest import Manifest
 from ingest.messages import Message, Replay
 from ingest.operators import Operators, Origin, Wish
@@ -125,8 +125,11 @@ class Replays:
     def step(self, replay_id: str) -> tuple[list[Run], bool]:
         """Reopen the next runs; returns them, and whether there are more.
 
+        Where one cannot be reopened now, those before it are written down, so that the next step
+        begins there.
+
         Raises:
-            Retryable: the lake did not answer, or another worker was faster.
+            Retryable: the lake did not answer at the first, or another worker was faster.
         """
         try:
             body, etag = self.lake.get(paths.replay_document(replay_id))
@@ -136,12 +139,18 @@ class Replays:
         wish = Wish(plan.reason, plan.replay_id)
         reopened: list[Run] = []
         refused = dict(plan.refused)
+        reached = plan.next
         for run_id in plan.runs[plan.next : plan.next + STEP]:
             try:
                 reopened.append(self.operators.replay(run_id, plan.origin, wish))
             except (Conflict, NotFound) as error:
                 refused[run_id] = str(error)
-        plan = replace(plan, next=min(plan.next + STEP, len(plan.runs)), refused=refused)
+            except Retryable:
+                if reached == plan.next:
+                    raise
+                break
+            reached += 1
+        plan = replace(plan, next=reached, refused=refused)
         etag = self.lake.put(paths.replay_document(replay_id), _dump(plan), if_match=etag)
         if plan.done:
             self._close(replay_id, etag)

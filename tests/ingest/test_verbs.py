@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 
 from ingest import api, api_verbs, paths, web
-from ingest.errors import Unavailable
+from ingest.errors import Throttled, Unavailable
 from ingest.messages import Replay
+from ingest.operators import Operators, Origin, Wish
+from ingest.run import Run
 from ingest.service import Landfall
 from ingest.states import State
 from tests.e2e.drops import users
@@ -177,6 +179,34 @@ def test_a_step_of_a_replay_done_twice_reopens_nothing_twice(harbour: Harbour) -
     events = [line.event for line in harbour.run(run.run_id).history]
     assert events.count("replay_raw") == 1
     assert harbour.run(run.run_id).state is State.SUCCEEDED
+
+
+def test_a_step_of_a_replay_that_is_stopped_notes_how_far_it_came(
+    harbour: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With hundreds of runs some request fails in every step: the next begins where it stood."""
+    runs = [harbour.take(f"landing/users/stop-{n}.csv", good(900 + n)) for n in range(4)]
+    first = min(run.source.landed for run in runs)
+    body = {"dataset": "users", "landed_from": first.isoformat()}
+    replay_id = harbour.post(api_verbs.start_replay, body, key="k-stop").body["replay_id"]
+    replays = harbour.service.replays
+    asked: list[str] = []
+    real = Operators.replay
+
+    def replay(self: Operators, run_id: str, origin: Origin, wish: Wish) -> Run:
+        asked.append(run_id)
+        if len(asked) == 3:
+            raise Throttled("429")
+        return real(self, run_id, origin, wish)
+
+    monkeypatch.setattr(Operators, "replay", replay)
+    reopened, more = replays.step(replay_id)
+    assert (len(reopened), more, replays.get(replay_id).next) == (2, True, 2)
+    while replays.step(replay_id)[1]:
+        pass
+    plan = replays.get(replay_id)
+    assert plan.done
+    assert asked == [*plan.runs[:3], *plan.runs[2:]]
 
 
 # -- resend ---------------------------------------------------------------------------------
