@@ -374,14 +374,17 @@ def test_incompatible_rows_can_be_skipped(host: Host) -> None:
 
 
 def test_sweep_offers_what_lies_in_landing(host: Host) -> None:
-    """Every file of the dataset's folder is offered; one taken meanwhile (404) is no failure."""
-    for name in ("a.csv", "b c.csv", "_SUCCESS"):
+    """All of the dataset's folder is offered, folders too; one taken meanwhile is no failure (404).
+
+    What begins with `_` is a writer's own; what of a folder is a drop is for the service to say.
+    """
+    for name in ("a.csv", "b c.csv", "_SUCCESS", "day 1/part-0.csv", "day 1/_SUCCESS", "_tmp/x"):
         host.write(f"landing/users/{name}", b"id\n1\n")
     host.service.replies["/ingest"] = [(202, {"run_id": "r"}), (404, {"title": "gone"})]
     run = host.run("sweep", datasets=["users", "absent"])
     assert (run.status, run.message) == ("Succeeded", "")
     offered = sorted({body["path"] for body in host.service.bodies("/ingest")})
-    assert offered == ["landing/users/a.csv", "landing/users/b c.csv"]
+    assert offered == ["landing/users/a.csv", "landing/users/b c.csv", "landing/users/day 1"]
     host.service.replies["/ingest"] = (500, {})
     assert host.run("sweep", datasets=["users"]).status == "Failed"
 
