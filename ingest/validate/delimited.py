@@ -16,7 +16,8 @@ from ingest.validate.spans import without
 from ingest.validate.splitting import Splitter, UnclosedQuote
 from ingest.validate.streams import Writer
 
-if TYPE_CHECKING:  # numpy is only worth loading for large blocks
+if TYPE_CHECKING:  # what is only worth loading for large blocks
+    from ingest.validate.kernel.library import Library
     from ingest.validate.survey import Survey
 
 _T = TypeVar("_T")
@@ -185,10 +186,12 @@ class Delimited:
         line, offset = self._line, self._offset
         survey = split = None
         used, newlines = len(data), 0
+        library = self._kernel(data)
         if self._splitter.quote.encode() not in data:
-            newlines = data.count(b"\n")
-        elif (whole := self._whole(data)) is not None:
-            used, newlines = whole, data.count(b"\n", 0, whole)
+            newlines = data.count(b"\n") if library is None else library.newlines(data, used)
+        elif library is not None:
+            used = self._whole(data, library)
+            newlines = library.newlines(data, used)
         elif survey := self._survey(data):
             used, newlines = survey.consumed, survey.newlines
         else:
@@ -200,17 +203,18 @@ class Delimited:
         kept = data if used == len(data) else data[:used]
         return Block(kept, line, offset, self._splitter, survey=survey, split=split), used
 
-    def _whole(self, data: bytes) -> int | None:
-        """Where the first record begins that is not all there; None if the kernel cannot say."""
+    def _kernel(self, data: bytes) -> "Library | None":
+        """The kernel, if it may be asked where the records of a block are."""
         splitter = self._splitter
         if len(data) < min(plain.SMALLEST, kernel.SMALLEST):
             return None
         if not kernel.is_plain(splitter.delimiter, splitter.quote, splitter.escape):
             return None
-        library = kernel.loaded()
-        if library is None:
-            return None
-        whole = library.whole(data, splitter.delimiter, splitter.quote)
+        return kernel.loaded()
+
+    def _whole(self, data: bytes, library: "Library") -> int:
+        """Where the first record begins that is not all there."""
+        whole = library.whole(data, self._splitter.delimiter, self._splitter.quote)
         if self._ended and whole < len(data):
             raise unclosed(self._line + data.count(b"\n", 0, whole))
         return whole

@@ -321,22 +321,24 @@ def profile_of(column: Found, values: Sequence[Any]) -> Profile:
         }
         found["histogram"] = tuple(_histogram(sample))
     else:
-        top = Counter(map(_shown, sample)).most_common(_TOP)
+        shown: Counter[Any] = Counter()
+        for value, times in Counter(sample).items():
+            shown[_shown(value)] += times
+        top = shown.most_common(_TOP)
         found["top"] = tuple((value, round(times / len(sample), 4)) for value, times in top)
     return Profile(**found)
 
 
 def _histogram(ordered: Sequence[Any]) -> list[int]:
     """Values in bins of equal width between the 1 % that are smallest and largest."""
-    numbers = [_number(value) for value in ordered]
-    edge = len(numbers) // 100
-    low, high = numbers[edge], numbers[-1 - edge]
+    edge = len(ordered) // 100
+    low, high = _number(ordered[edge]), _number(ordered[-1 - edge])
     width = (high - low) / _BINS or 1
     if isinstance(ordered[0], int):  # a bin holds as many whole numbers as any other
         width = max(1, math.ceil((high - low + 1) / _BINS))
     bins = [0] * min(_BINS, int((high - low) / width) + 1)
-    for number in numbers:
-        bins[max(0, min(len(bins) - 1, int((number - low) / width)))] += 1
+    for value, times in Counter(ordered).items():
+        bins[max(0, min(len(bins) - 1, int((_number(value) - low) / width)))] += times
     return bins
 
 

@@ -75,6 +75,7 @@ class KeyColumns(Structure):
 
 _FUNCTIONS = {
     "lf_whole": (c_uint64, (c_char_p, c_uint64, c_uint8, c_uint8)),
+    "lf_newlines": (c_uint64, (c_char_p, c_uint64)),
     "lf_scanner_new": (
         c_void_p,
         (c_void_p, c_void_p, c_uint64, c_void_p, c_uint64, c_uint64, c_uint8, c_uint8),
@@ -126,6 +127,11 @@ class Library:
     def whole(self, block: bytes, delimiter: str, quote: str) -> int:
         """Where the first record begins that ``block`` does not hold whole; else its length."""
         found: int = self.functions.lf_whole(block, len(block), ord(delimiter), ord(quote))
+        return found
+
+    def newlines(self, block: bytes, end: int) -> int:
+        """How many line ends there are before ``end``."""
+        found: int = self.functions.lf_newlines(block, min(end, len(block)))
         return found
 
 

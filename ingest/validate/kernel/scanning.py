@@ -144,7 +144,7 @@ class _Scanner:
 
     def _room_for(self, block: bytes) -> Room:
         """Room for all its records, if they are not shorter than any in good form can be."""
-        wanted = min(block.count(b"\n"), len(block) // self._width) + 1
+        wanted = min(self._library.newlines(block, len(block)), len(block) // self._width) + 1
         if self._room.size < wanted:
             self._room = Room(wanted + wanted // 4, self._of_keys)
         return self._room
