@@ -190,14 +190,14 @@ class Key:
         self.seen: Keys
         self.seen = Seen(whole_numbers=self.whole_numbers)
 
-    def of(self, column: Callable[[Cells], Sequence[Any]]) -> list[Hashable]:
-        """The keys of some records, whose cells ``column`` gives; None where there is none."""
+    def of_table(self, table: Sequence[Sequence[Any]]) -> list[Hashable]:
+        """The keys of some records that are given column by column; None where there is none."""
         if len(self.cells) == 1:
-            values = self.cells[0].values(column(self.cells[0]))
+            values = self.cells[0].values(self.cells[0].of_table(table))
             return values if self.whole_numbers else [_text(value) for value in values]
         parts = []
         for one in self.cells:
-            cells = column(one)
+            cells = one.of_table(table)
             pairs = zip(cells, one.values(cells), strict=True)
             parts.append([_part(*pair, self._empty) for pair in pairs])
         return [None if None in key else "".join(key) for key in zip(*parts, strict=True)]

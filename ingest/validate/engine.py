@@ -130,8 +130,7 @@ class _Trial:
     def _judge(self, reader: Reader, jury: Jury, findings: "_Findings") -> None:
         self._jury = jury
         for batch, look in screened(reader.batches(), jury):
-            rejects = jury.judge(batch, look)
-            if rejects:
+            for rejects in jury.judge(batch, look):
                 self._rejects_format = reader.rejects_format
                 findings.write(batch, rejects)
                 self._spans.extend(batch.span(reject.index) for reject in rejects)

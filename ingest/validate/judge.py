@@ -7,12 +7,13 @@ Where a batch can be screened, a vectorised pass in front marks the records that
 rule, and only those come here. Clean records never pay for exactness.
 """
 
-from collections.abc import Hashable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ingest.contract.model import Contract
-from ingest.validate.batches import Broken, Look, Reader, Records, Screen
+from ingest.validate.batches import Broken, Look, Reader, Records, Screen, Some
 from ingest.validate.columns import Cells, Key, as_text
 from ingest.validate.measures import Gauge, Gauges
 from ingest.validate.profile import Profiler
@@ -26,6 +27,8 @@ MAX_EXAMPLES = 20
 """Rejected records that a report shows."""
 MAX_SHOWN = 500
 """Characters of a value that samples and reasons show."""
+_AT_ONCE = 50_000
+"""Cells that are judged at once: each may have a fault of some 250 bytes."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class Reject:
     index: int
     line: int
     faults: tuple[Fault, ...]
+
+
+_Faults = dict[int, list[Fault]]
+"""Of records by their index in a batch."""
 
 
 class Jury:
@@ -126,31 +133,31 @@ class Jury:
         """Screen a batch, if that is possible; any thread may ask, in any order."""
         return None if self._screen is None else batch.screen(self._screen)
 
-    def judge(self, batch: Records, look: Look | None = None) -> list[Reject]:
-        """The rejects of ``batch`` in file order; all counts take it in.
+    def judge(self, batch: Records, look: Look | None = None) -> Iterator[list[Reject]]:
+        """The rejects of ``batch`` in file order, some at a time; all counts take them in.
 
-        Batches come in file order, each with what ``look`` found.
+        Batches come in file order, each with what ``look`` found, and each is judged to its end. A
+        batch in which nothing is right has more to say than may be held at once.
         """
-        faults: dict[int, list[Fault]] = {}
         rows = len(batch.rows) if look is None else look.rows
         self.rows += rows
         self._profiler.sample.take(rows, batch.some)
-        if look is None:
-            self._judge_rows(batch.rows, batch.broken, range(rows), faults)
-        else:
-            self._judge_suspects(batch, look, faults)
-        if not faults:
-            return []
-        rejects = [
-            Reject(index, batch.line(index), tuple(faults[index])) for index in sorted(faults)
-        ]
-        self.rejected += len(rejects)
-        for reject in rejects[: max(0, MAX_EXAMPLES - len(self.examples))]:
-            self.examples.append(self._example(batch, reject))
-        for reject in rejects:
-            for fault in reject.faults:
-                self._count(fault, reject.line)
-        return rejects
+        found = (
+            self._judge_whole(batch, rows) if look is None else self._judge_screened(batch, look)
+        )
+        for faults in found:
+            if not faults:
+                continue
+            rejects = [
+                Reject(index, batch.line(index), tuple(faults[index])) for index in sorted(faults)
+            ]
+            self.rejected += len(rejects)
+            for reject in rejects[: max(0, MAX_EXAMPLES - len(self.examples))]:
+                self.examples.append(self._example(batch, reject))
+            for reject in rejects:
+                for fault in reject.faults:
+                    self._count(fault, reject.line)
+            yield rejects
 
     def checks(self) -> tuple[Check, ...]:
         """Every broken rule, in the contract's order of columns, whole records first."""
@@ -177,70 +184,81 @@ class Jury:
         raw = batch.raw(reject.index).decode("utf-8", "surrogateescape").rstrip("\r\n")
         return Example(reject.line, faults, raw=MASK if self._masked else _cut(raw))
 
-    def _judge_rows(
-        self,
-        rows: Sequence[Sequence[Any]],
-        broken: dict[int, Broken],
-        indexes: Sequence[int],
-        faults: dict[int, list[Fault]],
-    ) -> None:
-        """Judge all that can be said of these records, their keys included."""
-        sound = self._judge_form(rows, broken, indexes, faults)
-        table = self._judge_cells(rows, sound, indexes, faults)
-        if not table:
-            return
-        for key in self._keys:
-            keys = key.of(lambda cells: cells.of_table(table))
-            for at in self._counted(key, key.seen.repeated(keys)):
-                self._repeats(key, rows[sound[at]], faults.setdefault(indexes[sound[at]], []))
-        for reference in self._referring:
-            found = reference.key.series(reference.key.of(lambda cells: cells.of_table(table)))
-            for at in reference.strangers(found):
-                self._strays(reference, rows[sound[at]], faults.setdefault(indexes[sound[at]], []))
+    def _pieces(self, indexes: Sequence[int]) -> Iterator[Sequence[int]]:
+        """As many records at a time as may have every fault there is."""
+        size = max(1, _AT_ONCE // max(1, len(self._names)))
+        for start in range(0, len(indexes), size):
+            yield indexes[start : start + size]
 
-    def _judge_suspects(self, batch: Records, look: Look, faults: dict[int, list[Fault]]) -> None:
-        """Judge the marked records cell by cell, and the keys of all of them in file order."""
-        indexes = look.suspects
-        some = batch.some(indexes)
-        sound = self._judge_form(some.rows, some.broken, indexes, faults)
-        table = self._judge_cells(some.rows, sound, indexes, faults)
+    def _judge_whole(self, batch: Records, rows: int) -> Iterator[_Faults]:
+        """Judge all that can be said of every record, their keys included."""
+        for piece in self._pieces(range(rows)):
+            faults: _Faults = {}
+            some = batch.some(piece)
+            sound = self._judge_form(some, piece, faults)
+            table = self._judge_cells(some.rows, sound, piece, faults)
+            for key in self._keys if table else ():
+                for at in self._counted(key, key.seen.repeated(key.of_table(table))):
+                    mine = faults.setdefault(piece[sound[at]], [])
+                    self._repeats(key, some.rows[sound[at]], mine)
+            for reference in self._referring if table else ():
+                keys = reference.key.of_table(table)
+                for at in reference.strangers(reference.key.series(keys)):
+                    mine = faults.setdefault(piece[sound[at]], [])
+                    self._strays(reference, some.rows[sound[at]], mine)
+            yield faults
+
+    def _judge_screened(self, batch: Records, look: Look) -> Iterator[_Faults]:
+        """Judge the suspects cell by cell, and the keys of all records."""
         self._profiler.take_look(look)
         for gauge, measured in zip(self._gauges.summed, look.measured, strict=True):
             gauge.add(*measured)
+        judged = self._keys_of(batch, look.suspects)
+        again = [
+            (key, self._counted(key, look.repeated(key, judged[id(key)]))) for key in self._keys
+        ]
+        strays = [(one, look.strangers(one, judged[id(one.key)])) for one in self._referring]
+        marked = {*look.suspects}.union(*(found for _, found in (*again, *strays)))
+        for piece in self._pieces(sorted(marked)):
+            faults: _Faults = {}
+            if suspects := _between(look.suspects, piece):
+                some = batch.some(suspects)
+                sound = self._judge_form(some, suspects, faults)
+                self._judge_cells(some.rows, sound, suspects, faults)
+            for key, found in again:
+                mine = _between(found, piece)
+                for index, row in zip(mine, batch.some(mine).rows if mine else (), strict=True):
+                    self._repeats(key, row, faults.setdefault(index, []))
+            for reference, found in strays:
+                mine = _between(found, piece)
+                for index, row in zip(mine, batch.some(mine).rows if mine else (), strict=True):
+                    self._strays(reference, row, faults.setdefault(index, []))
+            yield faults
 
-        def judged(key: Key) -> list[Hashable]:
-            keys: list[Hashable] = [None] * len(indexes)
-            if table:
-                found = key.of(lambda cells: cells.of_table(table))
-                for at, one in zip(sound, found, strict=True):
-                    keys[at] = one
-            return keys
-
-        for key in self._keys:
-            again = self._counted(key, look.repeated(key, judged(key)))
-            rows = batch.some(again).rows if again else []
-            for index, row in zip(again, rows, strict=True):
-                self._repeats(key, row, faults.setdefault(index, []))
-        for reference in self._referring:
-            strays = look.strangers(reference, judged(reference.key))
-            rows = batch.some(strays).rows if strays else []
-            for index, row in zip(strays, rows, strict=True):
-                self._strays(reference, row, faults.setdefault(index, []))
+    def _keys_of(self, batch: Records, suspects: Sequence[int]) -> dict[int, list[Hashable]]:
+        """By ``id`` of each key and reference's key, what the suspects have there."""
+        keys = [*self._keys, *(reference.key for reference in self._referring)]
+        found: dict[int, list[Hashable]] = {id(key): [] for key in keys}
+        for piece in self._pieces(suspects) if keys else ():
+            some = batch.some(piece)
+            sound = self._judge_form(some, piece, {})
+            table = list(zip(*(some.rows[at] for at in sound), strict=True))
+            for key in keys:
+                mine: list[Hashable] = [None] * len(piece)
+                judged = key.of_table(table) if table else ()
+                for at, one in zip(sound, judged, strict=True):
+                    mine[at] = one
+                found[id(key)] += mine
+        return found
 
     def _counted(self, key: Key, repeats: list[int]) -> list[int]:
         """Those of some repeated keys that are faults of their records."""
         key.repeats += len(repeats)
         return repeats if key.rule is None or key.rule.per_record else []
 
-    def _judge_form(
-        self,
-        rows: Sequence[Sequence[Any]],
-        broken: dict[int, Broken],
-        indexes: Sequence[int],
-        faults: dict[int, list[Fault]],
-    ) -> Sequence[int]:
+    def _judge_form(self, some: Some, indexes: Sequence[int], faults: _Faults) -> Sequence[int]:
         """Positions of records in good form; the others get their fault."""
-        width = len(self._names)
+        rows, broken, width = some.rows, some.broken, len(self._names)
         if not broken and not set(map(len, rows)) - {width}:
             return range(len(rows))
         sound = []
@@ -259,7 +277,7 @@ class Jury:
         rows: Sequence[Sequence[Any]],
         sound: Sequence[int],
         indexes: Sequence[int],
-        faults: dict[int, list[Fault]],
+        faults: _Faults,
     ) -> list[Sequence[Any]]:
         """Judge every cell of the sound records; their cells, column by column."""
         if len(sound) != len(rows):
@@ -331,3 +349,8 @@ def _cut(value: str | None) -> str | None:
     if len(value) > MAX_SHOWN:
         value = value[:MAX_SHOWN] + "..."
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _between(indexes: Sequence[int], piece: Sequence[int]) -> Sequence[int]:
+    """Those of ascending ``indexes`` that lie within an ascending piece."""
+    return indexes[bisect_left(indexes, piece[0]) : bisect_right(indexes, piece[-1])]

@@ -1,6 +1,7 @@
 """The screen in front of the judge changes no verdict: the same rejects with and without it."""
 
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,7 @@ def tried(
         for batch in reader.batches():
             look = jury.look(batch)
             looks += look is not None
-            for reject in jury.judge(batch, look):
+            for reject in chain.from_iterable(jury.judge(batch, look)):
                 place = batch.span(reject.index)
                 found.append((reject, batch.raw(reject.index), place))
     except Refusal as refusal:
