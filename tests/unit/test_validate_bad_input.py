@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import random
 import re
 import subprocess
@@ -210,6 +211,12 @@ customProperties: [{property: maxRejectedRatio, value: 1}]
 """
 
 
+WIDE = DATES.replace(
+    "{name: id, logicalType: integer}, {name: day, logicalType: date}",
+    ", ".join(f"{{name: c{at}, logicalType: string, required: true}}" for at in range(40)),
+)
+
+
 RUN = """
 import sys
 from pathlib import Path
@@ -222,7 +229,7 @@ finally:
 """
 
 
-def judged(path: Path) -> tuple[int, dict[str, Any], int]:
+def judged(path: Path, **settings: str) -> tuple[int, dict[str, Any], int]:
     """Exit code, report and peak of memory in bytes of `landfall validate`.
 
     The peak is that of the program alone, where the system tells it; what `wait4` tells begins
@@ -230,7 +237,7 @@ def judged(path: Path) -> tuple[int, dict[str, Any], int]:
     """
     contract = path.with_name("small.odcs.yaml")
     small = SMALL_YAML.replace("RATIO", "1").replace("EXTRA", "")
-    contract.write_text(DATES if path.name.startswith("dates") else small)
+    contract.write_text({"dates.csv": DATES, "wide.csv": WIDE}.get(path.name, small))
     page = path.with_name("page.html")
     command: list[str | Path] = [
         sys.executable,
@@ -247,6 +254,7 @@ def judged(path: Path) -> tuple[int, dict[str, Any], int]:
         text=True,
         cwd=REPOSITORY,
         check=False,
+        env=os.environ | settings,
     )
     assert "=cmd|' " not in page.read_text()
     peak = re.search(r"VmHWM:\s+(\d+) kB", done.stderr)
@@ -275,3 +283,17 @@ def test_bad_input(case: str, tmp_path: Path) -> None:
     } == set(bad.faults)
     assert report["rejected"] == sum(count for _, _, count, _ in bad.faults)
     assert memory < BOUND
+
+
+@pytest.mark.parametrize("kernel", ["on", "off"])
+def test_nothing_right_in_a_file(kernel: str, tmp_path: Path) -> None:
+    """A million faults in one block are told a piece at a time; they are never held at once."""
+    path = tmp_path / "wide.csv"
+    header = ",".join(f"c{at}" for at in range(40)).encode()
+    path.write_bytes(header + (b"\n" + b"," * 39) * 25_000)
+
+    _, report, memory = judged(path, LANDFALL_KERNEL=kernel)
+
+    assert report["rejected"] == 25_000
+    assert {check["failed"] for check in report["checks"]} == {25_000}
+    assert memory < BOUND - 100 * MB
