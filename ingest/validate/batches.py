@@ -6,21 +6,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ingest.validate.facts import Fact
 from ingest.validate.report import Columns, Format
+from ingest.validate.splitting import Broken
 from ingest.validate.streams import Writer
 
 if TYPE_CHECKING:  # they know what is here, or are loaded for large blocks alone
     from ingest.validate.columns import Key
     from ingest.validate.references import Reference
     from ingest.validate.survey import Survey
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A record whose form is at fault: the rule, the field where it shows, what stands there."""
-
-    rule: str
-    field: int | None
-    value: str | None
 
 
 class Screenable(Protocol):

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.contract.model import Contract
-from ingest.validate.batches import Broken, Look, Reader, Records, Screen, Some
+from ingest.validate.batches import Look, Reader, Records, Screen, Some
 from ingest.validate.columns import Cells, Key, as_text
 from ingest.validate.measures import Gauge, Gauges
 from ingest.validate.profile import Profiler
 from ingest.validate.references import Nowhere, Reference
 from ingest.validate.report import MASK, Check, Example, Link, Measure, Profile, Sample
 from ingest.validate.screens import screen_of
+from ingest.validate.splitting import Broken
 from ingest.validate.streams import References
 
 MAX_SAMPLES = 5

@@ -8,12 +8,13 @@ from typing import Any
 
 from ingest.contract.model import Contract
 from ingest.validate.array import Elements
-from ingest.validate.batches import Batch, Broken
+from ingest.validate.batches import Batch
 from ingest.validate.delimited import blocks
 from ingest.validate.opening import Opened
 from ingest.validate.problems import MAX_RECORD, too_long
 from ingest.validate.report import Columns, Format
 from ingest.validate.spans import without
+from ingest.validate.splitting import Broken
 from ingest.validate.streams import Writer
 
 _MAX_EXTRA = 1000

@@ -5,8 +5,8 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from ingest.validate.batches import Broken, Few, Look, Screen, Some
-from ingest.validate.splitting import Split, Splitter
+from ingest.validate.batches import Few, Look, Screen, Some
+from ingest.validate.splitting import Broken, Split, Splitter
 
 if TYPE_CHECKING:  # numpy is only loaded for blocks that are screened
     from ingest.validate.survey import Survey

@@ -10,10 +10,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ingest.validate.batches import Broken
-
 _CSV_LIMIT = 100_000
 """Longest line given to the csv module, which refuses longer fields."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A record whose form is at fault: the rule, the field where it shows, what stands there."""
+
+    rule: str
+    field: int | None
+    value: str | None
 
 
 class UnclosedQuote(Exception):

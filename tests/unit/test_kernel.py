@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 
 from ingest.contracts import Contract
 from ingest.validate import delimited
+from ingest.validate.kernel import library
+from ingest.validate.kernel.building import NoCompiler, NotBuilt, build
+from ingest.validate.kernel.library import load
 from marketplace import break_records, write_users
 from marketplace.breakers import DAMAGES
-from tests.unit.screens import SCREENS, put
+from tests.unit.screens import SCREENS, built, put
 from tests.unit.test_validate_fuzz import COLUMN, ODD, WORDS, contract_of
 from tests.unit.test_validate_screening import CONTRACT, HEADER, LINE
 from tests.unit.validation import CONTRACTS, judge, small
@@ -231,3 +234,31 @@ def test_what_the_log_says(caplog: pytest.LogCaptureFixture) -> None:
         "Polars screens: there is no kernel, or it is off",
         "Polars screens: the text is not in the kernel's dialect",
     ]
+
+
+def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who cannot build the kernel is told why; a library of other sources is left alone."""
+    monkeypatch.setenv("CC", "false")
+    with pytest.raises(NotBuilt, match="false cannot build"):
+        build(tmp_path / "kernel.so")
+    monkeypatch.delenv("CC")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoCompiler, match="no C compiler is on the PATH"):
+        build(tmp_path / "kernel.so")
+
+    assert load(tmp_path / "kernel.so") is None
+    (tmp_path / "kernel.so").write_bytes(b"no library")
+    assert load(tmp_path / "kernel.so") is None
+
+
+def test_a_library_of_other_sources_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Structures may have changed since; it has to be built anew."""
+    if isinstance(why := built(), str):
+        pytest.skip(why)
+    path = build(tmp_path / "kernel.so")
+    assert load(path) is not None
+    monkeypatch.setattr(library, "sources_hash", lambda: "of others")
+
+    assert load(path) is None

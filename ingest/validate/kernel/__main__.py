@@ -6,7 +6,7 @@ Without a C compiler nothing is built, which is no error with ``--if-possible``.
 import argparse
 import sys
 
-from ingest.validate.kernel.building import NoCompiler, build
+from ingest.validate.kernel.building import NotBuilt, build
 
 
 def main() -> int:
@@ -18,7 +18,7 @@ def main() -> int:
     said = parser.parse_args()
     try:
         path = build()
-    except NoCompiler as error:
+    except NotBuilt as error:
         print(f"the kernel is not built: {error}\nPolars screens instead", file=sys.stderr)  # noqa: T201
         return 0 if said.if_possible else 1
     print(f"built {path}")  # noqa: T201 - a command says what it did

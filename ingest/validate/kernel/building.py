@@ -5,20 +5,25 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SOURCES = ("kernel.h", "cells.c", "sets.c", "scan.c")
+SOURCES = ("kernel.h", "records.h", "known.h", "cells.c", "sets.c", "scan.c")
 PATH = HERE / "_kernel.so"
 
 _FLAGS = ("-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden")
 _COMPILERS = ("cc", "gcc", "clang")
 
 
-class NoCompiler(Exception):
-    """There is no C compiler here, or it cannot build the kernel; says which."""
+class NotBuilt(Exception):
+    """The kernel cannot be built; says why, and what the compiler said."""
+
+
+class NoCompiler(NotBuilt):
+    """There is no compiler here that could build it."""
 
 
 def sources_hash() -> str:
@@ -33,12 +38,13 @@ def sources_hash() -> str:
 
 
 def build(path: Path = PATH, extra: Sequence[str] = ()) -> Path:
-    """Build the library at ``path`` for this machine's kind of processor.
+    """Build the library at ``path`` for this machine's kind of processor, on Linux or macOS.
 
-    It is put in place whole: a process that has loaded an older one keeps that.
+    It is put in place whole: a process that has loaded an older one keeps that. The name ends in
+    ``.so`` on macOS too, where ``ctypes`` does not mind.
 
     Raises:
-        NoCompiler: see there.
+        NotBuilt: see there; on Windows always, for the C files ask for POSIX.
     """
     compiler = _compiler()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -48,12 +54,14 @@ def build(path: Path = PATH, extra: Sequence[str] = ()) -> Path:
         command = [*compiler, *_FLAGS, *extra, built_from, "-o", str(made), *files, "-lm"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
-            raise NoCompiler(f"{shlex.join(compiler)} cannot build the kernel:\n{done.stderr}")
+            raise NotBuilt(f"{shlex.join(compiler)} cannot build the kernel:\n{done.stderr}")
         made.replace(path)
     return path
 
 
 def _compiler() -> list[str]:
+    if sys.platform == "win32":
+        raise NoCompiler("the kernel is not for Windows")
     said = os.environ.get("CC")
     if said:
         return shlex.split(said)
