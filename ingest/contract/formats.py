@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
 INTEGERS = {
@@ -146,6 +146,19 @@ def _from_pattern(logical_type: str, pattern: str) -> re.Pattern[str]:
     if lacking := _NEEDS[logical_type] - set(regex.groupindex):
         raise ValueError(f"pattern {pattern!r} lacks {', '.join(sorted(lacking))}")
     return regex
+
+
+def moment_tokens(pattern: str) -> Iterator[tuple[str, bool]]:
+    """The parts of a JDK ``pattern`` that ``moments`` takes, and whether each is a field.
+
+    Others stand for themselves, without their quotes.
+    """
+    for token in _TOKEN.finditer(pattern):
+        text = token.group()
+        if token.group(1) is not None:
+            yield token.group(1).replace("''", "'") or "'", False
+        else:
+            yield text, token.group(2) is not None
 
 
 def dotnet_pattern(pattern: str) -> str:

@@ -17,7 +17,19 @@ from typing import Any
 from ingest.validate import delimited
 from ingest.validate.kernel.library import load
 from tests.unit import screens
-from tests.unit.test_kernel import CELLS, MANY, alike, many, needs, quoted, told
+from tests.unit.test_kernel import (
+    CELLS,
+    CLOCKS,
+    DAYS,
+    MANY,
+    MOMENTS,
+    ZONES,
+    alike,
+    many,
+    needs,
+    quoted,
+    told,
+)
 from tests.unit.test_validate_fuzz import contract_of
 
 KINDS: list[dict[str, Any]] = [
@@ -34,8 +46,7 @@ KINDS: list[dict[str, Any]] = [
     {"logicalType": "string", "logicalTypeOptions": {"pattern": "[a-z]"}},
     {"logicalType": "string", "unique": True, "classification": "personal"},
     {"logicalType": "boolean"},
-    {"logicalType": "date"},
-    {"logicalType": "timestamp"},
+    *MOMENTS,
 ]
 BITS = [b"", b'"', b'""', b",", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b"\xed\xa0\x80", b"9" * 30]
 BITS += [b"x" * 70, b'"' * 65, b"\xf0\x9f\x98\x80", b"\xe2\x82", b"," * 64]
@@ -44,6 +55,10 @@ BITS += [b"x" * 70, b'"' * 65, b"\xf0\x9f\x98\x80", b"\xe2\x82", b"," * 64]
 def file_of(chance: random.Random, width: int) -> bytes:
     """Some records, most of them sound in form, then damaged here and there."""
     cells = chance.sample(CELLS, chance.randrange(2, len(CELLS)))
+    for _ in range(9):
+        cells.append(chance.choice(DAYS) + chance.choice("T ") + chance.choice(CLOCKS))
+        cells.append(cells[-1] + chance.choice(ZONES))
+    cells += [*DAYS, *CLOCKS]
     lines = [",".join(f"c{at}" for at in range(width))]
     for _ in range(chance.choice([0, 1, 5, 60, 400])):
         fields = width if chance.random() < 0.95 else chance.randrange(1, width + 3)

@@ -121,6 +121,59 @@ def test_any_contract(data: st.DataObject) -> None:
     hold("\n".join([header, *lines]).encode(), contract_of(columns))
 
 
+MOMENTS: list[dict[str, Any]] = [
+    {"logicalType": "date"},
+    {"logicalType": "date", "logicalTypeOptions": {"format": "dd.MM.yyyy"}},
+    {"logicalType": "date", "logicalTypeOptions": {"format": "yyyyMMdd'é'HH"}},
+    {"logicalType": "date", "logicalTypeOptions": {"format": "d/M/yyyy"}},
+    {"logicalType": "date", "logicalTypeOptions": {"minimum": "1999-12-31"}},
+    {"logicalType": "date", "logicalTypeOptions": {"exclusiveMaximum": "2024-02-29"}},
+    {"logicalType": "timestamp"},
+    {"logicalType": "timestamp", "logicalTypeOptions": {"timezone": True}},
+    {"logicalType": "timestamp", "logicalTypeOptions": {"timezone": False}},
+    {"logicalType": "timestamp", "logicalTypeOptions": {"format": "yyyy-MM-dd HH:mm:ss"}},
+    {"logicalType": "timestamp", "logicalTypeOptions": {"format": "yyyy-MM-dd'T'HH:mm:ss.SSSXXX"}},
+    {"logicalType": "timestamp", "logicalTypeOptions": {"format": "HH:mm dd-MM-uuuu"}},
+    {"logicalType": "timestamp", "logicalTypeOptions": {"format": "yyyy-MM-dd HH:mm:ss.SSSSSSS"}},
+    {"logicalType": "timestamp", "logicalTypeOptions": {"minimum": "2024-02-29T12:00:00Z"}},
+    {"logicalType": "time"},
+    {"logicalType": "time", "logicalTypeOptions": {"format": "HHmm", "maximum": "2359"}},
+]
+DAYS = ["2024-02-29", "2023-02-29", "1900-02-29", "2000-02-29", "0001-01-01", "0000-01-01"]
+DAYS += ["9999-12-31", "1969-12-31", "2024-13-01", "2024-04-31", "2024-00-10", "2024-1-1"]
+DAYS += ["29.02.2024", "31.04.2024", "20240229é99", "20240229é1", "29/2/2024", "1999-12-30"]
+CLOCKS = ["12:00:00", "23:59:59.999999999", "00:00:00.1234567", "24:00:00", "12:60:00", "12:00:60"]
+CLOCKS += ["12:00", "12:00:00.", "1200", "2400", "12:00:00.123", "12:00:00.1234567890", "12:0:00"]
+ZONES = ["", "", "Z", "z", "+02:00", "-23:59", "+24:00", "+02:60", "+0200", "Z ", "\n"]
+MOMENT = st.one_of(
+    st.sampled_from(DAYS),
+    st.sampled_from(CLOCKS),
+    st.tuples(
+        st.sampled_from(DAYS),
+        st.sampled_from("T  "),
+        st.sampled_from(CLOCKS),
+        st.sampled_from(ZONES),
+    ).map("".join),
+    st.datetimes().map(lambda moment: moment.isoformat()),
+    st.datetimes().map(lambda moment: f"{moment:%H:%M %d-%m-}{moment.year:04}"),
+    st.datetimes().map(lambda moment: f"{moment.isoformat(' ', 'microseconds')}7"),
+    st.datetimes().map(lambda moment: f"{moment.isoformat('T', 'milliseconds')}Z"),
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(st.sampled_from(MOMENTS), min_size=1, max_size=3), st.data())
+def test_moments(columns: list[dict[str, Any]], data: st.DataObject) -> None:
+    """Dates, timestamps and times are those that Python reads, to the microsecond."""
+    width = len(columns) + 1
+    cell = MOMENT.map(lambda text: quoted(text) if needs(text) else text)
+    rows = data.draw(st.lists(st.lists(cell, min_size=width, max_size=width), max_size=30))
+    lines = [",".join(f"c{at}" for at in range(width)), *map(",".join, rows)]
+    contract = contract_of([*columns, {"logicalType": "string"}])
+
+    hold("\n".join(lines).encode(), contract)
+
+
 def needs(cell: str) -> bool:
     """Whether a cell cannot stand without quotes."""
     return any(char in cell for char in ',"\r\n')

@@ -153,3 +153,108 @@ int text_length(const uint8_t *at, size_t length, int64_t *characters) {
     *characters = count;
     return 1;
 }
+
+/* Days since 1970-01-01 of a day that exists; 0 if it does not. */
+static int day_of(int64_t year, int64_t month, int64_t day, int64_t *days) {
+    static const uint8_t LENGTHS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (year < 1 || month < 1 || month > 12 || day < 1 ||
+        day > LENGTHS[month - 1] + (month == 2 && leap))
+        return 0;
+    /* Years that begin in March end with the day that is not always there. */
+    int64_t from = month > 2 ? year : year - 1, months = (month + 9) % 12;
+    *days = 365 * from + from / 4 - from / 100 + from / 400 + (153 * months + 2) / 5 + day - 719469;
+    return 1;
+}
+
+static int digits_of(const uint8_t **at, const uint8_t *end, int count, int64_t *value) {
+    if (end - *at < count)
+        return 0;
+    int64_t found = 0;
+    for (int i = 0; i < count; i++) {
+        if (!is_digit((*at)[i]))
+            return 0;
+        found = found * 10 + ((*at)[i] - '0');
+    }
+    *at += count;
+    *value = found;
+    return 1;
+}
+
+/* A date, a timestamp or a time by a layout: y M d H m s for fields of fixed width, f and a digit
+ * for so many digits of a fraction, F for a point and one to nine of them or nothing, T for a T or
+ * a blank, Z for the sign of UTC, z for that or nothing, ' and a byte for that byte. 1 and the
+ * value; 0 if it is none; -1 where an offset other than Z might stand, which is for Python. */
+int moment_of(const uint8_t *layout, int moment, const uint8_t *at, size_t length,
+              int64_t *value) {
+    const uint8_t *end = at + length;
+    int64_t year = 1, month = 1, day = 1, hour = 0, minute = 0, second = 0, micros = 0, days;
+    for (; *layout; layout++) {
+        int64_t *field = NULL;
+        int64_t digit;
+        int most = 9;
+        switch (*layout) {
+        case 'y': field = &year; break;
+        case 'M': field = &month; break;
+        case 'd': field = &day; break;
+        case 'H': field = &hour; break;
+        case 'm': field = &minute; break;
+        case 's': field = &second; break;
+        case 'F':
+            if (at == end || *at != '.')
+                continue;
+            at++;
+            __attribute__((fallthrough));
+        case 'f': {
+            int least = 1;
+            if (*layout == 'f')
+                most = least = *++layout - '0';
+            int64_t scale = 100000;
+            int count = 0;
+            for (; count < most && digits_of(&at, end, 1, &digit); count++, scale /= 10)
+                micros += digit * scale; /* no scale is left for the seventh digit */
+            if (count < least)
+                return 0;
+            continue;
+        }
+        case 'T':
+            if (at == end || (*at != 'T' && *at != ' '))
+                return 0;
+            at++;
+            continue;
+        case 'Z':
+        case 'z':
+            if (at == end) {
+                if (*layout == 'Z')
+                    return 0;
+                continue;
+            }
+            if (*at != 'Z')
+                return *at == '+' || *at == '-' ? -1 : 0;
+            at++;
+            continue;
+        default: /* a byte that stands for itself */
+            if (at == end || *at != *++layout)
+                return 0;
+            at++;
+            continue;
+        }
+        if (!digits_of(&at, end, field == &year ? 4 : 2, field))
+            return 0;
+    }
+    if (at != end)
+        return 0;
+    if (moment == CLOCK)
+        days = 0;
+    else if (!day_of(year, month, day, &days))
+        return 0;
+    if (moment == DAY) {
+        *value = days;
+        return 1;
+    }
+    if (hour > 23 || minute > 59 || second > 59)
+        return 0;
+    *value = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    *value = *value * 1000000 + micros;
+    return 1;
+}

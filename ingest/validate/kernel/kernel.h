@@ -26,7 +26,9 @@
 /* Hashes below are kept by a sketch of distinct values, all others only take a slot. */
 #define FIRST_LIMIT (1ull << 58)
 
-enum kind { ASK = 0, INTEGER = 1, NUMBER = 2, TEXT = 3 };
+enum kind { ASK = 0, INTEGER = 1, NUMBER = 2, TEXT = 3, MOMENT = 4 };
+/* What a MOMENT is counted in: days, microseconds since 1970 in UTC, microseconds of a day. */
+enum moment { DAY = 0, INSTANT = 1, CLOCK = 2 };
 
 /* Bytes of a cell: below the block's length they lie in the block, else in the scratch. */
 typedef struct {
@@ -39,9 +41,10 @@ typedef struct {
     int32_t position;
     int32_t kind;
     int32_t required;
-    int32_t unused;
-    int64_t low, high;   /* of INTEGER; of TEXT its length in characters */
-    double least, most;  /* of NUMBER */
+    int32_t moment;         /* of MOMENT, which of them */
+    const uint8_t *layout;  /* of MOMENT, how it is written: see moment_of */
+    int64_t low, high;      /* of INTEGER and MOMENT; of TEXT its length in characters */
+    double least, most;     /* of NUMBER */
     /* Found in this block, all but `nulls` only where it was not found before. */
     int64_t nulls;
     int64_t any; /* whether the extremes below are those of some value */
@@ -147,6 +150,7 @@ static inline uint64_t sketched(const uint8_t *at, size_t length, const uint8_t 
 int integer_of(const uint8_t *at, size_t length, int64_t *value);
 int number_of(const uint8_t *at, size_t length, double *value);
 int text_length(const uint8_t *at, size_t length, int64_t *characters);
+int moment_of(const uint8_t *layout, int moment, const uint8_t *at, size_t length, int64_t *value);
 
 /* sets.c: numbers of keys that were seen, in file order. */
 void key_of_text(const secret *with, const uint8_t *at, size_t length, const uint8_t *end,

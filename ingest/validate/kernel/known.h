@@ -202,12 +202,16 @@ static int before(const scanner *s, ref one, ref other) {
     return order ? order < 0 : one.length < other.length;
 }
 
-/* A sound value of a text column, or of a NUMBER, that is new as far as is known. */
+/* A sound value, but of an INTEGER, that is new as far as is known: its `number` if it is a
+ * NUMBER, its `count` if it is a MOMENT. */
 static void meet_text(scanner *s, column *c, memory *m, ref cell, const entry *one, double number,
-                      int lookable) {
+                      int64_t count, int lookable) {
     if (c->kind == NUMBER) {
         c->least_found = c->any && c->least_found <= number ? c->least_found : number;
         c->most_found = c->any && c->most_found >= number ? c->most_found : number;
+    } else if (c->kind == MOMENT) {
+        c->low_found = c->any && c->low_found <= count ? c->low_found : count;
+        c->high_found = c->any && c->high_found >= count ? c->high_found : count;
     } else {
         if (!c->any || before(s, cell, c->first_found))
             c->first_found = cell;

@@ -21,7 +21,7 @@ from ingest.validate.kernel.building import PATH, sources_hash
 
 _LOG = logging.getLogger(__name__)
 
-ASK, INTEGER, NUMBER, TEXT = range(4)
+ASK, INTEGER, NUMBER, TEXT, MOMENT = range(5)
 """How the kernel judges the cells of a column."""
 
 
@@ -38,7 +38,8 @@ class Column(Structure):
         ("position", c_int32),
         ("kind", c_int32),
         ("required", c_int32),
-        ("unused", c_int32),
+        ("moment", c_int32),
+        ("layout", c_char_p),
         ("low", c_int64),
         ("high", c_int64),
         ("least", c_double),

@@ -8,7 +8,8 @@ from typing import Any
 from ingest.contract.formats import NUMBERS
 from ingest.contract.model import Column as Said
 from ingest.validate.columns import Cells, Key
-from ingest.validate.kernel.library import ASK, INTEGER, NUMBER, TEXT, Column, KeyColumns
+from ingest.validate.kernel import moments
+from ingest.validate.kernel.library import ASK, INTEGER, MOMENT, NUMBER, TEXT, Column, KeyColumns
 from ingest.validate.rules import whole_range
 
 _WIDEST = 2**63 - 1
@@ -29,6 +30,11 @@ def program(cells: Cells) -> Column:
         if bounds is not None:
             made.kind = NUMBER
             made.least, made.most = bounds
+    elif said.logical_type in moments.KINDS:
+        if (layout := moments.layout(said)) is not None:
+            made.kind, made.moment = MOMENT, moments.KINDS.index(said.logical_type)
+            made.layout = layout
+            made.low, made.high = moments.bounds(said)
     elif said.logical_type == "string" and said.format is None:
         made.kind = TEXT
         made.low = min(said.min_length or 0, _WIDEST)

@@ -118,16 +118,21 @@ static inline int judge(scanner *s, size_t index, ref cell) {
     if (c->kind == ASK)
         return -1;
     double number = 0;
-    if (c->kind == NUMBER) {
+    int64_t count = 0;
+    if (c->kind == MOMENT) {
+        int found = moment_of(c->layout, c->moment, at, cell.length, &count);
+        if (found < 1)
+            return found;
+        if (count < c->low || count > c->high)
+            return 0;
+    } else if (c->kind == NUMBER) {
         if (!number_of(at, cell.length, &number) || !(number >= c->least && number <= c->most))
             return 0;
     } else {
-        int64_t characters;
-        if (!text_length(at, cell.length, &characters) || characters < c->low ||
-            characters > c->high)
+        if (!text_length(at, cell.length, &count) || count < c->low || count > c->high)
             return 0;
     }
-    meet_text(s, c, m, cell, &one, number, lookable);
+    meet_text(s, c, m, cell, &one, number, count, lookable);
     return 1;
 }
 

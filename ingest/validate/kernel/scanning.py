@@ -11,7 +11,17 @@ from ingest.validate.batches import Screenable
 from ingest.validate.columns import Cells, Key
 from ingest.validate.facts import Fact
 from ingest.validate.kernel import SMALLEST
-from ingest.validate.kernel.library import INTEGER, NUMBER, TEXT, Column, KeyColumns, Library, Ref
+from ingest.validate.kernel.library import (
+    INTEGER,
+    MOMENT,
+    NUMBER,
+    TEXT,
+    Column,
+    KeyColumns,
+    Library,
+    Ref,
+)
+from ingest.validate.kernel.moments import value_of
 from ingest.validate.kernel.programs import key_columns, program
 from ingest.validate.kernel.room import Room
 from ingest.validate.kernel.sets import SeenNumbers
@@ -106,8 +116,11 @@ class _Scanner:
         self._library = library
         self._cells = cells
         self._of_keys = keys
-        self._columns = (Column * len(cells))(*map(program, cells))
-        self._keys = (KeyColumns * len(keys))(*(key_columns(key, cells) for key in keys))
+        programs = [program(one) for one in cells]
+        told = [key_columns(key, cells) for key in keys]
+        self._columns = (Column * len(cells))(*programs)
+        self._keys = (KeyColumns * len(keys))(*told)
+        self._alive = programs, told  # the arrays have copies that point into them
         made = library.functions.lf_scanner_new(
             library.secret,
             self._columns,
@@ -220,6 +233,13 @@ class _Told:
                 least, most = found.least_found, found.most_found
             elif found.any:
                 least, most = _text(found.first_found, block), _text(found.last_found, block)
+        elif found.kind == MOMENT:
+            kind, known = self._cells[index].column.logical_type, self._values[index]
+            refs = found.texts[: found.fresh] if found.fresh else []
+            values = [*known, *(block.text(one.at, one.length) for one in refs)]
+            counts = (found.low_found, found.high_found) if found.any else ()
+            extremes = [*known.values(), *(value_of(kind, count) for count in counts)]
+            least, most = (min(extremes), max(extremes)) if extremes else (None, None)
         else:
             known = self._values[index]
             whole = self._cells[index].column.logical_type == "integer"
