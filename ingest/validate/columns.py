@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
     import polars as pl
 
 _REMEMBERED = 4096
+_LONG = 1000
+"""Characters from which on a cell is not worth remembering: thousands of them would not fit."""
 UNSOUND = object()
 """Stands for what is no value of its column's type."""
 _EMPTY = "-"
@@ -80,7 +82,7 @@ class Cells:
         fresh = distinct - self._sound
         bad = {cell: rules for cell in fresh if (rules := self._judge(cell))}
         if len(self._sound) < _REMEMBERED and len(fresh) < _REMEMBERED:
-            self._sound |= fresh.difference(bad)
+            self._sound.update(cell for cell in fresh if cell not in bad and len(cell) < _LONG)
         return bad
 
     def values(self, cells: Sequence[Any]) -> list[Any]:
@@ -106,7 +108,7 @@ class Cells:
             if value is not None
         }
         if len(known) < _REMEMBERED:
-            known.update(found)
+            known.update((c, found[c]) for c in found if self._typed or len(c) < _LONG)
         return {
             cell: value
             for cell in distinct

@@ -142,7 +142,7 @@ class Jury:
         """
         rows = len(batch.rows) if look is None else look.rows
         self.rows += rows
-        self._profiler.sample.take(rows, batch.some)
+        self._profiler.sample.take(rows, batch)
         found = (
             self._judge_whole(batch, rows) if look is None else self._judge_screened(batch, look)
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ingest.validate.batches import Look, Some
+from ingest.validate.batches import Look, Records, Some
 from ingest.validate.columns import Cells, as_text
 from ingest.validate.report import Profile
 
@@ -29,6 +29,10 @@ EXACT = 4096
 SAMPLE = 4000
 """Records of the sample at most; of more records half of them at least."""
 
+_CHARACTERS = 4 << 20
+"""Of a column's distinct values that are counted one by one."""
+_SAMPLED = 16 << 20
+"""Bytes of the sample's records at most."""
 _SLOTS = 1 << 16
 _LOW = 1 << 14
 _FIRST_LIMIT = 1 << 58
@@ -91,6 +95,7 @@ class Distinct:
 
     def __init__(self, sketch: Callable[[], Sketch] = Slots) -> None:
         self._few: set[Any] = set()
+        self._characters = 0
         self._begin = sketch
         self._sketch: Sketch | None = None
 
@@ -99,8 +104,10 @@ class Distinct:
         if self._sketch is not None:
             self._sketch.add(list(values))
             return
-        self._few.update(values)
-        if len(self._few) > EXACT:
+        fresh = set(values) - self._few
+        self._few |= fresh
+        self._characters += sum(len(value) for value in fresh if isinstance(value, str))
+        if len(self._few) > EXACT or self._characters > _CHARACTERS:
             self._many()
 
     def add_hashes(self, hashes: Any) -> None:
@@ -260,21 +267,26 @@ class Sample:
     """Records at even distances from one another, the same ones whichever way they were judged."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[list[int], Some]] = []
-        self._size = 0
+        self._parts: list[tuple[list[tuple[int, int]], Some]] = []
+        self._size = self._bytes = 0
         self._stride = 1
         self._records = 0
 
-    def take(self, records: int, some: Callable[[range], Some]) -> None:
-        """Go past a batch of records, of which ``some`` gives those at positions."""
+    def take(self, records: int, batch: Records) -> None:
+        """Go past a batch of so many records."""
         first = -self._records % self._stride
         picked = range(first, records, self._stride)
         if picked:
-            numbers = [self._records + at for at in picked]
-            self._parts.append((numbers, some(picked)))
+            spans = map(batch.span, picked)
+            numbers = [
+                (self._records + at, end - start)
+                for at, (start, end) in zip(picked, spans, strict=True)
+            ]
+            self._parts.append((numbers, batch.some(picked)))
             self._size += len(numbers)
+            self._bytes += sum(length for _, length in numbers)
         self._records += records
-        while self._size > SAMPLE:
+        while self._size > 1 and (self._size > SAMPLE or self._bytes > _SAMPLED):
             self._thin()
 
     def _thin(self) -> None:
@@ -282,11 +294,12 @@ class Sample:
         self._stride *= 2
         parts = []
         for numbers, some in self._parts:
-            kept = [at for at, number in enumerate(numbers) if number % self._stride == 0]
+            kept = [at for at, (number, _) in enumerate(numbers) if number % self._stride == 0]
             if kept:
                 parts.append(([numbers[at] for at in kept], some.pick(kept)))
         self._parts = parts
         self._size = sum(len(numbers) for numbers, _ in parts)
+        self._bytes = sum(length for numbers, _ in parts for _, length in numbers)
 
     def table(self, width: int) -> list[Sequence[Any]]:
         """The cells of those in good form, column by column."""

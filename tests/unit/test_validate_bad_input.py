@@ -297,3 +297,18 @@ def test_nothing_right_in_a_file(kernel: str, tmp_path: Path) -> None:
     assert report["rejected"] == 25_000
     assert {check["failed"] for check in report["checks"]} == {25_000}
     assert memory < BOUND - 100 * MB
+
+
+@pytest.mark.parametrize("kernel", ["on", "off"])
+def test_long_values_are_not_kept(kernel: str, tmp_path: Path) -> None:
+    """Hundreds of different values of a megabyte are judged, counted and let go of."""
+    path = tmp_path / "long.csv"
+    with path.open("wb") as file:
+        file.write(HEADER)
+        file.writelines(b"%d,%d%s,s\n" % (at, at, b"x" * MB) for at in range(300))
+
+    code, report, memory = judged(path, LANDFALL_KERNEL=kernel)
+
+    assert (code, report["verdict"], report["rows"]) == (0, "accepted", 300)
+    assert report["profile"][1]["distinct"] == pytest.approx(300, rel=0.03)
+    assert memory < BOUND
