@@ -102,7 +102,7 @@ class Jury:
             self._cells,
             self._keys,
             gauges=self._gauges,
-            referring=bool(self._referring),
+            referring=self._referring,
         )
         self._screen: Screen | None = found.screen if screen else None
         self._profiler = Profiler(self._cells, found.sketch)

@@ -72,6 +72,17 @@ class Seen:
         known = self._runs.known(*self._numbered(keys.drop_nulls()))
         return positions[~known].tolist()  # type: ignore[no-any-return]
 
+    def strangers_among(self, numbers: Any, absent: Any) -> list[int]:
+        """The same of an array of whole numbers, with flags where there is none."""
+        import numpy as np  # noqa: PLC0415 - whoever knows other datasets' keys has loaded it
+
+        if self._runs is None:
+            self._begin_runs()
+        assert self._runs is not None  # noqa: S101 - for the type checker
+        positions = np.flatnonzero(np.frombuffer(absent, np.uint8) == 0)
+        known = self._runs.known(np.frombuffer(numbers, np.int64)[positions], None)
+        return positions[~known].tolist()  # type: ignore[no-any-return]
+
     def __len__(self) -> int:
         return len(self._few) if self._runs is None else len(self._runs)
 

@@ -5,7 +5,7 @@ memory is bounded by ``MAX_KEYS``. A record that lacks a part of its reference r
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ingest.contract.model import Relationship
 from ingest.validate.columns import Cells, Key, dtype_of
@@ -57,6 +57,10 @@ class Reference:
     def strangers(self, keys: "pl.Series") -> list[int]:
         """Positions of records that refer to what is not there."""
         return [] if self.missing is not None else self._known.strangers_in(keys)
+
+    def strangers_among(self, numbers: Any, absent: Any) -> list[int]:
+        """The same of an array of whole numbers, with flags where there is none."""
+        return [] if self.missing is not None else self._known.strangers_among(numbers, absent)
 
     def link(self) -> Link:
         """What the report says of it."""

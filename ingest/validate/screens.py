@@ -10,6 +10,7 @@ from ingest.validate.batches import Reader, Screen
 from ingest.validate.columns import Cells, Key
 from ingest.validate.measures import Gauges
 from ingest.validate.profile import Sketch, Slots
+from ingest.validate.references import Reference
 from ingest.validate.screening import Screening
 
 _LOG = logging.getLogger(__name__)
@@ -29,18 +30,20 @@ def screen_of(
     keys: Sequence[Key],
     *,
     gauges: Gauges,
-    referring: bool,
+    referring: Sequence[Reference],
 ) -> Found:
     """The fastest screen that can judge this file by this contract.
 
-    With the kernel, ``keys`` are from now on seen by it.
+    With the kernel, ``keys`` are from now on seen by it; ``referring`` are the relationships whose
+    other datasets are at hand.
     """
     delimiter, quote = reader.format.delimiter, reader.format.quote or '"'
     if delimiter is None:
         return Found(None, Slots)
-    why = _not_for_the_kernel(delimiter, quote, hints, cells, keys)
-    if referring:
-        why = "the contract refers to other datasets"
+    foreign = [reference.key for reference in referring]
+    why = _not_for_the_kernel(delimiter, quote, hints, cells, [*keys, *foreign])
+    if not all(key.whole_numbers for key in foreign):
+        why = "the contract refers to other datasets, and not by one whole number"
     elif gauges.needed or gauges.summed:
         why = "the contract has conditions"
     library = kernel.loaded() if why is None else None
@@ -55,7 +58,7 @@ def screen_of(
     _LOG.debug("the kernel screens")
     for key in keys:
         key.seen = SeenNumbers(library, whole_numbers=key.whole_numbers)
-    scanning = Scanning(library, (len(reader.names), delimiter, quote), cells, keys)
+    scanning = Scanning(library, (len(reader.names), delimiter, quote), cells, [*keys, *foreign])
     return Found(scanning, lambda: KernelSketch(library))
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import random
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest.contracts import Contract
-from ingest.validate import delimited
+from ingest.validate import References, delimited
 from ingest.validate.kernel import library
 from ingest.validate.kernel.building import NoCompiler, NotBuilt, build
 from ingest.validate.kernel.library import load
@@ -26,14 +28,20 @@ from tests.unit.test_validate_screening import CONTRACT, HEADER, LINE
 from tests.unit.validation import CONTRACTS, judge, small
 
 
-def told(data: bytes, contract: Contract, screen: str, chunk: int = 1 << 20) -> dict[str, Any]:
+def told(
+    data: bytes,
+    contract: Contract,
+    screen: str,
+    chunk: int = 1 << 20,
+    references: References | None = None,
+) -> dict[str, Any]:
     """All that a validation says of ``data``, with its rejects, reasons and clean copy.
 
     The order of a record's faults is that in which the screens find them, and nobody's concern.
     """
     with pytest.MonkeyPatch.context() as patch:
         put(screen, patch)
-        report, findings = judge(data, contract, chunk=chunk)
+        report, findings = judge(data, contract, chunk=chunk, references=references)
     found = report.to_dict()
     del found["seconds"]
     for each in found["examples"]:
@@ -234,6 +242,37 @@ def test_more_values_than_are_remembered(seed: int, monkeypatch: pytest.MonkeyPa
     assert kernels["rejected"] > 50
     assert not all(one["exact"] for one in kernels["profile"])
     alike(kernels, polars)
+
+
+class Users:
+    """Another dataset: the users 1 to 50."""
+
+    def values(self, dataset: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Their one column."""
+        assert (dataset, list(columns)) == ("users", ["id"])
+        yield pl.DataFrame({"id": range(1, 51)})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([*NUMBERS, "", "1", "50", "51", "7"]), st.booleans())))
+def test_relationships(buyers: list[tuple[str, bool]]) -> None:
+    """What refers to nothing is found, by suspects and by others; who refers to none may."""
+    contract = contract_of(
+        [
+            {"logicalType": "integer", "unique": True},
+            {"logicalType": "integer", "relationships": [{"to": "users.id"}]},
+            {"logicalType": "boolean"},
+        ]
+    )
+    lines = [
+        f"{at // 2},{buyer},{'true' if sound else 'x'}" for at, (buyer, sound) in enumerate(buyers)
+    ]
+    data = "\n".join(["c0,c1,c2", *lines]).encode()
+
+    found = [told(data, contract, screen, references=Users()) for screen in SCREENS]
+
+    assert found[0] == found[1] == found[2]
+    assert not buyers or found[0]["relationships"][0]["checked"]
 
 
 def alike(kernels: dict[str, Any], polars: dict[str, Any]) -> None:

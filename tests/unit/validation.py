@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.contracts import Contract, load_folder, parse
-from ingest.validate import Report, Writer, validate
+from ingest.validate import References, Report, Writer, validate
 from ingest.validate.local import BytesSource
 
 CONTRACTS = load_folder(Path(__file__).resolve().parents[2] / "contracts")
@@ -65,11 +65,18 @@ class Findings:
 
 
 def judge(
-    data: bytes, contract: Contract, *, name: str = "drop.csv", chunk: int = 1 << 20
+    data: bytes,
+    contract: Contract,
+    *,
+    name: str = "drop.csv",
+    chunk: int = 1 << 20,
+    references: References | None = None,
 ) -> tuple[Report, Findings]:
     """Validate ``data`` and keep what was written."""
     findings = Findings()
-    report = validate(BytesSource(data, chunk), contract, name=name, outputs=findings)
+    report = validate(
+        BytesSource(data, chunk), contract, name=name, outputs=findings, references=references
+    )
     return report, findings
 
 

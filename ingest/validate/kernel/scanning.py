@@ -98,8 +98,12 @@ class Look:
         return seen.repeated_numbers(first, second, absent, self.rows)
 
     def strangers(self, reference: Reference, judged: Sequence[Hashable]) -> list[int]:
-        """Contracts that refer to other datasets are not for the kernel."""
-        raise NotImplementedError(reference, judged)
+        """Records that refer, by a whole number, to what is not there."""
+        first, _, absent = self._numbers[self._keys.index(reference.key)]
+        for index, key in zip(self.suspects, judged, strict=True):
+            absent[index] = key is None
+            first[index] = 0 if key is None else key
+        return reference.strangers_among(first, absent)
 
 
 class _Scanner:
