@@ -214,7 +214,8 @@ class Jury:
         self._profiler.take_look(look)
         for gauge, measured in zip(self._gauges.summed, look.measured, strict=True):
             gauge.add(*measured)
-        judged = self._keys_of(batch, look.suspects)
+        split = _Split(batch, look.suspects, _AT_ONCE // max(1, len(self._names)))
+        judged = self._keys_of(split, look.suspects)
         again = [
             (key, self._counted(key, look.repeated(key, judged[id(key)]))) for key in self._keys
         ]
@@ -223,7 +224,7 @@ class Jury:
         for piece in self._pieces(sorted(marked)):
             faults: _Faults = {}
             if suspects := _between(look.suspects, piece):
-                some = batch.some(suspects)
+                some = split.some(suspects)
                 sound = self._judge_form(some, suspects, faults)
                 self._judge_cells(some.rows, sound, suspects, faults)
             for key, found in again:
@@ -236,12 +237,12 @@ class Jury:
                     self._strays(reference, row, faults.setdefault(index, []))
             yield faults
 
-    def _keys_of(self, batch: Records, suspects: Sequence[int]) -> dict[int, list[Hashable]]:
+    def _keys_of(self, split: "_Split", suspects: Sequence[int]) -> dict[int, list[Hashable]]:
         """By ``id`` of each key and reference's key, what the suspects have there."""
         keys = [*self._keys, *(reference.key for reference in self._referring)]
         found: dict[int, list[Hashable]] = {id(key): [] for key in keys}
         for piece in self._pieces(suspects) if keys else ():
-            some = batch.some(piece)
+            some = split.some(piece)
             sound = self._judge_form(some, piece, {})
             table = list(zip(*(some.rows[at] for at in sound), strict=True))
             for key in keys:
@@ -350,6 +351,21 @@ def _cut(value: str | None) -> str | None:
     if len(value) > MAX_SHOWN:
         value = value[:MAX_SHOWN] + "..."
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+class _Split:
+    """The suspects of a batch, split once if all of them may be held at once."""
+
+    def __init__(self, batch: Records, suspects: Sequence[int], size: int) -> None:
+        self._batch = batch
+        self._count = len(suspects)
+        self._held = batch.some(suspects) if 0 < len(suspects) <= size else None
+
+    def some(self, suspects: Sequence[int]) -> Some:
+        """Some of them."""
+        if self._held is not None and len(suspects) == self._count:
+            return self._held
+        return self._batch.some(suspects)
 
 
 def _between(indexes: Sequence[int], piece: Sequence[int]) -> Sequence[int]:
