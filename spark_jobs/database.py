@@ -67,7 +67,8 @@ class Database:
             "batchsize": str(_BATCH_ROWS),
             **({"createTableColumnTypes": ", ".join(declared)} if declared else {}),
         }
-        rows.write.format("jdbc").options(**options).mode("errorifexists").save()
+        # Spark Connect knows this mode by its short name alone.
+        rows.write.format("jdbc").options(**options).mode("error").save()
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
