@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ingest import paths
-from ingest.errors import Retryable, Throttled
+from ingest.errors import Retryable, Stale, Throttled
 from ingest.load import BatchLoader, LoadRules
 from ingest.manifest import Manifest
 from ingest.ports import JobRun
@@ -143,6 +143,40 @@ def test_two_workers_load_one_batch(sea: Sea, clock: Clock) -> None:
             one.step(dataset, TABLE)
     assert states(sea, more) == [State.SUCCEEDED]
     assert len(workspace.batches) == 2
+
+
+def test_a_batch_is_not_frozen_over_another(clock: Clock) -> None:
+    """A worker that looked before the other froze the batch finds it there, and starts nothing."""
+    pond, dataset, workspace = Pond(clock), "frozen", Workspace(status="running")
+    runs = copied(pond, clock, dataset, "a", "b")
+    one, two = loader(pond, clock, workspace), loader(pond, clock, workspace)
+    seen = list(Manifest(pond.lake).active())
+    copied(pond, clock, dataset, "c")  # so that the other's batch would be another
+    one.step(dataset, TABLE)
+    before, _ = pond.lake.get(paths.current_batch(dataset))
+    two._manifest.active = lambda: iter(seen)  # type: ignore[method-assign]
+    two.step(dataset, TABLE)
+    assert pond.lake.get(paths.current_batch(dataset))[0] == before
+    assert len(workspace.batches) == 1
+    assert states(pond, runs) == [State.LOADING] * 2
+
+
+def test_a_batch_is_not_set_back(clock: Clock) -> None:
+    """A worker that remembers an earlier attempt cannot write over what followed it."""
+    pond, dataset, workspace = Pond(clock), "back", Workspace(status="running")
+    copied(pond, clock, dataset, "a")
+    late, other = loader(pond, clock, workspace), loader(pond, clock, workspace)
+    late.step(dataset, TABLE)
+    other.step(dataset, TABLE)
+    workspace.status = "interrupted"
+    for _ in range(3):
+        other.step(dataset, TABLE)
+        clock.turn(minutes=10)
+    before, _ = pond.lake.get(paths.current_batch(dataset))
+    assert json.loads(before)["attempt"] > 2
+    with pytest.raises(Stale):
+        late.step(dataset, TABLE)
+    assert pond.lake.get(paths.current_batch(dataset))[0] == before
 
 
 def test_the_job_is_told_where_the_batch_is(sea: Sea, clock: Clock) -> None:
