@@ -11,7 +11,6 @@ from tests.e2e.drops import users
 from tests.faults.world import FINAL, Json, World, wait
 
 GOOD = 40
-PATIENCE = 60.0
 OPEN = "manifest/batches/users/current.json"
 _numbers = count()
 
@@ -87,7 +86,7 @@ def _travel(world: World, journey: Journey, *faults: tuple[str, Json]) -> Told:
     world.land(path, journey.content(number))
     # Until the fault has struck nothing else may stir, or it would strike something else.
     wait(lambda: world.struck() or world.jobs_ended() > ended or _filed(world, path), 5)
-    while time.monotonic() - began < PATIENCE and not _over(world, path):
+    while time.monotonic() - began < world.patience and not _over(world, path):
         world.tick()
         wait(lambda: _over(world, path), 0.4)
     seconds = time.monotonic() - began

@@ -4,7 +4,8 @@
 
 Starts a local cloud, listens to a drop that nothing disturbs, and then lets one drop after the
 other meet one fault at one of the points that were found. The load is a light task in a real job
-run; one column is run again with the true Spark job.
+run; with ``--spark`` it is the product's own, and the process is killed after each point of a drop
+that is accepted.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ FAULTS: dict[str, Json] = {
 }
 LAG = "killed after, queries lag"
 """Data Factory's queries show what was 3 s ago: of its own requests only."""
-TRUE_SPARK = "killed after, true Spark"
 TRIES = 6
 
 
@@ -98,7 +98,7 @@ def wrong(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-_HEAD = """# The crash matrix
+_HEAD = """# The crash matrix{title}
 
 Made by `make test-crash`; not to be edited.
 {points} points at which the service touches the outside, found by listening to drops that nothing
@@ -111,13 +111,19 @@ and rejects where they belong; nothing left over.
 A refused drop and a repeated one are neither copied nor loaded.
 An empty cell is a fault that does not apply.
 
-The load is a light task in a real job run; in the column of true Spark it is the product's own job.
+{load}
 Why each point is safe: [what each request is for](../explanation/what-each-request-is-for.md)."""
 
 
-def page(rows: list[Row], seconds: float) -> str:
+_LIGHT = """The load is a light task in a real job run.
+With true Spark: [the same, where a drop is accepted](crash-matrix-spark.md)."""
+_SPARK = """The load is the product's own job, on true Spark; what it did to silver is read from
+Delta's log. Every other fault, with a light load: [the whole matrix](crash-matrix.md)."""
+
+
+def page(rows: list[Row], seconds: float, *, spark: bool = False) -> str:
     """The matrix as a page of the documentation."""
-    columns = [*FAULTS, LAG, TRUE_SPARK]
+    columns = [*FAULTS, LAG]
     cells = sum(len(row.cells) for row in rows)
     kills = sum("killed" in name for row in rows for name in row.cells)
     text = [
@@ -127,6 +133,8 @@ def page(rows: list[Row], seconds: float) -> str:
             kills=kills,
             wrong=len(wrong(rows)),
             minutes=round(seconds / 60),
+            title=" on true Spark" if spark else "",
+            load=_SPARK if spark else _LIGHT,
         )
     ]
     for journey in JOURNEYS:
@@ -156,27 +164,26 @@ def main() -> int:
     """Fill the matrix and write it; 1 where a cell is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.matrix")
     parser.add_argument("--out", type=Path, help="write the page there")
-    parser.add_argument("--spark", action="store_true", help="one column with true Spark, too")
+    parser.add_argument("--spark", action="store_true", help="load with the product's own job")
     options = parser.parse_args()
     began = time.monotonic()
 
     def save(rows: list[Row]) -> str:
-        text = page(rows, time.monotonic() - began)
+        text = page(rows, time.monotonic() - began, spark=options.spark)
         if options.out:
             options.out.write_text(text)
         return text
 
-    with tempfile.TemporaryDirectory() as folder, world(Path(folder) / "cloud") as light:
-        prepare(light)
-        rows = listen(light)
-        for name, fault in (FAULTS | {LAG: FAULTS[KILLED_AFTER]}).items():
-            fill(light, rows, name, fault)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        world(Path(folder) / "cloud", spark=options.spark) as harmed,
+    ):
+        prepare(harmed)
+        rows = listen(harmed, [ACCEPTED] if options.spark else JOURNEYS)
+        every = FAULTS | {LAG: FAULTS[KILLED_AFTER]}
+        for name in [KILLED_AFTER] if options.spark else every:
+            fill(harmed, rows, name, every[name])
             save(rows)
-    if options.spark:
-        with tempfile.TemporaryDirectory() as folder, world(Path(folder) / "c", spark=True) as true:
-            prepare(true)
-            mine = [row for row in rows if row.journey is ACCEPTED]
-            fill(true, mine, TRUE_SPARK, FAULTS[KILLED_AFTER])
     sys.stdout.write(save(rows))
     faulty = wrong(rows)
     sys.stderr.write("".join(f"WRONG {each}\n" for each in faulty))

@@ -48,9 +48,11 @@ class World:
     supervisor: Supervisor
     http: httpx.Client
     spark: bool
+    patience: float = field(init=False)
     _files: BlobServiceClient = field(init=False)
 
     def __post_init__(self) -> None:
+        self.patience = 300 if self.spark else 60  # seconds from an upload to the end of its run
         connection = self.config.lake_connection_string
         self._files = BlobServiceClient.from_connection_string(connection)
 

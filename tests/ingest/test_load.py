@@ -150,7 +150,8 @@ def test_a_batch_is_not_frozen_over_another(clock: Clock) -> None:
     pond, dataset, workspace = Pond(clock), "frozen", Workspace(status="running")
     runs = copied(pond, clock, dataset, "a", "b")
     one, two = loader(pond, clock, workspace), loader(pond, clock, workspace)
-    seen = list(Manifest(pond.lake).active())
+    lake: Any = pond.lake
+    seen = list(Manifest(lake).active())
     copied(pond, clock, dataset, "c")  # so that the other's batch would be another
     one.step(dataset, TABLE)
     before, _ = pond.lake.get(paths.current_batch(dataset))
