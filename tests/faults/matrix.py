@@ -36,6 +36,8 @@ FAULTS: dict[str, Json] = {
 LAG = "killed after, queries lag"
 """Data Factory's queries show what was 3 s ago: of its own requests only."""
 TRIES = 6
+LOOKS = 2
+"""How many looks at one thing are told apart."""
 
 
 @dataclass
@@ -48,7 +50,10 @@ class Row:
 
 
 def listen(harmed: World, journeys: Iterable[Journey] = JOURNEYS) -> list[Row]:
-    """The boundaries of all journeys; one that an earlier journey has met is not told again."""
+    """The boundaries of all journeys; one that an earlier journey has met is not told again.
+
+    Ticks look at the same things for as long as a job runs: the first looks stand for all.
+    """
     rows: list[Row] = []
     known: set[Boundary] = set()
     for journey in journeys:
@@ -56,7 +61,8 @@ def listen(harmed: World, journeys: Iterable[Journey] = JOURNEYS) -> list[Row]:
         if told.problem:
             raise AssertionError(f"nothing was disturbed, and yet: {told.problem}")
         for boundary in found({service: harmed.journal(service) for service in OUTSIDE}):
-            if boundary not in known:
+            repeated = boundary.method == "GET" and boundary.nth >= LOOKS
+            if boundary not in known and not repeated:
                 known.add(boundary)
                 rows.append(Row(journey, boundary, {}))
     return rows
