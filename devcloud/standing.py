@@ -65,12 +65,15 @@ def holder(root: Path) -> int | None:
 
 
 def stop(root: Path, seconds: float = 30.0) -> int | None:
-    """End the supervisor of a folder and wait until it has let go.
+    """End the supervisor of a folder and wait until its process is gone.
 
     Returns its pid, or None where none ran. After `seconds` it is killed; its services follow it
     by their tether.
     """
     pid = holder(root)
+    while pid == 0:  # its holder has not written it yet
+        time.sleep(0.05)
+        pid = holder(root)
     if pid is None:
         return None
     for sign, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 10.0)):
@@ -80,10 +83,24 @@ def stop(root: Path, seconds: float = 30.0) -> int | None:
             break
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            if holder(root) is None:
+            # It lets go of the folder a moment before it is gone.
+            if holder(root) is None and _gone(pid):
                 return pid
             time.sleep(0.05)
     return pid
+
+
+def _gone(pid: int) -> bool:
+    """Whether a process has ended; one whose end nobody has taken note of yet has, too."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:  # just now, or this system has no /proc
+        return False
+    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 @contextmanager

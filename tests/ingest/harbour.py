@@ -23,6 +23,8 @@ from tests.ingest.memory import Pond
 from tests.ingest.remote import Factory, Workspace
 
 SETTLE = 120
+SETTLED = SETTLE + 60
+"""Seconds after which a file has settled: its time is the lake's, a little after the clock's."""
 DEQUEUES = 5
 FOLDERS = """
 apiVersion: v3.2.0

@@ -14,7 +14,7 @@ from ingest.ports import Version
 from ingest.states import State
 from tests.e2e.drops import users
 from tests.ingest.conftest import Clock, Sea
-from tests.ingest.harbour import SETTLE, Harbour
+from tests.ingest.harbour import SETTLED, Harbour
 from tests.ingest.memory import Pond
 
 
@@ -38,7 +38,7 @@ def test_a_rename_into_landing_raises_no_event_and_is_swept(sea: Sea, clock: Clo
         file = service.get_file_client("landing", "users/_temporary/0/renamed.csv")
         file.rename_file("landing/users/renamed.csv")
     path = "landing/users/renamed.csv"
-    clock.turn(seconds=SETTLE)
+    clock.turn(seconds=SETTLED)
     assert Claim(path) in harbour.service.reconcile()
     harbour.drive([Claim(path)])
     (run,) = harbour.service.manifest.newest(limit=1, dataset="users")
@@ -89,7 +89,7 @@ def test_a_file_that_is_being_copied_into_landing_waits(harbour: Harbour) -> Non
     look: Callable[[str], Version | None] = harbour.sea.lake.head
     harbour.sea.lake.head = lambda _: replace(version, pending=True)
     assert harbour.service.on_landing(path) == []
-    harbour.clock.turn(seconds=SETTLE)
+    harbour.clock.turn(seconds=SETTLED)
     assert harbour.service.sweep(path) == []
     harbour.sea.lake.head = look
     harbour.drive(harbour.service.reconcile())

@@ -14,7 +14,7 @@ from ingest.messages import Claim
 from ingest.run import Run
 from ingest.states import State
 from tests.ingest.conftest import Clock, Sea
-from tests.ingest.harbour import FOLDERS, SETTLE, Harbour
+from tests.ingest.harbour import FOLDERS, SETTLED, Harbour
 
 
 @pytest.fixture
@@ -74,11 +74,11 @@ def test_a_closed_folder_is_one_drop(harbour: Harbour) -> None:
 def test_an_open_folder_is_left_alone(harbour: Harbour, clock: Clock) -> None:
     """Without its marker nothing of it is claimed, however long it stands; the sweep finds it."""
     harbour.sea.land("landing/readings/open/a.csv", part(10))
-    clock.turn(seconds=SETTLE * 10)
+    clock.turn(seconds=SETTLED * 10)
     assert not [m for m in harbour.service.reconcile() if isinstance(m, Claim)]
     marker = "landing/readings/open/_SUCCESS"
     harbour.sea.lake.put(marker, b"")
-    clock.turn(seconds=SETTLE)
+    clock.turn(seconds=SETTLED)
     assert Claim(marker) in harbour.service.reconcile()
     harbour.drive([Claim(marker)])
     assert run_of(harbour, "open").state is State.SUCCEEDED
@@ -128,7 +128,7 @@ def test_a_marker_that_comes_again_before_the_claim_is_one_drop(harbour: Harbour
     harbour.clock.turn(seconds=2)
     harbour.sea.lake.put(marker, b"again")
     newer = close(harbour, marker)
-    harbour.clock.turn(seconds=SETTLE)
+    harbour.clock.turn(seconds=SETTLED)
     harbour.drive(harbour.service.reconcile())
     assert newer.state is State.SUCCEEDED
     assert harbour.run(older.run_id).state is State.CANCELLED
@@ -146,7 +146,7 @@ def test_a_crash_at_the_rename_loses_and_mixes_nothing(harbour: Harbour, when: s
     if when == "after":
         harbour.sea.land(f"landing/readings/crash-{when}/late.csv", part(52))
     harbour.service = harbour.worker()
-    harbour.clock.turn(seconds=SETTLE)
+    harbour.clock.turn(seconds=SETTLED)
     harbour.drive(harbour.service.reconcile())
     run = run_of(harbour, f"crash-{when}")
     assert run.state is State.SUCCEEDED

@@ -110,7 +110,7 @@ def test_an_empty_file_waits_until_it_has_settled(
     service = worker()
     assert service.on_landing(path) == []
     assert Claim(path) not in service.reconcile()
-    clock.turn(seconds=SETTLE.total_seconds() + 2)
+    clock.turn(seconds=SETTLE.total_seconds() + 60)
     assert Claim(path) in service.reconcile()
     drive(service, [Claim(path)])
     run = run_of(service, path)
@@ -245,7 +245,7 @@ def test_a_cancelled_drop_is_not_found_again(
     run = run_of(service, path)
     assert run.state is State.RECEIVED
     assert service.operators.cancel(run.run_id, Wish("not this one")).state is State.CANCELLED
-    clock.turn(seconds=SETTLE.total_seconds() + 2)
+    clock.turn(seconds=SETTLE.total_seconds() + 60)
     assert Claim(path) not in worker().reconcile()
 
 
