@@ -129,6 +129,4 @@ def _without_source(
 
 def end(stored: Stored, final: Run, manifest: Manifest) -> Stored:
     """Write a final run and file its document."""
-    written = manifest.update(stored, final)
-    manifest.file(written)
-    return replace(written, path=paths.archived_document(final.run_id))
+    return manifest.file(manifest.update(stored, final))

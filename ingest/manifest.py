@@ -23,6 +23,7 @@ from itertools import islice, takewhile
 from ingest import archive
 from ingest.errors import AlreadyExists, NotFound, Stale
 from ingest.paths import ACTIVE, active_document, archived_document, index_entry
+from ingest.placing import place
 from ingest.ports import Lake
 from ingest.run import Listed, Run, dump, from_metadata, parse, to_metadata, writer_of
 from ingest.states import ACTIVE as ACTIVE_STATES
@@ -137,15 +138,20 @@ class Manifest:
                 raise
         return self._remember(Stored(run, stored.path, etag))
 
-    def file(self, stored: Stored) -> None:
-        """Move the document of a final run out of the active ones; nothing to do where it is."""
+    def file(self, stored: Stored) -> Stored:
+        """Move the document of a final run out of the active ones; nothing to do where it is.
+
+        Before that its file is where the document says.
+        """
         run = stored.run
         target = archived_document(run.run_id)
         if stored.path == target:
-            return
+            return stored
+        place(run, self._lake)
         if run.state in archive.UNCOMMON:
             self._lake.put(index_entry(run.state, run.run_id), b"", metadata=to_metadata(run))
         self._move(stored, target)
+        return replace(stored, path=target)
 
     def bring_back(self, stored: Stored) -> Stored:
         """Move the document of a filed run among the active ones again, for a retry."""

@@ -18,6 +18,7 @@ from ingest.contracts import Contract
 from ingest.copy import CopyStage
 from ingest.errors import BadRequest, Conflict, NotFound
 from ingest.manifest import Manifest, Stored
+from ingest.placing import place, returned, stands
 from ingest.ports import Clock, Lake
 from ingest.run import Run
 from ingest.states import RETRYABLE, TRANSITIONS, Event, State
@@ -65,6 +66,8 @@ class Operators:
             Conflict: it is loading, or final in another way.
         """
         stored = self.manifest.get(run_id, fresh=True)
+        if stored.run.heard(wish.token):
+            return self._stopped(stored.run)  # perhaps taken up again since
         if stored.run.state is State.RECEIVED:
             # A version that stays in landing would be found again: take it first.
             stored = take(stored, lake=self.lake, manifest=self.manifest, clock=self.clock)
@@ -78,9 +81,16 @@ class Operators:
         if run.state is not State.CANCELLED:  # by an earlier call, or because its file was gone
             final = run.apply(Event.CANCEL, wish.reason, self.clock(), request=wish.token)
             run = end(stored, final, self.manifest).run
-        # Asked again, it is tried again: the other side may not have answered the first time.
-        self.copying.stop(run)
-        self.validation.job.stop(run)
+        return self._stopped(run)
+
+    def _stopped(self, run: Run) -> Run:
+        """Stop what still runs elsewhere for a cancelled run.
+
+        Done again when asked again: the other side may not have answered the first time.
+        """
+        if run.state is State.CANCELLED:
+            self.copying.stop(run)
+            self.validation.job.stop(run)
         return run
 
     def retry(self, run_id: str, wish: Wish) -> Run:
@@ -92,8 +102,8 @@ class Operators:
         """
         stored = self.manifest.get(run_id, fresh=True)
         run = stored.run
-        if not run.final or run.heard(wish.token):
-            return run  # asked twice, or filed late: it is on its way
+        if run.heard(wish.token) or not run.final:
+            return run  # asked twice: it is on its way, or has ended again
         if run.state not in RETRYABLE:
             hint = "; replay it to load it again" if run.state is State.SUCCEEDED else ""
             raise Conflict(f"run {run_id} is {run.state}: there is nothing to try again{hint}")
@@ -181,6 +191,7 @@ class Operators:
     def _reopen(
         self, stored: Stored, wish: Wish, begin: Callable[[Run], tuple[Event, dict[str, Any]]]
     ) -> Run:
+        place(stored.run, self.lake)
         event, changes = begin(stored.run)
         stored = self.manifest.bring_back(stored)
         again = stored.run.apply(
@@ -192,7 +203,7 @@ class Operators:
         if run.raw is None:
             return Event.RETRY_CLAIM, {}
         if run.state is State.QUARANTINED or run.verdict is None:
-            return Event.RETRY_VALIDATION, {"raw": self._return_to_raw(run), "verdict": None}
+            return Event.RETRY_VALIDATION, {"verdict": None, **self._file(run)}
         self._check_content(run)
         if run.copy is not None and run.copy.rows is not None:
             return Event.RETRY_LOAD, {"load": None}
@@ -202,7 +213,7 @@ class Operators:
         if run.raw is None:
             raise Conflict(f"run {run.run_id} never had its file: there is nothing to replay")
         changes = {"verdict": None, "copy": _without_failures(run), "load": None}
-        return Event.REPLAY_RAW, {"raw": self._return_to_raw(run), **changes}
+        return Event.REPLAY_RAW, {**changes, **self._file(run)}
 
     def _from_bronze(self, run: Run) -> tuple[Event, dict[str, Any]]:
         copied = run.copy is not None and run.copy.rows is not None
@@ -227,19 +238,11 @@ class Operators:
                 f"its content was meanwhile accepted as run {holder}"
             )
 
-    def _return_to_raw(self, run: Run) -> str:
-        """Where the file is judged; one in quarantine is moved back there."""
-        target = paths.raw_file(run.dataset, run.run_id, run.source.path)
-        if run.raw and run.raw.startswith(f"{paths.QUARANTINE}/"):
-            try:
-                self.lake.rename(run.raw, target)
-            except NotFound:
-                pass  # by an earlier call
-            else:
-                return target
-        if self.lake.head(f"{target}/{paths.MARKER}" if run.source.parts else target) is None:
-            raise Conflict(f"{target} is not there any more: drop the file of the run again")
-        return target
+    def _file(self, run: Run) -> dict[str, Any]:
+        """The changes that let a run's file be judged again, wherever it stands."""
+        if not stands(run, self.lake):
+            raise Conflict(f"{run.raw} is not there any more: drop the file of the run again")
+        return returned(run)
 
 
 def _without_failures(run: Run) -> Any:

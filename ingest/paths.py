@@ -120,14 +120,27 @@ def judging_folder(dataset: str, run_id: str) -> str:
     return f"{raw_folder(dataset, run_id)}/judging"
 
 
-def raw_file(dataset: str, run_id: str, landing_path: str) -> str:
-    """Where a claimed file stands: right in its dataset's folder, so that none has to be made."""
-    return f"{raw_folder(dataset, run_id)}-{safe_name(landing_path)}"
+def raw_file(dataset: str, run_id: str, landing_path: str, reopened: int = 0) -> str:
+    """Where a claimed file stands: right in its dataset's folder, so that none has to be made.
+
+    `reopened` says how often its run was taken up again when the file came there.
+    """
+    return f"{raw_folder(dataset, run_id)}-{_kept_name(landing_path, reopened)}"
 
 
 def quarantine_folder(dataset: str, run_id: str) -> str:
     """The folder of what a drop's validation refused: the file itself, or its rejected rows."""
     return f"{QUARANTINE}/{dataset}/{run_id}"
+
+
+def quarantined_file(dataset: str, run_id: str, landing_path: str, reopened: int = 0) -> str:
+    """Where a refused file stands; `reopened` as in `raw_file`."""
+    return f"{quarantine_folder(dataset, run_id)}/{_kept_name(landing_path, reopened)}"
+
+
+def _kept_name(landing_path: str, reopened: int) -> str:
+    name = safe_name(landing_path)
+    return f"again{reopened}-{name}" if reopened else name
 
 
 def bronze_folder(dataset: str, run_id: str) -> str:

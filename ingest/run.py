@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from ingest.paths import MARKER, name_of
-from ingest.states import FINAL, Event, State, step
+from ingest.states import FINAL, REOPENING, Event, State, step
 
 SCHEMA = 1
 
@@ -146,6 +146,8 @@ class Run:
     """Everything known of one drop's processing.
 
     Attributes:
+        raw: where its file stands since it was claimed; `ingest.placing` makes that true.
+        came_from: where the file stood before it was sent there from quarantine, or the other way.
         lease: who judges it now; only where that takes longer than a moment.
         postponed: when it is judged again, as what it refers to was not there.
         faults: how often a step has failed by itself, by the state that it was done in.
@@ -159,6 +161,7 @@ class Run:
     updated: datetime
     history: tuple[Transition, ...]
     raw: str | None = None
+    came_from: str | None = None
     lease: Lease | None = None
     postponed: datetime | None = None
     judging: Judging | None = None
@@ -199,6 +202,11 @@ class Run:
         """When its file came into `raw`, or was last taken up there again."""
         claims = (line.at for line in reversed(self.history) if line.state is State.CLAIMED)
         return next(claims, self.created)
+
+    @property
+    def reopened(self) -> int:
+        """How often it was taken up again after it had ended."""
+        return sum(line.event in REOPENING for line in self.history)
 
     def heard(self, request: str | None) -> bool:
         """Whether an operator's request has moved the run before."""

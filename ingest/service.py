@@ -203,7 +203,7 @@ class Landfall:
                 copied = moved.run.state is State.COPIED
                 return None if copied and not self.loading.arrived(run.dataset) else moved
             case Command.PUT_AWAY:
-                return self.validation.put_away(stored)
+                return self.manifest.file(stored)
         return stored
 
     def _take(self, stored: Stored) -> Stored:

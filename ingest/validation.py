@@ -17,14 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ingest import copy, paths
+from ingest import copy, paths, placing
 from ingest.claim import end
 from ingest.content import ContentNotes
 from ingest.contracts import Contract
-from ingest.errors import NotFound, Retryable, WorkerLost
+from ingest.errors import Retryable, WorkerLost
 from ingest.gate import CopyGate
 from ingest.layout import LakeOutputs, Layout
-from ingest.log import log
 from ingest.manifest import Manifest, Stored
 from ingest.parts import Parts
 from ingest.ports import Clock, Lake
@@ -86,6 +85,7 @@ class ValidationStage:
             self._busy.add(run_id)
         try:
             self._look_for_the_dead(stored.run)
+            placing.place(stored.run, self.lake)
             if stored.run.source.parts is None and self.job.takes(stored.run):
                 answer = self.job.step(stored, Layout(stored.run), self._hold, self.new_lease())
                 if answer is not None:
@@ -202,29 +202,10 @@ class ValidationStage:
             Event.REFUSE,
             refusal(report),
             self.clock(),
-            raw=f"{layout.quarantine}/{layout.name}",
             verdict=verdict(layout, report, path),
+            **placing.refused(run),
         )
-        return self.put_away(self.manifest.update(stored, final))
-
-    def put_away(self, stored: Stored) -> Stored:
-        """Tidy up after a final run: a refused file goes to quarantine, the document is filed.
-
-        The verdict is written before, so a file in quarantine has always been refused, and whoever
-        finds a final run among the active ones finishes this.
-        """
-        run = stored.run
-        archived = paths.archived_document(run.run_id)
-        if stored.path == archived:
-            return stored
-        if run.state is State.QUARANTINED and run.raw is not None:
-            source = paths.raw_file(run.dataset, run.run_id, run.source.path)
-            try:
-                self.lake.rename(source, run.raw)
-            except NotFound:
-                log.info("run %s: its file is not in raw any more", run.run_id)
-        self.manifest.file(stored)
-        return replace(stored, path=archived)
+        return end(stored, final, self.manifest)
 
     def _accept(self, stored: Stored, report: Report) -> Stored:
         run, layout = stored.run, Layout(stored.run)

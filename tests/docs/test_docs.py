@@ -186,7 +186,8 @@ def test_paths_of_the_lake_are_all_there() -> None:
         f"{paths.raw_folder('<dataset>', '<run id>')}/report.json",
         f"{paths.judging_folder('<dataset>', '<run id>')}/<number>/",
         paths.raw_file("<dataset>", "<run id>", "").replace("drop", "<file>"),
-        f"{paths.quarantine_folder('<dataset>', '<run id>')}/<file>",
+        paths.raw_file("<dataset>", "<run id>", "", 7).replace("7-drop", "<n>-<file>"),
+        paths.quarantined_file("<dataset>", "<run id>", "").replace("drop", "<file>"),
         f"{paths.bronze_folder('<dataset>', '<run id>')}/data.parquet",
     ]
 

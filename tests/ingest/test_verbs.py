@@ -10,8 +10,9 @@ from ingest import api, api_verbs, paths, web
 from ingest.errors import Throttled, Unavailable
 from ingest.messages import Replay
 from ingest.operators import Operators, Origin, Wish
+from ingest.placing import place
 from ingest.run import Run
-from ingest.service import Landfall
+from ingest.service import Landfall, onward
 from ingest.states import State
 from tests.e2e.drops import users
 from tests.ingest.conftest import Clock, Sea
@@ -80,6 +81,20 @@ def test_a_loading_run_is_not_cancelled(harbour: Harbour) -> None:
     harbour.drive(harbour.service.reconcile())
 
 
+def test_a_request_to_cancel_that_comes_late_again_spares_the_retried_run(harbour: Harbour) -> None:
+    """Its token was heard: the run that was taken up again since goes on, and so does its copy."""
+    harbour.factory.holding = True
+    run = harbour.take("landing/users/spared.csv", good(13))
+    verbs, once = harbour.service.operators, Wish("wrong file", "t1")
+    assert verbs.cancel(run.run_id, once).state is State.CANCELLED
+    again = verbs.retry(run.run_id, Wish("the right one after all", "t2"))
+    harbour.drive(onward(again))
+    stopped = list(harbour.factory.cancelled)
+    assert verbs.cancel(run.run_id, once).state is State.COPYING
+    assert harbour.factory.cancelled == stopped
+    assert verbs.cancel(run.run_id, Wish("wrong again", "t3")).state is State.CANCELLED
+
+
 # -- replay ---------------------------------------------------------------------------------
 
 
@@ -114,6 +129,29 @@ def test_a_replay_of_a_refused_drop_judges_it_again(harbour: Harbour) -> None:
     assert again.state is State.QUARANTINED
     assert again.raw is not None
     assert harbour.sea.lake.head(again.raw) is not None
+
+
+def test_the_file_of_a_run_taken_up_again_is_where_its_document_says(harbour: Harbour) -> None:
+    """However far the worker came that took it up, and whatever becomes of the run then."""
+    lake, verbs = harbour.sea.lake, harbour.service.operators
+    run = harbour.take("landing/users/moved.csv", users(range(930, 940), gender="X").encode())
+    refused = run.raw
+    for turn in range(2):
+        # Nobody goes on with it after its document was written: its file has not moved yet.
+        again = verbs.replay(run.run_id, Origin.RAW, Wish("look again", f"r{turn}"))
+        assert (again.state, again.came_from) == (State.CLAIMED, refused)
+        cancelled = verbs.cancel(run.run_id, Wish("no", f"c{turn}"))
+        assert cancelled.raw == again.raw
+        assert lake.head(str(again.raw)) is not None
+        harbour.drive(onward(verbs.retry(run.run_id, Wish("yes", f"y{turn}"))))
+        ended = harbour.run(run.run_id)
+        assert ended.state is State.QUARANTINED
+        assert lake.head(str(ended.raw)) is not None
+        # A worker that stood still since then, at the move of an earlier turn, moves nothing.
+        place(run, lake)
+        place(again, lake)
+        assert lake.head(str(ended.raw)) is not None
+        run, refused = ended, ended.raw
 
 
 def test_what_cannot_be_replayed_says_why(harbour: Harbour) -> None:
