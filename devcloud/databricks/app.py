@@ -118,7 +118,7 @@ def _job_routes(jobs: JobsApi, runs: RunsApi) -> list[Route]:
         ("POST", "reset", jobs.reset, "job_id new_settings"),
         ("POST", "update", jobs.update, "job_id new_settings fields_to_remove"),
         ("POST", "delete", jobs.delete, "job_id"),
-        ("POST", "run-now", runs.run_now, "job_id idempotency_token job_parameters queue"),
+        ("POST", "run-now", runs.run_now, "job_id idempotency_token job_parameters queue only"),
         ("GET", "runs/get", runs.get,
          "run_id include_history include_resolved_values page_token"),
         ("GET", "runs/list", runs.list,

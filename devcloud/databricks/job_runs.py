@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from devcloud.databricks.errors import invalid, unsupported
 from devcloud.databricks.parameters import flag, number, page_limit
 from devcloud.databricks.runs import Attempt, Run, State
 from devcloud.databricks.scheduler import Scheduler, new_attempts
+from devcloud.databricks.selection import narrowed, to_repair
 from devcloud.databricks.settings import parameter_defaults
 from devcloud.databricks.store import Store
 from devcloud.databricks.views import run_view, task_view
@@ -37,12 +38,10 @@ class RunsApi:
     logs: Path
 
     def run_now(self, body: Document) -> Document:
-        """`jobs/run-now`: the same idempotency token gives the same run."""
-        job_id = number(body, "job_id")
+        """`jobs/run-now`: one idempotency token, one run; `only` takes some of the job's tasks."""
         token = body.get("idempotency_token") or ""
         if len(token) > LONGEST_TOKEN:
             raise invalid(f"idempotency_token has {len(token)} characters; 64 is the most.")
-        overrides = body.get("job_parameters") or {}
 
         def make() -> Run:
             earlier = self.store.token_run(token) if token else None
@@ -51,7 +50,7 @@ class RunsApi:
                 if run is None:
                     raise invalid("The run that this idempotency_token started has been deleted.")
                 return run
-            return self._new_run(job_id, token, overrides, body.get("queue"))
+            return self._new_run(body, token)
 
         run_id = self.scheduler.submit(make).run_id
         return {"run_id": run_id, "number_in_job": run_id}
@@ -105,7 +104,7 @@ class RunsApi:
             latest = run.repairs[-1]["id"] if run.repairs else 0
             if latest and body.get("latest_repair_id") != latest:
                 raise invalid(f"latest_repair_id must be {latest}, the id of the latest repair.")
-            chosen = _tasks_to_repair(run, body)
+            chosen = to_repair(run, body)
             run.overrides |= self._known(run.settings, body.get("job_parameters") or {})
             run.parameters |= run.overrides
             ids = []
@@ -160,13 +159,14 @@ class RunsApi:
                 self._log(attempt).unlink(missing_ok=True)
         return {}
 
-    def _new_run(self, job_id: int, token: str, overrides: Document, queue: Any) -> Run:
+    def _new_run(self, body: Document, token: str) -> Run:
+        job_id = number(body, "job_id")
         found = self.store.job(job_id)
         if found is None:
             raise invalid(f"Job {job_id} does not exist.")
-        settings, _ = found
-        known = self._known(settings, overrides)
-        wanted = settings.get("queue") if queue is None else queue
+        settings = narrowed(found[0], body.get("only") or [])
+        known = self._known(settings, body.get("job_parameters") or {})
+        queue = body.get("queue") or settings.get("queue") or {}
         return Run(
             run_id=self.store.new_id(),
             job_id=job_id,
@@ -174,7 +174,7 @@ class RunsApi:
             parameters=parameter_defaults(settings) | known,
             overrides=known,
             created=self.clock(),
-            queued=bool((wanted or {}).get("enabled")),
+            queued=bool(queue.get("enabled")),
             token=token,
             attempts=new_attempts(self.store, settings["tasks"]),
         )
@@ -226,27 +226,3 @@ class RunsApi:
     def _change(self, run_id: int, change: Callable[[Run], None]) -> None:
         if self.scheduler.change(run_id, change) is None:
             raise invalid(f"Run {run_id} does not exist.")
-
-
-def _tasks_to_repair(run: Run, body: Mapping[str, Any]) -> list[str]:
-    """Which tasks to run again, in the order of the definition, with those behind them."""
-    latest = {each.task_key: each.state.result for each in run.latest()}
-    chosen = set(body.get("rerun_tasks") or [])
-    for key in chosen:
-        if key not in latest:
-            raise invalid(f"Run {run.run_id} has no task {key!r}.")
-    if body.get("rerun_all_failed_tasks"):
-        chosen |= {key for key, result in latest.items() if result not in ("SUCCESS", "EXCLUDED")}
-    if not chosen:
-        raise invalid("Nothing to repair: give rerun_tasks or rerun_all_failed_tasks.")
-    if body.get("rerun_dependent_tasks"):
-        more = True
-        while more:
-            behind = {
-                task["task_key"]
-                for task in run.settings["tasks"]
-                if chosen & {each["task_key"] for each in task.get("depends_on") or []}
-            }
-            more = not behind <= chosen
-            chosen |= behind
-    return [key for key in latest if key in chosen]

@@ -179,10 +179,12 @@ def outcome(run: Run) -> State:
         if results & BAD:
             return State("TERMINATED", "SUCCESS_WITH_FAILURES", "", "SUCCESS_WITH_FAILURES")
         return State("TERMINATED", "SUCCESS", "", "SUCCESS")
-    first = next(each for each in latest if each.state.result in BAD)
+    bad = [each for each in latest if each.state.result in BAD]
+    # The first that failed itself, wherever it stands: a deployer may sort the tasks by name.
+    first = min(bad, key=lambda each: (each.state.result or "").startswith("UPSTREAM_"))
     message = f"Task {first.task_key} failed with message: {first.state.message}"
     if any(each.state.result == "UPSTREAM_FAILED" for each in latest):
-        message += " This caused all downstream tasks to get skipped."
+        message = f"{message.rstrip('.')}. This caused all downstream tasks to get skipped."
     life = "INTERNAL_ERROR" if first.state.life == "INTERNAL_ERROR" else "TERMINATED"
     result = "TIMEDOUT" if first.state.result == "TIMEDOUT" else "FAILED"
     return State(life, result, message, first.state.code)

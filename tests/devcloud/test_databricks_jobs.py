@@ -161,6 +161,64 @@ def test_run_if_and_leaves(workspace: LocalWorkspace) -> None:
     assert states(run)[1] == "SUCCESS_WITH_FAILURES"
 
 
+def test_a_failed_run_names_the_task_that_failed(workspace: LocalWorkspace) -> None:
+    """A run's message names the first task that failed itself, in whatever order they are given."""
+    bad = workspace.script("bad.py", "raise ValueError\n")
+    echo = workspace.script("echo.py", ECHO)
+    job_id = workspace.job(
+        python_task(echo, key="build", depends_on=[{"task_key": "load"}]),
+        python_task(bad, key="load"),
+    )
+    run = workspace.run(job_id)
+    assert run.state is not None
+    assert run.state.state_message is not None
+    assert run.state.state_message.startswith("Task load failed with message: Workload failed")
+    assert run.state.state_message.endswith(
+        "details. This caused all downstream tasks to get skipped."
+    )
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        (["load"], ["load"]),
+        (["+load"], ["fetch", "load"]),
+        (["load+"], ["load", "build"]),
+        (["+load+"], ["fetch", "load", "build"]),
+        (["fetch", "build"], ["fetch", "build"]),
+        ([], ["fetch", "load", "build", "aside"]),
+    ],
+)
+def test_some_tasks_only(workspace: LocalWorkspace, only: list[str], expected: list[str]) -> None:
+    """A run takes the tasks that are named, with those before or behind where a + asks for them."""
+    path = workspace.script("echo.py", ECHO)
+    job_id = workspace.job(
+        python_task(path, key="fetch"),
+        python_task(path, key="load", depends_on=[{"task_key": "fetch"}]),
+        python_task(path, key="build", depends_on=[{"task_key": "load"}]),
+        python_task(path, key="aside"),
+    )
+    run = workspace.run(job_id, only=only)
+    assert states(run) == ("TERMINATED", "SUCCESS")
+    assert task_states(run) == dict.fromkeys(expected, "SUCCESS")
+    assert len(workspace.client.jobs.get(job_id).settings.tasks) == 4  # type: ignore[union-attr, arg-type]
+
+
+def test_tasks_that_cannot_run_alone_are_refused(workspace: LocalWorkspace) -> None:
+    """`only` names tasks of the job, and none that refers to a task left out."""
+    path = workspace.script("echo.py", ECHO)
+    first = {"depends_on": [{"task_key": "first"}]}
+    job_id = workspace.job(
+        python_task(path, key="first"),
+        python_task(path, "{{tasks.first.result_state}}", key="second", **first),
+    )
+    with pytest.raises(InvalidParameterValue, match="'third'"):
+        workspace.client.jobs.run_now(job_id, only=["third"])
+    with pytest.raises(InvalidParameterValue, match=r"tasks\.first\.result_state"):
+        workspace.client.jobs.run_now(job_id, only=["second"])
+    assert workspace.logs(workspace.run(job_id, only=["+second"]), 1) == "success\n"
+
+
 def test_cancel_a_running_task(workspace: LocalWorkspace, tmp_path: Path) -> None:
     """Cancel interrupts the task where it is; the worker lives on for the next one."""
     path = workspace.script("wait.py", WAIT_FOR_FILE)

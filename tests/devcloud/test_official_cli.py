@@ -19,7 +19,7 @@ from tests.local_workspace import LocalWorkspace, local_workspace
 ROOT = "/Workspace/Users/landfall@localhost/.bundle/landfall/dev"
 IMPORT = "/api/2.0/workspace-files/import-file"
 LOCK = '{"ID":"1","AcquisitionTime":"2026-11-22T12:00:00Z","IsForced":false,"User":"landfall"}'
-JOB = {
+JOB: dict[str, Any] = {
     "deployment": {"kind": "BUNDLE", "metadata_file_path": f"{ROOT}/state/metadata.json"},
     "edit_mode": "UI_LOCKED",
     "format": "MULTI_TASK",
@@ -80,6 +80,17 @@ def ok(reply: httpx.Response) -> Any:
     return reply.json() if reply.content else None
 
 
+def ended(cli: httpx.Client, run_id: int) -> Any:
+    """Poll a run until it has ended."""
+    deadline = time.monotonic() + 60
+    while True:
+        run = ok(cli.get("/api/2.2/jobs/runs/get", params={"run_id": run_id}))
+        if run["state"]["life_cycle_state"] == "TERMINATED":
+            return run
+        assert time.monotonic() < deadline, run["state"]
+        time.sleep(0.05)
+
+
 def test_deploy_redeploy_and_run(cli: httpx.Client) -> None:
     """Lock, upload, create; then the same again finds nothing to change; then a run to its end."""
     assert ok(cli.get("/.well-known/databricks-config", headers={"Authorization": ""}))["host_type"]
@@ -124,16 +135,43 @@ def test_deploy_redeploy_and_run(cli: httpx.Client) -> None:
 
     start = {"job_id": job_id, "job_parameters": {"who": "there"}}
     run_id = ok(cli.post("/api/2.2/jobs/run-now", json=start))["run_id"]
-    deadline = time.monotonic() + 60
-    while True:
-        run = ok(cli.get("/api/2.2/jobs/runs/get", params={"run_id": run_id}))
-        if run["state"]["life_cycle_state"] == "TERMINATED":
-            break
-        assert time.monotonic() < deadline, run["state"]
-        time.sleep(0.05)
+    run = ended(cli, run_id)
     assert run["state"]["result_state"] == "SUCCESS"
     assert run["run_page_url"]
     (task,) = run["tasks"]
     output = ok(cli.get("/api/2.2/jobs/runs/get-output", params={"run_id": task["run_id"]}))
     assert output["logs"] == "hello there\n"
     ok(cli.post("/api/2.2/jobs/delete", json={"job_id": job_id}))
+
+
+def test_run_again_a_part_and_destroy(cli: httpx.Client) -> None:
+    """`bundle run --restart`, `--only`, then `bundle destroy`."""
+    ok(cli.post("/api/2.0/workspace/mkdirs", json={"path": f"{ROOT}/files/src"}))
+    ok(put(cli, f"{ROOT}/files/src/greet.py", "print('hello')\n"))
+    ok(put(cli, f"{ROOT}/files/src/sleep.py", "import time\ntime.sleep(60)\n"))
+    (greet,) = JOB["tasks"]
+    script = {"python_file": f"{ROOT}/files/src/sleep.py"}
+    sleep = {"task_key": "sleep", "environment_key": "jobs", "spark_python_task": script}
+    job = JOB | {"tasks": [greet | {"depends_on": [{"task_key": "sleep"}]}, sleep]}
+    job_id = ok(cli.post("/api/2.2/jobs/create", json=job))["job_id"]
+    first = ok(cli.post("/api/2.2/jobs/run-now", json={"job_id": job_id}))["run_id"]
+
+    # --restart: what runs is found and cancelled, and its end waited for.
+    active = {"job_id": job_id, "active_only": "true"}
+    (running,) = ok(cli.get("/api/2.2/jobs/runs/list", params=active))["runs"]
+    assert running["run_id"] == first
+    ok(cli.post("/api/2.2/jobs/runs/cancel", json={"run_id": first}))
+    assert ended(cli, first)["state"]["result_state"] == "CANCELED"
+    assert not ok(cli.get("/api/2.2/jobs/runs/list", params=active)).get("runs")
+
+    # --only greet: the task that it waits for stays out of it.
+    start = {"job_id": job_id, "only": ["greet"]}
+    run = ended(cli, ok(cli.post("/api/2.2/jobs/run-now", json=start))["run_id"])
+    assert run["state"]["result_state"] == "SUCCESS"
+    assert [task["task_key"] for task in run["tasks"]] == ["greet"]
+
+    ok(cli.post("/api/2.2/jobs/delete", json={"job_id": job_id}))
+    ok(cli.post("/api/2.0/workspace/delete", json={"path": ROOT, "recursive": True}))
+    gone = cli.get("/api/2.2/jobs/get", params={"job_id": job_id})
+    assert gone.status_code == 400
+    assert "does not exist" in gone.json()["message"]
