@@ -23,8 +23,8 @@ import httpx
 from azure.storage.blob import BlobServiceClient
 
 from cli.deploy import deploy_local_factory
+from devcloud.clock import stamp
 from devcloud.config import CONTAINERS, CloudConfig, app_settings, create
-from devcloud.datafactory.clock import stamp
 from devcloud.datafactory.resources import FactoryId
 from devcloud.datafactory.runs import PipelineRun
 from devcloud.lake.properties import Properties

@@ -11,9 +11,10 @@ from typing import Any
 
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
-from databricks.sdk.service.jobs import Run
+from databricks.sdk.service.jobs import BaseRun, Run
 from databricks.sdk.service.workspace import ImportFormat
 
+from devcloud.clock import Clock
 from devcloud.config import CloudConfig, create
 from devcloud.databricks.app import create_app
 from devcloud.databricks.process import WorkerProcess
@@ -74,7 +75,7 @@ class LocalWorkspace:
 FINAL = ("TERMINATED", "SKIPPED", "INTERNAL_ERROR")
 
 
-def states(run: Run) -> tuple[str, str | None]:
+def states(run: Run | BaseRun) -> tuple[str, str | None]:
     """Life cycle and result state of a run."""
     assert run.state is not None
     assert run.state.life_cycle_state is not None
@@ -97,11 +98,11 @@ def python_task(path: str, *parameters: str, key: str = "only", **settings: Any)
 
 @contextlib.contextmanager
 def local_workspace(
-    root: Path, *, warm: bool = False, **overrides: object
+    root: Path, *, warm: bool = False, clock: Clock | None = None, **overrides: object
 ) -> Iterator[LocalWorkspace]:
     """Serve a workspace on a free port; what `root` holds from an earlier one is taken up."""
     config = create(root, root, **overrides)
-    app = create_app(config, warm=warm)
+    app = create_app(config, warm=warm, clock=clock)
     with serve_in_thread(app, config.ports["databricks"]) as url:
         yield LocalWorkspace(
             replace(config), url, client(url, config.databricks_token), app.state.worker

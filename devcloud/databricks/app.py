@@ -6,7 +6,6 @@ import contextlib
 import hmac
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from devcloud.clock import Clock, SystemClock
 from devcloud.config import CloudConfig
 from devcloud.databricks.errors import ApiError, invalid, unsupported
 from devcloud.databricks.files import FilesApi
@@ -23,6 +23,7 @@ from devcloud.databricks.job_runs import RunsApi
 from devcloud.databricks.jobs import JobsApi
 from devcloud.databricks.process import WorkerProcess
 from devcloud.databricks.scheduler import Scheduler
+from devcloud.databricks.schedules import Schedules
 from devcloud.databricks.secrets_api import SecretsApi
 from devcloud.databricks.store import Store
 from devcloud.databricks.tasks import WORKSPACE_ID, TaskPreparer
@@ -36,30 +37,36 @@ USER = "landfall@localhost"
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def create_app(config: CloudConfig, *, warm: bool = True) -> Starlette:
+def create_app(config: CloudConfig, *, warm: bool = True, clock: Clock | None = None) -> Starlette:
     """The workspace of a local cloud; its state lies in `<root>/databricks`.
 
     Args:
         config: where the cloud stands, and the token that it accepts.
         warm: start Spark at once; else the first task that asks for a session starts it.
+        clock: for runs and schedules; by default the machine's.
     """
+    clock = clock or SystemClock()
+    now = _milliseconds(clock)
     folder = config.root / "databricks"
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     store = Store(folder / "workspace.db")
     workspace = Workspace(folder / "files")
     workspace.mkdirs(f"/Users/{USER}")
-    scheduler = Scheduler(store, _now, folder / "logs")
+    scheduler = Scheduler(store, now, folder / "logs")
     worker = WorkerProcess(config.root, folder, scheduler.finished, warm=warm)
-    jobs = JobsApi(store, _now, USER)
-    runs = RunsApi(store, scheduler, _now, USER, config.url("databricks"), folder / "logs")
+    runs = RunsApi(store, scheduler, now, USER, config.url("databricks"), folder / "logs")
+    schedules = Schedules(store, runs.run_on_schedule, clock)
+    jobs = JobsApi(store, now, USER, schedules.changed)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         worker.start()
         scheduler.start(worker, TaskPreparer(workspace, folder, config.url("databricks")))
+        schedules.start()
         try:
             yield
         finally:
+            await schedules.close()
             await run_in_threadpool(scheduler.stop)
             await run_in_threadpool(worker.close)
             store.close()
@@ -213,5 +220,6 @@ async def _internal(request: Request, error: Exception) -> Response:
     )
 
 
-def _now() -> int:
-    return time.time_ns() // 1_000_000
+def _milliseconds(clock: Clock) -> Callable[[], int]:
+    """The clock's time since the epoch."""
+    return lambda: int(clock.now().timestamp() * 1000)

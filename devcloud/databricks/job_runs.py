@@ -50,10 +50,15 @@ class RunsApi:
                 if run is None:
                     raise invalid("The run that this idempotency_token started has been deleted.")
                 return run
-            return self._new_run(body, token)
+            return self._new_run(body, token=token)
 
         run_id = self.scheduler.submit(make).run_id
         return {"run_id": run_id, "number_in_job": run_id}
+
+    def run_on_schedule(self, job_id: int) -> int:
+        """Start a run because the job's schedule says so; its id. Limits hold as for run-now."""
+        body = {"job_id": job_id}
+        return self.scheduler.submit(lambda: self._new_run(body, trigger="PERIODIC")).run_id
 
     def get(self, query: Document) -> Document:
         """`jobs/runs/get`: of a run, or of one attempt of a task."""
@@ -159,7 +164,7 @@ class RunsApi:
                 self._log(attempt).unlink(missing_ok=True)
         return {}
 
-    def _new_run(self, body: Document, token: str) -> Run:
+    def _new_run(self, body: Document, *, token: str = "", trigger: str = "ONE_TIME") -> Run:
         job_id = number(body, "job_id")
         found = self.store.job(job_id)
         if found is None:
@@ -176,6 +181,7 @@ class RunsApi:
             created=self.clock(),
             queued=bool(queue.get("enabled")),
             token=token,
+            trigger=trigger,
             attempts=new_attempts(self.store, settings["tasks"]),
         )
 

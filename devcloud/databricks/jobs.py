@@ -19,6 +19,9 @@ MOST_JOBS = 100  # of one page
 class JobsApi:
     """One method for each call; each takes the request's parameters and gives the reply.
 
+    Attributes:
+        changed: is told the id of each job whose settings are new, or which is gone.
+
     Raises (all of them):
         ApiError: the refusal.
     """
@@ -26,6 +29,7 @@ class JobsApi:
     store: Store
     clock: Callable[[], int]
     user: str
+    changed: Callable[[int], None]
 
     def create(self, body: Document) -> Document:
         """`jobs/create`."""
@@ -34,7 +38,7 @@ class JobsApi:
             raise unsupported("access_control_list")
         check_settings(settings)
         job_id = self.store.new_id()
-        self.store.put_job(job_id, settings, self.clock())
+        self._put(job_id, settings, self.clock())
         return {"job_id": job_id}
 
     def get(self, query: Document) -> Document:
@@ -75,7 +79,7 @@ class JobsApi:
         settings = body.get("new_settings")
         check_settings(settings)
         assert settings is not None  # noqa: S101 - just checked
-        self.store.put_job(job_id, settings, created)
+        self._put(job_id, settings, created)
         return {}
 
     def update(self, body: Document) -> Document:
@@ -91,7 +95,7 @@ class JobsApi:
                 raise unsupported(f"fields_to_remove with a path ({name})")
             merged.pop(name, None)
         check_settings(merged)
-        self.store.put_job(job_id, merged, created)
+        self._put(job_id, merged, created)
         return {}
 
     def delete(self, body: Document) -> Document:
@@ -99,7 +103,12 @@ class JobsApi:
         job_id = number(body, "job_id")
         if not self.store.delete_job(job_id):
             raise invalid(f"Job {job_id} does not exist.")
+        self.changed(job_id)
         return {}
+
+    def _put(self, job_id: int, settings: Document, created: int) -> None:
+        self.store.put_job(job_id, settings, created)
+        self.changed(job_id)
 
     def _job(self, job_id: int) -> tuple[Document, int]:
         found = self.store.job(job_id)

@@ -70,6 +70,7 @@ class Run:
     Attributes:
         parameters: values of all job parameters; overrides: those given by the caller.
         queued: may wait when the job already has max_concurrent_runs.
+        trigger: what started it: "ONE_TIME" (somebody) or "PERIODIC" (the job's schedule).
         attempts: of each task, oldest first.
         repairs: what `runs/repair` was asked for, oldest first.
         cancelled: someone asked for the end of it; timed_out: it took longer than allowed.
@@ -83,6 +84,7 @@ class Run:
     created: int
     queued: bool = False
     token: str = ""
+    trigger: str = "ONE_TIME"
     state: State = field(default_factory=State)
     started: int = 0
     ended: int = 0

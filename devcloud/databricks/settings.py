@@ -12,6 +12,7 @@ from typing import Any
 
 from devcloud.databricks.errors import ApiError, invalid, unsupported
 from devcloud.databricks.references import check_references
+from devcloud.databricks.timing import times_of
 
 RUN_IF = (
     "ALL_SUCCESS",
@@ -83,9 +84,7 @@ def check_settings(settings: Any) -> None:
     refuse_unknown(settings, JOB_KEYS, "job setting")
     for key in ("email_notifications", "webhook_notifications"):
         _refuse_notifications(settings, key)
-    for key in ("schedule", "trigger"):
-        if settings.get(key) and settings[key].get("pause_status") != "PAUSED":
-            raise unsupported(f"{key} unless its pause_status is PAUSED; start runs by run-now")
+    times_of(settings, 0)
     _check_number(settings, "max_concurrent_runs", 0, 1000)
     _check_number(settings, "timeout_seconds", 0, None)
     tasks = settings.get("tasks")

@@ -82,7 +82,7 @@ class TaskPreparer:
             "job.name": str(run.settings.get("name", "Untitled")),
             "job.run_id": str(run.run_id),
             "job.repair_count": str(len(run.repairs)),
-            "job.trigger.type": "one_time",
+            "job.trigger.type": run.trigger.lower(),
             "task.name": attempt.task_key,
             "task.run_id": str(attempt.run_id),
             "task.execution_count": str(attempt.number + 1),

@@ -94,7 +94,7 @@ def run_view(run: Run, user: str, page_url: str, *, tasks: bool = True) -> dict[
         "run_name": run.settings.get("name", "Untitled"),
         "creator_user_name": user,
         "run_type": "JOB_RUN",
-        "trigger": "ONE_TIME",
+        "trigger": run.trigger,
         "format": "MULTI_TASK",
         "run_page_url": page_url,
         "run_duration": run.ended - run.created if run.ended else 0,
@@ -106,6 +106,8 @@ def run_view(run: Run, user: str, page_url: str, *, tasks: bool = True) -> dict[
     if tasks:
         view["tasks"] = [task_view(run, each, page_url) for each in run.latest()]
         view["job_clusters"] = run.settings.get("job_clusters") or []
+    if run.trigger == "PERIODIC" and run.settings.get("schedule"):
+        view["schedule"] = run.settings["schedule"]
     if run.repairs:
         view["repair_history"] = [_original(run), *run.repairs]
     return view

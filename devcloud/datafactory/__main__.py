@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 
 from devcloud import serving
+from devcloud.clock import SystemClock
 from devcloud.config import load
 from devcloud.datafactory.app import SERVICE, create_app
-from devcloud.datafactory.clock import SystemClock
 
 
 def main() -> None:

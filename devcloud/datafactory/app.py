@@ -12,9 +12,9 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from devcloud import faults
+from devcloud.clock import Clock, SystemClock
 from devcloud.config import CloudConfig
 from devcloud.datafactory.arm import Arm
-from devcloud.datafactory.clock import Clock, SystemClock
 from devcloud.datafactory.engine import Engine
 from devcloud.datafactory.resources import Resources
 from devcloud.datafactory.runs import Runs

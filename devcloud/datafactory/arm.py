@@ -15,10 +15,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from devcloud.clock import Clock, stamp
 from devcloud.config import CloudConfig
 from devcloud.datafactory import query
 from devcloud.datafactory.azure_error import AzureError, bad_request, not_implemented
-from devcloud.datafactory.clock import Clock, stamp
 from devcloud.datafactory.engine import Engine
 from devcloud.datafactory.recurrence import Recurrence
 from devcloud.datafactory.resources import KINDS, FactoryId, Resources

@@ -16,9 +16,9 @@ from typing import Any
 
 import httpx
 
+from devcloud.clock import Clock, stamp
 from devcloud.datafactory.activities.frame import ActivityError, Frame, Services
 from devcloud.datafactory.azure_error import AzureError
-from devcloud.datafactory.clock import Clock, stamp
 from devcloud.datafactory.interpreter import Interpreter
 from devcloud.datafactory.parameters import bind
 from devcloud.datafactory.resources import Resources

@@ -12,9 +12,9 @@ import asyncio
 import uuid
 from typing import Any
 
+from devcloud.clock import stamp
 from devcloud.datafactory.activities.frame import Activity, ActivityError, Effect, Frame
 from devcloud.datafactory.activities.table import HANDLERS
-from devcloud.datafactory.clock import stamp
 from devcloud.datafactory.policy import Policy
 from devcloud.datafactory.runs import ActivityRun, Runs
 

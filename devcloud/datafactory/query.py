@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from devcloud.clock import stamp
 from devcloud.datafactory.azure_error import AzureError, bad_request
-from devcloud.datafactory.clock import stamp
 
 PAGE = 100
 _OPERATORS: dict[str, Callable[[str, list[str]], bool]] = {

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from devcloud.datafactory.clock import stamp
+from devcloud.clock import stamp
 from devcloud.datafactory.resources import write_json
 
 RETENTION = timedelta(days=45)

@@ -1,24 +1,24 @@
-"""Started triggers: each schedule is a task that sleeps until it is due and starts the pipelines.
+"""Started triggers: at the times of its schedule each starts its pipelines.
 
-A time that passed while the process was down is not made up for. Storage-event triggers are stored,
-and cannot be started here: the local lake tells its events to the functions host only.
+Storage-event triggers are stored, and cannot be started here: the local lake tells its events to
+the functions host only.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import datetime
 from typing import Any
 
+from devcloud.clock import Clock, stamp
 from devcloud.datafactory.activities.frame import ActivityError
 from devcloud.datafactory.azure_error import AzureError
-from devcloud.datafactory.clock import Clock, stamp
 from devcloud.datafactory.engine import Engine
 from devcloud.datafactory.expressions.errors import ExpressionError
 from devcloud.datafactory.expressions.evaluate import Context, evaluate
 from devcloud.datafactory.recurrence import Recurrence
 from devcloud.datafactory.resources import Resources
+from devcloud.timetable import Timetable
 
 log = logging.getLogger("devcloud")
 
@@ -29,8 +29,7 @@ class Triggers:
     def __init__(self, resources: Resources, engine: Engine, clock: Clock) -> None:
         self._resources = resources
         self._engine = engine
-        self._clock = clock
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._timetable: Timetable[tuple[str, str]] = Timetable(clock)
 
     def recover(self) -> None:
         """Take up the triggers that are started."""
@@ -75,7 +74,7 @@ class Triggers:
         if not trigger["properties"].get("pipelines"):
             raise AzureError(400, "BadRequest", f"the trigger {name!r} starts no pipeline", name)
         trigger = self._resources.set_state(factory, name, "Started")
-        if (factory, name.lower()) not in self._tasks:
+        if (factory, name.lower()) not in self._timetable:
             self._run(factory, trigger)
 
     def stop(self, factory: str, name: str) -> None:
@@ -86,32 +85,19 @@ class Triggers:
         """
         self._resources.get(factory, "triggers", name)
         self._resources.set_state(factory, name, "Stopped")
-        task = self._tasks.pop((factory, name.lower()), None)
-        if task is not None:
-            task.cancel()
+        self._timetable.drop((factory, name.lower()))
 
     async def close(self) -> None:
-        """End the tasks; the triggers stay started."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Fire nothing more; the triggers stay started."""
+        await self._timetable.close()
 
     def _run(self, factory: str, trigger: dict[str, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(self._schedule(factory, trigger))
-        self._tasks[factory, trigger["name"].lower()] = task
-
-    async def _schedule(self, factory: str, trigger: dict[str, Any]) -> None:
         recurrence = Recurrence.read(trigger["properties"]["typeProperties"]["recurrence"])
-        last = self._clock.now()
-        while True:
-            due = recurrence.next_after(last)
-            if due is None:
-                return
-            while (now := self._clock.now()) < due:
-                await self._clock.sleep((due - now).total_seconds())
-            last = due
+
+        async def fire(due: datetime, now: datetime) -> None:
             self._fire(factory, trigger, due, now)
+
+        self._timetable.put((factory, trigger["name"].lower()), recurrence, fire)
 
     def _fire(self, factory: str, trigger: dict[str, Any], due: datetime, now: datetime) -> None:
         name = trigger["name"]

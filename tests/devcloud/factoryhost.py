@@ -20,9 +20,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from devcloud.clock import Clock
 from devcloud.config import CloudConfig, create
 from devcloud.datafactory.app import create_app
-from devcloud.datafactory.clock import Clock
 from devcloud.lake.app import create_app as create_lake
 from devcloud.platform.identity import Identity
 from devcloud.serving import serve_in_thread
@@ -40,24 +40,6 @@ class HastyClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(min(seconds, 0.01))
-
-
-class ManualClock:
-    """A time that stands until the test moves it; safe to move from another thread."""
-
-    def __init__(self, start: datetime) -> None:
-        self._now = start
-
-    def now(self) -> datetime:
-        return self._now
-
-    async def sleep(self, seconds: float) -> None:
-        until = self._now + timedelta(seconds=seconds)
-        while self._now < until:  # noqa: ASYNC110  (another thread moves the time)
-            await asyncio.sleep(0.005)
-
-    def advance(self, span: timedelta) -> None:
-        self._now += span
 
 
 class StaticCredential:

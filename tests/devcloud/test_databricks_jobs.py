@@ -360,8 +360,6 @@ def test_settings_come_back_as_stored(workspace: LocalWorkspace) -> None:
          NotSupported, "git_source"),
         ({"tasks": [python_task("/x.py")], "continuous": {"pause_status": "UNPAUSED"}},
          NotSupported, "continuous"),
-        ({"tasks": [python_task("/x.py")], "schedule": {"quartz_cron_expression": "0 0 3 * * ?",
-          "timezone_id": "UTC"}}, NotSupported, "schedule"),
     ],
 )  # fmt: skip
 def test_what_would_not_be_honoured_is_refused(

@@ -6,10 +6,10 @@ import threading
 from itertools import islice
 from typing import Any
 
+from devcloud.clock import stamp
 from devcloud.datafactory import shapes
 from devcloud.datafactory.activities.frame import Activity, ActivityError, Effect, Frame, wrong
 from devcloud.datafactory.azure_error import AzureError
-from devcloud.datafactory.clock import stamp
 from devcloud.datafactory.copy.failure import CopyError, CopyStoppedError
 from devcloud.datafactory.copy.job import CopyJob, End
 from devcloud.datafactory.copy.json_text import objects

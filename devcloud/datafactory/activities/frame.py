@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from devcloud.datafactory.clock import Clock
+from devcloud.clock import Clock
 from devcloud.datafactory.expressions.errors import ExpressionError
 from devcloud.datafactory.expressions.evaluate import Context, evaluate
 from devcloud.datafactory.resources import Resources

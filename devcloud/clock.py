@@ -1,4 +1,4 @@
-"""Time, as far as runs and triggers depend on it."""
+"""Time, as far as runs, triggers and schedules depend on it."""
 
 from __future__ import annotations
 
