@@ -354,7 +354,8 @@ class World(RuleBasedStateMachine):
         for _, puppet in list(self.alive):
             puppet.finish()
         self.collect()
-        for _ in range(80):
+        # One load at a time, of three drops at most: the more has landed, the longer it takes.
+        for _ in range(60 + 2 * len(self.landed)):
             if not self.busy():
                 break
             self.calm_down("Succeeded", "succeeded")
