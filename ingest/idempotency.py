@@ -27,7 +27,8 @@ from ingest.service import Landfall
 from ingest.web import Endpoint, Reply, Request
 
 PATIENCE = timedelta(minutes=2)
-"""How long a request without an answer is taken to be still worked on."""
+"""How long a request without an answer is taken to be still worked on, where the lease of a worker
+is not shorter."""
 KEPT = timedelta(days=7)
 """How long an answer is kept; afterwards its key is free again."""
 _MAX_LENGTH = 255
@@ -132,7 +133,7 @@ class _Record:
             if answer := kept["answer"]:
                 messages = tuple(decode(message.encode()) for message in answer["messages"])
                 return Reply(answer["status"], answer["body"], answer["headers"], messages)
-            if age < PATIENCE:
+            if age < min(PATIENCE, self._service.validation.rules.lease):
                 raise Conflict("the first request with this Idempotency-Key is still worked on")
         try:
             return self._lake.put(self._path, self._body(), if_match=etag)

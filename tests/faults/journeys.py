@@ -1,11 +1,17 @@
-"""What a drop can live through, and what must be true of it in the end, whatever happened."""
+"""What a drop can live through, and what must be true of it in the end, whatever happened.
+
+Where an operator asks something of a run that has ended, it is that request which is disturbed; it
+is sent again under its key until it is answered, as a client would.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
+
+import httpx
 
 from tests.e2e.drops import users
 from tests.faults.world import FINAL, Json, World, wait
@@ -22,6 +28,8 @@ class Journey:
     name: str
     content: Callable[[int], bytes]
     end: str
+    verb: str = ""
+    """What an operator asks of the run when it has ended: the last part of the route."""
 
 
 def _ids(number: int) -> range:
@@ -47,7 +55,9 @@ def repeated(_number: int) -> bytes:
 ACCEPTED = Journey("accepted, with rejects", accepted, "succeeded")
 REFUSED = Journey("refused", refused, "quarantined")
 REPEATED = Journey("content seen before", repeated, "duplicate")
-JOURNEYS = (ACCEPTED, REFUSED, REPEATED)
+RETRIED = Journey("refused, then retried", refused, "quarantined", verb="retry")
+REPLAYED = Journey("accepted, then replayed", accepted, "succeeded", verb="replay")
+JOURNEYS = (ACCEPTED, REFUSED, REPEATED, RETRIED, REPLAYED)
 
 
 @dataclass(frozen=True)
@@ -79,19 +89,56 @@ def _travel(world: World, journey: Journey, *faults: tuple[str, Json]) -> Told:
     number = next(_numbers)
     path = f"landing/users/drop-{number}.csv"
     world.calm()
+    if journey.verb:
+        problem = _ended_before(world, journey, path, number)
+        if problem:
+            return Told(problem, 0, struck=False)
     loads, ended = len(world.loads("users")), world.jobs_ended()
     for service, rule in faults:
         world.arm(service, **rule)
     began = time.monotonic()
-    world.land(path, journey.content(number))
+    if journey.verb:
+        _ask(world, journey.verb, path)
+    else:
+        world.land(path, journey.content(number))
     # Until the fault has struck nothing else may stir, or it would strike something else.
     wait(lambda: world.struck() or world.jobs_ended() > ended or _filed(world, path), 5)
-    while time.monotonic() - began < world.patience and not _over(world, path):
-        world.tick()
-        wait(lambda: _over(world, path), 0.4)
+    _tick_on(world, path)
     seconds = time.monotonic() - began
     struck = world.struck() > 0
     return Told(_problem(world, journey, path, loads), seconds, struck)
+
+
+def _tick_on(world: World, path: str) -> None:
+    began = time.monotonic()
+    while time.monotonic() - began < world.patience and not _over(world, path):
+        world.tick()
+        wait(lambda: _over(world, path), 0.4)
+
+
+def _ended_before(world: World, journey: Journey, path: str, number: int) -> str:
+    """Let the drop come to its first end undisturbed; what is wrong with that."""
+    loads = len(world.loads("users"))
+    world.land(path, journey.content(number))
+    _tick_on(world, path)
+    problem = _problem(world, replace(journey, verb=""), path, loads)
+    world.calm()
+    return problem
+
+
+def _ask(world: World, verb: str, path: str) -> None:
+    """Ask it of the path's run, under one key until there is an answer."""
+    (run,) = world.runs_of(path)
+    key = {"Idempotency-Key": f"{verb}-{run['run_id']}"}
+
+    def answered() -> bool:
+        try:
+            reply = world.http.post(f"/runs/{run['run_id']}/{verb}", json={}, headers=key)
+        except httpx.HTTPError:
+            return False
+        return reply.is_success
+
+    wait(answered, world.patience, pause=0.3)
 
 
 def _filed(world: World, path: str) -> bool:
@@ -114,17 +161,21 @@ def _problem(world: World, journey: Journey, path: str, loads: int) -> str:
     rows = sum(each["inserted"] for each in changes)
     verdict = run["verdict"]
     good = journey.end == "succeeded"
+    # What is replayed is copied again and loaded again, and is in silver already.
+    new = good and not journey.verb
     count = verdict["rows"], verdict["accepted"], verdict["rejected"]
-    expected = {
-        "accepted, with rejects": (GOOD + 1, GOOD, 1),
-        "refused": (GOOD, 0, GOOD),
-    }.get(journey.name, (GOOD, GOOD, 0))
+    expected = {ACCEPTED.content: (GOOD + 1, GOOD, 1), REFUSED.content: (GOOD, 0, GOOD)}
+    asked = [line for line in run["history"] if line["request"]]
     wanted = {
         "copies that wrote": (world.copies(run["run_id"]), int(good)),
-        "loads that changed silver": (len(changes), int(good)),
-        "rows that silver got": (rows, GOOD if good else 0),
-        "rows, accepted, rejected": (count, expected),
-        "final transitions": (sum(line["state"] in FINAL for line in run["history"]), 1),
+        "loads that changed silver": (len(changes), int(new)),
+        "rows that silver got": (rows, GOOD if new else 0),
+        "rows, accepted, rejected": (count, expected.get(journey.content, (GOOD, GOOD, 0))),
+        "requests that moved it": (len(asked), int(bool(journey.verb))),
+        "final transitions": (
+            sum(line["state"] in FINAL for line in run["history"]),
+            1 + len(asked),
+        ),
         "the file where it belongs": (world.exists(run["raw"]), True),
         "the report": (world.exists(verdict["report"]), True),
         "the rejects": (world.exists(verdict["rejects"] or ""), True),

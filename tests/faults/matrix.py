@@ -115,6 +115,8 @@ A cell tells the seconds from the upload to the end, after which is true: one ru
 state; one copy that wrote; one load that changed silver, by the right number of rows; file, report
 and rejects where they belong; nothing left over.
 A refused drop and a repeated one are neither copied nor loaded.
+Where an operator has a run taken up again, his request is harmed, and sent again under its key
+until it is answered: it moves the run once, and a replay changes nothing that silver has.
 An empty cell is a fault that does not apply.
 
 {load}

@@ -40,7 +40,9 @@ def load(lake: str, dataset: str, batch_id: str, batch_path: str) -> Json:
         by_run[drop["run_id"]] = {"rows_in": bronze.height}
         for row in bronze.iter_rows(named=True):
             name = json.dumps([row[column] for column in key], default=str)
-            text = json.dumps(row, default=str, sort_keys=True)
+            # What a row states; by which run it came, and when, is no change of it.
+            stated = {column: cell for column, cell in row.items() if column[0] != "_"}
+            text = json.dumps(stated, default=str, sort_keys=True)
             content = hashlib.sha256(text.encode()).hexdigest()
             known = rows.get(name)
             if known and (known["row"] == content or known["landed_at"] > drop["landed_at"]):
