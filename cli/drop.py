@@ -77,7 +77,7 @@ def drop(
         if post:
             for one in landed:
                 client.ingest(dataset, one.path)
-        runs = _wait(client, landed, console, timeout) if wait else [_known(it) for it in landed]
+        runs = _wait(client, landed, console, timeout) if wait else [it.known() for it in landed]
     if as_json:
         click.echo(json.dumps({"runs": runs}, indent=2))
     elif wait:
@@ -99,7 +99,7 @@ def _look(client: Client, landed: Landed) -> dict[str, Any]:
     except Problem as problem:
         if problem.status != _NOT_FOUND:
             raise
-    return _known(landed)
+    return landed.known()
 
 
 def _upload(
@@ -121,25 +121,13 @@ def _wait(
     client: Client, landed: Sequence[Landed], console: Console, seconds: float
 ) -> list[dict[str, Any]]:
     with live.board(console) as view:
-        view.show([_known(one) for one in landed])  # a fast service is past that at the first look
+        view.show([one.known() for one in landed])  # a fast service is past that at the first look
         return live.follow(
             lambda: [_look(client, one) for one in landed],
             view,
             done=live.all_final,
             seconds=seconds,
         )
-
-
-def _known(landed: Landed) -> dict[str, Any]:
-    _, dataset, name = landed.path.split("/", 2)
-    return {
-        "run_id": landed.run_id,
-        "dataset": dataset,
-        "name": name,
-        "state": "landed",
-        "path": landed.path,
-        "size": landed.size,
-    }
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from azure.storage.filedatalake import DataLakeServiceClient, ExponentialRetry, FileSystemClient
 
 from cli.trouble import Trouble
-from ingest.paths import LANDING, dataset_of, run_id
+from ingest.paths import LANDING, dataset_of, name_of, run_id
 
 CHUNK_BYTES = 8 << 20
 Progress = Callable[[int], None]
@@ -32,6 +32,17 @@ class Landed:
     def run_id(self) -> str:
         """The id that the run of this version has, whoever starts it."""
         return run_id(self.landed, dataset_of(self.path), self.path, self.etag)
+
+    def known(self) -> dict[str, Any]:
+        """What can be told of its run before the service knows of it."""
+        return {
+            "run_id": self.run_id,
+            "dataset": dataset_of(self.path),
+            "name": name_of(self.path),
+            "state": "landed",
+            "path": self.path,
+            "size": self.size,
+        }
 
 
 @contextmanager

@@ -163,13 +163,7 @@ def resend(
             path = f"landing/{dataset}/_resend/{run_id}/{file.name}"
             with lake.landing(target.lake) as container:
                 landed = lake.upload(container, file, path)
-            run = {
-                "run_id": landed.run_id,
-                "dataset": dataset,
-                "name": file.name,
-                "state": "landed",
-                "resend_of": run_id,
-            }
+            run = landed.known() | {"resend_of": run_id}
         text = f"{file.name} is run {run['run_id']}, mended rejects of {run_id}"
         _tell(client, run, text, wait=wait, as_json=as_json)
 

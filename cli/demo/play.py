@@ -39,13 +39,7 @@ class Delivery:
 
     def view(self) -> Json:
         """The run; before the service knows of it, what is known here."""
-        unknown = {
-            "run_id": self.landed.run_id,
-            "dataset": self.drop.dataset,
-            "name": self.drop.file,
-            "state": "landed",
-        }
-        return self.run or unknown
+        return self.run or self.landed.known()
 
     def to_json(self) -> Json:
         """The run, with what was expected of it."""

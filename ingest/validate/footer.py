@@ -27,6 +27,14 @@ _INDEXES = frozenset({4, 5, 6, 7})
 _COMPRESSED, _DATA, _INDEX, _DICTIONARY, _BLOOM = 7, 9, 10, 11, frozenset({14, 15})
 _NAME, _CHILDREN, _PATH = 4, 5, 3
 
+_ELEMENT = thrift.Shape({_NAME: bytes}, {_CHILDREN: int})
+_PAGES = thrift.Shape(
+    {_PATH: [bytes], _COMPRESSED: int, _DATA: int}, {_INDEX: int, _DICTIONARY: int}
+)
+_CHUNK = thrift.Shape({_META: _PAGES}, {_CHUNK_OFFSET: int})
+_GROUP = thrift.Shape({COLUMNS: [_CHUNK], GROUP_ROWS: int}, {BYTES: int, GROUP_OFFSET: int})
+_FOOTER = thrift.Shape({SCHEMA: [_ELEMENT], ROWS: int, GROUPS: [_GROUP]})
+
 
 def read_footer(source: Source) -> thrift.Struct:
     """The footer of a file.
@@ -42,9 +50,11 @@ def read_footer(source: Source) -> thrift.Struct:
     if length > MAX_FOOTER:
         raise Refusal(f"the Parquet footer is larger than {MAX_FOOTER >> 20} MiB", AGAIN)
     try:
-        return thrift.decode(source.read(size - _TAIL - length, length))
+        footer = thrift.decode(source.read(size - _TAIL - length, length))
+        thrift.check(footer, _FOOTER)
     except ValueError as error:
         raise Refusal(f"the Parquet footer is damaged: {error}", AGAIN) from error
+    return footer
 
 
 def assembled(data: bytes, footer: thrift.Struct) -> bytes:
@@ -64,8 +74,7 @@ def without_groups(footer: thrift.Struct) -> thrift.Struct:
 
 def groups_of(footer: thrift.Struct) -> list[thrift.Struct]:
     """Its row groups."""
-    groups = thrift.get(footer, GROUPS)
-    return [] if groups is None else list(groups.values)
+    return list(thrift.get(footer, GROUPS).values)
 
 
 def alone(source: Source, footer: thrift.Struct, group: thrift.Struct) -> bytes:

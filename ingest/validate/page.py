@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ingest.validate.report import MASK, Check, Example, Link, Measure, Profile, Report
-from ingest.validate.text import EXPLAINED, format_words
+from ingest.validate.words import EXPLAINED, format_words
 
 _WORDS = {
     "accepted": "Accepted",

@@ -6,7 +6,8 @@ Specification: thrift-compact-protocol.md in Apache Thrift.
 """
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 TRUE, FALSE, I8, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
@@ -32,21 +33,68 @@ class Items:
 
 
 Struct = list[Field]
+_WHOLE = frozenset({I16, I32, I64})
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a struct must have to be used, by field id: an `int`, `bytes`, a list or a struct.
+
+    A list is told by a list of its element's kind, a struct by its shape. Of ``optional`` fields
+    only the type is asked, and of others nothing.
+    """
+
+    required: Mapping[int, "Kind"]
+    optional: Mapping[int, "Kind"] = field(default_factory=dict)
+
+
+Kind = type[int] | type[bytes] | list["Kind"] | Shape
+
+
+def check(fields: Struct, shape: Shape) -> None:
+    """See that a struct has its shape.
+
+    Raises:
+        ValueError: a field is missing, or of another type.
+    """
+    found = {each.id for each in fields}
+    if lacking := sorted(shape.required.keys() - found):
+        raise ValueError(f"a struct lacks its field {lacking[0]}")
+    kinds = {**shape.optional, **shape.required}
+    for each in fields:
+        if each.id in kinds:
+            _check(each.type, each.value, kinds[each.id])
+
+
+def _check(found: int, value: Any, kind: Kind) -> None:
+    if isinstance(kind, Shape):
+        fits = found == STRUCT
+    elif isinstance(kind, list):
+        fits = found in {LIST, SET}
+    else:
+        fits = found == BINARY if kind is bytes else found in _WHOLE
+    if not fits:
+        raise ValueError(f"a field has the Thrift type {found}, which it cannot have")
+    if isinstance(kind, Shape):
+        check(value, kind)
+    elif isinstance(kind, list):
+        for each in value.values:
+            _check(value.type, each, kind[0])
 
 
 def get(fields: Struct, field_id: int) -> Any:
     """The value of one field, None if it is absent."""
-    for field in fields:
-        if field.id == field_id:
-            return field.value
+    for each in fields:
+        if each.id == field_id:
+            return each.value
     return None
 
 
 def put(fields: Struct, field_id: int, value: Any) -> None:
     """Change the value of a field that is there."""
-    for field in fields:
-        if field.id == field_id:
-            field.value = value
+    for each in fields:
+        if each.id == field_id:
+            each.value = value
 
 
 def decode(data: bytes) -> Struct:
@@ -143,15 +191,15 @@ def encode(fields: Struct) -> bytes:
 
 def _write_struct(out: bytearray, fields: Struct) -> None:
     last = 0
-    for field in fields:
-        delta = field.id - last
+    for each in fields:
+        delta = each.id - last
         if 0 < delta <= 15:  # noqa: PLR2004 - what four bits hold
-            out.append(delta << 4 | field.type)
+            out.append(delta << 4 | each.type)
         else:
-            out.append(field.type)
-            _write_varint(out, _zig(field.id))
-        _write_value(out, field.type, field.value)
-        last = field.id
+            out.append(each.type)
+            _write_varint(out, _zig(each.id))
+        _write_value(out, each.type, each.value)
+        last = each.id
     out.append(0)
 
 

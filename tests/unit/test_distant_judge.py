@@ -114,8 +114,8 @@ def compare(drop: Drop, cuts: Sequence[int]) -> None:
     """Both engines on one drop, in blocks that end behind these lines."""
     report, _ = judge(drop.data, drop.contract, name=drop.name)
     handed = hand_over(BytesSource(drop.data), drop.contract, drop.name)
-    if handed is None:
-        assert report.verdict == "refused", report
+    if handed is None:  # refused by its beginning; what looks like an array is judged here
+        assert report.verdict == "refused" or report.format.kind == "json", report
         return
     found = judge_in_blocks(handed, drop.data, cuts)
     if found.open_line is not None:

@@ -24,7 +24,6 @@ from ingest.contract.lint import lint
 from ingest.contracts import Contract, ContractError, parse
 from ingest.validate import Report, plain
 from ingest.validate.page import render_html
-from ingest.validate.text import render_text
 from tests.unit.test_validate_screening import sets, tried
 from tests.unit.validation import judge, small
 
@@ -125,7 +124,6 @@ def test_damaged_files() -> None:
         assert (report.problem is not None) == (report.verdict == "refused")
         assert Report.from_json(report.to_json()).to_json() == report.to_json()
         assert render_html(report).endswith("</html>\n")
-        assert render_text(report)
         reasons = (findings["reasons"] or b"").splitlines()
         assert len(reasons) == report.rejected
         clean = findings["clean"]

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.contracts import parse
+from ingest.validate import thrift
 from ingest.validate.array import Elements
 from tests.unit.validation import CONTRACTS, faults, judge, small
 
@@ -203,6 +205,51 @@ def test_damaged_parquet_is_refused(cut: int) -> None:
         assert report.verdict == "refused"
         assert report.problem is not None
         assert "Parquet" in report.problem.reason
+
+
+def structs(fields: thrift.Struct) -> Iterator[thrift.Struct]:
+    """A struct of a footer and all below it."""
+    yield fields
+    for each in fields:
+        inside = each.value.values if isinstance(each.value, thrift.Items) else [each.value]
+        for value in inside:
+            if isinstance(value, list):
+                yield from structs(value)
+
+
+VALUES = st.sampled_from(
+    [
+        *((kind, whole) for kind in (thrift.I32, thrift.I64) for whole in (-1, 0, 7, 1 << 62)),
+        (thrift.BINARY, b"name"),
+        (thrift.DOUBLE, bytes(8)),
+        (thrift.TRUE, None),
+        (thrift.LIST, thrift.Items(thrift.STRUCT, [])),
+        (thrift.LIST, thrift.Items(thrift.I32, [1, 2])),
+        (thrift.STRUCT, []),
+    ]
+)
+
+
+@given(st.data(), st.none() | VALUES)
+@settings(max_examples=300, deadline=None)
+def test_a_footer_that_says_what_cannot_be_is_refused(
+    data: st.DataObject, other: tuple[int, Any] | None
+) -> None:
+    """A field is gone or is something else: the file is refused or judged, and nothing dies."""
+    whole = parquet(FRAME.select("id", "name", "secret"), row_group_size=400)
+    length = int.from_bytes(whole[-8:-4], "little")
+    pages, footer = whole[: -8 - length], thrift.decode(whole[-8 - length : -8])
+    chosen = data.draw(st.sampled_from([each for each in structs(footer) if each]))
+    at = data.draw(st.integers(0, len(chosen) - 1))
+    chosen[at : at + 1] = [] if other is None else [thrift.Field(chosen[at].id, *other)]
+    encoded = thrift.encode(footer)
+
+    report, _ = judge(
+        pages + encoded + len(encoded).to_bytes(4, "little") + b"PAR1", small(), name="drop.parquet"
+    )
+
+    assert (report.problem is not None) == (report.verdict == "refused")
+    assert report.rows == report.accepted + report.rejected
 
 
 def test_dates_and_times_of_parquet() -> None:

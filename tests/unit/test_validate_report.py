@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from ingest.validate import Report
 from ingest.validate.spans import Spans, without
-from ingest.validate.text import render_text
 from ingest.validate.thrift import I32, STRUCT, Field, Items, decode, encode
 from tests.unit.validation import judge, small
 
@@ -45,19 +44,6 @@ def test_other_json_is_no_report(text: str) -> None:
     """A later schema is refused rather than misread."""
     with pytest.raises(ValueError, match=r"schema 1|Expecting"):
         Report.from_json(text)
-
-
-def test_text_says_the_verdict_first_and_masks() -> None:
-    """Then why and what to do, then the rules with lines; never a personal value."""
-    report, _ = judge(b"id,name,secret\n1,a,hush\n1,a,s\n", small(ratio=0.0))
-
-    text = render_text(report)
-
-    assert text.splitlines()[0] == "drop.csv: refused"
-    assert "2 of 2 records break the contract (100.00%); it tolerates 0.00%" in text
-    assert "id: repeats an earlier record's key [unique]" in text
-    assert "line 3 '1'" in text
-    assert "hush" not in text
 
 
 @given(

@@ -4,6 +4,7 @@ import ctypes
 import logging
 import weakref
 from collections.abc import Hashable, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -48,10 +49,7 @@ class Scanning:
         cells: Sequence[Cells],
         keys: Sequence[Key],
     ) -> None:
-        self._library = library
-        self._dialect = dialect
-        self._cells = cells
-        self._keys = keys
+        self._new_scanner = partial(_Scanner, library, dialect, cells, keys)
         self._idle: SimpleQueue[_Scanner] = SimpleQueue()
 
     def look(self, block: Screenable) -> "Look | None":
@@ -59,7 +57,7 @@ class Scanning:
         try:
             scanner = self._idle.get_nowait()
         except Empty:  # as many as there are threads that look
-            scanner = _Scanner(self._library, self._dialect, self._cells, self._keys)
+            scanner = self._new_scanner()
         try:
             return scanner.look(block.data)
         finally:
