@@ -82,7 +82,7 @@ def take(stored: Stored, *, lake: Lake, manifest: Manifest, clock: Clock) -> Sto
             manifest.discard(stored)
             return filed
         # Ours by an earlier call whose answer was lost, by another worker's, or not there any more.
-        if lake.head(f"{target}/{paths.MARKER}" if run.source.parts else target) is None:
+        if lake.head(run.source.witness_at(target)) is None:
             return _without_source(stored, error, lake=lake, manifest=manifest, clock=clock)
     return taken(stored, clock)
 

@@ -47,7 +47,4 @@ def place(run: Run, lake: Lake) -> None:
 
 def stands(run: Run, lake: Lake) -> bool:
     """Whether the file of a run, placed before, is there; of a folder its marker."""
-    if run.raw is None:
-        return False
-    witness = f"{run.raw}/{paths.MARKER}" if run.source.parts else run.raw
-    return lake.head(witness) is not None
+    return run.raw is not None and lake.head(run.source.witness_at(run.raw)) is not None

@@ -42,7 +42,11 @@ class Source:
     @property
     def witness(self) -> str:
         """The file whose version is that of the drop: itself, or a folder's marker."""
-        return f"{self.path}/{MARKER}" if self.parts else self.path
+        return self.witness_at(self.path)
+
+    def witness_at(self, path: str) -> str:
+        """The same where the drop stands at another path."""
+        return f"{path}/{MARKER}" if self.parts else path
 
 
 @dataclass(frozen=True)
