@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from devcloud.datafactory.azure_error import AzureError
@@ -65,6 +65,9 @@ def one_by_one(given_column: Column, texts: list[str | None]) -> list[Any]:
         st.tuples(st.just("Boolean"), st.just(None), st.lists(st.none() | WORDS, max_size=3)),
     )
 )
+@example(("Date", None, ["0000-01-01"]))
+@example(("DateTime", None, ["0000-01-01", "0001-01-01", "0999-12-31 23:59:59"]))
+@example(("DateTime", "yyyy-MM-dd HH:mm:ss", ["0000-12-31 00:00:00", "0010-01-01 00:00:00"]))
 def test_batches_convert_as_single_values_do(case: tuple[str, str | None, list[Any]]) -> None:
     """Same values, same faults, whichever way was taken."""
     kind, form, texts = case

@@ -22,8 +22,12 @@ from devcloud.datafactory.dotnet import format_datetime, parse_datetime, parse_i
 
 _WHOLE = r"^\s*[+-]?[0-9]+\s*$"
 _REAL = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
-_ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?)?$"
-_ISO_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+# .NET's years begin with 1; Arrow would read the year 0.
+_YEAR = r"(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
+_DAY = rf"{_YEAR}-[0-9]{{2}}-[0-9]{{2}}"
+_TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}"
+_ISO = rf"^{_DAY}([T ]{_TIME}(\.[0-9]{{1,6}})?)?$"
+_ISO_DAY = rf"^{_DAY}$"
 _TRUTH = {"true": True, "false": False}
 _INTEGERS: dict[str, pa.DataType] = {
     "Byte": pa.uint8(),
@@ -38,8 +42,8 @@ _INTEGERS: dict[str, pa.DataType] = {
 # Formats that say what ISO 8601 says, so that the vectorised way may take them.
 _ISO_FORMATS = {
     "yyyy-MM-dd": _ISO_DAY,
-    "yyyy-MM-dd HH:mm:ss": r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$",
-    "yyyy-MM-ddTHH:mm:ss": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$",
+    "yyyy-MM-dd HH:mm:ss": rf"^{_DAY} {_TIME}$",
+    "yyyy-MM-ddTHH:mm:ss": rf"^{_DAY}T{_TIME}$",
 }
 _EXACT = decimal.Context(prec=80)
 
