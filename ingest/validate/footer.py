@@ -4,12 +4,13 @@ Specification: parquet.thrift in Apache Parquet; the field numbers are from ther
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from ingest.validate import thrift
 from ingest.validate.opening import PARQUET_MAGIC
+from ingest.validate.pages import check_pages
 from ingest.validate.problems import Refusal
 from ingest.validate.streams import Source
 
@@ -17,22 +18,26 @@ if TYPE_CHECKING:  # Polars takes longer to load than a small file to judge
     import polars as pl
 
 MAX_FOOTER = 64 << 20
+MAX_GROUP = 512 << 20
+"""Uncompressed bytes of a row group that are held at once."""
+MAX_CELLS = 64 << 20
+"""Values of a row group that are held at once: a run of like ones takes no bytes in the file."""
 SCHEMA, ROWS, GROUPS = 2, 3, 4
-COLUMNS, BYTES, GROUP_ROWS, GROUP_OFFSET = 1, 2, 3, 5
+COLUMNS, GROUP_ROWS, GROUP_OFFSET = 1, 3, 5
 AGAIN = "write the file again, with a Parquet writer of today, and send it whole"
 
 _TAIL = 8
 _CHUNK_OFFSET, _META = 2, 3
 _INDEXES = frozenset({4, 5, 6, 7})
-_COMPRESSED, _DATA, _INDEX, _DICTIONARY, _BLOOM = 7, 9, 10, 11, frozenset({14, 15})
-_NAME, _CHILDREN, _PATH = 4, 5, 3
+_VALUES, _COMPRESSED, _DATA, _INDEX, _DICTIONARY, _BLOOM = 5, 7, 9, 10, 11, frozenset({14, 15})
+_WIDTH, _NAME, _CHILDREN, _PATH = 2, 4, 5, 3
 
-_ELEMENT = thrift.Shape({_NAME: bytes}, {_CHILDREN: int})
+_ELEMENT = thrift.Shape({_NAME: bytes}, {_WIDTH: int, _CHILDREN: int})
 _PAGES = thrift.Shape(
-    {_PATH: [bytes], _COMPRESSED: int, _DATA: int}, {_INDEX: int, _DICTIONARY: int}
+    {_PATH: [bytes], _VALUES: int, _COMPRESSED: int, _DATA: int}, {_INDEX: int, _DICTIONARY: int}
 )
 _CHUNK = thrift.Shape({_META: _PAGES}, {_CHUNK_OFFSET: int})
-_GROUP = thrift.Shape({COLUMNS: [_CHUNK], GROUP_ROWS: int}, {BYTES: int, GROUP_OFFSET: int})
+_GROUP = thrift.Shape({COLUMNS: [_CHUNK], GROUP_ROWS: int}, {GROUP_OFFSET: int})
 _FOOTER = thrift.Shape({SCHEMA: [_ELEMENT], ROWS: int, GROUPS: [_GROUP]})
 
 
@@ -52,9 +57,21 @@ def read_footer(source: Source) -> thrift.Struct:
     try:
         footer = thrift.decode(source.read(size - _TAIL - length, length))
         thrift.check(footer, _FOOTER)
+        _check_counts(footer)
     except ValueError as error:
         raise Refusal(f"the Parquet footer is damaged: {error}", AGAIN) from error
     return footer
+
+
+def _check_counts(footer: thrift.Struct) -> None:
+    """Readers make room for what a footer counts."""
+    for element in thrift.get(footer, SCHEMA).values:
+        for field_id in (_WIDTH, _CHILDREN):
+            if not 0 <= (thrift.get(element, field_id) or 0) <= MAX_FOOTER:
+                raise ValueError("a column has a width or a number of children that cannot be")
+    for group in groups_of(footer):
+        if thrift.get(group, GROUP_ROWS) < 0:
+            raise ValueError("a row group has fewer than no rows")
 
 
 def assembled(data: bytes, footer: thrift.Struct) -> bytes:
@@ -77,27 +94,71 @@ def groups_of(footer: thrift.Struct) -> list[thrift.Struct]:
     return list(thrift.get(footer, GROUPS).values)
 
 
-def alone(source: Source, footer: thrift.Struct, group: thrift.Struct) -> bytes:
-    """One row group as a file of its own.
+def alone(
+    source: Source, footer: thrift.Struct, group: thrift.Struct, names: Collection[str]
+) -> bytes:
+    """One row group as a file of its own, sound in the columns of these names.
 
     Raises:
-        ValueError: what the footer says of it cannot be.
+        Refusal: it is too large.
+        ValueError: what the footer or a page says of it cannot be.
     """
     group = deepcopy(group)
     chunks = thrift.get(group, COLUMNS).values
-    places = [place(chunk) for chunk in chunks]
+    places = [_place(chunk, source) for chunk in chunks]
     start, end = min(at for at, _ in places), max(at for _, at in places)
-    _check(start, end, source)
-    for chunk in chunks:
+    if end - start > MAX_GROUP:
+        raise too_large()
+    data = source.read(start, end - start)
+    wanted = {name.encode() for name in names}
+    room = _Room(group)
+    for chunk, (begins, ends) in zip(chunks, places, strict=True):
+        if _path(chunk)[0] in wanted:
+            room.take(chunk, data[begins - start : ends - start])
         _move(chunk, start - len(PARQUET_MAGIC))
-    return assembled(source.read(start, end - start), _with_group(footer, group))
+    return assembled(data, _with_group(footer, group))
+
+
+class _Room:
+    """What the columns of a row group take when they are unpacked."""
+
+    def __init__(self, group: thrift.Struct) -> None:
+        self._rows: int = thrift.get(group, GROUP_ROWS)
+        self._cells = 0
+        self._bytes = 0
+
+    def take(self, chunk: thrift.Struct, data: bytes) -> None:
+        """Look a column chunk over and make room for it.
+
+        Raises:
+            Refusal: it is one too many.
+            ValueError: a page says what cannot be.
+        """
+        values = thrift.get(thrift.get(chunk, _META), _VALUES)
+        if values < self._rows:
+            raise ValueError(f"a column has {values} values in {self._rows} rows")
+        self._cells += values
+        if self._cells > MAX_CELLS:
+            raise too_large()
+        self._bytes += check_pages(data, values)
+        if self._bytes > MAX_GROUP:
+            raise too_large()
+
+
+def too_large() -> Refusal:
+    """A row group cannot be held at once."""
+    return Refusal(
+        f"a row group of the Parquet file is larger than {MAX_GROUP >> 20} MiB "
+        f"or {MAX_CELLS >> 20} Mi values",
+        "write smaller row groups, of a million rows at most",
+    )
 
 
 def narrowed(source: Source, names: Sequence[str]) -> Iterator[bytes]:
     """Each row group as a file of its own that has these columns alone; only they are read.
 
     Raises:
-        Refusal: the footer cannot be read.
+        Refusal: the footer cannot be read, or a row group is too large.
         ValueError: it is not flat, lacks one of them, or is inconsistent.
     """
     footer = read_footer(source)
@@ -120,30 +181,35 @@ def narrowed(source: Source, names: Sequence[str]) -> Iterator[bytes]:
     for whole in groups_of(footer):
         group = deepcopy(whole)
         chunks = thrift.get(group, COLUMNS)
-        chunks.values = [
-            chunk
-            for chunk in chunks.values
-            if thrift.get(thrift.get(chunk, _META), _PATH).values[0] in wanted
-        ]
+        chunks.values = [chunk for chunk in chunks.values if _path(chunk)[0] in wanted]
+        room = _Room(group)
         data = bytearray()
         for chunk in chunks.values:
-            start, end = place(chunk)
-            _check(start, end, source)
+            start, end = _place(chunk, source)
+            if end - start > MAX_GROUP:
+                raise too_large()
+            pages = source.read(start, end - start)
+            room.take(chunk, pages)
             _move(chunk, start - len(PARQUET_MAGIC) - len(data))
-            data += source.read(start, end - start)
+            data += pages
         yield assembled(bytes(data), _with_group(narrow, group))
 
 
-def place(chunk: thrift.Struct) -> tuple[int, int]:
+def _path(chunk: thrift.Struct) -> list[bytes]:
+    path: list[bytes] = thrift.get(thrift.get(chunk, _META), _PATH).values
+    if not path:
+        raise ValueError("a column chunk has no name")
+    return path
+
+
+def _place(chunk: thrift.Struct, source: Source) -> tuple[int, int]:
     """Where a column chunk begins and ends in the file."""
     meta = thrift.get(chunk, _META)
     start = min(at for at in (thrift.get(meta, _DATA), thrift.get(meta, _DICTIONARY)) if at)
-    return start, start + thrift.get(meta, _COMPRESSED)
-
-
-def _check(start: int, end: int, source: Source) -> None:
+    end = start + thrift.get(meta, _COMPRESSED)
     if not 0 < start <= end <= source.size:
         raise ValueError("its offsets lie outside the file")
+    return start, end
 
 
 def _with_group(footer: thrift.Struct, group: thrift.Struct) -> thrift.Struct:

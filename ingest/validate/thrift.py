@@ -5,7 +5,6 @@ is decoded and encoded again is the same, so a footer can be changed without kno
 Specification: thrift-compact-protocol.md in Apache Thrift.
 """
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,16 +102,26 @@ def decode(data: bytes) -> Struct:
     Raises:
         ValueError: it is cut off or malformed.
     """
+    return decode_at(data, 0)[0]
+
+
+def decode_at(data: bytes, at: int) -> tuple[Struct, int]:
+    """The struct that begins at an offset of ``data``, and the offset of what follows it.
+
+    Raises:
+        ValueError: it is cut off or malformed.
+    """
+    decoder = _Decoder(data, at)
     try:
-        return _Decoder(data).struct(0)
-    except (IndexError, struct.error) as error:
+        return decoder.struct(0), decoder.at
+    except IndexError as error:
         raise ValueError("the Thrift data is cut off") from error
 
 
 class _Decoder:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, at: int) -> None:
         self._data = data
-        self._at = 0
+        self.at = at
 
     def struct(self, depth: int) -> Struct:
         if depth > _MAX_DEPTH:
@@ -158,24 +167,26 @@ class _Decoder:
         return Items(kind, [self._value(kind, depth + 1) for _ in range(size)])
 
     def _byte(self) -> int:
-        self._at += 1
-        return self._data[self._at - 1]
+        self.at += 1
+        return self._data[self.at - 1]
 
     def _take(self, length: int) -> bytes:
-        found = self._data[self._at : self._at + length]
+        found = self._data[self.at : self.at + length]
         if len(found) != length:
             raise IndexError(length)
-        self._at += length
+        self.at += length
         return found
 
     def _varint(self) -> int:
-        value = shift = 0
-        while True:
+        value = 0
+        for shift in range(0, 64, 7):
             byte = self._byte()
             value |= (byte & 127) << shift
             if byte < 128:  # noqa: PLR2004 - the continuation bit
+                if value >> 64:
+                    break
                 return value
-            shift += 7
+        raise ValueError("a Thrift number has more than 64 bits")
 
     def _zigzag(self) -> int:
         value = self._varint()

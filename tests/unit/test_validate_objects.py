@@ -3,9 +3,11 @@
 import io
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from ingest.contracts import parse
 from ingest.validate import thrift
 from ingest.validate.array import Elements
+from ingest.validate.footer import COLUMNS, MAX_CELLS, assembled, groups_of
 from tests.unit.validation import CONTRACTS, faults, judge, small
 
 ROWS: list[dict[str, Any]] = [
@@ -250,6 +253,129 @@ def test_a_footer_that_says_what_cannot_be_is_refused(
 
     assert (report.problem is not None) == (report.verdict == "refused")
     assert report.rows == report.accepted + report.rejected
+
+
+Place = tuple[thrift.Struct, int, int]
+
+
+def pages(data: bytes, footer: thrift.Struct) -> Iterator[Place]:
+    """Of each page: the metadata of its column chunk, and where its header begins and ends."""
+    for group in groups_of(footer):
+        for chunk in thrift.get(group, COLUMNS).values:
+            meta = thrift.get(chunk, 3)
+            at = min(place for place in (thrift.get(meta, 9), thrift.get(meta, 11)) if place)
+            end = at + thrift.get(meta, 7)
+            while at < end:
+                header, behind = thrift.decode_at(data, at)
+                yield meta, at, behind
+                at = behind + thrift.get(header, 3)
+
+
+def with_header(data: bytes, footer: thrift.Struct, place: Place, header: bytes) -> bytes:
+    """The file with another header of one page, and all offsets moved by what it is longer."""
+    changed, at, behind = place
+    more = len(header) - (behind - at)
+    thrift.put(changed, 7, thrift.get(changed, 7) + more)
+    for group in groups_of(footer):
+        for chunk in thrift.get(group, COLUMNS).values:
+            meta = thrift.get(chunk, 3)
+            for field_id in (9, 11):
+                if (thrift.get(meta, field_id) or 0) > at:
+                    thrift.put(meta, field_id, thrift.get(meta, field_id) + more)
+    return assembled(data[4:at] + header + data[behind:], footer)
+
+
+def arrow(version: Literal["1.0", "2.0"], **options: Any) -> bytes:
+    """A file that Arrow wrote: with dictionaries, and with pages of either version."""
+    sink = io.BytesIO()
+    table = FRAME.select("id", "name", "secret").to_arrow()
+    pq.write_table(table, sink, data_page_version=version, row_group_size=400, **options)
+    return sink.getvalue()
+
+
+PAGED = {
+    "polars": parquet(FRAME.select("id", "name", "secret"), row_group_size=400),
+    "first version": arrow("1.0"),
+    "second version": arrow("2.0", compression="none"),
+    "small pages": arrow("2.0", data_page_size=64, write_batch_size=16),
+}
+
+
+@pytest.mark.parametrize("kind", PAGED)
+def test_pages_of_every_writer_are_sound(kind: str) -> None:
+    """What writers write is what is looked for."""
+    report, _ = judge(PAGED[kind], small(), name="drop.parquet")
+
+    assert (report.rows, report.rejected) == (1200, 401)
+
+
+@given(st.data(), st.sampled_from(sorted(PAGED)), st.none() | VALUES)
+@settings(max_examples=300, deadline=None)
+def test_a_page_that_says_what_cannot_be_is_refused(
+    data: st.DataObject, kind: str, other: tuple[int, Any] | None
+) -> None:
+    """A reader that believed a page's counts would ask for more memory than there is, and die."""
+    whole = PAGED[kind]
+    length = int.from_bytes(whole[-8:-4], "little")
+    body, footer = whole[: -8 - length], thrift.decode(whole[-8 - length : -8])
+    place = data.draw(st.sampled_from(list(pages(body, footer))))
+    header, _ = thrift.decode_at(body, place[1])
+    chosen = data.draw(st.sampled_from([each for each in structs(header) if each]))
+    at = data.draw(st.integers(0, len(chosen) - 1))
+    chosen[at : at + 1] = [] if other is None else [thrift.Field(chosen[at].id, *other)]
+
+    report, _ = judge(
+        with_header(body, footer, place, thrift.encode(header)), small(), name="drop.parquet"
+    )
+
+    assert (report.problem is not None) == (report.verdict == "refused")
+    assert report.rows == report.accepted + report.rejected
+
+
+@pytest.mark.parametrize("field_id", [1, 2, 3, 5, 6])
+@pytest.mark.parametrize("count", [-1, 1 << 31, 1 << 62])
+def test_a_page_counts_what_it_has(field_id: int, count: int) -> None:
+    """Each count of a page of the second version, one by one: the refusal names the row group."""
+    whole = PAGED["second version"]
+    length = int.from_bytes(whole[-8:-4], "little")
+    body, footer = whole[: -8 - length], thrift.decode(whole[-8 - length : -8])
+    place = list(pages(body, footer))[1]
+    header, _ = thrift.decode_at(body, place[1])
+    thrift.put(thrift.get(header, 8), field_id, count)
+
+    report, _ = judge(
+        with_header(body, footer, place, thrift.encode(header)), small(), name="drop.parquet"
+    )
+
+    assert report.problem is not None
+    assert "row group 1 of the Parquet file cannot be read" in report.problem.reason
+
+
+def test_a_row_group_that_unpacks_to_more_than_memory_is_refused() -> None:
+    """Sixty-seven million empty values take some kilobytes in the file, and gigabytes when read."""
+    sink = io.BytesIO()
+    rows = MAX_CELLS // 3 + 1
+    empty = dict.fromkeys(("id", "name", "secret"), pa.nulls(rows))
+    pq.write_table(pa.table(empty), sink, row_group_size=rows)
+
+    report, _ = judge(sink.getvalue(), small(), name="drop.parquet")
+
+    assert len(sink.getvalue()) < 1 << 20
+    assert report.problem is not None
+    assert "larger than" in report.problem.reason
+
+
+def test_a_row_group_without_rows_is_passed_over() -> None:
+    """Some writers leave one."""
+    sink = io.BytesIO()
+    table = FRAME.select("id", "name", "secret").to_arrow()
+    with pq.ParquetWriter(sink, table.schema) as writer:
+        writer.write_table(table.slice(0, 0))
+        writer.write_table(table)
+
+    report, _ = judge(sink.getvalue(), small(), name="drop.parquet")
+
+    assert (report.rows, report.rejected) == (1200, 401)
 
 
 def test_dates_and_times_of_parquet() -> None:
