@@ -148,7 +148,11 @@ def seconds(what: Callable[[], object]) -> float:
 
 
 def floor(spark: SparkSession, root: Path, drop: dict[str, Any], lake: Lake) -> None:
-    """One MERGE of a batch and one overwrite per gold table, one after the other."""
+    """One MERGE of a batch and one overwrite per gold table, one after the other.
+
+    In a session of its own, with Spark's and Delta's defaults: what a job sets is the job's.
+    """
+    spark = spark.newSession()
     table = f"delta.`file://{root}/users`"
     source = spark.read.parquet(f"file://{lake.root}/{drop['bronze']}")
     if not (root / "users").exists():

@@ -10,14 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
-from pyspark.sql import SparkSession
-
 from spark_jobs.arguments import parse_arguments
 from spark_jobs.errors import ResultError
 from spark_jobs.gold import VIEW, Definition, definitions
 from spark_jobs.lake import Lake, current_batch, read_document, write_document
 from spark_jobs.refresh import Source, refresh
 from spark_jobs.result import Table, result_folder, say, silver_result_folder
+from spark_jobs.session import job_session
 from spark_jobs.tables import data_version, delta_detail, keep_changes, read_delta
 
 # They do not depend on one another, and most of the time is Delta's own bookkeeping: so all that
@@ -36,9 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     """
     arguments = parse_arguments(argv, "build_gold")
     dataset, batch_id = arguments.dataset, arguments.batch_id
-    spark = SparkSession.builder.getOrCreate()
-    spark.conf.set("spark.sql.session.timeZone", "UTC")
-    lake = Lake(spark, arguments.lake)
+    lake = Lake(job_session(), arguments.lake)
     current_batch(lake, arguments)
     result = read_document(lake, silver_result_folder(dataset, batch_id))
     tables = build(lake, dataset)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.arguments import parse_arguments
@@ -22,6 +22,7 @@ from spark_jobs.lake import Lake, current_batch, write_document
 from spark_jobs.merge import changes, counted, touched
 from spark_jobs.references import orphans
 from spark_jobs.result import Result, Table, say, silver_result_folder
+from spark_jobs.session import job_session
 from spark_jobs.silver import cleaned, newest, typed
 from spark_jobs.silver_tables import (
     append_history,
@@ -34,6 +35,16 @@ from spark_jobs.tables import delta_version
 
 CONFLICT_TRIES = 3
 
+FASTER = {
+    # Delta writes a MERGE's source to disk first, lest it change between the two times it is read.
+    # Ours cannot: bronze is never written again, and where silver has moved the commit is refused.
+    "spark.databricks.delta.merge.materializeSource": "none",
+    # The MERGE of a wide table makes one method of more than 8,000 bytes, which the JVM never
+    # compiles. Spark takes up to 65,535; above its limit it does without the one large method.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
+}
+"""A MERGE of a million restated users took 21 s with neither, 13 s with both."""
+
 _REFUSED = ("DELTA_NOT_NULL_CONSTRAINT_VIOLATED", "DELTA_VIOLATE_CONSTRAINT_WITH_VALUES")
 
 
@@ -44,10 +55,7 @@ def main(argv: list[str] | None = None) -> None:
         JobError: the batch cannot be loaded; silver is as it was.
     """
     arguments = parse_arguments(argv, "load_silver")
-    spark = SparkSession.builder.getOrCreate()
-    # Times without a zone are read as UTC wherever the job runs.
-    spark.conf.set("spark.sql.session.timeZone", "UTC")
-    lake = Lake(spark, arguments.lake)
+    lake = Lake(job_session(FASTER), arguments.lake)
     result = load(lake, current_batch(lake, arguments)).to_json()
     write_document(lake, silver_result_folder(arguments.dataset, arguments.batch_id), result)
     say(result)

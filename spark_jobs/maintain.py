@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import SparkSession
-
 from spark_jobs.arguments import parse_named
 from spark_jobs.errors import ArgumentError
 from spark_jobs.lake import Lake
 from spark_jobs.result import say
+from spark_jobs.session import job_session
 from spark_jobs.tables import delta_detail, delta_tables, optimize, vacuum
 
 # What nobody deletes sooner: a job that reads an old version may still be at it, and another that
@@ -52,8 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     """
     given = parse_named(argv, "maintain", required=("lake", "keep-days"))
     days = _days(given["keep-days"])
-    spark = SparkSession.builder.getOrCreate()
-    lake = Lake(spark, given["lake"])
+    lake = Lake(job_session(), given["lake"])
     found = {path: maintain(lake, path, days) for path in delta_tables(lake, "silver", "gold")}
     if not found:
         say("There is no table below silver or gold.")

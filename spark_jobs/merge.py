@@ -8,7 +8,7 @@ and comes late would win; `_batch_id` and `_loaded_at` keep saying when the valu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 from pyspark.sql import Column as Expression
@@ -121,20 +121,28 @@ def merge_statement(
         f"old.{quoted(c.name)} {'=' if c.required else '<=>'} new.{quoted(c.name)}" for c in key
     )
     stated = [f"({side}.{LANDED_AT}, {side}.{RUN_ID})" for side in ("new", "old")]
-    inserted = {name: f"new.{quoted(name)}" for name in [c.name for c in columns]}
-    inserted |= {RUN_ID: f"new.{RUN_ID}", LANDED_AT: f"new.{LANDED_AT}"}
-    changed = {BATCH_ID: batch, LOADED_AT: "current_timestamp()"}
+    newer = " >= ".join(stated)
     keys = {column.name for column in key}
-    values = [quoted(column.name) for column in columns if column.name not in keys]
-    same = " AND ".join(f"old.{name} <=> new.{name}" for name in values) or "true"
-    updated = {name: value for name, value in inserted.items() if name not in keys} | {
-        name: f"if({same}, old.{name}, {value})" for name, value in changed.items()
-    }
-    inserted |= changed | {FIRST_BATCH_ID: batch}
-    assignments = ", ".join(f"old.{quoted(name)} = {value}" for name, value in updated.items())
+    values = {c.name: f"new.{quoted(c.name)}" for c in columns if c.name not in keys}
+    same = " AND ".join(f"old.{quoted(name)} <=> {new}" for name, new in values.items()) or "true"
+    restated = {RUN_ID: f"new.{RUN_ID}", LANDED_AT: f"new.{LANDED_AT}"}
+    changed = {BATCH_ID: batch, LOADED_AT: "current_timestamp()"}
+    inserted = (
+        {name: f"new.{quoted(name)}" for name in [c.name for c in columns]}
+        | restated
+        | changed
+        | {FIRST_BATCH_ID: batch}
+    )
     targets = ", ".join(quoted(name) for name in inserted)
+    # In clauses of their own, for Delta finds out once a row which clause is its: said within the
+    # assignments, the values would be compared anew for each column that depends on it.
     return (
         f"MERGE INTO {table} AS old USING {quoted(source)} AS new ON {matches}\n"  # noqa: S608
-        f"WHEN MATCHED AND {' >= '.join(stated)} THEN UPDATE SET {assignments}\n"
+        f"WHEN MATCHED AND {newer} AND {same} THEN UPDATE SET {_assigned(restated)}\n"
+        f"WHEN MATCHED AND {newer} THEN UPDATE SET {_assigned(values | restated | changed)}\n"
         f"WHEN NOT MATCHED THEN INSERT ({targets}) VALUES ({', '.join(inserted.values())})"
     )
+
+
+def _assigned(values: Mapping[str, str]) -> str:
+    return ", ".join(f"old.{quoted(name)} = {value}" for name, value in values.items())

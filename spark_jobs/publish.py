@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from pyspark.sql import SparkSession
-
 from spark_jobs.arguments import parse_named
 from spark_jobs.columns import quoted
 from spark_jobs.gold import VIEW, Definition, definitions
 from spark_jobs.lake import Lake
 from spark_jobs.result import say
+from spark_jobs.session import job_session
 from spark_jobs.tables import delta_tables
 
 SCHEMAS = {"silver": "landfall_silver", "gold": "landfall_gold"}
@@ -33,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     if not given["catalog"]:
         say("No catalog is named: nothing is published.")
         return
-    lake = Lake(SparkSession.builder.getOrCreate(), given["lake"])
+    lake = Lake(job_session(), given["lake"])
     for statement in statements(lake, given["catalog"], delta_tables(lake, *SCHEMAS)):
         lake.spark.sql(statement)
         say(statement.partition("\n")[0])

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyspark.sql import SparkSession
-
 from spark_jobs.arguments import parse_named
 from spark_jobs.credentials import read_secret
 from spark_jobs.database import Database, locate
@@ -20,6 +18,7 @@ from spark_jobs.errors import ServingError
 from spark_jobs.lake import Lake, read_document, write_document
 from spark_jobs.result import result_folder, say
 from spark_jobs.serving import serve
+from spark_jobs.session import job_session
 
 _CONTAINER = "gold/"
 
@@ -39,9 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     if not given["database"]:
         say("No database is named: nothing is served.")
         return
-    spark = SparkSession.builder.getOrCreate()
-    spark.conf.set("spark.sql.session.timeZone", "UTC")
-    lake = Lake(spark, given["lake"])
+    lake = Lake(job_session(), given["lake"])
     folder = result_folder(given["dataset"], given["batch-id"])
     result = read_document(lake, folder)
     paths = [path for path in result["tables"] if path.startswith(_CONTAINER)]

@@ -5,13 +5,12 @@ A load does not fail for a database that is down. This one, by schedule, does: s
 
 from __future__ import annotations
 
-from pyspark.sql import SparkSession
-
 from spark_jobs.arguments import parse_named
 from spark_jobs.lake import Lake
 from spark_jobs.result import say
 from spark_jobs.serve import reached
 from spark_jobs.serving import serve
+from spark_jobs.session import job_session
 from spark_jobs.tables import delta_tables
 
 
@@ -30,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     if not given["database"]:
         say("No database is named: nothing is served.")
         return
-    lake = Lake(SparkSession.builder.getOrCreate(), given["lake"])
+    lake = Lake(job_session(), given["lake"])
     tables = delta_tables(lake, "gold")
     for path, table in serve(lake, reached(given), tables, f"run {given['run']}").items():
         say({"table": path, **table.to_json()})

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pyspark import cloudpickle
-from pyspark.sql import SparkSession
 
 import spark_jobs
 from spark_jobs.arguments import parse_named
 from spark_jobs.errors import PlanError
 from spark_jobs.lake import Lake, read_text, write_document
 from spark_jobs.result import say
+from spark_jobs.session import job_session
 from spark_jobs.validation.outcome import Validation
 from spark_jobs.validation.plan import parse_plan
 
@@ -41,10 +41,7 @@ def main(argv: list[str] | None = None) -> None:
         JobError: the plan is not one that this job can follow, or the file cannot be read.
     """
     arguments = Arguments(**parse_named(argv, "validate", required=("lake", "plan")))
-    spark = SparkSession.builder.getOrCreate()
-    # Times without a zone are read as UTC wherever the job runs.
-    spark.conf.set("spark.sql.session.timeZone", "UTC")
-    lake = Lake(spark, arguments.lake)
+    lake = Lake(job_session(), arguments.lake)
     text = read_text(lake, arguments.plan)
     if text is None:
         raise PlanError(f"There is no plan at {arguments.plan}.")
