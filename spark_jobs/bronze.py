@@ -19,6 +19,9 @@ from spark_jobs.lake import Lake
 
 ROW_NUMBER = "_row_number"
 
+KEYS_AT_ONCE = 500_000
+"""How many keys are told apart in one task."""
+
 _FOLDER = "_folder"
 _BELOW = "Parquet files lie below the folder, not in it"
 
@@ -71,8 +74,7 @@ def _bronze_schema(lake: Lake, drop: Drop, columns: tuple[Column, ...]) -> Struc
 def _scan(lake: Lake, schema: StructType, drops: list[Drop]) -> DataFrame:
     """The rows of these drops; those of a file that is of none of them have no run."""
     rows = lake.spark.read.schema(schema).parquet(*(lake.uri(drop.bronze) for drop in drops))
-    # The last folder of the path. Not by `split`, which would match a regular expression for each
-    # row: it took a tenth of a large load.
+    # The last folder of the path; not by `split`, which is a regular expression for each row.
     folder = F.substring_index(F.substring_index(F.col("_metadata.file_path"), "/", -2), "/", 1)
     if len(drops) == 1:
         # The common case, and each use of the rows would pay for the join anew.
@@ -141,9 +143,16 @@ def census(batch: Batch, rows: DataFrame) -> Census:
 
 def _census_of_one(drop: Drop, rows: DataFrame, key: tuple[Column, ...]) -> Census:
     """The same of a single drop, which needs not be told from others: half the work."""
-    lost = F.count_if(F.col(RUN_ID).isNull()).alias("lost")
-    by_key = rows.groupBy(*(F.col(quoted(column.name)) for column in key))
-    of_key = by_key.agg(F.count(F.lit(1)).alias("n"), lost)
+    keys_of = [F.col(quoted(column.name)) for column in key]
+    lost = F.col(RUN_ID).isNull()
+    parts = (drop.rows or 0) // KEYS_AT_ONCE
+    if parts > 1:
+        # Of millions of rows hardly two share a key: to count them where they are, before the
+        # shuffle, only fills a table that no cache holds.
+        rows = rows.select(*keys_of, RUN_ID).repartition(parts, *keys_of)
+    of_key = rows.groupBy(*keys_of).agg(
+        F.count(F.lit(1)).alias("n"), F.count_if(lost).alias("lost")
+    )
     n, keys, below = of_key.agg(F.sum("n"), F.count(F.lit(1)), F.sum("lost")).collect()[0]
     _refuse_count(drop, int(n or 0) - int(below or 0))
     if below:

@@ -86,7 +86,7 @@ def _load(lake: Lake, batch: Batch) -> Result:
     # What does not need one another is asked at once: much of the time is Delta's bookkeeping.
     with ThreadPoolExecutor(2) as pool:
         counting = pool.submit(_counted_rows, lake, batch)
-        silver = silver_table(lake, path, schema)
+        silver = silver_table(lake, path, schema, batch.key)
         unenforced = enforce(lake, path, batch)
         bronze, rows, count = counting.result()
         if bronze is not None and rows is not None:

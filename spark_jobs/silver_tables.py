@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from uuid import uuid4
 
 from pyspark.errors import AnalysisException
@@ -17,6 +18,7 @@ from spark_jobs.ddl import (
     create_statement,
     evolution_statements,
     require_statement,
+    statistics,
     table_properties,
 )
 from spark_jobs.errors import SilverError
@@ -35,7 +37,7 @@ _HISTORY_PROPERTIES = {
 }
 
 
-def silver_table(lake: Lake, path: str, schema: StructType) -> DataFrame:
+def silver_table(lake: Lake, path: str, schema: StructType, key: Sequence[Column]) -> DataFrame:
     """The silver table, created where it is not there, widened where the contract has grown.
 
     Raises:
@@ -44,7 +46,7 @@ def silver_table(lake: Lake, path: str, schema: StructType) -> DataFrame:
     table = lake.sql_name(path)
     present = delta_table(lake, path)
     if present is None:
-        _create(lake, path, schema, table_properties(schema))
+        _create(lake, path, schema, table_properties(schema) | statistics(schema, key))
     else:
         for statement in evolution_statements(table, present.schema, schema):
             lake.spark.sql(statement)
