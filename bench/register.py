@@ -35,7 +35,8 @@ from ingest.archive import UNCOMMON
 from ingest.claim import claim
 from ingest.copy import plan
 from ingest.ports import Version
-from ingest.run import Run, Source, Verdict, dump, received, to_metadata
+from ingest.run import Run, Source, Verdict, received
+from ingest.run_document import dump, to_metadata
 from ingest.service import Landfall
 from ingest.settings import read
 from ingest.states import Event, State

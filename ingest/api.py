@@ -15,7 +15,8 @@ from ingest.contracts import Contract
 from ingest.errors import BadRequest
 from ingest.messages import Advance, Message
 from ingest.paths import is_run_id
-from ingest.run import Run, run_json, summary
+from ingest.run import Run
+from ingest.run_document import run_json, summary
 from ingest.service import Landfall
 from ingest.states import State
 from ingest.web import (

@@ -17,7 +17,7 @@ from itertools import islice
 
 from ingest.paths import ARCHIVE, INDEX
 from ingest.ports import Lake
-from ingest.run import Listed, from_metadata
+from ingest.run_document import Listed, from_metadata
 from ingest.states import FINAL, State
 
 PAGE = 5000

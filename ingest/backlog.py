@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ingest.batching import Limits, choose
-from ingest.run import Listed
+from ingest.run_document import Listed
 from ingest.states import State
 
 

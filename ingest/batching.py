@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ingest.contracts import Delivery
-from ingest.run import Listed
+from ingest.run_document import Listed
 from ingest.states import State
 
 ON_THE_WAY = frozenset(

@@ -25,7 +25,8 @@ from ingest.errors import AlreadyExists, NotFound, Stale
 from ingest.paths import ACTIVE, active_document, archived_document, index_entry
 from ingest.placing import place
 from ingest.ports import Lake
-from ingest.run import Listed, Run, dump, from_metadata, parse, to_metadata, writer_of
+from ingest.run import Run
+from ingest.run_document import Listed, dump, from_metadata, parse, to_metadata, writer_of
 from ingest.states import ACTIVE as ACTIVE_STATES
 from ingest.states import State
 

@@ -15,7 +15,7 @@ from ingest import paths
 from ingest.copy import CLOCK_SKEW, RUNNING, CopyRules
 from ingest.messages import Advance, Claim, LoadDataset, Message
 from ingest.ports import CopyRun, CopyService, Entry, JobService
-from ingest.run import Listed
+from ingest.run_document import Listed
 from ingest.states import COMMANDS, Command, State
 
 

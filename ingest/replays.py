@@ -19,7 +19,8 @@ from ingest.manifest import Manifest
 from ingest.messages import Message, Replay
 from ingest.operators import Operators, Origin, Wish
 from ingest.ports import Clock, Lake
-from ingest.run import Listed, Run
+from ingest.run import Run
+from ingest.run_document import Listed
 from ingest.states import State
 
 MAX_RUNS = 10_000

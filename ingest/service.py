@@ -28,7 +28,8 @@ from ingest.ports import Clock, Lake, Version
 from ingest.reconcile import TickRules, due, judged, landed
 from ingest.reminders import Reminders
 from ingest.replays import Replays
-from ingest.run import Listed, Run
+from ingest.run import Run
+from ingest.run_document import Listed
 from ingest.states import COMMANDS, FINAL, Command, Event, State
 from ingest.validation import ValidationStage
 

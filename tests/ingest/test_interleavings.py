@@ -33,7 +33,8 @@ from ingest.errors import LandfallError
 from ingest.messages import Message
 from ingest.operators import Origin, Wish
 from ingest.paths import ACTIVE, ARCHIVE, LANDING, run_id
-from ingest.run import Run, parse
+from ingest.run import Run
+from ingest.run_document import parse
 from ingest.service import Landfall
 from ingest.settings import read
 from ingest.states import FINAL, REOPENING, TRANSITIONS, Event, State

@@ -11,7 +11,7 @@ from ingest.backlog import Backlog, Caps
 from ingest.batching import Choice, Limits, choose
 from ingest.contracts import Delivery
 from ingest.gate import CopyGate
-from ingest.run import Listed
+from ingest.run_document import Listed
 from ingest.states import State
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

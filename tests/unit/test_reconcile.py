@@ -11,7 +11,7 @@ from ingest.copy import CopyRules
 from ingest.messages import Advance, Claim, LoadDataset, Message
 from ingest.ports import CopyRun, Entry, Version
 from ingest.reconcile import TickRules, due, landed
-from ingest.run import Listed
+from ingest.run_document import Listed
 from ingest.states import State
 
 NOW = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)

@@ -6,21 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.run import (
-    Copy,
-    Lease,
-    Load,
-    Run,
-    Source,
-    Verdict,
-    dump,
-    from_metadata,
-    parse,
-    received,
-    summary,
-    to_metadata,
-    writer_of,
-)
+from ingest.run import Copy, Lease, Load, Run, Source, Verdict, received
+from ingest.run_document import dump, from_metadata, parse, summary, to_metadata, writer_of
 from ingest.states import Event, IllegalTransition, State
 
 NOW = datetime(2026, 11, 22, 13, 1, 14, tzinfo=UTC)
