@@ -90,8 +90,8 @@ def without_groups(footer: thrift.Struct) -> thrift.Struct:
 
 
 def groups_of(footer: thrift.Struct) -> list[thrift.Struct]:
-    """Its row groups."""
-    return list(thrift.get(footer, GROUPS).values)
+    """Its row groups. Some writers leave one without rows, whose columns may have no place."""
+    return [group for group in thrift.get(footer, GROUPS).values if thrift.get(group, GROUP_ROWS)]
 
 
 def alone(
@@ -108,7 +108,7 @@ def alone(
     places = [_place(chunk, source) for chunk in chunks]
     start, end = min(at for at, _ in places), max(at for _, at in places)
     if end - start > MAX_GROUP:
-        raise too_large()
+        raise _too_large()
     data = source.read(start, end - start)
     wanted = {name.encode() for name in names}
     room = _Room(group)
@@ -139,13 +139,13 @@ class _Room:
             raise ValueError(f"a column has {values} values in {self._rows} rows")
         self._cells += values
         if self._cells > MAX_CELLS:
-            raise too_large()
+            raise _too_large()
         self._bytes += check_pages(data, values)
         if self._bytes > MAX_GROUP:
-            raise too_large()
+            raise _too_large()
 
 
-def too_large() -> Refusal:
+def _too_large() -> Refusal:
     """A row group cannot be held at once."""
     return Refusal(
         f"a row group of the Parquet file is larger than {MAX_GROUP >> 20} MiB "
@@ -187,7 +187,7 @@ def narrowed(source: Source, names: Sequence[str]) -> Iterator[bytes]:
         for chunk in chunks.values:
             start, end = _place(chunk, source)
             if end - start > MAX_GROUP:
-                raise too_large()
+                raise _too_large()
             pages = source.read(start, end - start)
             room.take(chunk, pages)
             _move(chunk, start - len(PARQUET_MAGIC) - len(data))

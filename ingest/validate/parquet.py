@@ -16,7 +16,6 @@ from ingest.validate import thrift
 from ingest.validate.batches import Batch
 from ingest.validate.footer import (
     AGAIN,
-    GROUP_ROWS,
     alone,
     assembled,
     groups_of,
@@ -125,8 +124,6 @@ class Parquet:
 
     def _frames(self) -> Iterator[pl.DataFrame]:
         for index, group in enumerate(groups_of(self._footer)):
-            if thrift.get(group, GROUP_ROWS) == 0:
-                continue  # some writers leave one, and its columns may have no place
             try:
                 frame = self._frame(group)
             except (

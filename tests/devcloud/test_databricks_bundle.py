@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databricks.sdk.service.jobs import PauseStatus
 
 from deploy.bundle import deploy_bundle
 from deploy.bundle_config import BundleError, load_bundle
@@ -188,9 +189,7 @@ def test_our_own_bundle_deploys(workspace: LocalWorkspace, tmp_path: Path, targe
         else:
             shutil.copy(source, tmp_path / name)
     before = sorted(tmp_path.rglob("*"))
-    # Schedules run in Databricks alone; the target for laptops says so itself.
-    paused = {} if target == "dev" else {"schedules": "PAUSED"}
-    changes = deploy_bundle(tmp_path, workspace.client, target, paused)
+    changes = deploy_bundle(tmp_path, workspace.client, target)
     jobs = {each.name: int(each.id) for each in changes if each.kind == "job"}
     wanted = {
         "landfall_load": ["load_silver", "build_gold", "serve"],
@@ -210,6 +209,12 @@ def test_our_own_bundle_deploys(workspace: LocalWorkspace, tmp_path: Path, targe
     assert names["landfall_load"] >= {"lake", "dataset", "batch_id", "batch", "database"}
     assert names["landfall_maintain"] >= {"lake", "keep_days", "database"}
     assert names["landfall_validate"] == {"lake", "plan"}
+    nightly = settings["landfall_maintain"]
+    assert nightly is not None
+    assert nightly.schedule is not None
+    # The target for laptops alone has its schedules paused.
+    wanted_status = PauseStatus.PAUSED if target == "dev" else PauseStatus.UNPAUSED
+    assert nightly.schedule.pause_status is wanted_status
     assert before == sorted(tmp_path.rglob("*"))
     for job_id in jobs.values():
         workspace.client.jobs.delete(job_id)
