@@ -321,7 +321,8 @@ def main() -> None:
         parser.error(f"--only takes {', '.join(PARTS)}")
     if options.rows >= LARGE:
         # The quick compiler alone is for the short life of a laptop's session.
-        os.environ.setdefault("LANDFALL_SPARK_JAVA_OPTIONS", "")
+        os.environ.setdefault("LANDFALL_SPARK_JAVA_OPTIONS", "-XX:+UseParallelGC")
+        os.environ.setdefault("LANDFALL_SPARK_MEMORY", "3g")
     spark = build_session("bench")
     spark.sparkContext.setLogLevel("ERROR")
     with tempfile.TemporaryDirectory(prefix="landfall-etl-") as name:
