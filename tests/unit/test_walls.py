@@ -16,6 +16,7 @@ PURE = (
     "states",
     "paths",
     "run",
+    "run_document",
     "batching",
     "backlog",
     "messages",
