@@ -123,16 +123,12 @@ def merge_statement(
     stated = [f"({side}.{LANDED_AT}, {side}.{RUN_ID})" for side in ("new", "old")]
     newer = " >= ".join(stated)
     keys = {column.name for column in key}
-    values = {c.name: f"new.{quoted(c.name)}" for c in columns if c.name not in keys}
+    stated_values = {c.name: f"new.{quoted(c.name)}" for c in columns}
+    values = {name: new for name, new in stated_values.items() if name not in keys}
     same = " AND ".join(f"old.{quoted(name)} <=> {new}" for name, new in values.items()) or "true"
     restated = {RUN_ID: f"new.{RUN_ID}", LANDED_AT: f"new.{LANDED_AT}"}
     changed = {BATCH_ID: batch, LOADED_AT: "current_timestamp()"}
-    inserted = (
-        {name: f"new.{quoted(name)}" for name in [c.name for c in columns]}
-        | restated
-        | changed
-        | {FIRST_BATCH_ID: batch}
-    )
+    inserted = stated_values | restated | changed | {FIRST_BATCH_ID: batch}
     targets = ", ".join(quoted(name) for name in inserted)
     # In clauses of their own, for Delta finds out once a row which clause is its: said within the
     # assignments, the values would be compared anew for each column that depends on it.

@@ -107,9 +107,7 @@ def alone(
     chunks = thrift.get(group, COLUMNS).values
     places = [_place(chunk, source) for chunk in chunks]
     start, end = min(at for at, _ in places), max(at for _, at in places)
-    if end - start > MAX_GROUP:
-        raise _too_large()
-    data = source.read(start, end - start)
+    data = _read(source, start, end)
     wanted = {name.encode() for name in names}
     room = _Room(group)
     for chunk, (begins, ends) in zip(chunks, places, strict=True):
@@ -143,6 +141,12 @@ class _Room:
         self._bytes += check_pages(data, values)
         if self._bytes > MAX_GROUP:
             raise _too_large()
+
+
+def _read(source: Source, start: int, end: int) -> bytes:
+    if end - start > MAX_GROUP:
+        raise _too_large()
+    return source.read(start, end - start)
 
 
 def _too_large() -> Refusal:
@@ -186,9 +190,7 @@ def narrowed(source: Source, names: Sequence[str]) -> Iterator[bytes]:
         data = bytearray()
         for chunk in chunks.values:
             start, end = _place(chunk, source)
-            if end - start > MAX_GROUP:
-                raise _too_large()
-            pages = source.read(start, end - start)
+            pages = _read(source, start, end)
             room.take(chunk, pages)
             _move(chunk, start - len(PARQUET_MAGIC) - len(data))
             data += pages

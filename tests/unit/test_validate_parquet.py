@@ -81,6 +81,12 @@ def test_damaged_parquet_is_refused(cut: int) -> None:
         assert "Parquet" in report.problem.reason
 
 
+def parts(whole: bytes) -> tuple[bytes, thrift.Struct]:
+    """A file's magic and pages, and its footer."""
+    length = int.from_bytes(whole[-8:-4], "little")
+    return whole[: -8 - length], thrift.decode(whole[-8 - length : -8])
+
+
 def structs(fields: thrift.Struct) -> Iterator[thrift.Struct]:
     """A struct of a footer and all below it."""
     yield fields
@@ -110,17 +116,12 @@ def test_a_footer_that_says_what_cannot_be_is_refused(
     data: st.DataObject, other: tuple[int, Any] | None
 ) -> None:
     """A field is gone or is something else: the file is refused or judged, and nothing dies."""
-    whole = parquet(FRAME.select("id", "name", "secret"), row_group_size=400)
-    length = int.from_bytes(whole[-8:-4], "little")
-    pages, footer = whole[: -8 - length], thrift.decode(whole[-8 - length : -8])
+    body, footer = parts(parquet(FRAME.select("id", "name", "secret"), row_group_size=400))
     chosen = data.draw(st.sampled_from([each for each in structs(footer) if each]))
     at = data.draw(st.integers(0, len(chosen) - 1))
     chosen[at : at + 1] = [] if other is None else [thrift.Field(chosen[at].id, *other)]
-    encoded = thrift.encode(footer)
 
-    report, _ = judge(
-        pages + encoded + len(encoded).to_bytes(4, "little") + b"PAR1", small(), name="drop.parquet"
-    )
+    report, _ = judge(assembled(body[4:], footer), small(), name="drop.parquet")
 
     assert (report.problem is not None) == (report.verdict == "refused")
     assert report.rows == report.accepted + report.rejected
@@ -186,9 +187,7 @@ def test_a_page_that_says_what_cannot_be_is_refused(
     data: st.DataObject, kind: str, other: tuple[int, Any] | None
 ) -> None:
     """A reader that believed a page's counts would ask for more memory than there is, and die."""
-    whole = PAGED[kind]
-    length = int.from_bytes(whole[-8:-4], "little")
-    body, footer = whole[: -8 - length], thrift.decode(whole[-8 - length : -8])
+    body, footer = parts(PAGED[kind])
     place = data.draw(st.sampled_from(list(pages(body, footer))))
     header, _ = thrift.decode_at(body, place[1])
     chosen = data.draw(st.sampled_from([each for each in structs(header) if each]))
@@ -207,9 +206,7 @@ def test_a_page_that_says_what_cannot_be_is_refused(
 @pytest.mark.parametrize("count", [-1, 1 << 31, 1 << 62])
 def test_a_page_counts_what_it_has(field_id: int, count: int) -> None:
     """Each count of a page of the second version, one by one: the refusal names the row group."""
-    whole = PAGED["second version"]
-    length = int.from_bytes(whole[-8:-4], "little")
-    body, footer = whole[: -8 - length], thrift.decode(whole[-8 - length : -8])
+    body, footer = parts(PAGED["second version"])
     place = list(pages(body, footer))[1]
     header, _ = thrift.decode_at(body, place[1])
     thrift.put(thrift.get(header, 8), field_id, count)
