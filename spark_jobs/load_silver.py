@@ -22,7 +22,7 @@ from spark_jobs.lake import Lake, current_batch, write_document
 from spark_jobs.merge import changes, counted, touched
 from spark_jobs.references import orphans
 from spark_jobs.result import Result, Table, say, silver_result_folder
-from spark_jobs.session import job_session
+from spark_jobs.session import job_session, partitions_for
 from spark_jobs.silver import cleaned, newest, typed
 from spark_jobs.silver_tables import (
     append_history,
@@ -91,7 +91,7 @@ def _load(lake: Lake, batch: Batch) -> Result:
         bronze, rows, count = counting.result()
         if bronze is not None and rows is not None:
             try:
-                _merge(lake, batch, rows, silver, once=count.keys == count.rows)
+                _merge(lake, batch, rows, silver, count)
             except Exception as error:
                 # Delta's own message does not name the drop, and its class is not Spark's.
                 if any(name in str(error) for name in _REFUSED):
@@ -126,21 +126,23 @@ def _counted_rows(lake: Lake, batch: Batch) -> tuple[DataFrame | None, DataFrame
     return bronze, rows, census(batch, rows)
 
 
-def _merge(lake: Lake, batch: Batch, rows: DataFrame, silver: DataFrame, *, once: bool) -> None:
-    """Merge the batch's rows; `once` says that no key comes twice in it."""
+def _merge(lake: Lake, batch: Batch, rows: DataFrame, silver: DataFrame, count: Census) -> None:
+    """Merge the batch's rows, of which there are so many."""
     key, columns = batch.key, batch.columns
-    # Finding the newest of each key sorts whole rows: only where a key comes twice.
-    incoming = rows if once else newest(rows, key, columns)
-    last = silver.select(F.unix_micros(F.max(LANDED_AT))).collect()[0][0]
+    has, last = silver.select(F.count(F.lit(1)), F.unix_micros(F.max(LANDED_AT))).collect()[0]
     in_order = last is None or last < min(drop.landed_micros for drop in batch.drops)
+    # Finding the newest of each key sorts whole rows: only where a key comes twice.
+    once = count.keys == count.rows
+    incoming = rows if once else newest(rows, key, columns)
     old = touched(silver, rows, key)
-    if batch.history and not (last is None and once):
-        past = superseded(incoming, old, key=key, columns=columns, in_order=in_order)
-        if not once:
-            past = past.unionByName(losers(rows, key=key, columns=columns))
-        append_history(lake, past, batch)
-    new = incoming if in_order else changes(incoming, old, key=key, columns=columns)
-    merge_into(lake, f"silver/{batch.dataset}", new, batch)
+    with partitions_for(lake.spark, max(count.rows, has)):
+        if batch.history and not (last is None and once):
+            past = superseded(incoming, old, key=key, columns=columns, in_order=in_order)
+            if not once:
+                past = past.unionByName(losers(rows, key=key, columns=columns))
+            append_history(lake, past, batch)
+        new = incoming if in_order else changes(incoming, old, key=key, columns=columns)
+        merge_into(lake, f"silver/{batch.dataset}", new, batch)
 
 
 def _refuse(batch: Batch, bronze: DataFrame, rows: DataFrame, error: Exception) -> None:

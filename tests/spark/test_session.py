@@ -7,7 +7,7 @@ from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import SparkSession
 
 from spark_jobs.load_silver import FASTER
-from spark_jobs.session import job_session
+from spark_jobs.session import ROWS_A_PARTITION, job_session, partitions_for
 
 
 def test_times_are_utc_and_wishes_are_granted(spark: SparkSession) -> None:
@@ -45,3 +45,26 @@ def test_a_wish_that_cannot_be_is_a_mistake() -> None:
     """Spark's own refusal, not passed over."""
     with pytest.raises(PySparkException):
         job_session({"spark.sql.shuffle.partitions": "many"})
+
+
+@pytest.mark.parametrize(
+    ("had", "rows", "during"),
+    [
+        ("4", 5 * ROWS_A_PARTITION + 1, "6"),
+        ("4", 4 * ROWS_A_PARTITION, "4"),
+        ("200", 5 * ROWS_A_PARTITION, "200"),
+    ],
+)
+def test_shuffles_have_partitions_for_the_rows(
+    spark: SparkSession, had: str, rows: int, during: str
+) -> None:
+    """More for many rows, never fewer than the session had, and as before once it is over."""
+    name = "spark.sql.shuffle.partitions"
+    before = str(spark.conf.get(name))
+    spark.conf.set(name, had)
+    try:
+        with partitions_for(spark, rows):
+            assert spark.conf.get(name) == during
+        assert spark.conf.get(name) == had
+    finally:
+        spark.conf.set(name, before)
