@@ -51,7 +51,6 @@ KEY = "identifierHash"
 PARTS = ("warm", "duckdb", "drops", "batches", "replay")
 SEEDED = 20_000
 SMALL = 50
-WARM_ROWS = 98_913
 # From so many users on Spark runs as its README says for batches of millions of rows.
 LARGE = 1_000_000
 # Batches before the first that counts; how many the median of "the first" or "the hundredth" is of;
@@ -173,7 +172,7 @@ def floor(spark: SparkSession, root: Path, drop: dict[str, Any], lake: Lake) -> 
 def warm(spark: SparkSession, work: Path, rows: int, rounds: int) -> float:
     """Prints both ratios; how long the first load took at best."""
     times: dict[str, list[float]] = {"first": [], "restated": [], "floor 1": [], "floor 2": []}
-    for number, size in enumerate([min(rows, WARM_ROWS), *[rows] * rounds]):
+    for number, size in enumerate([min(rows, LARGE), *[rows] * rounds]):
         root = work / f"warm-{number}"
         lake = Lake(spark, root / "lake")
         drops = lake.drop(users(size)), lake.drop(users(size, changed=0.1))
@@ -182,7 +181,7 @@ def warm(spark: SparkSession, work: Path, rows: int, rounds: int) -> float:
             seconds(partial(lake.load, [drops[1]], "b2")),
             *(seconds(partial(floor, spark, root, drop, lake)) for drop in drops),
         ]
-        if number:  # the first, which is never larger than needed, warms up
+        if number:  # the first warms up, as a cluster is that has loaded batches before
             for name, value in zip(times, found, strict=True):
                 times[name].append(value)
         shutil.rmtree(root)

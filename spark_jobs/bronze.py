@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column as Expression
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, DataFrameReader
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StructField, StructType
 
@@ -22,7 +22,7 @@ ROW_NUMBER = "_row_number"
 KEYS_AT_ONCE = 500_000
 """How many keys are told apart in one task."""
 
-_FOLDER = "_folder"
+_FOLDER, _LOST = "_folder", "_lost"
 _BELOW = "Parquet files lie below the folder, not in it"
 
 
@@ -47,7 +47,7 @@ def read_bronze(lake: Lake, batch: Batch) -> DataFrame:
 
 def _bronze_schema(lake: Lake, drop: Drop, columns: tuple[Column, ...]) -> StructType:
     try:
-        found = lake.spark.read.parquet(lake.uri(drop.bronze)).schema
+        found = _reader(lake).parquet(lake.uri(drop.bronze)).schema
     except AnalysisException as error:
         told = {
             "PATH_NOT_FOUND": "the folder does not exist",
@@ -71,9 +71,14 @@ def _bronze_schema(lake: Lake, drop: Drop, columns: tuple[Column, ...]) -> Struc
     )
 
 
+def _reader(lake: Lake) -> DataFrameReader:
+    """Reads what lies in and below a folder, whose `name=value` folders are folders like others."""
+    return lake.spark.read.option("recursiveFileLookup", "true")
+
+
 def _scan(lake: Lake, schema: StructType, drops: list[Drop]) -> DataFrame:
     """The rows of these drops; those of a file that is of none of them have no run."""
-    rows = lake.spark.read.schema(schema).parquet(*(lake.uri(drop.bronze) for drop in drops))
+    rows = _reader(lake).schema(schema).parquet(*(lake.uri(drop.bronze) for drop in drops))
     # The last folder of the path; not by `split`, which is a regular expression for each row.
     folder = F.substring_index(F.substring_index(F.col("_metadata.file_path"), "/", -2), "/", 1)
     if len(drops) == 1:
@@ -144,14 +149,14 @@ def census(batch: Batch, rows: DataFrame) -> Census:
 def _census_of_one(drop: Drop, rows: DataFrame, key: tuple[Column, ...]) -> Census:
     """The same of a single drop, which needs not be told from others: half the work."""
     keys_of = [F.col(quoted(column.name)) for column in key]
-    lost = F.col(RUN_ID).isNull()
+    rows = rows.select(*keys_of, F.col(RUN_ID).isNull().alias(_LOST))
     parts = (drop.rows or 0) // KEYS_AT_ONCE
     if parts > 1:
         # Of millions of rows hardly two share a key: to count them where they are, before the
         # shuffle, only fills a table that no cache holds.
-        rows = rows.select(*keys_of, RUN_ID).repartition(parts, *keys_of)
+        rows = rows.repartition(parts, *keys_of)
     of_key = rows.groupBy(*keys_of).agg(
-        F.count(F.lit(1)).alias("n"), F.count_if(lost).alias("lost")
+        F.count(F.lit(1)).alias("n"), F.count_if(_LOST).alias("lost")
     )
     n, keys, below = of_key.agg(F.sum("n"), F.count(F.lit(1)), F.sum("lost")).collect()[0]
     _refuse_count(drop, int(n or 0) - int(below or 0))

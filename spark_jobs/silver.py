@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812, the name that PySpark's own guide gives it
 from pyspark.sql.types import StringType
 
-from spark_jobs.cleaning import WHITESPACE, Rule
+from spark_jobs.cleaning import Rule, trimmed
 from spark_jobs.columns import LANDED_AT, RUN_ID, Column, quoted
 
 _RANK = "_rank"
@@ -39,7 +39,7 @@ def cleaned(rows: DataFrame, columns: Sequence[Column], rules: Sequence[Rule]) -
 def _clean(column: Column, rules: Sequence[Rule]) -> Expression:
     value = F.col(quoted(column.name))
     if isinstance(column.silver, StringType):
-        value = F.btrim(value, F.lit(WHITESPACE))
+        value = trimmed(value)
         if not column.required:
             value = F.nullif(value, F.lit(""))
     for rule in rules:

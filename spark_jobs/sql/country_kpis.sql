@@ -17,7 +17,8 @@ WITH people AS (
     coalesce(productsListed, 0) AS listed,
     coalesce(productsWished, 0) AS wished,
     coalesce(socialProductsLiked, 0) AS liked,
-    CAST(productsPassRate AS DECIMAL(9, 4)) AS pass_rate,
+    -- A decimal is dear to make of a double, and few have sold.
+    CASE WHEN productsSold > 0 THEN CAST(productsPassRate AS DECIMAL(9, 4)) END AS pass_rate,
     hasAnyApp AS has_app,
     daysSinceLastLogin AS offline
   FROM silver_users
@@ -42,7 +43,7 @@ SELECT
   sum(listed) AS productslisted,
   round(try_divide(sum(bought), count_if(bought > 0)), 2) AS boughtperbuyer,
   round(try_divide(sum(sold), count_if(sold > 0)), 2) AS soldperseller,
-  CAST(round(avg(pass_rate) FILTER (WHERE sold > 0), 2) AS DOUBLE) AS passrate,
+  CAST(round(avg(pass_rate), 2) AS DOUBLE) AS passrate,
   percentile(offline, 0.5) AS offlinedays
 FROM people
 GROUP BY country

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,24 @@ def test_delta_enforces_the_contracts_ranges_and_words(workshop: Workshop) -> No
     with pytest.raises(Exception, match="DELTA_VIOLATE_CONSTRAINT"):
         workshop.spark.sql(f"UPDATE {table} SET grade = 'z' WHERE id = 1")  # noqa: S608
     assert [row[0] for row in items(workshop)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_files_below_a_drops_folder_are_refused(workshop: Workshop, others: int) -> None:
+    """No copy wrote them, and Spark would take a `name=value` folder for a column."""
+    drops = [
+        workshop.bronze("items", f"r{n}", TYPES, [item(n)], f"2026-11-22T1{n}:00:00Z")
+        for n in range(1 + others)
+    ]
+    below = workshop.root / drops[0]["bronze"] / "grade=b"
+    below.mkdir()
+    (data,) = below.parent.glob("*.parquet")
+    shutil.copy(data, below)
+
+    with pytest.raises(BronzeError, match="lie below the folder"):
+        workshop.load(workshop.batch("items", "b0", COLUMNS, ["id"], drops))
+
+    assert not (workshop.root / "silver/items").exists() or items(workshop) == []
 
 
 @pytest.mark.slow

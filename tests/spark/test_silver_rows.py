@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from itertools import product
 from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs.cleaning import rules_of
+from spark_jobs.cleaning import WHITESPACE, rules_of, trimmed
 from spark_jobs.columns import Column
 from spark_jobs.silver import cleaned, newest, typed
 
@@ -50,6 +52,20 @@ def test_users_are_cleaned_by_the_documented_rules(spark: SparkSession) -> None:
         (3, "", "gy", None, None),  # required: an empty value is not made a missing one
     ]
     assert expected == rows_of(silver, *(column.name for column in columns))
+
+
+def test_white_space_goes_from_both_ends_alone(spark: SparkSession) -> None:
+    """Of every sort, in any number; what is like it, within or beside, stays."""
+    edges = ["", *WHITESPACE, " \u3000\t", "!", "\u001f", "\u007f", "\u00a1", "\u2000", "é", "😀"]
+    within = ["", "a", " ", "a \u00a0b", "\ufeff", "\u0000", "ü"]
+    texts = [None, *(a + text + b for a, text, b in product(edges, within, edges))]
+    frame = spark.createDataFrame([(text,) for text in texts], "text string")
+
+    found = frame.select("text", trimmed(F.col("text")).alias("trimmed")).collect()
+
+    assert len(found) == len(texts)
+    for text, without in found:
+        assert without == (None if text is None else text.strip(WHITESPACE))
 
 
 def test_types_are_the_contracts(spark: SparkSession) -> None:
