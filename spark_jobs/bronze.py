@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column as Expression
-from pyspark.sql import DataFrame, DataFrameReader
+from pyspark.sql import DataFrame, DataFrameReader, Window
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StructField, StructType
 
@@ -19,11 +19,7 @@ from spark_jobs.lake import Lake
 
 ROW_NUMBER = "_row_number"
 
-KEYS_AT_ONCE = 500_000
-"""How many keys are told apart in one task."""
-
-_FOLDER, _LOST = "_folder", "_lost"
-_BELOW = "Parquet files lie below the folder, not in it"
+_FOLDER = "_folder"
 
 
 def read_bronze(lake: Lake, batch: Batch) -> DataFrame:
@@ -133,42 +129,23 @@ def census(batch: Batch, rows: DataFrame) -> Census:
     Raises:
         BronzeError: a drop has fewer or more rows than were copied, or files out of its place.
     """
-    if len(batch.drops) == 1:
-        return _census_of_one(batch.drops[0], rows, batch.key)
-    keys = F.count_distinct(F.struct(*(F.col(quoted(column.name)) for column in batch.key)))
-    counted = rows.rollup(RUN_ID).agg(F.grouping(RUN_ID), F.count(F.lit(1)), keys).collect()
-    found = {row[0]: int(row[2]) for row in counted if not row[1]}
+    of_key = [F.col(quoted(column.name)) for column in batch.key]
+    # Numbered in the order of the key: of millions of rows hardly two share one, and sorting keys
+    # costs less than a table of them all that no cache holds.
+    first = F.row_number().over(Window.partitionBy(*of_key).orderBy(*of_key)) == 1
+    counts = F.count(F.lit(1)), F.count_if("_first")
+    counted = rows.select(RUN_ID, first.alias("_first")).groupBy(RUN_ID).agg(*counts).collect()
+    found = {row[0]: int(row[1]) for row in counted}
     by_run = {drop.run_id: found.pop(drop.run_id, 0) for drop in batch.drops}
     for drop in batch.drops:
-        _refuse_count(drop, by_run[drop.run_id])
+        if drop.rows is not None and by_run[drop.run_id] != drop.rows:
+            problem = f"it has {by_run[drop.run_id]} rows, and {drop.rows} were copied"
+            raise BronzeError(drop.run_id, drop.bronze, [problem])
     if found:
-        raise BronzeError(", ".join(by_run), "of one of them", [_BELOW])
-    return Census(by_run, sum(int(row[3]) for row in counted if row[1]))
-
-
-def _census_of_one(drop: Drop, rows: DataFrame, key: tuple[Column, ...]) -> Census:
-    """The same of a single drop, which needs not be told from others: half the work."""
-    keys_of = [F.col(quoted(column.name)) for column in key]
-    rows = rows.select(*keys_of, F.col(RUN_ID).isNull().alias(_LOST))
-    parts = (drop.rows or 0) // KEYS_AT_ONCE
-    if parts > 1:
-        # Of millions of rows hardly two share a key: to count them where they are, before the
-        # shuffle, only fills a table that no cache holds.
-        rows = rows.repartition(parts, *keys_of)
-    of_key = rows.groupBy(*keys_of).agg(
-        F.count(F.lit(1)).alias("n"), F.count_if(_LOST).alias("lost")
-    )
-    n, keys, below = of_key.agg(F.sum("n"), F.count(F.lit(1)), F.sum("lost")).collect()[0]
-    _refuse_count(drop, int(n or 0) - int(below or 0))
-    if below:
-        raise BronzeError(drop.run_id, drop.bronze, [_BELOW])
-    return Census({drop.run_id: int(n or 0)}, int(keys))
-
-
-def _refuse_count(drop: Drop, have: int) -> None:
-    if drop.rows is not None and have != drop.rows:
-        problem = f"it has {have} rows, and {drop.rows} were copied"
-        raise BronzeError(drop.run_id, drop.bronze, [problem])
+        place = batch.drops[0].bronze if len(by_run) == 1 else "of one of them"
+        problem = "Parquet files lie below the folder, not in it"
+        raise BronzeError(", ".join(by_run), place, [problem])
+    return Census(by_run, sum(int(row[2]) for row in counted))
 
 
 def counts_by_run(
