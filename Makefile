@@ -38,8 +38,8 @@ $(READY): requirements-dev.txt requirements-jre.txt pyproject.toml
 	@$(BIN)/python -m devcloud.databricks.jars >/dev/null
 	@touch $@
 
-$(KERNEL): $(READY) $(wildcard ingest/validate/kernel/*.[ch])
-	@$(BIN)/python -m ingest.validate.kernel --if-possible
+$(KERNEL): $(READY) $(wildcard landfall/validation/prefilter/kernel/*.[ch])
+	@$(BIN)/python -m landfall.validation.prefilter.kernel --if-possible
 	@touch $@
 
 demo: $(KERNEL) ## Take real drops the whole way through a local Azure, and show what became of each
@@ -84,5 +84,5 @@ lock: ## Pin the requirements anew (needs uv)
 
 clean: ## Remove what the targets above made, but not the data of a local cloud
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -rf spark-warehouse metastore_db derby.log ingest/validate/kernel/_kernel.so
+	rm -rf spark-warehouse metastore_db derby.log landfall/validation/prefilter/kernel/_kernel.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

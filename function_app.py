@@ -10,8 +10,9 @@ from typing import List  # noqa: UP035 - see Messages
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
-from ingest import api, api_verbs, log, web, wiring
-from ingest.messages import Message, decode, encode
+from ingest import log, wiring
+from ingest.http import api, api_verbs, web
+from ingest.runs.messages import Message, decode, encode
 
 QUEUE = "landfall-runs"
 STORAGE = "AzureWebJobsStorage"
@@ -53,7 +54,7 @@ def advance(msg: func.QueueMessage, todo: Messages) -> None:
 @app.queue_trigger(arg_name="msg", queue_name=f"{QUEUE}-poison", connection=STORAGE)
 def advance_poison(msg: func.QueueMessage) -> None:
     """A message was given up on by the queue: say so; the tick takes its run up again."""
-    wiring.service().lament(msg.get_body(), msg.id or "")
+    wiring.service().handle_poison_message(msg.get_body(), msg.id or "")
 
 
 @app.timer_trigger(arg_name="timer", schedule="%LANDFALL_TICK%")
@@ -106,7 +107,7 @@ def replay_run(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
 @app.route(route="runs/{run_id}/resend", methods=["POST"])
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
 def resend_rejects(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
-    """Take in mended rejects of a run."""
+    """Take in corrected rejects of a run."""
     return _respond(api_verbs.resend_rejects, req, todo)
 
 
@@ -157,7 +158,7 @@ def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the ho
 def _respond(
     endpoint: web.Endpoint, req: func.HttpRequest, todo: Messages | None = None
 ) -> func.HttpResponse:
-    request = web.Request(
+    request = web.ApiRequest(
         body=req.get_body(),
         content_type=req.headers.get("content-type", ""),
         query=dict(req.params),
@@ -170,7 +171,7 @@ def _respond(
     return _http(reply)
 
 
-def _http(reply: web.Reply) -> func.HttpResponse:
+def _http(reply: web.ApiResponse) -> func.HttpResponse:
     return func.HttpResponse(
         reply.text(),
         status_code=reply.status,

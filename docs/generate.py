@@ -12,8 +12,7 @@ from typing import Any
 
 import click
 
-from cli.main import landfall
-from ingest.states import (
+from ingest.runs.states import (
     ACTIVE,
     COMMANDS,
     FINAL,
@@ -23,16 +22,17 @@ from ingest.states import (
     Event,
     State,
 )
+from landfall.cli.main import landfall
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 ARCHITECTURE = FOLDER.parents[1] / "ARCHITECTURE.md"
-_BEGIN = "<!-- Made from ingest/states.py by docs/generate.py: change it there. -->"
+_BEGIN = "<!-- Made from ingest/runs/states.py by docs/generate.py: change it there. -->"
 _END = "<!-- to here -->"
 
 MEANING = {
     State.RECEIVED: "known; the file still stands in `landing`",
     State.CLAIMED: "the file was moved to `raw`; nobody else can change it",
-    State.VALIDATING: "it is being judged against the contract",
+    State.VALIDATING: "it is being validated against the contract",
     State.VALIDATED: "accepted, with or without rejected rows",
     State.COPYING: "an attempt to copy it is written down; Data Factory may be at work",
     State.COPIED: "in `bronze`, waiting for the next batch of its dataset",
@@ -44,18 +44,18 @@ MEANING = {
     State.CANCELLED: "ended on request, or its file was gone before it could be claimed",
 }
 DOING = {
-    Command.TAKE: "moves the file into `raw`, if it is still the version that landed",
-    Command.JUDGE: "judges it, unless another holds the lease",
+    Command.CLAIM: "moves the file into `raw`, if it is still the version that landed",
+    Command.VALIDATE: "validates it, unless another holds the lease",
     Command.START_COPY: "writes down an attempt and starts it, where there is room",
     Command.WATCH_COPY: "looks for its pipeline run, and concludes when that has ended",
     Command.LOAD: "forms, starts or watches the batch of its dataset",
-    Command.PUT_AWAY: "files its document by day",
+    Command.ARCHIVE: "files its document by day",
 }
 CAUSE = {
     Event.CLAIM: "the file was renamed into `raw`",
     Event.LOSE_SOURCE: "the file was deleted or overwritten before it could be claimed",
     Event.START_VALIDATION: "a worker began; from `validating` when a lease or a wait ended",
-    Event.POSTPONE: "records refer to what is not there yet; it is judged again later",
+    Event.POSTPONE: "records refer to what is not there yet; it is validated again later",
     Event.ACCEPT: "rejected rows, if any, are within the tolerance",
     Event.REFUSE: "the file cannot be read, or rejected rows are beyond the tolerance",
     Event.REPEAT: "another run of the dataset has accepted the same bytes",
@@ -67,10 +67,10 @@ CAUSE = {
     Event.FAIL: "a step came to an end that trying again cannot change",
     Event.CANCEL: "on request",
     Event.RETRY_CLAIM: "on request; the file was never claimed",
-    Event.RETRY_VALIDATION: "on request; it was quarantined, or never judged",
+    Event.RETRY_VALIDATION: "on request; it was quarantined, or never validated",
     Event.RETRY_COPY: "on request; accepted, but not copied",
     Event.RETRY_LOAD: "on request; copied, but not loaded",
-    Event.REPLAY_RAW: "on request: the file is judged, copied and loaded again",
+    Event.REPLAY_RAW: "on request: the file is validated, copied and loaded again",
     Event.REPLAY_BRONZE: "on request: what was copied is loaded again",
 }
 _OTHERWISE = """\
@@ -110,11 +110,11 @@ def _differing(case: Any) -> str:
 
 
 def states_page() -> str:
-    """The states of a run, from the table in `ingest.states`."""
+    """The states of a run, from the table in `ingest.runs.states`."""
     lines = [
         "# States of a run",
         "",
-        "<!-- Made from ingest/states.py by docs/generate.py: change it there. -->",
+        "<!-- Made from ingest/runs/states.py by docs/generate.py: change it there. -->",
         "",
         "A run moves only along this table; any other move is refused with 409.",
         "`landfall show RUN` and `GET /runs/{run_id}` list each move with its time and cause.",

@@ -169,12 +169,12 @@ def results_folder(dataset: str, batch_id: str) -> str:
 
 
 def resend_folder(dataset: str, run_id: str) -> str:
-    """Where mended rejects of a run are dropped: what lands below it is linked to that run."""
+    """Where corrected rejects of a run are dropped: what lands below it is linked to that run."""
     return f"{LANDING}/{dataset}/{RESEND}/{run_id}"
 
 
 def resent_run(landing_path: str) -> str | None:
-    """The run whose mended rejects a landed file brings; None for an ordinary drop."""
+    """The run whose corrected rejects a landed file brings; None for an ordinary drop."""
     segments = landing_path.split("/")
     if len(segments) > 4 and segments[2] == RESEND and is_run_id(segments[3]):  # noqa: PLR2004
         return segments[3]
@@ -182,7 +182,7 @@ def resent_run(landing_path: str) -> str | None:
 
 
 def resend_links(run_id: str) -> str:
-    """The folder that holds one empty file for each run that brought mended rejects of this one."""
+    """The folder that holds one empty file for each run that brought corrected rejects of this one."""
     return f"{MANIFEST}/resends/{run_id}/"
 
 

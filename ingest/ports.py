@@ -31,7 +31,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListEntry:
     """One file of a listing, with its metadata where that was asked for."""
 
     version: Version
@@ -101,7 +101,7 @@ class Lake(Protocol):
     def delete_folder(self, path: str) -> None:
         """Delete a folder with all that is in it; one that is gone is left gone."""
 
-    def list(self, prefix: str, *, metadata: bool = False) -> Iterator[Entry]:
+    def list(self, prefix: str, *, metadata: bool = False) -> Iterator[ListEntry]:
         """All files below a prefix, in the order of their names; nothing where there are none."""
 
     def folders(self, prefix: str) -> Iterator[str]:

@@ -12,26 +12,26 @@ from datetime import timedelta
 from typing import Any
 
 from ingest import paths
-from ingest.backlog import Backlog, Caps
-from ingest.batching import Limits
-from ingest.claim import claim, end, take, taken
-from ingest.contracts import Contract
-from ingest.copy import CopyStage, Grant
 from ingest.errors import BadRequest, Conflict, NotFound, Retryable, WorkerLost
-from ingest.gate import CopyGate
-from ingest.load import BatchLoader
 from ingest.log import log
-from ingest.manifest import Manifest, Stored
-from ingest.messages import Advance, Claim, LoadDataset, Message, Replay, decode
-from ingest.operators import Operators
+from ingest.operations.operators import Operators
+from ingest.operations.replays import Replays
 from ingest.ports import Clock, Lake, Version
-from ingest.reconcile import TickRules, due, judged, landed
-from ingest.reminders import Reminders
-from ingest.replays import Replays
-from ingest.run import Run
-from ingest.run_document import Listed
-from ingest.states import COMMANDS, FINAL, Command, Event, State
-from ingest.validation import ValidationStage
+from ingest.reconcile.backlog import Backlog, Caps
+from ingest.reconcile.reminders import SentMessages
+from ingest.reconcile.tick import TickRules, due, unannounced, validated_remotely
+from ingest.runs.document import Listed
+from ingest.runs.messages import Advance, Claim, LoadDataset, Message, Replay, decode
+from ingest.runs.register import Register, Stored
+from ingest.runs.run import Run
+from ingest.runs.states import COMMANDS, FINAL, Command, Event, State
+from ingest.stages.claim import claim, end, take, taken
+from ingest.stages.copy import CopyStage, FenceAnswer
+from ingest.stages.copy_limit import CopyLimit
+from ingest.stages.load.batching import Limits
+from ingest.stages.load.stage import BatchLoader
+from ingest.stages.validate.stage import ValidationStage
+from landfall.contract.folder import Contract
 
 RECALL = timedelta(hours=1)
 """How long after its end a run still answers for the path that it came from."""
@@ -44,18 +44,18 @@ class Landfall:
     """The stages, put together by `ingest.wiring`."""
 
     lake: Lake
-    manifest: Manifest
+    manifest: Register
     contracts: Mapping[str, Contract]
     clock: Clock
     validation: ValidationStage
     copying: CopyStage
     loading: BatchLoader
     ticks: TickRules
-    gate: CopyGate
+    gate: CopyLimit
     batches: Limits
     caps: Caps
     account_hosts: frozenset[str]
-    reminders: Reminders
+    reminders: SentMessages
     max_faults: int = 5
 
     @property
@@ -86,7 +86,7 @@ class Landfall:
         if not marker and version.size == 0 and self.clock() - version.modified < self.ticks.settle:
             log.info("%s is empty: an upload has begun", path)
             return []
-        return onward(self._claim(version, paths.dataset_of(path), "event"))
+        return next_messages(self._claim(version, paths.dataset_of(path), "event"))
 
     def ingest(self, dataset: str, path: str) -> tuple[Run, list[Message]]:
         """A caller asks for the file at a path (or URL) in landing to be taken in.
@@ -117,7 +117,7 @@ class Landfall:
         if version.pending:
             raise Conflict(f"{landing_path} is still being copied there: ask when that is done")
         run = self._claim(version, dataset, "http")
-        return run, onward(run)
+        return run, next_messages(run)
 
     def _claim(self, version: Version, dataset: str, via: str) -> Run:
         return claim(
@@ -144,14 +144,14 @@ class Landfall:
         """
         match message:
             case Advance(run_id, in_raw):
-                return self.advance(run_id, in_raw=in_raw, wary=deliveries > 1)
+                return self.advance(run_id, in_raw=in_raw, redelivered=deliveries > 1)
             case Claim(path):
                 return self.sweep(path)
             case LoadDataset(dataset):
                 return self.load(dataset)
             case Replay(replay_id):
                 reopened, more = self.replays.step(replay_id)
-                messages = [message for run in reopened for message in onward(run)]
+                messages = [message for run in reopened for message in next_messages(run)]
                 return [*messages, message] if more else messages
 
     def sweep(self, path: str) -> list[Message]:
@@ -160,19 +160,21 @@ class Landfall:
         settled = version and self.clock() - version.modified >= self.ticks.settle
         if version is None or not settled or version.pending:
             return []
-        return onward(self._claim(version, paths.dataset_of(path), "sweep"))
+        return next_messages(self._claim(version, paths.dataset_of(path), "sweep"))
 
-    def advance(self, run_id: str, *, in_raw: bool = False, wary: bool = False) -> list[Message]:
+    def advance(
+        self, run_id: str, *, in_raw: bool = False, redelivered: bool = False
+    ) -> list[Message]:
         """Take a run one step further; a step that keeps failing by itself ends the run.
 
-        `wary` says that a worker may have died of it: this one writes down that it begins.
+        `redelivered` says that a worker may have died of it: this one writes down that it begins.
         """
         stored = self.manifest.find_active(run_id)
         if stored is None:
             log.info("run %s has ended: an old message", run_id)
             return []
         try:
-            moved = self._step(stored, in_raw=in_raw, wary=wary)
+            moved = self._step(stored, in_raw=in_raw, redelivered=redelivered)
         except WorkerLost as error:
             log.warning("run %s: %s", run_id, error)
             return [] if self._fault(stored.run, error).final else [Advance(run_id)]
@@ -185,17 +187,19 @@ class Landfall:
                 return []
             raise Retryable(f"run {run_id}: {run.state} failed: {error}") from error
         # One that is still `validated` waits for room among the copies: the tick finds it.
-        return [] if moved is None or moved.run.state is State.VALIDATED else onward(moved.run)
+        return (
+            [] if moved is None or moved.run.state is State.VALIDATED else next_messages(moved.run)
+        )
 
-    def _step(self, stored: Stored, *, in_raw: bool, wary: bool) -> Stored | None:
+    def _step(self, stored: Stored, *, in_raw: bool, redelivered: bool) -> Stored | None:
         """The run after one step; None where nothing follows from it at once."""
         run = stored.run
         match COMMANDS[run.state]:
-            case Command.TAKE:
+            case Command.CLAIM:
                 moved = taken(stored, self.clock) if in_raw else self._take(stored)
-                return self._judge(moved, wary=wary)
-            case Command.JUDGE:
-                return self._judge(stored, wary=wary)
+                return self._validate(moved, redelivered=redelivered)
+            case Command.VALIDATE:
+                return self._validate(stored, redelivered=redelivered)
             case Command.START_COPY if self.gate.admit():
                 planned = self.copying.plan(stored)
                 return self.copying.start(planned, self._translator(planned.run))
@@ -203,20 +207,20 @@ class Landfall:
                 moved = self.copying.advance(stored, self._translator(run))
                 copied = moved.run.state is State.COPIED
                 return None if copied and not self.loading.arrived(run.dataset) else moved
-            case Command.PUT_AWAY:
+            case Command.ARCHIVE:
                 return self.manifest.file(stored)
         return stored
 
     def _take(self, stored: Stored) -> Stored:
         return take(stored, lake=self.lake, manifest=self.manifest, clock=self.clock)
 
-    def _judge(self, stored: Stored, *, wary: bool) -> Stored | None:
+    def _validate(self, stored: Stored, *, redelivered: bool) -> Stored | None:
         if stored.run.final:  # its source was gone
             return None
-        judged = self.validation.advance(stored, wary=wary)
-        if judged and judged.run.state is State.COPYING:
-            return self.copying.start(judged, self._translator(judged.run))
-        return judged
+        validated_remotely = self.validation.advance(stored, redelivered=redelivered)
+        if validated_remotely and validated_remotely.run.state is State.COPYING:
+            return self.copying.start(validated_remotely, self._translator(validated_remotely.run))
+        return validated_remotely
 
     def _translator(self, run: Run) -> Mapping[str, Any]:
         """The typed mapping of the run's contract, for the kind of file that is copied."""
@@ -239,7 +243,7 @@ class Landfall:
         ended = counted.apply(Event.FAIL, cause, self.clock())
         return end(stored, ended, self.manifest).run
 
-    def lament(self, body: bytes, message_id: str) -> None:
+    def handle_poison_message(self, body: bytes, message_id: str) -> None:
         """Keep what is known of a message that the queue gave up on.
 
         The tick takes its run up again, so a side that was away for long delays runs and fails
@@ -279,9 +283,11 @@ class Landfall:
         watched = list(self._watched())
         messages = [
             *_answered(due(watched, now, self.ticks, rules, service)),
-            *_answered(judged(watched, self.validation.job.jobs)),
+            *_answered(validated_remotely(watched, self.validation.job.jobs)),
             *_answered(self.replays.open()),
-            *_answered(landed(self.lake.list(f"{paths.LANDING}/"), now, self.ticks, self.folders)),
+            *_answered(
+                unannounced(self.lake.list(f"{paths.LANDING}/"), now, self.ticks, self.folders)
+            ),
         ]
         # The loads of datasets are looked at by each tick; there are few of them.
         loads = [message for message in messages if isinstance(message, LoadDataset)]
@@ -300,7 +306,7 @@ class Landfall:
 
     # -- Data Factory calls back ------------------------------------------------------------
 
-    def fence(self, run_id: str, attempt_id: str, adf_run_id: str) -> Grant:
+    def fence(self, run_id: str, attempt_id: str, adf_run_id: str) -> FenceAnswer:
         """A pipeline run asks whether it may copy."""
         return self.copying.fence(run_id, attempt_id, adf_run_id)
 
@@ -327,7 +333,7 @@ class Landfall:
         """The validation report of a run.
 
         Raises:
-            NotFound: there is no such run, or it has not been judged yet.
+            NotFound: there is no such run, or it has not been validated yet.
         """
         return self.validation.contents.report(self.manifest.get(run_id, fresh=True).run)
 
@@ -340,7 +346,7 @@ def _answered(messages: Iterator[Message]) -> Iterator[Message]:
         log.warning("tick: %s", error)
 
 
-def onward(run: Run) -> list[Message]:
+def next_messages(run: Run) -> list[Message]:
     """What to put on the queue after a step: states that wait for others wait for the tick."""
     if run.state is State.CLAIMED:
         return [Advance(run.run_id, in_raw=True)]

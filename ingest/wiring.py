@@ -14,23 +14,23 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ingest.backlog import Caps
-from ingest.batching import Limits
-from ingest.content import ContentNotes
-from ingest.contracts import ContractError, load_folder
-from ingest.copy import CopyRules, CopyStage
 from ingest.errors import LandfallError, Misconfigured
-from ingest.gate import CopyGate
-from ingest.load import BatchLoader, LoadRules
-from ingest.manifest import Manifest
 from ingest.ports import Clock, CopyService, JobService, Lake
-from ingest.reconcile import TickRules
-from ingest.reminders import PATIENCE, Reminders
+from ingest.reconcile.backlog import Caps
+from ingest.reconcile.reminders import PATIENCE, SentMessages
+from ingest.reconcile.tick import TickRules
+from ingest.runs.contents import AcceptedContents
+from ingest.runs.register import Register
+from ingest.runs.states import State
 from ingest.service import Landfall
 from ingest.settings import Settings, read
-from ingest.states import State
-from ingest.validation import ValidationRules, ValidationStage
-from ingest.validation_job import JobRules, ValidationJob
+from ingest.stages.copy import CopyRules, CopyStage
+from ingest.stages.copy_limit import CopyLimit
+from ingest.stages.load.batching import Limits
+from ingest.stages.load.stage import BatchLoader, LoadRules
+from ingest.stages.validate.job import JobRules, ValidationJob
+from ingest.stages.validate.stage import ValidationRules, ValidationStage
+from landfall.contract.folder import ContractError, load_folder
 
 APP = Path(__file__).resolve().parent.parent
 
@@ -69,8 +69,8 @@ def build(
     except ContractError as error:
         raise Misconfigured(f"contract: {error}") from error
     lake = lake or _lake(settings)
-    manifest = Manifest(lake)
-    gate = CopyGate(settings.max_copies, lambda: manifest.count(State.COPYING), clock)
+    manifest = Register(lake)
+    gate = CopyLimit(settings.max_copies, lambda: manifest.count(State.COPYING), clock)
     batches = Limits(max_drops=settings.batch_drops, window=settings.batch_window)
     return Landfall(
         lake=lake,
@@ -84,7 +84,7 @@ def build(
             clock=clock,
             rules=ValidationRules(settings.lease, reference_wait=settings.reference_wait),
             worker=uuid.uuid4().hex,
-            contents=ContentNotes(lake, manifest),
+            contents=AcceptedContents(lake, manifest),
             gate=gate,
             job=ValidationJob(
                 lake=lake,
@@ -116,7 +116,7 @@ def build(
         batches=batches,
         caps=Caps(copies=settings.max_copies, loads=settings.max_loads),
         account_hosts=settings.lake.hosts,
-        reminders=Reminders(min(PATIENCE, settings.nudge)),
+        reminders=SentMessages(min(PATIENCE, settings.nudge)),
     )
 
 
@@ -151,8 +151,8 @@ def _lake(settings: Settings) -> Lake:
 
 
 def _copier(settings: Settings) -> CopyService:
-    from ingest.azure.arm import data_factory_client  # noqa: PLC0415
     from ingest.azure.datafactory import DataFactory  # noqa: PLC0415
+    from landfall.azure.arm import data_factory_client  # noqa: PLC0415
 
     client = data_factory_client(settings.adf_endpoint, settings.adf_subscription, _credential())
     return DataFactory(
@@ -169,6 +169,6 @@ def _databricks(settings: Settings, job: str) -> JobService:
 
 
 def _credential() -> Any:
-    from ingest.azure.credentials import app_credential  # noqa: PLC0415
+    from landfall.azure.credentials import app_credential  # noqa: PLC0415
 
     return app_credential()

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-from marketplace.market import DATASETS, SPLITS, USERS, Plan, Watch, write_market
+from marketplace.generator.market import DATASETS, SPLITS, USERS, MarketPlan, Watch, write_market
 
 
 def _datasets(text: str) -> tuple[str, ...]:
@@ -70,10 +70,10 @@ examples:
     sizes.add_argument("--orders", type=_size, default=0, metavar="N", help="one a user")
     sizes.add_argument("--visits", type=_size, default=0, metavar="N", help="8 a user")
     cut = asked.add_argument_group("time and files")
-    cut.add_argument("--start", type=date.fromisoformat, default=Plan.start, metavar="YYYY-MM-DD",
-                     help=f"first day of trade ({Plan.start})")  # fmt: skip
-    cut.add_argument("--days", type=_size, default=Plan.days, metavar="N",
-                     help=f"how many days ({Plan.days})")  # fmt: skip
+    cut.add_argument("--start", type=date.fromisoformat, default=MarketPlan.start, metavar="YYYY-MM-DD",
+                     help=f"first day of trade ({MarketPlan.start})")  # fmt: skip
+    cut.add_argument("--days", type=_size, default=MarketPlan.days, metavar="N",
+                     help=f"how many days ({MarketPlan.days})")  # fmt: skip
     cut.add_argument("--by", choices=tuple(SPLITS), default="whole",
                      help="the tables of trade whole, or a file a month or day")  # fmt: skip
     cut.add_argument("--parts", type=_size, default=1, metavar="N",
@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = asked.parse_args(arguments)
     if given.parts > given.rows:
         asked.error("--parts is more than --rows")
-    plan = Plan(
+    plan = MarketPlan(
         datasets=given.datasets, users=given.rows, products=given.products, orders=given.orders,
         visits=given.visits, seed=given.seed, parts=given.parts, start=given.start,
         days=given.days, split=given.by, dirt=given.dirt,
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 @contextmanager
-def _progress(plan: Plan) -> Iterator[Watch]:
+def _progress(plan: MarketPlan) -> Iterator[Watch]:
     """A bar for each table where somebody watches."""
     if not sys.stderr.isatty():
         yield lambda _, __: None

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from spark_jobs.columns import BOUNDS, RESERVED, TYPES, Column
+from spark_jobs.columns import BOUNDS, RESERVED, TYPES, SilverColumn
 from spark_jobs.errors import BatchError, BatchNotCurrentError
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Drop:
+class BatchDrop:
     """One copied drop.
 
     Attributes:
@@ -48,7 +48,7 @@ class Drop:
 
 
 @dataclass(frozen=True)
-class Reference:
+class BatchReference:
     """Values of `columns` should be found in columns `to` of another dataset's silver table."""
 
     columns: tuple[str, ...]
@@ -62,7 +62,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Batch:
+class LoadBatch:
     """A frozen batch.
 
     Attributes:
@@ -74,14 +74,14 @@ class Batch:
 
     batch_id: str
     dataset: str
-    key: tuple[Column, ...]
-    columns: tuple[Column, ...]
-    drops: tuple[Drop, ...]
+    key: tuple[SilverColumn, ...]
+    columns: tuple[SilverColumn, ...]
+    drops: tuple[BatchDrop, ...]
     history: bool = False
-    references: tuple[Reference, ...] = ()
+    references: tuple[BatchReference, ...] = ()
 
 
-def parse(text: str, *, dataset: str, batch_id: str) -> Batch:
+def parse(text: str, *, dataset: str, batch_id: str) -> LoadBatch:
     """Read a batch document that should be the given batch's.
 
     Raises:
@@ -105,7 +105,7 @@ def parse(text: str, *, dataset: str, batch_id: str) -> Batch:
         )
     try:
         columns = tuple(_column(item) for item in document["table"]["columns"])
-        batch = Batch(
+        batch = LoadBatch(
             batch_id,
             dataset,
             _key(document["table"]["key"], columns),
@@ -120,8 +120,8 @@ def parse(text: str, *, dataset: str, batch_id: str) -> Batch:
     return batch
 
 
-def _column(item: dict[str, Any]) -> Column:
-    column = Column(
+def _column(item: dict[str, Any]) -> SilverColumn:
+    column = SilverColumn(
         str(item["name"]),
         str(item["type"]),
         bool(item.get("required", False)),
@@ -135,20 +135,20 @@ def _column(item: dict[str, Any]) -> Column:
     return column
 
 
-def _reference(item: dict[str, Any]) -> Reference:
-    return Reference(tuple(item["columns"]), str(item["dataset"]), tuple(item["to"]))
+def _reference(item: dict[str, Any]) -> BatchReference:
+    return BatchReference(tuple(item["columns"]), str(item["dataset"]), tuple(item["to"]))
 
 
-def _key(names: list[str], columns: tuple[Column, ...]) -> tuple[Column, ...]:
+def _key(names: list[str], columns: tuple[SilverColumn, ...]) -> tuple[SilverColumn, ...]:
     by_name = {column.name: column for column in columns}
     if not names or not by_name.keys() >= set(names):
         raise BatchError(f"Key {names} is not made of the columns {sorted(by_name)}.")
     return tuple(by_name[name] for name in names)
 
 
-def _drop(item: dict[str, Any]) -> Drop:
+def _drop(item: dict[str, Any]) -> BatchDrop:
     rows = item.get("rows")
-    drop = Drop(
+    drop = BatchDrop(
         str(item["run_id"]),
         str(item["bronze"]),
         str(item["landed_at"]),
@@ -167,7 +167,7 @@ def _drop(item: dict[str, Any]) -> Drop:
     return drop
 
 
-def _check(batch: Batch) -> None:
+def _check(batch: LoadBatch) -> None:
     # Spark resolves names without regard to case: two that differ only in it would be one.
     _refuse_twice("column", (column.name.casefold() for column in batch.columns))
     _refuse_twice("run", (drop.run_id for drop in batch.drops))

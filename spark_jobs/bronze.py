@@ -12,17 +12,17 @@ from pyspark.sql import DataFrame, DataFrameReader, Window
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StructField, StructType
 
-from spark_jobs.batch import Batch, Drop
-from spark_jobs.columns import LANDED_AT, RUN_ID, Column, mismatches, quoted
+from spark_jobs.batch import BatchDrop, LoadBatch
+from spark_jobs.columns import LANDED_AT, RUN_ID, SilverColumn, mismatches, quoted
 from spark_jobs.errors import BronzeError
-from spark_jobs.lake import Lake
+from spark_jobs.lake import SparkLake
 
 ROW_NUMBER = "_row_number"
 
 _FOLDER = "_folder"
 
 
-def read_bronze(lake: Lake, batch: Batch) -> DataFrame:
+def read_bronze(lake: SparkLake, batch: LoadBatch) -> DataFrame:
     """The rows of all drops, the contract's columns in bronze types, with run id and landing time.
 
     Each folder's own schema is read first, because one read of them all would take a column that
@@ -31,7 +31,7 @@ def read_bronze(lake: Lake, batch: Batch) -> DataFrame:
     Raises:
         BronzeError: a folder is absent, empty, unreadable, or not of the contract's types.
     """
-    alike: dict[StructType, list[Drop]] = defaultdict(list)
+    alike: dict[StructType, list[BatchDrop]] = defaultdict(list)
     for drop in batch.drops:
         alike[_bronze_schema(lake, drop, batch.columns)].append(drop)
     frames = [_scan(lake, schema, drops) for schema, drops in alike.items()]
@@ -41,7 +41,9 @@ def read_bronze(lake: Lake, batch: Batch) -> DataFrame:
     return rows
 
 
-def _bronze_schema(lake: Lake, drop: Drop, columns: tuple[Column, ...]) -> StructType:
+def _bronze_schema(
+    lake: SparkLake, drop: BatchDrop, columns: tuple[SilverColumn, ...]
+) -> StructType:
     try:
         found = _reader(lake).parquet(lake.uri(drop.bronze)).schema
     except AnalysisException as error:
@@ -67,12 +69,12 @@ def _bronze_schema(lake: Lake, drop: Drop, columns: tuple[Column, ...]) -> Struc
     )
 
 
-def _reader(lake: Lake) -> DataFrameReader:
+def _reader(lake: SparkLake) -> DataFrameReader:
     """Reads what lies in and below a folder, whose `name=value` folders are folders like others."""
     return lake.spark.read.option("recursiveFileLookup", "true")
 
 
-def _scan(lake: Lake, schema: StructType, drops: list[Drop]) -> DataFrame:
+def _scan(lake: SparkLake, schema: StructType, drops: list[BatchDrop]) -> DataFrame:
     """The rows of these drops; those of a file that is of none of them have no run."""
     rows = _reader(lake).schema(schema).parquet(*(lake.uri(drop.bronze) for drop in drops))
     # The last folder of the path; not by `split`, which is a regular expression for each row.
@@ -97,7 +99,7 @@ def _scan(lake: Lake, schema: StructType, drops: list[Drop]) -> DataFrame:
     )
 
 
-def bronze_of(lake: Lake, dataset: str) -> DataFrame:
+def bronze_of(lake: SparkLake, dataset: str) -> DataFrame:
     """All that was ever copied of a dataset: bronze as one table, for whoever wants to look.
 
     Beside the contract's columns it has `_run_id`, `_source_file` and `_ingested_at`, which Data
@@ -123,7 +125,7 @@ class Census:
         return sum(self.by_run.values())
 
 
-def census(batch: Batch, rows: DataFrame) -> Census:
+def census(batch: LoadBatch, rows: DataFrame) -> Census:
     """Count a batch in one pass, and compare it with what the copies said that they wrote.
 
     Raises:

@@ -12,10 +12,10 @@ from functools import partial
 
 from spark_jobs.arguments import parse_arguments
 from spark_jobs.errors import ResultError
-from spark_jobs.gold import VIEW, Definition, definitions
-from spark_jobs.lake import Lake, current_batch, read_document, write_document
-from spark_jobs.refresh import Source, refresh
-from spark_jobs.result import Table, result_folder, say, silver_result_folder
+from spark_jobs.gold import VIEW, GoldDefinition, definitions
+from spark_jobs.lake import SparkLake, current_batch, read_document, write_document
+from spark_jobs.refresh import GoldSource, refresh
+from spark_jobs.result import TableResult, result_folder, say, silver_result_folder
 from spark_jobs.session import job_session
 from spark_jobs.tables import data_version, delta_detail, keep_changes, read_delta
 
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     """
     arguments = parse_arguments(argv, "build_gold")
     dataset, batch_id = arguments.dataset, arguments.batch_id
-    lake = Lake(job_session(), arguments.lake)
+    lake = SparkLake(job_session(), arguments.lake)
     current_batch(lake, arguments)
     result = read_document(lake, silver_result_folder(dataset, batch_id))
     tables = build(lake, dataset)
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     say(result)
 
 
-def build(lake: Lake, dataset: str) -> dict[str, Table]:
+def build(lake: SparkLake, dataset: str) -> dict[str, TableResult]:
     """Bring the gold tables that read a dataset up to date with the silver of all they read.
 
     A table that reads a dataset of which there is no silver yet waits for it.
@@ -57,7 +57,7 @@ def build(lake: Lake, dataset: str) -> dict[str, Table]:
     Raises:
         ResultError: other loads overtook this one again and again.
     """
-    built: dict[str, Table] = {}
+    built: dict[str, TableResult] = {}
     waiting = definitions(dataset)
     for _ in range(ROUNDS):
         sources = _sources(lake, waiting)
@@ -76,7 +76,9 @@ def build(lake: Lake, dataset: str) -> dict[str, Table]:
     raise ResultError(f"Other loads overtook the build of {names} {ROUNDS} times.")
 
 
-def _refresh(lake: Lake, sources: Mapping[str, Source], definition: Definition) -> Table | None:
+def _refresh(
+    lake: SparkLake, sources: Mapping[str, GoldSource], definition: GoldDefinition
+) -> TableResult | None:
     """The table as it is now; None where another load wrote it at the same time."""
     try:
         return refresh(lake, definition, sources)
@@ -88,11 +90,11 @@ def _refresh(lake: Lake, sources: Mapping[str, Source], definition: Definition) 
 
 
 def _to_look_at_again(
-    lake: Lake,
-    tried: list[Definition],
-    found: list[Table | None],
-    sources: Mapping[str, Source],
-) -> list[Definition]:
+    lake: SparkLake,
+    tried: list[GoldDefinition],
+    found: list[TableResult | None],
+    sources: Mapping[str, GoldSource],
+) -> list[GoldDefinition]:
     """Tables that were not written, or whose silver has moved on since.
 
     Of one dataset one load runs at a time, so only a table of several can be overtaken. Whoever
@@ -109,20 +111,20 @@ def _to_look_at_again(
     ]
 
 
-def _sources(lake: Lake, wanted: Iterable[Definition]) -> dict[str, Source]:
+def _sources(lake: SparkLake, wanted: Iterable[GoldDefinition]) -> dict[str, GoldSource]:
     """The silver that the definitions read, as it stands; without what is not there yet."""
     wanted = list(wanted)
     names = sorted({name for each in wanted for name in each.sources})
     by_parts = {name for each in wanted if each.parts for name in each.sources}
 
-    def look(name: str) -> Source | None:
+    def look(name: str) -> GoldSource | None:
         path = f"silver/{name}"
         version = data_version(lake, path)
         if version is None:
             return None
         if name in by_parts:
             keep_changes(lake, path)
-        return Source(name, delta_detail(lake, path).identity, version)
+        return GoldSource(name, delta_detail(lake, path).identity, version)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = pool.map(look, names)
@@ -130,7 +132,7 @@ def _sources(lake: Lake, wanted: Iterable[Definition]) -> dict[str, Source]:
 
 
 @contextmanager
-def _silver_views(lake: Lake, sources: Iterable[Source]) -> Iterator[None]:
+def _silver_views(lake: SparkLake, sources: Iterable[GoldSource]) -> Iterator[None]:
     views = []
     try:
         for source in sources:

@@ -1,4 +1,4 @@
-"""What is mended between bronze and silver: rules as data, per dataset, each with its reason."""
+"""What is corrected between bronze and silver: rules as data, per dataset, each with its reason."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ TYPES: Mapping[str, LogicalType] = {
 
 
 @dataclass(frozen=True)
-class Column:
+class SilverColumn:
     """One column of the contract: `type` is a key of `TYPES`.
 
     Attributes:
@@ -96,7 +96,7 @@ def quoted(name: str) -> str:
     return f"`{name.replace('`', '``')}`"
 
 
-def mismatches(found: StructType, columns: Iterable[Column]) -> list[str]:
+def mismatches(found: StructType, columns: Iterable[SilverColumn]) -> list[str]:
     """Say for each column why what bronze holds cannot be it; nothing where all fit."""
     types = {field.name: field.dataType for field in found}
     problems = []
@@ -118,7 +118,7 @@ def _missing(name: str, present: Sequence[str]) -> str:
     return f"column {name!r} is missing{hint}"
 
 
-def silver_schema(columns: Iterable[Column], may_be_null: Iterable[str] = ()) -> StructType:
+def silver_schema(columns: Iterable[SilverColumn], may_be_null: Iterable[str] = ()) -> StructType:
     """The silver table of these columns, audit columns last.
 
     Args:

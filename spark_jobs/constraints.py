@@ -1,6 +1,6 @@
 """What the contract says of values, as conditions that Delta enforces on every write.
 
-Ranges and allowed values become one CHECK constraint. Patterns and lengths do not: they are judged
+Ranges and allowed values become one CHECK constraint. Patterns and lengths do not: they are validated
 before the copy, in the contract's own dialect, and silver has trimmed texts.
 """
 
@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from spark_jobs.columns import Column, quoted
+from spark_jobs.columns import SilverColumn, quoted
 
 PREFIX = "contract_"
 """Constraints whose names begin so are ours; the rest of the name follows from the condition."""
@@ -23,7 +23,7 @@ _OPERATORS = {
 }
 
 
-def condition(column: Column) -> str | None:
+def condition(column: SilverColumn) -> str | None:
     """What a value of the column must fulfil, in SQL; None where the contract leaves it free.
 
     Delta takes a condition that is null for broken, so that an empty value is said to be good.
@@ -37,7 +37,7 @@ def condition(column: Column) -> str | None:
     return f"({name} IS NULL OR ({' AND '.join(parts)}))" if parts else None
 
 
-def check(columns: Sequence[Column]) -> tuple[str, str] | None:
+def check(columns: Sequence[SilverColumn]) -> tuple[str, str] | None:
     """Name and condition of the constraint of a table; None where it needs none."""
     conditions = [found for column in columns if (found := condition(column))]
     if not conditions:
@@ -51,7 +51,7 @@ def text(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _literal(column: Column, value: Any) -> str:
+def _literal(column: SilverColumn, value: Any) -> str:
     match column.type:
         case "integer":
             return str(int(value))

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from pyspark.sql import DataFrame
 
-from spark_jobs.dialects import DIALECTS, OURS, POSTGRESQL, Dialect
+from spark_jobs.dialects import DIALECTS, OURS, POSTGRESQL, SqlDialect
 from spark_jobs.errors import ArgumentError, ServingError
 
 PATIENCE_SECONDS = 20.0
@@ -35,7 +35,7 @@ class Database:
             serverless compute reaches a database; "" where Spark connects by itself.
     """
 
-    dialect: Dialect
+    dialect: SqlDialect
     host: str
     port: int
     name: str

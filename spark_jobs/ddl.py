@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pyspark.sql.types import DateType, StructField, StructType, TimestampType
 
-from spark_jobs.columns import Column, quoted
+from spark_jobs.columns import SilverColumn, quoted
 from spark_jobs.constraints import PREFIX, text
 from spark_jobs.errors import SilverError
 
@@ -37,7 +37,7 @@ def table_properties(schema: StructType) -> dict[str, str]:
     return {"delta.columnMapping.mode": "name"} if mapped else {}
 
 
-def statistics(schema: StructType, key: Sequence[Column]) -> dict[str, str]:
+def statistics(schema: StructType, key: Sequence[SilverColumn]) -> dict[str, str]:
     """Of which columns Delta keeps statistics: those by which files of a table can be passed over.
 
     A load names keys, and a reader days. Of other columns every file has much the same values, and
@@ -58,7 +58,7 @@ def evolution_statements(table: str, present: StructType, wanted: StructType) ->
     A column that the contract has lost stays, and is empty in new rows.
 
     Raises:
-        SilverError: a column has another type than before, which no ALTER can mend.
+        SilverError: a column has another type than before, which no ALTER can fix.
     """
     have = {field.name.casefold(): field for field in present}
     changed = [

@@ -19,7 +19,7 @@ _LEDGER_COLUMNS = ("table_name", "gold_id", "gold_version", "row_count", "origin
 
 
 @dataclass(frozen=True)
-class Dialect:
+class SqlDialect:
     """One kind of database.
 
     Attributes:
@@ -122,7 +122,7 @@ _LEDGER_SHAPE = (
     "batch_id VARCHAR(400) NOT NULL, served_at {instant} NOT NULL"
 )
 
-POSTGRESQL = Dialect(
+POSTGRESQL = SqlDialect(
     scheme="postgresql",
     port=5432,
     jdbc="jdbc:postgresql://{host}:{port}/{database}",
@@ -136,7 +136,7 @@ POSTGRESQL = Dialect(
     types={},
 )
 
-SQLSERVER = Dialect(
+SQLSERVER = SqlDialect(
     scheme="sqlserver",
     port=1433,
     jdbc="jdbc:sqlserver://{host}:{port};databaseName={database};encrypt=true",
@@ -152,4 +152,4 @@ SQLSERVER = Dialect(
     types={"string": "NVARCHAR(400)"},
 )
 
-DIALECTS: Mapping[str, Dialect] = {each.scheme: each for each in (POSTGRESQL, SQLSERVER)}
+DIALECTS: Mapping[str, SqlDialect] = {each.scheme: each for each in (POSTGRESQL, SQLSERVER)}

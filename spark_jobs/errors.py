@@ -7,7 +7,7 @@ JobError
 ├── BronzeError           a drop's bronze folder is not what the batch says
 ├── SilverError           the silver table cannot take these rows
 ├── PlanError             the plan of a validation is not one that this job knows
-├── SourceError           the file that is to be judged changed or cannot be read
+├── SourceError           the file that is to be validated changed or cannot be read
 ├── ResultError           what an earlier task of the job should have left is not there
 └── ServingError          the database that gold is served from does not answer
 """
@@ -54,7 +54,7 @@ class PlanError(JobError):
 
 
 class SourceError(JobError):
-    """The file that is to be judged is absent, or was not read twice in the same blocks."""
+    """The file that is to be validated is absent, or was not read twice in the same blocks."""
 
 
 class ResultError(JobError):

@@ -26,7 +26,7 @@ _PARTS = re.compile(r"by (\w+), which is (.+?) of (\w+)[;.]?(?: |$)")
 
 
 @dataclass(frozen=True)
-class Parts:
+class GoldParts:
     """How a table is refreshed by parts.
 
     Attributes:
@@ -42,7 +42,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Definition:
+class GoldDefinition:
     """A gold table: `sql` is one SELECT, its comment included; `touched` finds touched parts."""
 
     name: str
@@ -65,10 +65,10 @@ class Definition:
         return tuple(name.strip() for name in self.said("Built from").split(","))
 
     @cached_property
-    def parts(self) -> Parts | None:
+    def parts(self) -> GoldParts | None:
         """How it is refreshed by parts; None where it is always made as a whole."""
         found = _PARTS.match(self.said("Refresh"))
-        return Parts(found[1], found[2], found[3], self.touched) if found else None
+        return GoldParts(found[1], found[2], found[3], self.touched) if found else None
 
     def said(self, what: str) -> str:
         """What the leading comment says after `what:`, until the next such word.
@@ -91,19 +91,19 @@ class Definition:
         return lines[: next(n for n, line in enumerate(lines) if not line.startswith("--"))]
 
 
-def definitions(dataset: str | None = None) -> list[Definition]:
+def definitions(dataset: str | None = None) -> list[GoldDefinition]:
     """The gold tables that are built from a dataset, or all; by name."""
     return [each for each in _all() if dataset is None or dataset in each.sources]
 
 
-def _all() -> Iterator[Definition]:
+def _all() -> Iterator[GoldDefinition]:
     folder = files("spark_jobs") / "sql"
     found = {entry.name: entry for entry in folder.iterdir() if entry.name.endswith(".sql")}
     for name in sorted(found):
         if not name.endswith(_TOUCHED):
             stem = name.removesuffix(".sql")
             touched = found.get(stem + _TOUCHED)
-            yield Definition(
+            yield GoldDefinition(
                 stem,
                 found[name].read_text(encoding="utf-8"),
                 touched.read_text(encoding="utf-8") if touched else "",

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs.columns import LANDED_AT, RUN_ID, Column, quoted
+from spark_jobs.columns import LANDED_AT, RUN_ID, SilverColumn, quoted
 from spark_jobs.merge import same_key
 from spark_jobs.silver import by_value
 
@@ -30,8 +30,8 @@ def superseded(
     rows: DataFrame,
     silver: DataFrame,
     *,
-    key: Sequence[Column],
-    columns: Sequence[Column],
+    key: Sequence[SilverColumn],
+    columns: Sequence[SilverColumn],
     in_order: bool = False,
 ) -> DataFrame:
     """The statements that will not stand in silver when a batch is merged.
@@ -60,7 +60,9 @@ def superseded(
     )
 
 
-def losers(rows: DataFrame, *, key: Sequence[Column], columns: Sequence[Column]) -> DataFrame:
+def losers(
+    rows: DataFrame, *, key: Sequence[SilverColumn], columns: Sequence[SilverColumn]
+) -> DataFrame:
     """Of a batch in which keys come twice: what other drops than the newest say of each."""
     keys = [F.col(quoted(column.name)) for column in key]
     values = by_value(key, columns)
@@ -76,7 +78,11 @@ def losers(rows: DataFrame, *, key: Sequence[Column], columns: Sequence[Column])
 
 
 def versions(
-    silver: DataFrame, history: DataFrame, *, key: Sequence[Column], columns: Sequence[Column]
+    silver: DataFrame,
+    history: DataFrame,
+    *,
+    key: Sequence[SilverColumn],
+    columns: Sequence[SilverColumn],
 ) -> DataFrame:
     """All versions of all rows: the contract's columns, `valid_from`, `valid_to`, `is_current`.
 

@@ -1,6 +1,6 @@
 """The lake as the jobs see it: where things are, and the documents that lie in it.
 
-Only `lake`, `bronze` and `tables` read or write. Lake paths are `container/key`; a URI is made from
+Only `lake`, `bronze` and `tables` read or write. SparkLake paths are `container/key`; a URI is made from
 them by the template that the job was given.
 """
 
@@ -16,13 +16,13 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.arguments import PLACEHOLDER, Arguments
-from spark_jobs.batch import Batch, parse
+from spark_jobs.batch import LoadBatch, parse
 from spark_jobs.columns import quoted
 from spark_jobs.errors import BatchNotCurrentError, ResultError
 
 
 @dataclass(frozen=True)
-class Lake:
+class SparkLake:
     """A Spark session and where its containers are."""
 
     spark: SparkSession
@@ -38,7 +38,7 @@ class Lake:
         return f"delta.{quoted(self.uri(path))}"
 
 
-def current_batch(lake: Lake, arguments: Arguments) -> Batch:
+def current_batch(lake: SparkLake, arguments: Arguments) -> LoadBatch:
     """The batch that the job was started for.
 
     Raises:
@@ -53,7 +53,7 @@ def current_batch(lake: Lake, arguments: Arguments) -> Batch:
     return parse(text, dataset=arguments.dataset, batch_id=arguments.batch_id)
 
 
-def write_document(lake: Lake, path: str, document: Mapping[str, Any]) -> None:
+def write_document(lake: SparkLake, path: str, document: Mapping[str, Any]) -> None:
     """Write a JSON document as the one part file of a folder, in the place of what was there."""
     # ASCII alone: half a surrogate pair, as JSON data may hold one, is no UTF-8.
     text = json.dumps(document)
@@ -61,7 +61,7 @@ def write_document(lake: Lake, path: str, document: Mapping[str, Any]) -> None:
     row.write.mode("overwrite").text(lake.uri(path))
 
 
-def read_document(lake: Lake, path: str) -> dict[str, Any]:
+def read_document(lake: SparkLake, path: str) -> dict[str, Any]:
     """Read back what `write_document` wrote.
 
     Raises:
@@ -74,7 +74,7 @@ def read_document(lake: Lake, path: str) -> dict[str, Any]:
     return found
 
 
-def read_text(lake: Lake, path: str) -> str | None:
+def read_text(lake: SparkLake, path: str) -> str | None:
     """A small text file whole, or the one file of a folder; None where there is none."""
     try:
         row = lake.spark.read.text(lake.uri(path), wholetext=True).first()

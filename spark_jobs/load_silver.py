@@ -11,17 +11,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.arguments import parse_arguments
-from spark_jobs.batch import Batch
+from spark_jobs.batch import LoadBatch
 from spark_jobs.bronze import Census, census, counts_by_run, read_bronze
 from spark_jobs.cleaning import emptied, rules_of
 from spark_jobs.columns import LANDED_AT, quoted, silver_schema
 from spark_jobs.constraints import condition
 from spark_jobs.errors import BronzeError
 from spark_jobs.history import losers, superseded
-from spark_jobs.lake import Lake, current_batch, write_document
+from spark_jobs.lake import SparkLake, current_batch, write_document
 from spark_jobs.merge import changes, counted, touched
 from spark_jobs.references import orphans
-from spark_jobs.result import Result, Table, say, silver_result_folder
+from spark_jobs.result import Result, TableResult, say, silver_result_folder
 from spark_jobs.session import job_session, partitions_for
 from spark_jobs.silver import cleaned, newest, typed
 from spark_jobs.silver_tables import (
@@ -55,13 +55,13 @@ def main(argv: list[str] | None = None) -> None:
         JobError: the batch cannot be loaded; silver is as it was.
     """
     arguments = parse_arguments(argv, "load_silver")
-    lake = Lake(job_session(FASTER), arguments.lake)
+    lake = SparkLake(job_session(FASTER), arguments.lake)
     result = load(lake, current_batch(lake, arguments)).to_json()
     write_document(lake, silver_result_folder(arguments.dataset, arguments.batch_id), result)
     say(result)
 
 
-def load(lake: Lake, batch: Batch) -> Result:
+def load(lake: SparkLake, batch: LoadBatch) -> Result:
     """Merge a batch into silver; a batch that is loaded again changes nothing.
 
     Should another load commit between, the batch is looked at anew: it merges to the same rows.
@@ -80,7 +80,7 @@ def load(lake: Lake, batch: Batch) -> Result:
     raise AssertionError  # the last attempt has returned or raised
 
 
-def _load(lake: Lake, batch: Batch) -> Result:
+def _load(lake: SparkLake, batch: LoadBatch) -> Result:
     path = f"silver/{batch.dataset}"
     schema = silver_schema(batch.columns, emptied(batch.dataset))
     # What does not need one another is asked at once: much of the time is Delta's bookkeeping.
@@ -100,7 +100,7 @@ def _load(lake: Lake, batch: Batch) -> Result:
         version = pool.submit(delta_version, lake, path)
         lost = {} if rows is None else orphans(lake, batch, rows)
         counts = counted(lake.spark.table(lake.sql_name(path)), batch.batch_id).collect()[0]
-        table = Table(version.result() or 0, int(counts["rows"]))
+        table = TableResult(version.result() or 0, int(counts["rows"]))
     inserted, updated = int(counts["inserted"]), int(counts["updated"])
     return Result(
         batch_id=batch.batch_id,
@@ -117,7 +117,9 @@ def _load(lake: Lake, batch: Batch) -> Result:
     )
 
 
-def _counted_rows(lake: Lake, batch: Batch) -> tuple[DataFrame | None, DataFrame | None, Census]:
+def _counted_rows(
+    lake: SparkLake, batch: LoadBatch
+) -> tuple[DataFrame | None, DataFrame | None, Census]:
     """Bronze as it is, the same cleaned, and what there is of both; nothing of an empty batch."""
     if not batch.drops:
         return None, None, Census({}, 0)
@@ -126,7 +128,9 @@ def _counted_rows(lake: Lake, batch: Batch) -> tuple[DataFrame | None, DataFrame
     return bronze, rows, census(batch, rows)
 
 
-def _merge(lake: Lake, batch: Batch, rows: DataFrame, silver: DataFrame, count: Census) -> None:
+def _merge(
+    lake: SparkLake, batch: LoadBatch, rows: DataFrame, silver: DataFrame, count: Census
+) -> None:
     """Merge the batch's rows, of which there are so many."""
     key, columns = batch.key, batch.columns
     has, last = silver.select(F.count(F.lit(1)), F.unix_micros(F.max(LANDED_AT))).collect()[0]
@@ -145,7 +149,7 @@ def _merge(lake: Lake, batch: Batch, rows: DataFrame, silver: DataFrame, count: 
         merge_into(lake, f"silver/{batch.dataset}", new, batch)
 
 
-def _refuse(batch: Batch, bronze: DataFrame, rows: DataFrame, error: Exception) -> None:
+def _refuse(batch: LoadBatch, bronze: DataFrame, rows: DataFrame, error: Exception) -> None:
     places = {drop.run_id: drop.bronze for drop in batch.drops}
     empty = {
         f"column {c.name!r} is required and empty": F.col(quoted(c.name)).isNull()

@@ -10,7 +10,7 @@ from typing import Any
 
 from spark_jobs.arguments import parse_named
 from spark_jobs.errors import ArgumentError
-from spark_jobs.lake import Lake
+from spark_jobs.lake import SparkLake
 from spark_jobs.result import say
 from spark_jobs.session import job_session
 from spark_jobs.tables import delta_detail, delta_tables, optimize, vacuum
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     """
     given = parse_named(argv, "maintain", required=("lake", "keep-days"))
     days = _days(given["keep-days"])
-    lake = Lake(job_session(), given["lake"])
+    lake = SparkLake(job_session(), given["lake"])
     found = {path: maintain(lake, path, days) for path in delta_tables(lake, "silver", "gold")}
     if not found:
         say("There is no table below silver or gold.")
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         say({"table": path, **kept.to_json()})
 
 
-def maintain(lake: Lake, path: str, keep_days: int) -> Kept:
+def maintain(lake: SparkLake, path: str, keep_days: int) -> Kept:
     """Put small files together, and delete what no version of the last days needs."""
     before = delta_detail(lake, path)
     if before.files > before.size // GOOD_BYTES + SPARE_FILES:

@@ -21,13 +21,13 @@ from spark_jobs.columns import (
     LANDED_AT,
     LOADED_AT,
     RUN_ID,
-    Column,
+    SilverColumn,
     quoted,
 )
 from spark_jobs.constraints import text
 
 
-def touched(silver: DataFrame, rows: DataFrame, key: Sequence[Column]) -> DataFrame:
+def touched(silver: DataFrame, rows: DataFrame, key: Sequence[SilverColumn]) -> DataFrame:
     """The silver rows whose keys a batch names: few where the batch is small, so cheap to join."""
     old, new = silver.alias("old"), rows.select(*(quoted(c.name) for c in key)).alias("new")
     return old.join(new, on=same_key(key), how="left_semi")
@@ -37,8 +37,8 @@ def changes(
     incoming: DataFrame,
     silver: DataFrame,
     *,
-    key: Sequence[Column],
-    columns: Sequence[Column],
+    key: Sequence[SilverColumn],
+    columns: Sequence[SilverColumn],
 ) -> DataFrame:
     """The rows that silver does not have yet as they stand here, ready to be merged.
 
@@ -61,7 +61,7 @@ def changes(
         F.struct(_of(side, LANDED_AT).alias("at"), _of(side, RUN_ID).alias("run"))
         for side in ("new", "old")
     )
-    # An equal statement with other values is the same drop, loaded anew by a mended rule.
+    # An equal statement with other values is the same drop, loaded anew by a corrected rule.
     matters = absent | (stated_new > stated_old) | ((stated_new == stated_old) & ~same)
     return new.join(old, on=same_key(key), how="left").where(matters).select("new.*")
 
@@ -70,7 +70,7 @@ def _of(side: str, name: str) -> Expression:
     return F.col(f"{side}.{quoted(name)}")
 
 
-def same_key(key: Sequence[Column]) -> Expression:
+def same_key(key: Sequence[SilverColumn]) -> Expression:
     """The condition on which frames `new` and `old` are joined."""
     # Equality that also finds nulls costs a second join key: only where there can be nulls.
     return _all(
@@ -102,7 +102,12 @@ def counted(silver: DataFrame, batch_id: str) -> DataFrame:
 
 
 def merge_statement(
-    table: str, source: str, *, key: Sequence[Column], columns: Sequence[Column], batch_id: str
+    table: str,
+    source: str,
+    *,
+    key: Sequence[SilverColumn],
+    columns: Sequence[SilverColumn],
+    batch_id: str,
 ) -> str:
     """MERGE of rows with run and time into a table, one a key.
 

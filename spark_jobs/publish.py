@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 
 from spark_jobs.arguments import parse_named
 from spark_jobs.columns import quoted
-from spark_jobs.gold import VIEW, Definition, definitions
-from spark_jobs.lake import Lake
+from spark_jobs.gold import VIEW, GoldDefinition, definitions
+from spark_jobs.lake import SparkLake
 from spark_jobs.result import say
 from spark_jobs.session import job_session
 from spark_jobs.tables import delta_tables
@@ -32,13 +32,13 @@ def main(argv: list[str] | None = None) -> None:
     if not given["catalog"]:
         say("No catalog is named: nothing is published.")
         return
-    lake = Lake(job_session(), given["lake"])
+    lake = SparkLake(job_session(), given["lake"])
     for statement in statements(lake, given["catalog"], delta_tables(lake, *SCHEMAS)):
         lake.spark.sql(statement)
         say(statement.partition("\n")[0])
 
 
-def statements(lake: Lake, catalog: str, tables: Iterable[str]) -> Iterator[str]:
+def statements(lake: SparkLake, catalog: str, tables: Iterable[str]) -> Iterator[str]:
     """What makes these tables, and the views whose silver is among them, known to a catalog."""
     tables = list(tables)
     for schema in (*SCHEMAS.values(), LIVE):
@@ -54,7 +54,7 @@ def statements(lake: Lake, catalog: str, tables: Iterable[str]) -> Iterator[str]
             yield view_statement(catalog, definition)
 
 
-def view_statement(catalog: str, definition: Definition) -> str:
+def view_statement(catalog: str, definition: GoldDefinition) -> str:
     """The view that shows what a gold table would be if it were built now."""
     prefix = VIEW.format(dataset="")
     comment = "\n".join(line.removeprefix("--").strip() for line in definition.head)

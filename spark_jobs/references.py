@@ -9,13 +9,13 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs.batch import Batch, Reference
+from spark_jobs.batch import BatchReference, LoadBatch
 from spark_jobs.columns import quoted
-from spark_jobs.lake import Lake
+from spark_jobs.lake import SparkLake
 from spark_jobs.tables import delta_table
 
 
-def orphans(lake: Lake, batch: Batch, rows: DataFrame) -> dict[str, int]:
+def orphans(lake: SparkLake, batch: LoadBatch, rows: DataFrame) -> dict[str, int]:
     """How many rows of a batch refer to nothing, by reference.
 
     A reference that lacks a part refers to nothing and is no fault. A dataset that has no silver
@@ -29,7 +29,7 @@ def orphans(lake: Lake, batch: Batch, rows: DataFrame) -> dict[str, int]:
     return found
 
 
-def _orphans(rows: DataFrame, other: DataFrame, reference: Reference) -> int:
+def _orphans(rows: DataFrame, other: DataFrame, reference: BatchReference) -> int:
     parts = [f"_{number}" for number in range(len(reference.columns))]
     ours, theirs = (
         frame.select(

@@ -16,9 +16,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.errors import ResultError
-from spark_jobs.gold import CHANGED_VIEW, VIEW, Definition
-from spark_jobs.lake import Lake
-from spark_jobs.result import Table, say
+from spark_jobs.gold import CHANGED_VIEW, VIEW, GoldDefinition
+from spark_jobs.lake import SparkLake
+from spark_jobs.result import TableResult, say
 from spark_jobs.tables import Build, last_build, look, overwrite, read_changes, read_delta, rows_of
 
 # With more parts than this, finding and replacing them costs more than making the table anew.
@@ -26,7 +26,7 @@ MOST_PARTS = 200
 
 
 @dataclass(frozen=True)
-class Source:
+class GoldSource:
     """The silver of a dataset: which table it is, and the version that is read."""
 
     dataset: str
@@ -43,7 +43,9 @@ class Source:
         return {"table": self.path, "id": self.identity, "version": self.version}
 
 
-def refresh(lake: Lake, definition: Definition, sources: Mapping[str, Source]) -> Table:
+def refresh(
+    lake: SparkLake, definition: GoldDefinition, sources: Mapping[str, GoldSource]
+) -> TableResult:
     """Bring a gold table up to date with these versions of silver, whose views are there.
 
     Raises:
@@ -53,7 +55,7 @@ def refresh(lake: Lake, definition: Definition, sources: Mapping[str, Source]) -
     origin = {"sources": [each.to_json() for each in read], "definition": definition.digest}
     before = last_build(lake, definition.path)
     if before and before.origin == origin:
-        return Table(before.version, rows_of(lake, definition.path, before), rebuilt=False)
+        return TableResult(before.version, rows_of(lake, definition.path, before), rebuilt=False)
     parts = _touched(lake, definition, read, before) if before else None
     if parts is None:
         overwrite(lake, definition.path, lake.spark.sql(definition.sql), origin)
@@ -63,11 +65,13 @@ def refresh(lake: Lake, definition: Definition, sources: Mapping[str, Source]) -
     if after is None:
         raise ResultError(f"{definition.path} was written, and its history does not show it.")
     rows = rows_of(lake, definition.path, after)
-    return Table(after.version, rows, rebuilt=True, parts=None if parts is None else len(parts))
+    return TableResult(
+        after.version, rows, rebuilt=True, parts=None if parts is None else len(parts)
+    )
 
 
 def _touched(
-    lake: Lake, definition: Definition, sources: list[Source], before: Build
+    lake: SparkLake, definition: GoldDefinition, sources: list[GoldSource], before: Build
 ) -> list[str] | None:
     """The parts that changed since a build, as SQL literals; None where all must be made anew."""
     if definition.parts is None or before.origin.get("definition") != definition.digest:
@@ -97,7 +101,7 @@ def _touched(
     return literals if len(rows) <= MOST_PARTS and len(literals) == len(rows) else None
 
 
-def _changed(lake: Lake, source: Source, since: int) -> DataFrame:
+def _changed(lake: SparkLake, source: GoldSource, since: int) -> DataFrame:
     if since < source.version:
         return read_changes(lake, source.path, since + 1, source.version)
     nothing = read_delta(lake, source.path, source.version).limit(0)
@@ -105,7 +109,7 @@ def _changed(lake: Lake, source: Source, since: int) -> DataFrame:
 
 
 def _replace(
-    lake: Lake, definition: Definition, parts: list[str], origin: Mapping[str, Any]
+    lake: SparkLake, definition: GoldDefinition, parts: list[str], origin: Mapping[str, Any]
 ) -> None:
     """Make the touched parts anew, in the place of what they held."""
     how = definition.parts
@@ -121,11 +125,11 @@ def _replace(
         lake.spark.catalog.dropTempView(view)
 
 
-def _view(definition: Definition, name: str) -> str:
+def _view(definition: GoldDefinition, name: str) -> str:
     """A view of this definition's own: others are built at the same time, in the same session."""
     return f"{definition.name}_{name}"
 
 
-def _with_views(definition: Definition, sql: str) -> str:
+def _with_views(definition: GoldDefinition, sql: str) -> str:
     prefix = CHANGED_VIEW.format(dataset="")
     return re.sub(rf"\b({prefix}\w+)\b", lambda found: _view(definition, found[1]), sql)

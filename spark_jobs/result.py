@@ -11,7 +11,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Table:
+class TableResult:
     """A Delta table after the batch.
 
     Attributes:
@@ -59,7 +59,7 @@ class Result:
     rejected: Mapping[str, int] = field(default_factory=dict)
     orphans: Mapping[str, int] = field(default_factory=dict)
     unenforced: str | None = None
-    tables: Mapping[str, Table] = field(default_factory=dict)
+    tables: Mapping[str, TableResult] = field(default_factory=dict)
 
     @property
     def rows_in(self) -> int:

@@ -15,7 +15,7 @@ from spark_jobs.arguments import parse_named
 from spark_jobs.credentials import read_secret
 from spark_jobs.database import Database, locate
 from spark_jobs.errors import ServingError
-from spark_jobs.lake import Lake, read_document, write_document
+from spark_jobs.lake import SparkLake, read_document, write_document
 from spark_jobs.result import result_folder, say
 from spark_jobs.serving import serve
 from spark_jobs.session import job_session
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     if not given["database"]:
         say("No database is named: nothing is served.")
         return
-    lake = Lake(job_session(), given["lake"])
+    lake = SparkLake(job_session(), given["lake"])
     folder = result_folder(given["dataset"], given["batch-id"])
     result = read_document(lake, folder)
     paths = [path for path in result["tables"] if path.startswith(_CONTAINER)]
@@ -58,7 +58,7 @@ def reached(given: dict[str, str]) -> Database:
 
 
 def served_tables(
-    lake: Lake, database: Database, paths: list[str], batch_id: str
+    lake: SparkLake, database: Database, paths: list[str], batch_id: str
 ) -> dict[str, Any]:
     """How each table is served now; where the database did not take them, why."""
     try:

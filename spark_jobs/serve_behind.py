@@ -6,7 +6,7 @@ A load does not fail for a database that is down. This one, by schedule, does: s
 from __future__ import annotations
 
 from spark_jobs.arguments import parse_named
-from spark_jobs.lake import Lake
+from spark_jobs.lake import SparkLake
 from spark_jobs.result import say
 from spark_jobs.serve import reached
 from spark_jobs.serving import serve
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     if not given["database"]:
         say("No database is named: nothing is served.")
         return
-    lake = Lake(job_session(), given["lake"])
+    lake = SparkLake(job_session(), given["lake"])
     tables = delta_tables(lake, "gold")
     for path, table in serve(lake, reached(given), tables, f"run {given['run']}").items():
         say({"table": path, **table.to_json()})

@@ -18,7 +18,7 @@ from typing import Any
 
 from spark_jobs.database import Database, Transaction
 from spark_jobs.dialects import GOLD, OURS
-from spark_jobs.lake import Lake
+from spark_jobs.lake import SparkLake
 from spark_jobs.tables import delta_detail, look, read_delta
 
 _AT_ONCE = 4
@@ -62,7 +62,7 @@ class Served:
 
 
 def serve(
-    lake: Lake, database: Database, paths: Sequence[str], batch_id: str
+    lake: SparkLake, database: Database, paths: Sequence[str], batch_id: str
 ) -> Mapping[str, Served]:
     """Bring the served tables to the newest version of the gold tables at these lake paths.
 
@@ -88,7 +88,7 @@ def serve(
     return {path: served for path, served in found.items() if served is not None}
 
 
-def _newest(lake: Lake, path: str) -> Wanted:
+def _newest(lake: SparkLake, path: str) -> Wanted:
     newest, built = look(lake, path)
     origin = json.dumps(built.origin if built else {}, sort_keys=True)
     # What came after the build (OPTIMIZE, VACUUM) left the rows as they are.
@@ -104,7 +104,7 @@ def _standing(database: Database, work: Transaction, wanted: Wanted) -> Served |
     return None
 
 
-def _stage(lake: Lake, database: Database, wanted: Wanted) -> str:
+def _stage(lake: SparkLake, database: Database, wanted: Wanted) -> str:
     """Write a gold table into a staging table of its own; the name of that."""
     stamp = f"{datetime.now(UTC):{_STAMP}}"
     name = f"{stamp}_{secrets.token_hex(4)}_{wanted.table}"[:63]

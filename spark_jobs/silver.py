@@ -10,12 +10,12 @@ from pyspark.sql import functions as F  # noqa: N812, the name that PySpark's ow
 from pyspark.sql.types import StringType
 
 from spark_jobs.cleaning import Rule, trimmed
-from spark_jobs.columns import LANDED_AT, RUN_ID, Column, quoted
+from spark_jobs.columns import LANDED_AT, RUN_ID, SilverColumn, quoted
 
 _RANK = "_rank"
 
 
-def typed(bronze: DataFrame, columns: Sequence[Column]) -> DataFrame:
+def typed(bronze: DataFrame, columns: Sequence[SilverColumn]) -> DataFrame:
     """Select the contract's columns in its order and types; the run and its time stay.
 
     Columns that the contract does not name are left behind.
@@ -27,7 +27,7 @@ def typed(bronze: DataFrame, columns: Sequence[Column]) -> DataFrame:
     )
 
 
-def cleaned(rows: DataFrame, columns: Sequence[Column], rules: Sequence[Rule]) -> DataFrame:
+def cleaned(rows: DataFrame, columns: Sequence[SilverColumn], rules: Sequence[Rule]) -> DataFrame:
     """Trim every string, empty an optional one that is blank, and apply the dataset's rules.
 
     Values are not translated otherwise: language and country codes stay as they came
@@ -36,7 +36,7 @@ def cleaned(rows: DataFrame, columns: Sequence[Column], rules: Sequence[Rule]) -
     return rows.select(*(_clean(c, rules).alias(c.name) for c in columns), RUN_ID, LANDED_AT)
 
 
-def _clean(column: Column, rules: Sequence[Rule]) -> Expression:
+def _clean(column: SilverColumn, rules: Sequence[Rule]) -> Expression:
     value = F.col(quoted(column.name))
     if isinstance(column.silver, StringType):
         value = trimmed(value)
@@ -48,7 +48,9 @@ def _clean(column: Column, rules: Sequence[Rule]) -> Expression:
     return value
 
 
-def newest(rows: DataFrame, key: Sequence[Column], columns: Sequence[Column]) -> DataFrame:
+def newest(
+    rows: DataFrame, key: Sequence[SilverColumn], columns: Sequence[SilverColumn]
+) -> DataFrame:
     """Keep one row per key: of the drop that landed last, ties broken by run id, then by values.
 
     The order of the rows and of the drops has no part in it, so that a repeated load and a replay
@@ -60,6 +62,6 @@ def newest(rows: DataFrame, key: Sequence[Column], columns: Sequence[Column]) ->
     return ranked.where(F.col(_RANK) == 1).drop(_RANK)
 
 
-def by_value(key: Sequence[Column], columns: Sequence[Column]) -> list[Expression]:
+def by_value(key: Sequence[SilverColumn], columns: Sequence[SilverColumn]) -> list[Expression]:
     """The order that decides between rows of one key and one drop: the greater values first."""
     return [F.col(quoted(c.name)).desc_nulls_last() for c in columns if c not in key]

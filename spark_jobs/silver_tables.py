@@ -10,8 +10,8 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructField, StructType
 
-from spark_jobs.batch import Batch
-from spark_jobs.columns import AUDIT, LANDED_AT, RUN_ID, Column
+from spark_jobs.batch import LoadBatch
+from spark_jobs.columns import AUDIT, LANDED_AT, RUN_ID, SilverColumn
 from spark_jobs.constraints import check
 from spark_jobs.ddl import (
     constraint_statements,
@@ -23,7 +23,7 @@ from spark_jobs.ddl import (
 )
 from spark_jobs.errors import SilverError
 from spark_jobs.history import history_path, versions
-from spark_jobs.lake import Lake
+from spark_jobs.lake import SparkLake
 from spark_jobs.merge import merge_statement
 from spark_jobs.tables import delta_table
 
@@ -37,7 +37,9 @@ _HISTORY_PROPERTIES = {
 }
 
 
-def silver_table(lake: Lake, path: str, schema: StructType, key: Sequence[Column]) -> DataFrame:
+def silver_table(
+    lake: SparkLake, path: str, schema: StructType, key: Sequence[SilverColumn]
+) -> DataFrame:
     """The silver table, created where it is not there, widened where the contract has grown.
 
     Raises:
@@ -53,7 +55,7 @@ def silver_table(lake: Lake, path: str, schema: StructType, key: Sequence[Column
     return lake.spark.read.format("delta").load(lake.uri(path))
 
 
-def _create(lake: Lake, path: str, schema: StructType, properties: dict[str, str]) -> None:
+def _create(lake: SparkLake, path: str, schema: StructType, properties: dict[str, str]) -> None:
     table = lake.sql_name(path)
     try:
         lake.spark.sql(create_statement(table, schema, properties))
@@ -70,7 +72,7 @@ def _create(lake: Lake, path: str, schema: StructType, properties: dict[str, str
         lake.spark.sql(require_statement(table, schema))
 
 
-def enforce(lake: Lake, path: str, batch: Batch) -> str | None:
+def enforce(lake: SparkLake, path: str, batch: LoadBatch) -> str | None:
     """Have Delta enforce what the contract says of values.
 
     Returns:
@@ -94,7 +96,7 @@ def enforce(lake: Lake, path: str, batch: Batch) -> str | None:
     return None
 
 
-def merge_into(lake: Lake, path: str, rows: DataFrame, batch: Batch) -> None:
+def merge_into(lake: SparkLake, path: str, rows: DataFrame, batch: LoadBatch) -> None:
     """Merge the rows of `spark_jobs.merge.changes` into a silver table, in one transaction."""
     # Another load may run in the same session: of another dataset, or late of the same one.
     view = f"changes_{uuid4().hex}"
@@ -108,7 +110,7 @@ def merge_into(lake: Lake, path: str, rows: DataFrame, batch: Batch) -> None:
         lake.spark.catalog.dropTempView(view)
 
 
-def append_history(lake: Lake, rows: DataFrame, batch: Batch) -> None:
+def append_history(lake: SparkLake, rows: DataFrame, batch: LoadBatch) -> None:
     """Keep superseded statements, once a batch: Delta knows the batch, should it come again.
 
     It is done before the merge that takes them out of silver, so that a job that is killed between
@@ -133,7 +135,7 @@ def append_history(lake: Lake, rows: DataFrame, batch: Batch) -> None:
     writer.options(**once).save(lake.uri(path))
 
 
-def versions_of(lake: Lake, dataset: str) -> DataFrame:
+def versions_of(lake: SparkLake, dataset: str) -> DataFrame:
     """All versions of all rows of a dataset that keeps history: see `history.versions`.
 
     Raises:
@@ -146,7 +148,7 @@ def versions_of(lake: Lake, dataset: str) -> DataFrame:
     shown = lake.spark.sql(f"SHOW TBLPROPERTIES {lake.sql_name(history_path(dataset))}")
     properties = {row["key"]: row["value"] for row in shown.collect()}
     names = [name for name in history.columns if name not in AUDIT]
-    by_name = {name: Column(name, "string") for name in names}
+    by_name = {name: SilverColumn(name, "string") for name in names}
     key = [by_name[name] for name in json.loads(properties[_KEY])]
     return versions(silver, history, key=key, columns=list(by_name.values()))
 

@@ -11,7 +11,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs.lake import Lake
+from spark_jobs.lake import SparkLake
 
 # How far back a table's history is searched for the commit that says what it was built from.
 COMMITS_SEARCHED = 20
@@ -40,13 +40,13 @@ class Build:
     origin: Mapping[str, Any]
 
 
-def read_delta(lake: Lake, path: str, version: int) -> DataFrame:
+def read_delta(lake: SparkLake, path: str, version: int) -> DataFrame:
     """A Delta table as of one version."""
     reader = lake.spark.read.format("delta").option("versionAsOf", version)
     return reader.load(lake.uri(path))
 
 
-def delta_version(lake: Lake, path: str) -> int | None:
+def delta_version(lake: SparkLake, path: str) -> int | None:
     """The newest version of a Delta table; None where there is none."""
     history = _history(lake, path, 1)
     return int(history[0]["version"]) if history else None
@@ -68,26 +68,26 @@ class Detail:
     properties: Mapping[str, str]
 
 
-def data_version(lake: Lake, path: str) -> int | None:
+def data_version(lake: SparkLake, path: str) -> int | None:
     """The newest version that changed a table's rows; None where there is no table."""
     commits = _history(lake, path, COMMITS_SEARCHED)
     changed = [each for each in commits if each["operation"] not in _SAME_ROWS]
     return int((changed or commits)[0]["version"]) if commits else None
 
 
-def delta_detail(lake: Lake, path: str) -> Detail:
+def delta_detail(lake: SparkLake, path: str) -> Detail:
     """What Delta says of a table that is there."""
     row = lake.spark.sql(f"DESCRIBE DETAIL {lake.sql_name(path)}").collect()[0]
     size = int(row["sizeInBytes"])
     return Detail(str(row["id"]), int(row["numFiles"]), size, dict(row["properties"]))
 
 
-def delta_tables(lake: Lake, *containers: str) -> list[str]:
+def delta_tables(lake: SparkLake, *containers: str) -> list[str]:
     """The lake paths of all Delta tables right below these containers, by name."""
     return sorted(path for container in containers for path in _tables_below(lake, container))
 
 
-def _tables_below(lake: Lake, container: str) -> list[str]:
+def _tables_below(lake: SparkLake, container: str) -> list[str]:
     logs = lake.spark.read.format("binaryFile").option("pathGlobFilter", "*.json")
     name = F.element_at(F.split("path", "/"), -3)
     try:
@@ -99,12 +99,12 @@ def _tables_below(lake: Lake, container: str) -> list[str]:
         return []
 
 
-def optimize(lake: Lake, path: str) -> None:
+def optimize(lake: SparkLake, path: str) -> None:
     """Put a table's small files together; its rows stay what they are."""
     lake.spark.sql(f"OPTIMIZE {lake.sql_name(path)}").collect()
 
 
-def vacuum(lake: Lake, path: str, *, hours: int) -> int:
+def vacuum(lake: SparkLake, path: str, *, hours: int) -> int:
     """Delete files that no version of the last hours needs; how many there were."""
     listed = lake.spark.sql(f"VACUUM {lake.sql_name(path)} RETAIN {hours} HOURS DRY RUN").count()
     if listed:
@@ -112,7 +112,7 @@ def vacuum(lake: Lake, path: str, *, hours: int) -> int:
     return listed
 
 
-def keep_changes(lake: Lake, path: str) -> None:
+def keep_changes(lake: SparkLake, path: str) -> None:
     """Have a table tell from now on which rows change; nothing is done where it does already."""
     if delta_detail(lake, path).properties.get(_CHANGE_FEED) != "true":
         lake.spark.sql(
@@ -120,7 +120,7 @@ def keep_changes(lake: Lake, path: str) -> None:
         )
 
 
-def read_changes(lake: Lake, path: str, first: int, last: int) -> DataFrame:
+def read_changes(lake: SparkLake, path: str, first: int, last: int) -> DataFrame:
     """The rows that these versions of a table changed, as they were and as they became."""
     reader = lake.spark.read.format("delta").option("readChangeFeed", "true")
     return (
@@ -129,7 +129,7 @@ def read_changes(lake: Lake, path: str, first: int, last: int) -> DataFrame:
 
 
 def overwrite(
-    lake: Lake, path: str, rows: DataFrame, origin: Mapping[str, Any], *, only: str = ""
+    lake: SparkLake, path: str, rows: DataFrame, origin: Mapping[str, Any], *, only: str = ""
 ) -> None:
     """Replace a small Delta table in one commit that says what it was made from.
 
@@ -142,17 +142,17 @@ def overwrite(
     writer.option(*scope).option("userMetadata", metadata).save(lake.uri(path))
 
 
-def rows_of(lake: Lake, path: str, build: Build) -> int:
+def rows_of(lake: SparkLake, path: str, build: Build) -> int:
     """How many rows a table has since a build; the build itself knows it where it made them all."""
     return build.rows if build.whole else read_delta(lake, path, build.version).count()
 
 
-def last_build(lake: Lake, path: str) -> Build | None:
+def last_build(lake: SparkLake, path: str) -> Build | None:
     """The last `overwrite` of a table; None where there was none, or it is long ago."""
     return _build(_history(lake, path, COMMITS_SEARCHED))
 
 
-def look(lake: Lake, path: str) -> tuple[int, Build | None]:
+def look(lake: SparkLake, path: str) -> tuple[int, Build | None]:
     """A table's newest version, whatever made it, and its last `overwrite`; it must be there."""
     commits = _commits(lake, path, COMMITS_SEARCHED)
     return int(commits[0]["version"]), _build(commits)
@@ -168,7 +168,7 @@ def _build(commits: Iterable[Mapping[str, Any]]) -> Build | None:
     return None
 
 
-def delta_table(lake: Lake, path: str) -> DataFrame | None:
+def delta_table(lake: SparkLake, path: str) -> DataFrame | None:
     """A Delta table as it stands; None where there is none."""
     try:
         table = lake.spark.read.format("delta").load(lake.uri(path))
@@ -180,12 +180,12 @@ def delta_table(lake: Lake, path: str) -> DataFrame | None:
     return table
 
 
-def _history(lake: Lake, path: str, commits: int) -> list[dict[str, Any]]:
+def _history(lake: SparkLake, path: str, commits: int) -> list[dict[str, Any]]:
     """The newest commits of a table, newest first; none where there is no table."""
     return [] if delta_table(lake, path) is None else _commits(lake, path, commits)
 
 
-def _commits(lake: Lake, path: str, commits: int) -> list[dict[str, Any]]:
+def _commits(lake: SparkLake, path: str, commits: int) -> list[dict[str, Any]]:
     found = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(path)} LIMIT {commits}")
     # Collected as it is: to choose columns of it in Spark would be a job more, for each look.
     return [{name: row[name] for name in _COMMIT} for row in found.collect()]

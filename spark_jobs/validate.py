@@ -1,6 +1,6 @@
-"""Job task: judge one large drop by its plan.
+"""Job task: validate one large drop by its plan.
 
-plan → blocks surveyed → records judged → repeated keys → rejects, reasons, clean file → result
+plan → blocks surveyed → records validated → repeated keys → rejects, reasons, clean file → result
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pyspark import cloudpickle
 import spark_jobs
 from spark_jobs.arguments import parse_named
 from spark_jobs.errors import PlanError
-from spark_jobs.lake import Lake, read_text, write_document
+from spark_jobs.lake import SparkLake, read_text, write_document
 from spark_jobs.result import say
 from spark_jobs.session import job_session
 from spark_jobs.validation.outcome import Validation
@@ -22,7 +22,7 @@ from spark_jobs.validation.plan import parse_plan
 
 
 @dataclass(frozen=True)
-class Arguments:
+class ValidateArguments:
     """One start of the job: URI template of the lake, and lake path of the plan."""
 
     lake: str
@@ -35,13 +35,13 @@ class Arguments:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Judge the file that the plan speaks of, and leave the result document beside the plan.
+    """Validate the file that the plan speaks of, and leave the result document beside the plan.
 
     Raises:
         JobError: the plan is not one that this job can follow, or the file cannot be read.
     """
-    arguments = Arguments(**parse_named(argv, "validate", required=("lake", "plan")))
-    lake = Lake(job_session(), arguments.lake)
+    arguments = ValidateArguments(**parse_named(argv, "validate", required=("lake", "plan")))
+    lake = SparkLake(job_session(), arguments.lake)
     text = read_text(lake, arguments.plan)
     if text is None:
         raise PlanError(f"There is no plan at {arguments.plan}.")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 
-from pyspark.sql import SparkSession
-
 from devcloud.databricks.spark import build_session
+from pyspark.sql import SparkSession
 
 
 @functools.cache

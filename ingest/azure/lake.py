@@ -35,7 +35,7 @@ from ingest.errors import (
     Unavailable,
 )
 from ingest.paths import split
-from ingest.ports import BinaryWriter, Entry, Version
+from ingest.ports import BinaryWriter, ListEntry, Version
 from ingest.settings import LakeSettings
 
 USER_AGENT = "landfall"
@@ -185,7 +185,7 @@ class AzureLake:
             except ResourceNotFoundError:
                 return
 
-    def list(self, prefix: str, *, metadata: bool = False) -> Iterator[Entry]:
+    def list(self, prefix: str, *, metadata: bool = False) -> Iterator[ListEntry]:
         """See `ingest.ports.Lake`; metadata is asked for in any case, it tells folders apart."""
         container, key = split(prefix)
         with _translated(prefix):
@@ -196,7 +196,7 @@ class AzureLake:
                 tags = blob.metadata or {}
                 if tags.get("hdi_isfolder") != "true":
                     version = _version(f"{container}/{blob.name}", blob)
-                    yield Entry(version, dict(tags) if metadata else {})
+                    yield ListEntry(version, dict(tags) if metadata else {})
 
     def folders(self, prefix: str) -> Iterator[str]:
         """See `ingest.ports.Lake`."""

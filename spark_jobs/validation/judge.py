@@ -1,6 +1,6 @@
 """Records to faults and keys, in the order of the file, column by column.
 
-Cells of a text column repeat, so each distinct one of a batch is judged once. Repeated keys are
+Cells of a text column repeat, so each distinct one of a batch is validated once. Repeated keys are
 found elsewhere, over all records; here each record's keys are told, and how they are shown.
 """
 
@@ -40,7 +40,7 @@ class Judged:
 
 
 class _Cells:
-    """One column of the file with what judges and reads it."""
+    """One column of the file with what validates and reads it."""
 
     def __init__(
         self, column: ColumnPlan, position: int | None, plan: Plan, *, typed: bool
@@ -115,7 +115,7 @@ class _Rule:
 
 
 class Bench:
-    """Judges records of one file; `lines` is how many it has, for the sample of the profile."""
+    """Validates records of one file; `lines` is how many it has, for the sample of the profile."""
 
     def __init__(self, plan: Plan, lines: int) -> None:
         self._plan = plan
@@ -138,7 +138,7 @@ class Bench:
         return Tally.of(len(self._rules), len(self._cells))
 
     def judge(self, lines: Sequence[int], rows: Sequence[Row], tally: Tally) -> list[Judged]:
-        """Judge records that begin on these lines, and count them."""
+        """Validate records that begin on these lines, and count them."""
         found = [Judged() for _ in rows]
         sound: list[int] = []
         for index, row in enumerate(rows):

@@ -1,6 +1,6 @@
-"""From judged records to what a validation leaves: rejects, reasons, clean file, result.
+"""From validated records to what a validation leaves: rejects, reasons, clean file, result.
 
-    judged/      every record with its faults and keys, as Parquet
+    validated/      every record with its faults and keys, as Parquet
     rejected/    the records at fault, explained, as Parquet
     rejects/ reasons/ clean/    one part file each, in the order of the file
     result/      one JSON document
@@ -19,7 +19,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.errors import SourceError
-from spark_jobs.lake import Lake
+from spark_jobs.lake import SparkLake
 from spark_jobs.validation.blocks import MAX_RECORD, Piece, chained, stitched
 from spark_jobs.validation.judge import Bench, cut
 from spark_jobs.validation.plan import Plan, written
@@ -50,12 +50,12 @@ Document = dict[str, Any]
 class Validation:
     """One file, its plan, and the folder for what is found."""
 
-    lake: Lake
+    lake: SparkLake
     plan: Plan
     folder: str
 
     def run(self) -> Document:
-        """Judge the file; the result document.
+        """Validate the file; the result document.
 
         Raises:
             SourceError: the file cannot be read, or not twice alike.
@@ -72,7 +72,7 @@ class Validation:
         )
 
     def _judge(self) -> tuple[Document | None, Tally | None]:
-        """Write `judged/`; the problem that ends it, or all that was counted, or neither."""
+        """Write `validated/`; the problem that ends it, or all that was counted, or neither."""
         if self.plan.layout.kind == "parquet":
             rows = self.lake.spark.read.parquet(self._uri_of_file()).count()
             self._write("judged", judged_rows(self.lake, self.plan, rows))
@@ -104,7 +104,7 @@ class Validation:
         return total if found == blocks or set(blocks) == {-1} else None
 
     def _stitch(self, lines: int) -> Tally:
-        """Judge the records that lie in more than one block, and add them to `judged/`."""
+        """Validate the records that lie in more than one block, and add them to `validated/`."""
         edges = (
             self._judged().where(F.col("head").isNotNull()).select("line", "raw", "head", "tail")
         )

@@ -109,7 +109,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a job needs to judge one file.
+    """Everything that a job needs to validate one file.
 
     Attributes:
         evolve: text may stand for a value that it spells, and a whole number for text, where the

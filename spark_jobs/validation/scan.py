@@ -1,4 +1,4 @@
-"""The file read by many tasks at once: surveyed block by block, then judged record by record.
+"""The file read by many tasks at once: surveyed block by block, then validated record by record.
 
 Delimited text and JSON Lines come by Spark's text source with LF as the only line end, so that a
 line is the bytes between two of them and nothing is interpreted. Parquet comes by Spark's own
@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.columns import quoted
-from spark_jobs.lake import Lake
+from spark_jobs.lake import SparkLake
 from spark_jobs.validation.blocks import MAX_RECORD, Cutter, Entry, Piece, Survey, Walk
 from spark_jobs.validation.cells import as_text
 from spark_jobs.validation.judge import Bench, Judged
@@ -40,7 +40,7 @@ Judgement = tuple[int, Judged, bytes | None, str | None]
 
 
 class Reader:
-    """Turns the bytes of records into rows for the judge."""
+    """Turns the bytes of records into rows for the record validator."""
 
     def __init__(self, layout: Layout) -> None:
         self._dialect = Dialect(layout) if layout.kind == "csv" else None
@@ -62,20 +62,22 @@ class Reader:
         tally.extra |= self._objects.extra
 
 
-def surveyed(lake: Lake, plan: Plan) -> dict[int, Survey]:
+def surveyed(lake: SparkLake, plan: Plan) -> dict[int, Survey]:
     """Every block of the file by its place, walked for both answers."""
     layout = plan.layout
     rows = _lines(lake, layout).mapInArrow(_survey(layout), "block long, survey string").collect()
     return {int(row["block"]): _survey_of(json.loads(row["survey"])) for row in rows}
 
 
-def judged_lines(lake: Lake, plan: Plan, entries: Mapping[int, Entry], lines: int) -> DataFrame:
-    """Every record of text, judged; see `JUDGED`."""
+def judged_lines(
+    lake: SparkLake, plan: Plan, entries: Mapping[int, Entry], lines: int
+) -> DataFrame:
+    """Every record of text, validated; see `JUDGED`."""
     return _lines(lake, plan.layout).mapInArrow(_judge_lines(plan, dict(entries), lines), JUDGED)
 
 
-def judged_rows(lake: Lake, plan: Plan, rows: int) -> DataFrame:
-    """Every record of a Parquet file, judged; see `JUDGED`."""
+def judged_rows(lake: SparkLake, plan: Plan, rows: int) -> DataFrame:
+    """Every record of a Parquet file, validated; see `JUDGED`."""
     names = [F.col(quoted(name)).alias(f"c{at}") for at, name in enumerate(plan.layout.sources)]
     number = (F.col("_metadata.row_index") + 1).alias("line")
     frame = lake.spark.read.parquet(lake.uri(plan.layout.path)).select(number, *names)
@@ -83,7 +85,7 @@ def judged_rows(lake: Lake, plan: Plan, rows: int) -> DataFrame:
 
 
 def stitched_rows(plan: Plan, pieces: Sequence[Piece], lines: int) -> tuple[list[Any], Tally]:
-    """Records put together from pieces, judged here; as rows of `JUDGED` without their tally."""
+    """Records put together from pieces, validated here; as rows of `JUDGED` without their tally."""
     bench, reader = Bench(plan, lines), Reader(plan.layout)
     tally = bench.tally()
     found = _judged_pieces(pieces, bench, reader, tally, plan.layout.head_lines)
@@ -93,7 +95,7 @@ def stitched_rows(plan: Plan, pieces: Sequence[Piece], lines: int) -> tuple[list
     ], tally
 
 
-def _lines(lake: Lake, layout: Layout) -> DataFrame:
+def _lines(lake: SparkLake, layout: Layout) -> DataFrame:
     frame = lake.spark.read.text(lake.uri(layout.path), lineSep="\n")
     too_long = F.octet_length("value") > MAX_RECORD
     line = F.when(too_long, F.lit(None)).otherwise(F.col("value").cast("binary")).alias("line")
@@ -181,7 +183,7 @@ def _judge_rows(plan: Plan, rows: int) -> Callable[[Batches], Batches]:
 def _judged_pieces(
     pieces: Sequence[Piece], bench: Bench, reader: Reader, tally: Tally, head_lines: int
 ) -> list[Judgement]:
-    """Whole records judged, the header aside; one too long to hold is told of in the tally."""
+    """Whole records validated, the header aside; one too long to hold is told of in the tally."""
     kept: list[tuple[int, bytes]] = []
     for piece in pieces:
         if piece.line <= head_lines:

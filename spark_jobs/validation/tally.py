@@ -1,6 +1,6 @@
 """What is counted over records: mergeable in any order, and small whatever the file's size.
 
-A tally travels as JSON, so that tasks can leave theirs beside the records that they judged.
+A tally travels as JSON, so that tasks can leave theirs beside the records that they validated.
 """
 
 from __future__ import annotations

@@ -8,16 +8,26 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-
 from devcloud.config import CONTAINERS, app_settings, create
+
 from docs.generate import CAUSE, DOING, FOLDER, MEANING, PAGES
 from ingest import paths
-from ingest.batch import Batch
-from ingest.replays import Plan
-from ingest.run import Copy, Judging, Lease, Load, Resend, Run, Source, Transition, Verdict
+from ingest.operations.replays import ReplayPlan
+from ingest.runs.run import (
+    Copy,
+    LandedVersion,
+    Lease,
+    Load,
+    Resend,
+    Run,
+    Transition,
+    ValidationAttempt,
+    Verdict,
+)
+from ingest.runs.states import COMMANDS, Command, Event, State
 from ingest.settings import Settings, read
-from ingest.states import COMMANDS, Command, Event, State
-from ingest.validate import kernel
+from ingest.stages.load.batch import Batch
+from landfall.validation.prefilter import kernel
 from spark_jobs.result import Result
 from tests.docs import pages
 from tests.docs.pages import ROOT
@@ -147,8 +157,13 @@ def test_documents_are_described_field_by_field() -> None:
     batch = {each.name for each in fields(Batch)}
     result = {each.name for each in fields(Result)} | {"schema", "rows_in", "served"}
     written = {"## Run document": run, "## Batch document": batch, "## Result document": result}
-    written |= {"## Replay document": {each.name for each in fields(Plan)}}
-    parts = (("source", Source), ("lease", Lease), ("judging", Judging), ("verdict", Verdict))
+    written |= {"## Replay document": {each.name for each in fields(ReplayPlan)}}
+    parts = (
+        ("source", LandedVersion),
+        ("lease", Lease),
+        ("judging", ValidationAttempt),
+        ("verdict", Verdict),
+    )
     for name, kind in (
         *parts,
         ("copy", Copy),

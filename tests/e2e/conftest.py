@@ -13,11 +13,11 @@ import httpx
 import pytest
 from azure.storage.blob import BlobServiceClient
 from azure.storage.filedatalake import DataLakeServiceClient
-
-from cli.deploy import deploy_all
 from devcloud.config import CloudConfig, create
 from devcloud.supervisor import Supervisor
-from tests.ingest.harbour import FOLDERS
+
+from landfall.cli.deploy import deploy_all
+from tests.ingest.harness import FOLDERS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Json = dict[str, Any]
@@ -96,7 +96,7 @@ class Cloud:
         url = f"{self.config.url(service)}/_devcloud/faults"
         httpx.post(url, json=rule).raise_for_status()
 
-    def calm(self) -> None:
+    def reset_faults(self) -> None:
         """No more faults anywhere."""
         for service in ("lake", "datafactory", "databricks"):
             httpx.delete(f"{self.config.url(service)}/_devcloud/faults").raise_for_status()
@@ -142,6 +142,6 @@ def whole_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 @pytest.fixture
 def cloud(whole_cloud: Cloud) -> Iterator[Cloud]:
     """That cloud, without the faults of the test before."""
-    whole_cloud.calm()
+    whole_cloud.reset_faults()
     yield whole_cloud
-    whole_cloud.calm()
+    whole_cloud.reset_faults()

@@ -1,4 +1,4 @@
-"""Drops above the size limit: judged by a Databricks job, and else as any other.
+"""Drops above the size limit: validated by a Databricks job, and else as any other.
 
 The limit is so low that some hundred kilobytes are large. The three drops travel together.
 """
@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from ingest.contracts import load_folder
-from ingest.validate import validate
-from ingest.validate.local import BytesSource
+from landfall.contract.folder import load_folder
+from landfall.validation import validate
+from landfall.validation.local_files import BytesSource
 from tests.e2e.conftest import REPOSITORY, Cloud, Json
 from tests.e2e.drops import users
 from tests.unit.validation import Findings
@@ -38,11 +38,11 @@ DROPS = {
 @pytest.fixture(scope="module")
 def fleet(whole_cloud: Cloud) -> Iterator[Cloud]:
     """The cloud with the three drops on their way."""
-    whole_cloud.calm()
+    whole_cloud.reset_faults()
     for name, content in DROPS.items():
         whole_cloud.land(f"landing/users/{name}", content)
     yield whole_cloud
-    whole_cloud.calm()
+    whole_cloud.reset_faults()
 
 
 def report_here(name: str) -> Json:
@@ -73,7 +73,7 @@ def test_a_large_drop_is_judged_by_the_job(fleet: Cloud, name: str, state: str) 
     run = fleet.ended(f"landing/users/{name}")
     assert run["state"] == state, run["history"]
     causes = [line["cause"] for line in run["history"] if line["event"] == "start_validation"]
-    assert "judged by job run" in causes[0], causes
+    assert "validated by job run" in causes[0], causes
     assert run["judging"]["url"].startswith("http")
     assert run["verdict"]["sha256"] == hashlib.sha256(DROPS[name]).hexdigest()
     report = fleet.ask("GET", f"/runs/{run['run_id']}/report").json()

@@ -61,7 +61,7 @@ BAD: dict[str, tuple[bytes, str]] = {
 def fleet(whole_cloud: Cloud) -> Iterator[Cloud]:
     """The cloud with every drop of this module on its way."""
     cloud = whole_cloud
-    cloud.calm()
+    cloud.reset_faults()
     cloud.fault("lake", fault="event_double", path="doubled", times=None)
     cloud.fault("lake", fault="event_drop", path="unannounced|posted", times=None)
     for name, content in GOOD.items():
@@ -83,7 +83,7 @@ def fleet(whole_cloud: Cloud) -> Iterator[Cloud]:
     wait(lambda: datetime.now(UTC) - landed > timedelta(seconds=1), 5, lambda: str(landed))
     cloud.land("landing/users/v2.csv", users([3700], socialNbFollowers="6").encode())
     yield cloud
-    cloud.calm()
+    cloud.reset_faults()
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +252,7 @@ def test_a_bad_file_is_refused_clearly(fleet: Cloud, name: str) -> None:
 
 
 def test_utf_16_with_a_mark_is_read(fleet: Cloud) -> None:
-    """A byte order mark says how the file is written: it is judged and copied as such."""
+    """A byte order mark says how the file is written: it is validated and copied as such."""
     run = run_of(fleet, "utf16.csv")
     assert run["state"] == "succeeded", run
     assert silver_users(fleet)[5200]["country"] == "Côte d'Ivoire"
@@ -274,7 +274,7 @@ def test_a_cancelled_run_can_be_tried_again(cloud: Cloud) -> None:
     assert cancelled.status_code == 200, cancelled.text
     assert cancelled.json()["state"] == "cancelled"
     assert cloud.ask("POST", f"{url}/cancel").json()["state"] == "cancelled"
-    cloud.calm()
+    cloud.reset_faults()
     assert cloud.ask("POST", f"{url}/retry").status_code == 202
     assert cloud.ended(path)["state"] == "succeeded"
     assert cloud.ask("POST", f"{url}/cancel").status_code == 409

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.faults.world import FOREIGN, OUTSIDE
+from tests.faults.environment import FOREIGN, OUTSIDE
 
 _PARTS = {
     "<id>": r"\d{8}T\d{6}Z-[a-z0-9_]+-[0-9a-f]{8}(?:\.\d+)?",
@@ -60,7 +60,7 @@ class Boundary:
         }
 
 
-def found(journals: Mapping[str, Iterable[Mapping[str, str]]]) -> list[Boundary]:
+def boundaries_of(journals: Mapping[str, Iterable[Mapping[str, str]]]) -> list[Boundary]:
     """All boundaries of a journey, by service, in the order in which they were met."""
     return [boundary for service in OUTSIDE for boundary in _of(service, journals[service])]
 

@@ -4,7 +4,7 @@
 
 Starts a local cloud, listens to a drop that nothing disturbs, and then lets one drop after the
 other meet one fault at one of the points that were found. The load is a light task in a real job
-run; with ``--spark`` it is the product's own, and the process is killed after each point of a drop
+run; with `--spark` it is the product's own, and the process is killed after each point of a drop
 that is accepted.
 """
 
@@ -18,9 +18,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.boundaries import Boundary, found
-from tests.faults.journeys import ACCEPTED, JOURNEYS, Journey, Told, prepare, travel
-from tests.faults.world import OUTSIDE, Json, World, world
+from tests.faults.boundaries import Boundary, boundaries_of
+from tests.faults.environment import OUTSIDE, FaultEnvironment, Json, fault_environment
+from tests.faults.scenarios import (
+    ACCEPTED,
+    SCENARIOS,
+    Scenario,
+    ScenarioResult,
+    prepare,
+    run_scenario,
+)
 
 KILLED_BEFORE, KILLED_AFTER = "killed before", "killed after"
 FAULTS: dict[str, Json] = {
@@ -44,31 +51,31 @@ LOOKS = 2
 class Row:
     """One boundary, and how each fault there went."""
 
-    journey: Journey
+    scenario: Scenario
     boundary: Boundary
-    cells: dict[str, Told]
+    cells: dict[str, ScenarioResult]
 
 
-def listen(harmed: World, journeys: Iterable[Journey] = JOURNEYS) -> list[Row]:
+def listen(harmed: FaultEnvironment, scenarios: Iterable[Scenario] = SCENARIOS) -> list[Row]:
     """The boundaries of all journeys; one that an earlier journey has met is not told again.
 
     Ticks look at the same things for as long as a job runs: the first looks stand for all.
     """
     rows: list[Row] = []
     known: set[Boundary] = set()
-    for journey in journeys:
-        told = travel(harmed, journey)
+    for scenario in scenarios:
+        told = run_scenario(harmed, scenario)
         if told.problem:
             raise AssertionError(f"nothing was disturbed, and yet: {told.problem}")
-        for boundary in found({service: harmed.journal(service) for service in OUTSIDE}):
+        for boundary in boundaries_of({service: harmed.journal(service) for service in OUTSIDE}):
             repeated = boundary.method == "GET" and boundary.nth >= LOOKS
             if boundary not in known and not repeated:
                 known.add(boundary)
-                rows.append(Row(journey, boundary, {}))
+                rows.append(Row(scenario, boundary, {}))
     return rows
 
 
-def strike(harmed: World, row: Row, name: str, fault: Json) -> Told:
+def strike(harmed: FaultEnvironment, row: Row, name: str, fault: Json) -> ScenarioResult:
     """One drop meets one fault at one boundary.
 
     A step may be spared now and then, because a tick was faster than a message: then again.
@@ -78,13 +85,13 @@ def strike(harmed: World, row: Row, name: str, fault: Json) -> Told:
     if name == LAG:
         faults.append(("datafactory", {"fault": "query_lag", "seconds": 3}))
     for _ in range(TRIES):
-        told = row.cells[name] = travel(harmed, row.journey, *faults)
+        told = row.cells[name] = run_scenario(harmed, row.scenario, *faults)
         if told.problem or told.struck:
             break
     return told
 
 
-def fill(harmed: World, rows: Iterable[Row], name: str, fault: Json) -> None:
+def fill(harmed: FaultEnvironment, rows: Iterable[Row], name: str, fault: Json) -> None:
     """One fault at every boundary; says what it does, for it takes its time."""
     for row in rows:
         if name == LAG and row.boundary.service != "datafactory":
@@ -97,7 +104,7 @@ def fill(harmed: World, rows: Iterable[Row], name: str, fault: Json) -> None:
 def wrong(rows: Iterable[Row]) -> list[str]:
     """What is not as it must be, or was not tried."""
     return [
-        f"{row.journey.name}: {row.boundary.name}, {name}: {told.problem or 'was not met'}"
+        f"{row.scenario.name}: {row.boundary.name}, {name}: {told.problem or 'was not met'}"
         for row in rows
         for name, told in row.cells.items()
         if told.problem or not told.struck
@@ -145,11 +152,11 @@ def page(rows: list[Row], seconds: float, *, spark: bool = False) -> str:
             load=_SPARK if spark else _LIGHT,
         )
     ]
-    for journey in JOURNEYS:
-        mine = [row for row in rows if row.journey is journey]
+    for scenario in SCENARIOS:
+        mine = [row for row in rows if row.scenario is scenario]
         if mine:
             used = [name for name in columns if any(name in row.cells for row in mine)]
-            text += ["", f"## {journey.name.capitalize()}", ""]
+            text += ["", f"## {scenario.name.capitalize()}", ""]
             text += [f"| point | {' | '.join(used)} |", f"|---|{'---|' * len(used)}"]
             text += [_line(row, used) for row in mine]
     return "\n".join(text) + "\n"
@@ -160,7 +167,7 @@ def _line(row: Row, columns: list[str]) -> str:
     return f"| {row.boundary.service}: `{row.boundary.name}` | {' | '.join(cells)} |"
 
 
-def _cell(told: Told | None) -> str:
+def _cell(told: ScenarioResult | None) -> str:
     if told is None:
         return ""
     if told.problem:
@@ -184,10 +191,10 @@ def main() -> int:
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        world(Path(folder) / "cloud", spark=options.spark) as harmed,
+        fault_environment(Path(folder) / "cloud", spark=options.spark) as harmed,
     ):
         prepare(harmed)
-        rows = listen(harmed, [ACCEPTED] if options.spark else JOURNEYS)
+        rows = listen(harmed, [ACCEPTED] if options.spark else SCENARIOS)
         every = FAULTS | {LAG: FAULTS[KILLED_AFTER]}
         for name in [KILLED_AFTER] if options.spark else every:
             fill(harmed, rows, name, every[name])

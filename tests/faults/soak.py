@@ -26,9 +26,17 @@ from urllib.parse import quote
 
 import httpx
 
-from ingest import contracts
+from landfall.contract import folder
 from tests.e2e.drops import users
-from tests.faults.world import FINAL, FOREIGN, OUTSIDE, Json, World, wait, world
+from tests.faults.environment import (
+    FINAL,
+    FOREIGN,
+    OUTSIDE,
+    FaultEnvironment,
+    Json,
+    fault_environment,
+    wait,
+)
 
 ROWS = 5
 TIMES = 3
@@ -100,7 +108,7 @@ def _countries(ids: range, wrong: str) -> bytes:
     return "\n".join([",".join(names), *(",".join(row) for row in rows), ""]).encode()
 
 
-_COUNTRIES = contracts.load_folder(Path(__file__).resolve().parents[2] / "contracts")[
+_COUNTRIES = folder.load_folder(Path(__file__).resolve().parents[2] / "contracts")[
     "buyers_by_country"
 ]
 _WRITERS = (("users", _users), ("online_retail", _invoices), ("buyers_by_country", _countries))
@@ -111,7 +119,7 @@ _WRITERS = (("users", _users), ("online_retail", _invoices), ("buyers_by_country
 class Soak:
     """The producers, Event Grid and the reaper, and what they did."""
 
-    world: World
+    fault_environment: FaultEnvironment
     chance: random.Random
     events: int = 0
     kills: int = 0
@@ -120,7 +128,7 @@ class Soak:
     def send(self, landed: list[Drop]) -> None:
         """Land a wave of drops; then their events, each several times, in any order."""
         for drop in landed:
-            self.world.land(drop.path, drop.content)
+            self.fault_environment.land(drop.path, drop.content)
         paths = [drop.path for drop in landed for _ in range(TIMES)]
         self.chance.shuffle(paths)
         for path in paths:
@@ -128,7 +136,7 @@ class Soak:
 
     def _notify(self, path: str) -> None:
         """One delivery; Event Grid tries again while nobody takes it, here for a while only."""
-        config = self.world.config
+        config = self.fault_environment.config
         event = {
             "id": str(self.events),
             "eventType": "Microsoft.Storage.BlobCreated",
@@ -142,7 +150,7 @@ class Soak:
         hook = "/runtime/webhooks/blobs?functionName=Host.Functions.on_landing&code="
         for _ in range(3):
             with suppress(httpx.HTTPError):
-                reply = self.world.http.post(
+                reply = self.fault_environment.http.post(
                     f"{hook}{quote(config.function_key, safe='')}",
                     headers={"aeg-event-type": "Notification"},
                     json=[event],
@@ -157,12 +165,12 @@ class Soak:
         """Kill the functions host now and then, until it is over."""
         while not self.over.wait(self.chance.uniform(10, 30)):
             with suppress(OSError, RuntimeError):  # it may be dead, or just coming up
-                self.world.supervisor.kill("functions")
+                self.fault_environment.supervisor.kill("functions")
                 self.kills += 1
 
     def waiting(self) -> int:
         """How many drops have no end yet."""
-        folder = self.world.config.lake_folder
+        folder = self.fault_environment.config.lake_folder
         landing = sum(1 for path in (folder / "landing").rglob("*.csv"))
         return landing + sum(1 for _ in (folder / "manifest" / "active").glob("*.json"))
 
@@ -175,10 +183,10 @@ class Outcome:
     problems: list[str]
 
 
-def run(harmed: World, count: int, seed: int = 1, patience: float = 1800) -> Outcome:
+def run(harmed: FaultEnvironment, count: int, seed: int = 1, patience: float = 1800) -> Outcome:
     """Let it all happen, wait for the tail, and count."""
     soak = Soak(harmed, random.Random(seed))  # noqa: S311 - chances that can be had again
-    harmed.calm()
+    harmed.reset_faults()
     harmed.arm("lake", fault="event_drop")  # Event Grid is played by the soak itself
     for service in OUTSIDE:
         for number, fault in enumerate(FAULTS):
@@ -201,7 +209,7 @@ def run(harmed: World, count: int, seed: int = 1, patience: float = 1800) -> Out
 
 
 def _count(soak: Soak, sent: list[Drop], landed: float, lasted: float) -> Outcome:
-    harmed = soak.world
+    harmed = soak.fault_environment
     runs: dict[str, list[Json]] = {}
     for active in (True, False):
         for run in harmed.documents(active=active):
@@ -260,7 +268,7 @@ def _count(soak: Soak, sent: list[Drop], landed: float, lasted: float) -> Outcom
     return Outcome(facts, problems)
 
 
-def _hits(harmed: World, service: str) -> int:
+def _hits(harmed: FaultEnvironment, service: str) -> int:
     found = httpx.get(f"{harmed.config.url(service)}/_devcloud/faults").json()
     return sum(rule["hits"] for rule in found["rules"] if rule["fault"] != "event_drop")
 
@@ -305,7 +313,7 @@ def main() -> int:
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        world(Path(folder) / "cloud", settings=SETTINGS) as harmed,
+        fault_environment(Path(folder) / "cloud", settings=SETTINGS) as harmed,
     ):
         outcome = run(harmed, options.drops, options.seed)
     text = page(outcome)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.journeys import JOURNEYS, prepare
+from tests.faults.environment import FaultEnvironment, fault_environment
 from tests.faults.matrix import (
     FAULTS,
     KILLED_AFTER,
@@ -21,15 +21,15 @@ from tests.faults.matrix import (
     strike,
     wrong,
 )
-from tests.faults.world import World, world
+from tests.faults.scenarios import SCENARIOS, prepare
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.xdist_group("faults")]
 
 
 @pytest.fixture(scope="module")
-def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
     """One cloud for the tests of this module, warm and with a content that was accepted."""
-    with world(tmp_path_factory.mktemp("faults") / "cloud") as cloud:
+    with fault_environment(tmp_path_factory.mktemp("faults") / "cloud") as cloud:
         prepare(cloud)
         yield cloud
 
@@ -43,9 +43,9 @@ POINTS = {
 }
 
 
-def test_a_kill_at_a_few_points_loses_and_doubles_nothing(harmed: World) -> None:
+def test_a_kill_at_a_few_points_loses_and_doubles_nothing(harmed: FaultEnvironment) -> None:
     """The claim, the batch, the refusal, both hand-overs: kill -9 there, and all ends well."""
-    rows = listen(harmed, JOURNEYS[:2])
+    rows = listen(harmed, SCENARIOS[:2])
     few: list[Row] = []
     for begins, fault in POINTS.items():
         row = next(row for row in rows if row.boundary.name.startswith(begins))
@@ -55,7 +55,7 @@ def test_a_kill_at_a_few_points_loses_and_doubles_nothing(harmed: World) -> None
 
 
 @pytest.mark.slow
-def test_a_kill_at_every_point_loses_and_doubles_nothing(harmed: World) -> None:
+def test_a_kill_at_every_point_loses_and_doubles_nothing(harmed: FaultEnvironment) -> None:
     """Whatever request the process dies after, in whatever journey: one end, one copy, one load."""
     rows = listen(harmed)
     assert len(rows) > 25

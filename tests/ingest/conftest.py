@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 import pytest
 from azure.storage.filedatalake import DataLakeServiceClient
-
 from devcloud.config import CloudConfig, create
 from devcloud.lake.app import create_app
 from devcloud.serving import serve_in_thread
+
 from ingest.azure.lake import AzureLake
-from ingest.manifest import Manifest
 from ingest.ports import Version
+from ingest.runs.register import Register
 from ingest.settings import LakeSettings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ class Clock:
 
 
 @dataclass
-class Sea:
+class StorageAccount:
     """The lake as a test uses it: the product's client, a producer's client, and the faults."""
 
     config: CloudConfig
@@ -58,28 +58,28 @@ class Sea:
         """Let requests fail; see devcloud/faults.py for the rules."""
         httpx.post(f"{self.config.url('lake')}/_devcloud/faults", json=rule).raise_for_status()
 
-    def calm(self) -> None:
+    def reset_faults(self) -> None:
         """No more faults."""
         httpx.delete(f"{self.config.url('lake')}/_devcloud/faults").raise_for_status()
 
 
 @pytest.fixture(scope="module")
-def shore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sea]:
+def storage_account_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StorageAccount]:
     """One lake for the tests of a module."""
     config = create(tmp_path_factory.mktemp("cloud"), REPOSITORY)
     with serve_in_thread(create_app(config), config.ports["lake"]):
         settings = LakeSettings(
             config.lake_connection_string, None, config.account, config.lake_url
         )
-        yield Sea(config, AzureLake(settings))
+        yield StorageAccount(config, AzureLake(settings))
 
 
 @pytest.fixture
-def sea(shore: Sea) -> Iterator[Sea]:
+def storage_account(storage_account_server: StorageAccount) -> Iterator[StorageAccount]:
     """That lake, without the faults of the test before."""
-    shore.calm()
-    yield shore
-    shore.calm()
+    storage_account_server.reset_faults()
+    yield storage_account_server
+    storage_account_server.reset_faults()
 
 
 @pytest.fixture
@@ -89,6 +89,6 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def manifest(sea: Sea) -> Manifest:
+def manifest(storage_account: StorageAccount) -> Register:
     """A manifest as a fresh worker has it, without anything remembered."""
-    return Manifest(sea.lake)
+    return Register(storage_account.lake)

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from ingest.errors import AlreadyExists, NotFound, Stale
-from ingest.ports import BinaryWriter, Clock, CopyRun, Entry, JobRun, Version
+from ingest.ports import BinaryWriter, Clock, CopyRun, JobRun, ListEntry, Version
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Blob:
 
 
 @dataclass
-class MemoryLake:
+class InMemoryLake:
     """`ingest.ports.Lake` in a dict."""
 
     clock: Clock
@@ -96,12 +96,12 @@ class MemoryLake:
             raise Stale(path)
         self.files.pop(path, None)
 
-    def list(self, prefix: str, *, metadata: bool = False) -> Iterator[Entry]:
+    def list(self, prefix: str, *, metadata: bool = False) -> Iterator[ListEntry]:
         for path in sorted(self.files):
             if path.startswith(prefix):
                 version = self.head(path)
                 assert version is not None
-                yield Entry(version, self.files[path].metadata if metadata else {})
+                yield ListEntry(version, self.files[path].metadata if metadata else {})
 
     def folders(self, prefix: str) -> Iterator[str]:
         below = {p[len(prefix) :] for p in self.files if p.startswith(prefix)}
@@ -131,10 +131,10 @@ class Pipeline:
 
 
 @dataclass
-class MemoryFactory:
+class InMemoryFactory:
     """`ingest.ports.CopyService`: pipeline runs move when a test lets them."""
 
-    lake: MemoryLake
+    lake: InMemoryLake
     clock: Clock
     pipelines: dict[str, Pipeline] = field(default_factory=dict)
     wrote: list[str] = field(default_factory=list)
@@ -212,13 +212,13 @@ class Job:
 
 
 @dataclass
-class MemoryWorkspace:
+class InMemoryWorkspace:
     """`ingest.ports.JobService`: one job that merges a batch into silver.
 
     `silver` holds of each key the row that landed last, `changes` how often a drop changed a row.
     """
 
-    lake: MemoryLake
+    lake: InMemoryLake
     tokens: dict[str, Job] = field(default_factory=dict)
     silver: dict[str, tuple[str, str]] = field(default_factory=dict)
     changes: dict[str, int] = field(default_factory=dict)
@@ -269,15 +269,15 @@ class _Config:
 
 
 @dataclass
-class Pond:
+class InMemoryAccount:
     """The lake in memory as tests use a real one: each has its own, and its time is the clock's."""
 
     clock: Clock
-    lake: MemoryLake = field(init=False)
+    lake: InMemoryLake = field(init=False)
     config: _Config = field(default_factory=_Config)
 
     def __post_init__(self) -> None:
-        self.lake = MemoryLake(self.clock)
+        self.lake = InMemoryLake(self.clock)
 
     def land(self, path: str, content: bytes) -> Version:
         """Write a file as a producer would; returns the landed version."""

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.copy import CopyRules, CopyStage, plan
 from ingest.errors import OutcomeUnknown, Refused, Throttled
-from ingest.manifest import Manifest, Stored
 from ingest.paths import run_id
-from ingest.run import Source, Verdict, received
-from ingest.states import Event, State
-from tests.ingest.conftest import Clock, Sea
+from ingest.runs.register import Register, Stored
+from ingest.runs.run import LandedVersion, Verdict, received
+from ingest.runs.states import Event, State
+from ingest.stages.copy import CopyRules, CopyStage, plan
+from tests.ingest.conftest import Clock, StorageAccount
 from tests.ingest.remote import Factory
 
 RULES = CopyRules(grace=timedelta(seconds=60), max_failures=3)
@@ -28,15 +28,15 @@ def factory() -> Factory:
 
 
 @pytest.fixture
-def stage(manifest: Manifest, factory: Factory, clock: Clock) -> CopyStage:
+def stage(manifest: Register, factory: Factory, clock: Clock) -> CopyStage:
     """The stage on it."""
     return CopyStage(factory, manifest, clock, RULES)
 
 
-def copying(manifest: Manifest, clock: Clock, name: str) -> Stored:
+def copying(manifest: Register, clock: Clock, name: str) -> Stored:
     """A run whose first attempt is written down, and not started."""
     path = f"landing/users/{name}"
-    source = Source(path=path, etag=name, size=1, landed=clock(), via="event")
+    source = LandedVersion(path=path, etag=name, size=1, landed=clock(), via="event")
     run = received(run_id(clock(), "users", path, name), "users", source, clock())
     stored, _ = manifest.create(run)
     run = run.apply(Event.CLAIM, "", clock(), raw="raw/users/x/may.csv")
@@ -46,7 +46,7 @@ def copying(manifest: Manifest, clock: Clock, name: str) -> Stored:
 
 
 def test_a_copy_that_succeeds_is_copied(
-    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock
+    stage: CopyStage, manifest: Register, factory: Factory, clock: Clock
 ) -> None:
     """Start, fence, success: the run is copied, with the rows that Data Factory counted."""
     stored = stage.start(copying(manifest, clock, "good"), {})
@@ -60,12 +60,12 @@ def test_a_copy_that_succeeds_is_copied(
 
 
 def test_the_fence_lets_one_through(
-    stage: CopyStage, manifest: Manifest, sea: Sea, clock: Clock
+    stage: CopyStage, manifest: Register, storage_account: StorageAccount, clock: Clock
 ) -> None:
     """Of two pipeline runs of one attempt the first may copy, however often it asks."""
     stored = copying(manifest, clock, "fence")
     run, attempt = stored.run.run_id, f"{stored.run.run_id}.1"
-    elsewhere = CopyStage(stage.service, Manifest(sea.lake), clock, RULES)
+    elsewhere = CopyStage(stage.service, Register(storage_account.lake), clock, RULES)
     assert elsewhere.fence(run, attempt, "adf-1").granted
     assert not stage.fence(run, attempt, "adf-2").granted
     assert stage.fence(run, attempt, "adf-1").granted
@@ -74,7 +74,7 @@ def test_the_fence_lets_one_through(
 
 @pytest.mark.parametrize("error", [OutcomeUnknown("503"), Throttled("429")])
 def test_an_unclear_start_is_looked_for_and_not_repeated(
-    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock, error: Exception
+    stage: CopyStage, manifest: Register, factory: Factory, clock: Clock, error: Exception
 ) -> None:
     """When a start may have happened, the run is found by its attempt and adopted."""
 
@@ -90,7 +90,7 @@ def test_an_unclear_start_is_looked_for_and_not_repeated(
 
 
 def test_an_attempt_that_never_started_is_replaced(
-    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock
+    stage: CopyStage, manifest: Register, factory: Factory, clock: Clock
 ) -> None:
     """After the grace time a new attempt is written down, and the old one is fenced off."""
     factory.begins = False
@@ -111,7 +111,7 @@ def test_an_attempt_that_never_started_is_replaced(
 
 @pytest.mark.parametrize("status", ["Failed", "Cancelled"])
 def test_a_copy_that_keeps_failing_fails_the_run(
-    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock, status: str
+    stage: CopyStage, manifest: Register, factory: Factory, clock: Clock, status: str
 ) -> None:
     """Three failed attempts, each with its cause in the history, and the run has failed."""
     stored = stage.start(copying(manifest, clock, f"fails-{status}"), {})
@@ -124,7 +124,7 @@ def test_a_copy_that_keeps_failing_fails_the_run(
 
 
 def test_a_forgotten_run_is_copied_again(
-    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock
+    stage: CopyStage, manifest: Register, factory: Factory, clock: Clock
 ) -> None:
     """A pipeline run that Data Factory does not know any more counts as a failed attempt."""
     stored = stage.start(copying(manifest, clock, "forgotten"), {})
@@ -136,7 +136,7 @@ def test_a_forgotten_run_is_copied_again(
 
 
 def test_a_wrong_row_count_is_a_failure(
-    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock
+    stage: CopyStage, manifest: Register, factory: Factory, clock: Clock
 ) -> None:
     """What was validated is what is copied: a different number of rows is not let pass."""
     stored = stage.start(copying(manifest, clock, "rows"), {})
@@ -147,7 +147,7 @@ def test_a_wrong_row_count_is_a_failure(
 
 
 def test_a_refused_start_fails_the_run(
-    stage: CopyStage, manifest: Manifest, factory: Factory, clock: Clock
+    stage: CopyStage, manifest: Register, factory: Factory, clock: Clock
 ) -> None:
     """What Data Factory will never start is said, and not tried for ever."""
 

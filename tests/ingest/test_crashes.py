@@ -15,23 +15,23 @@ from typing import Any
 import pytest
 
 from ingest.errors import Retryable
-from ingest.messages import Message
 from ingest.paths import ACTIVE
+from ingest.runs.messages import Message
+from ingest.runs.states import State
 from ingest.service import Landfall
 from ingest.settings import read
-from ingest.states import State
 from ingest.wiring import build
 from tests.e2e.drops import users
-from tests.ingest.conftest import REPOSITORY, Clock, Sea
+from tests.ingest.conftest import REPOSITORY, Clock, StorageAccount
 from tests.ingest.remote import Factory, Workspace
 
 
-class DeathError(BaseException):
+class WorkerKilledError(BaseException):
     """The process is gone; nothing in it catches this."""
 
 
 @dataclass
-class Fate:
+class CrashPoint:
     """Counts the calls that leave the process, and ends it at one of them."""
 
     at: int = -1
@@ -43,18 +43,18 @@ class Fate:
         self.calls.append(name)
         doomed = len(self.calls) - 1 == self.at
         if doomed and self.when == "before":
-            raise DeathError(name)
+            raise WorkerKilledError(name)
         result = call()
         if doomed:
-            raise DeathError(name)
+            raise WorkerKilledError(name)
         return result
 
 
-class Mortal:
+class CrashingPort:
     """A part of the outside, reached by a process that may die on the way."""
 
-    def __init__(self, name: str, real: object, fate: Fate) -> None:
-        self._name, self._real, self._fate = name, real, fate
+    def __init__(self, name: str, real: object, crash_point: CrashPoint) -> None:
+        self._name, self._real, self._fate = name, real, crash_point
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._real, name)
@@ -88,9 +88,9 @@ class Fenced(Factory):
 class Merging(Workspace):
     """A workspace that remembers which drops each of its job runs loaded."""
 
-    def __init__(self, sea: Sea) -> None:
+    def __init__(self, storage_account: StorageAccount) -> None:
         super().__init__()
-        self._sea = sea
+        self._sea = storage_account
         self.loaded: dict[str, set[str]] = {}
 
     def start(self, token: str, parameters: Mapping[str, str]) -> int:
@@ -102,23 +102,23 @@ class Merging(Workspace):
 
 
 @dataclass
-class World:
+class CrashHarness:
     """What outlives a worker: the lake, Data Factory, Databricks and the time."""
 
-    sea: Sea
+    storage_account: StorageAccount
     clock: Clock
     factory: Fenced = field(init=False)
     workspace: Merging = field(init=False)
-    journeys: int = 0
+    scenarios: int = 0
 
     def __post_init__(self) -> None:
-        self.factory = Fenced(lambda *names: self.worker(Fate()).fence(*names).granted)
-        self.workspace = Merging(self.sea)
+        self.factory = Fenced(lambda *names: self.worker(CrashPoint()).fence(*names).granted)
+        self.workspace = Merging(self.storage_account)
 
-    def worker(self, fate: Fate) -> Landfall:
+    def worker(self, crash_point: CrashPoint) -> Landfall:
         """A fresh process."""
         env = {
-            "LANDFALL_LAKE": self.sea.config.lake_connection_string,
+            "LANDFALL_LAKE": self.storage_account.config.lake_connection_string,
             "LANDFALL_ADF_SUBSCRIPTION": "s",
             "LANDFALL_ADF_RESOURCE_GROUP": "g",
             "LANDFALL_ADF_FACTORY": "f",
@@ -128,14 +128,14 @@ class World:
         return build(
             read(env, app=REPOSITORY),
             clock=self.clock,
-            lake=Mortal("lake", self.sea.lake, fate),
-            copier=Mortal("adf", self.factory, fate),
-            loader=Mortal("databricks", self.workspace, fate),
+            lake=CrashingPort("lake", self.storage_account.lake, crash_point),
+            copier=CrashingPort("adf", self.factory, crash_point),
+            loader=CrashingPort("databricks", self.workspace, crash_point),
         )
 
-    def live(self, path: str, fate: Fate) -> None:
+    def live(self, path: str, crash_point: CrashPoint) -> None:
         """One worker takes an event as far as it gets."""
-        service = self.worker(fate)
+        service = self.worker(crash_point)
         queue: list[Message] = service.on_landing(path)
         for _ in range(30):
             if not queue:
@@ -150,13 +150,13 @@ class World:
 
     def unfinished(self) -> bool:
         """Whether a document still stands among the active ones."""
-        return next(iter(self.sea.lake.list(ACTIVE)), None) is not None
+        return next(iter(self.storage_account.lake.list(ACTIVE)), None) is not None
 
     def recover(self) -> None:
         """Ticks, each by a fresh worker, until nothing is left to do."""
         for _ in range(20):
             self.clock.turn(minutes=6)
-            service = self.worker(Fate())
+            service = self.worker(CrashPoint())
             queue = service.reconcile()
             if not queue:
                 return
@@ -167,45 +167,47 @@ class World:
                     continue
 
 
-def journey(world: World, name: str, fate: Fate) -> str:
+def drop_with_crash(environment: CrashHarness, name: str, crash_point: CrashPoint) -> str:
     """A drop whose worker meets its fate; returns what is wrong in the end, or nothing."""
     path = f"landing/users/{name}.csv"
-    world.journeys += 1
-    seed = 1000 * world.journeys
+    environment.scenarios += 1
+    seed = 1000 * environment.scenarios
     good = users(range(seed, seed + 40))
     bad = users([seed + 999], gender="X").splitlines()[1]
-    world.sea.land(path, f"{good}{bad}\n".encode())
-    with suppress(DeathError):
-        world.live(path, fate)
-    world.recover()
-    service = world.worker(Fate())
+    environment.storage_account.land(path, f"{good}{bad}\n".encode())
+    with suppress(WorkerKilledError):
+        environment.live(path, crash_point)
+    environment.recover()
+    service = environment.worker(CrashPoint())
     runs = [r for r in service.manifest.newest(limit=500) if r.summary["path"] == path]
     if len(runs) != 1:
         return f"{len(runs)} runs"
     run_id = runs[0].run_id
-    loads = sum(run_id in members for members in world.workspace.loaded.values())
+    loads = sum(run_id in members for members in environment.workspace.loaded.values())
     found = (
         runs[0].state,
-        world.factory.copies.count(run_id),
+        environment.factory.copies.count(run_id),
         loads,
-        world.unfinished(),
-        world.sea.lake.head(path),
+        environment.unfinished(),
+        environment.storage_account.lake.head(path),
     )
     return "" if found == (State.SUCCEEDED, 1, 1, False, None) else str(found)
 
 
 @pytest.mark.timeout(900)
-def test_a_death_at_any_point_loses_and_doubles_nothing(sea: Sea, clock: Clock) -> None:
+def test_a_death_at_any_point_loses_and_doubles_nothing(
+    storage_account: StorageAccount, clock: Clock
+) -> None:
     """Every point where the process touches the outside, before its effect and after."""
-    world = World(sea, clock)
-    calm = Fate()
-    assert journey(world, "calm", calm) == ""
-    assert len(calm.calls) > 20
+    environment = CrashHarness(storage_account, clock)
+    reset_faults = CrashPoint()
+    assert drop_with_crash(environment, "calm", reset_faults) == ""
+    assert len(reset_faults.calls) > 20
     wrong: dict[str, str] = {}
-    for at in range(len(calm.calls)):
+    for at in range(len(reset_faults.calls)):
         for when in ("before", "after"):
-            fate = Fate(at, when)
-            result = journey(world, f"dies-{at}-{when}", fate)
+            crash_point = CrashPoint(at, when)
+            result = drop_with_crash(environment, f"dies-{at}-{when}", crash_point)
             if result:
-                wrong[f"{when} call {at}, {fate.calls[-1]}"] = result
+                wrong[f"{when} call {at}, {crash_point.calls[-1]}"] = result
     assert wrong == {}

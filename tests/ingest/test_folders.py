@@ -1,4 +1,4 @@
-"""Folder drops: a folder closed by `_SUCCESS` is one drop: claimed whole, judged, loaded once."""
+"""Folder drops: a folder closed by `_SUCCESS` is one drop: claimed whole, validated, loaded once."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from ingest import api, api_verbs
 from ingest.errors import Retryable
-from ingest.messages import Claim
-from ingest.run import Run
-from ingest.states import State
-from tests.ingest.conftest import Clock, Sea
-from tests.ingest.harbour import FOLDERS, SETTLED, Harbour
+from ingest.http import api, api_verbs
+from ingest.runs.messages import Claim
+from ingest.runs.run import Run
+from ingest.runs.states import State
+from tests.ingest.conftest import Clock, StorageAccount
+from tests.ingest.harness import FOLDERS, SETTLED, ServiceHarness
 
 
 @pytest.fixture
-def harbour(sea: Sea, clock: Clock, tmp_path: Path) -> Harbour:
+def harness(storage_account: StorageAccount, clock: Clock, tmp_path: Path) -> ServiceHarness:
     """A service whose one dataset comes in folders."""
     (tmp_path / "readings.odcs.yaml").write_text(FOLDERS)
-    return Harbour(sea, clock, {"LANDFALL_CONTRACTS": str(tmp_path)})
+    return ServiceHarness(storage_account, clock, {"LANDFALL_CONTRACTS": str(tmp_path)})
 
 
 def part(*ids: int | str) -> bytes:
@@ -29,133 +29,141 @@ def part(*ids: int | str) -> bytes:
     return "".join(["id,value\n", *(f"{each},1.5\n" for each in ids)]).encode()
 
 
-def write(harbour: Harbour, folder: str, **parts: bytes) -> str:
+def write(harness: ServiceHarness, folder: str, **parts: bytes) -> str:
     """Write the parts of a folder and close it, hearing of each file; returns the marker's path."""
     for name, content in parts.items():
         path = f"landing/readings/{folder}/{name}.csv"
-        harbour.sea.land(path, content)
-        assert harbour.service.on_landing(path) == []
+        harness.storage_account.land(path, content)
+        assert harness.service.on_landing(path) == []
     marker = f"landing/readings/{folder}/_SUCCESS"
-    harbour.sea.lake.put(marker, b"")
+    harness.storage_account.lake.put(marker, b"")
     return marker
 
 
-def close(harbour: Harbour, marker: str) -> Run:
+def close(harness: ServiceHarness, marker: str) -> Run:
     """Hear of the marker and bring its drop to its end."""
-    todo = harbour.service.on_landing(marker)
+    todo = harness.service.on_landing(marker)
     (message,) = todo
-    harbour.drive(todo)
-    return harbour.run(message.run_id)  # type: ignore[union-attr]
+    harness.drive(todo)
+    return harness.run(message.run_id)  # type: ignore[union-attr]
 
 
-def run_of(harbour: Harbour, folder: str) -> Run:
+def run_of(harness: ServiceHarness, folder: str) -> Run:
     """The one run that a folder has had so far."""
-    runs = harbour.service.manifest.newest(limit=500, dataset="readings")
+    runs = harness.service.manifest.newest(limit=500, dataset="readings")
     (found,) = [run for run in runs if run.summary["path"] == f"landing/readings/{folder}"]
-    return harbour.run(found.run_id)
+    return harness.run(found.run_id)
 
 
-def test_a_closed_folder_is_one_drop(harbour: Harbour) -> None:
-    """All files are judged as one, copied by one pattern and loaded as one run."""
-    marker = write(harbour, "may", a=part(1, 2), b=part(3), c=part(4, 5))
-    run = close(harbour, marker)
+def test_a_closed_folder_is_one_drop(harness: ServiceHarness) -> None:
+    """All files are validated as one, copied by one pattern and loaded as one run."""
+    marker = write(harness, "may", a=part(1, 2), b=part(3), c=part(4, 5))
+    run = close(harness, marker)
     assert run.state is State.SUCCEEDED
     assert run.verdict is not None
     assert (run.name, run.verdict.rows, run.verdict.accepted) == ("may", 5, 5)
-    (asked,) = harbour.factory.started
+    (asked,) = harness.factory.started
     assert (asked["sourceFolder"], asked["sourceFile"]) == (f"readings/{run.run_id}-may", "*.csv")
     assert run.copy is not None
     assert run.copy.rows == 5
     assert run.source.size == sum(map(len, (part(1, 2), part(3), part(4, 5))))
-    assert not list(harbour.sea.lake.list("landing/readings/may/"))
-    assert harbour.workspace.loads_of(run.run_id) == 1
+    assert not list(harness.storage_account.lake.list("landing/readings/may/"))
+    assert harness.workspace.loads_of(run.run_id) == 1
 
 
-def test_an_open_folder_is_left_alone(harbour: Harbour, clock: Clock) -> None:
+def test_an_open_folder_is_left_alone(harness: ServiceHarness, clock: Clock) -> None:
     """Without its marker nothing of it is claimed, however long it stands; the sweep finds it."""
-    harbour.sea.land("landing/readings/open/a.csv", part(10))
+    harness.storage_account.land("landing/readings/open/a.csv", part(10))
     clock.turn(seconds=SETTLED * 10)
-    assert not [m for m in harbour.service.reconcile() if isinstance(m, Claim)]
+    assert not [m for m in harness.service.reconcile() if isinstance(m, Claim)]
     marker = "landing/readings/open/_SUCCESS"
-    harbour.sea.lake.put(marker, b"")
+    harness.storage_account.lake.put(marker, b"")
     clock.turn(seconds=SETTLED)
-    assert Claim(marker) in harbour.service.reconcile()
-    harbour.drive([Claim(marker)])
-    assert run_of(harbour, "open").state is State.SUCCEEDED
+    assert Claim(marker) in harness.service.reconcile()
+    harness.drive([Claim(marker)])
+    assert run_of(harness, "open").state is State.SUCCEEDED
 
 
-def test_a_fault_is_told_by_file_and_line(harbour: Harbour) -> None:
+def test_a_fault_is_told_by_file_and_line(harness: ServiceHarness) -> None:
     """Keys are unique across the files; report, reasons and rejects say where a record stands."""
-    marker = write(harbour, "faulty", a=part(20, 21)[:-1], b=part(22, "x", 20), c=part(23, 24))
-    run = close(harbour, marker)
+    marker = write(harness, "faulty", a=part(20, 21)[:-1], b=part(22, "x", 20), c=part(23, 24))
+    run = close(harness, marker)
     assert run.state is State.SUCCEEDED
     assert run.verdict is not None
     assert (run.verdict.rows, run.verdict.rejected) == (7, 2)
-    report = harbour.post(api.get_report, run_id=run.run_id).body
+    report = harness.post(api.get_report, run_id=run.run_id).body
     samples = [sample for check in report["checks"] for sample in check["samples"]]
     assert {(s["file"], s["line"]) for s in samples} == {("b.csv", 3), ("b.csv", 4)}
     assert run.verdict.rejects is not None
-    rejects = harbour.sea.lake.get(run.verdict.rejects)[0].decode()
+    rejects = harness.storage_account.lake.get(run.verdict.rejects)[0].decode()
     assert rejects == "id,value\nx,1.5\n20,1.5\n"
-    reasons = harbour.sea.lake.get(f"{run.verdict.rejects}.reasons.jsonl")[0].splitlines()
+    reasons = harness.storage_account.lake.get(f"{run.verdict.rejects}.reasons.jsonl")[
+        0
+    ].splitlines()
     assert [(r["file"], r["line"]) for r in map(json.loads, reasons)] == [
         ("b.csv", 3),
         ("b.csv", 4),
     ]
-    (asked,) = harbour.factory.started
+    (asked,) = harness.factory.started
     assert asked["sourceFile"] == "faulty.csv"  # the clean copy, one file
 
 
-def test_files_after_the_marker_are_a_new_drop(harbour: Harbour) -> None:
+def test_files_after_the_marker_are_a_new_drop(harness: ServiceHarness) -> None:
     """What comes when the folder was claimed waits for a marker of its own."""
-    first = close(harbour, write(harbour, "twice", a=part(30)))
-    marker = write(harbour, "twice", late=part(31))
-    second = close(harbour, marker)
+    first = close(harness, write(harness, "twice", a=part(30)))
+    marker = write(harness, "twice", late=part(31))
+    second = close(harness, marker)
     assert first.run_id != second.run_id
     assert {first.state, second.state} == {State.SUCCEEDED}
     assert second.verdict is not None
     assert second.verdict.rows == 1
 
 
-def test_a_marker_that_comes_again_before_the_claim_is_one_drop(harbour: Harbour) -> None:
+def test_a_marker_that_comes_again_before_the_claim_is_one_drop(harness: ServiceHarness) -> None:
     """The folder goes with the newer marker; the older version's run says so and ends."""
-    marker = write(harbour, "again", a=part(40))
-    harbour.sea.fault(method="PUT", path="mode=legacy", fault="status", status=503, when="before")
+    marker = write(harness, "again", a=part(40))
+    harness.storage_account.fault(
+        method="PUT", path="mode=legacy", fault="status", status=503, when="before"
+    )
     with pytest.raises(Retryable):
-        harbour.service.on_landing(marker)
-    harbour.sea.calm()
-    older = run_of(harbour, "again")
-    harbour.clock.turn(seconds=2)
-    harbour.sea.lake.put(marker, b"again")
-    newer = close(harbour, marker)
-    harbour.clock.turn(seconds=SETTLED)
-    harbour.drive(harbour.service.reconcile())
+        harness.service.on_landing(marker)
+    harness.storage_account.reset_faults()
+    older = run_of(harness, "again")
+    harness.clock.turn(seconds=2)
+    harness.storage_account.lake.put(marker, b"again")
+    newer = close(harness, marker)
+    harness.clock.turn(seconds=SETTLED)
+    harness.drive(harness.service.reconcile())
     assert newer.state is State.SUCCEEDED
-    assert harbour.run(older.run_id).state is State.CANCELLED
+    assert harness.run(older.run_id).state is State.CANCELLED
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_crash_at_the_rename_loses_and_mixes_nothing(harbour: Harbour, when: str) -> None:
+def test_a_crash_at_the_rename_loses_and_mixes_nothing(harness: ServiceHarness, when: str) -> None:
     """The rename's answer is lost, late files come: the drop keeps its files, they wait."""
     first = 500 if when == "after" else 600
-    marker = write(harbour, f"crash-{when}", a=part(first), b=part(first + 1))
-    harbour.sea.fault(method="PUT", path="mode=legacy", fault="reset", when=when, times=3)
+    marker = write(harness, f"crash-{when}", a=part(first), b=part(first + 1))
+    harness.storage_account.fault(
+        method="PUT", path="mode=legacy", fault="reset", when=when, times=3
+    )
     with suppress(Retryable):
-        harbour.service.on_landing(marker)
-    harbour.sea.calm()
+        harness.service.on_landing(marker)
+    harness.storage_account.reset_faults()
     if when == "after":
-        harbour.sea.land(f"landing/readings/crash-{when}/late.csv", part(52))
-    harbour.service = harbour.worker()
-    harbour.clock.turn(seconds=SETTLED)
-    harbour.drive(harbour.service.reconcile())
-    run = run_of(harbour, f"crash-{when}")
+        harness.storage_account.land(f"landing/readings/crash-{when}/late.csv", part(52))
+    harness.service = harness.worker()
+    harness.clock.turn(seconds=SETTLED)
+    harness.drive(harness.service.reconcile())
+    run = run_of(harness, f"crash-{when}")
     assert run.state is State.SUCCEEDED
     assert run.verdict is not None
     assert run.verdict.rows == 2
-    left = [entry.version.path for entry in harbour.sea.lake.list("landing/readings/crash-")]
+    left = [
+        entry.version.path for entry in harness.storage_account.lake.list("landing/readings/crash-")
+    ]
     assert left == ([f"landing/readings/crash-{when}/late.csv"] if when == "after" else [])
     for path in left:
-        harbour.sea.lake.delete(path)
+        harness.storage_account.lake.delete(path)
 
 
 @pytest.mark.parametrize(
@@ -167,33 +175,33 @@ def test_a_crash_at_the_rename_loses_and_mixes_nothing(harbour: Harbour, when: s
     ],
 )
 def test_a_folder_that_cannot_be_read_as_one_is_refused(
-    harbour: Harbour, parts: dict[str, bytes], says: str
+    harness: ServiceHarness, parts: dict[str, bytes], says: str
 ) -> None:
-    """The whole folder goes to quarantine with a reason that names the file; replay judges anew."""
-    marker = write(harbour, f"bad-{abs(hash(says)) % 1000}", **parts)
-    run = close(harbour, marker)
+    """The whole folder goes to quarantine with a reason that names the file; replay validates anew."""
+    marker = write(harness, f"bad-{abs(hash(says)) % 1000}", **parts)
+    run = close(harness, marker)
     assert run.state is State.QUARANTINED
     assert says in run.cause
     assert run.raw is not None
-    kept = [entry.version.path for entry in harbour.sea.lake.list(f"{run.raw}/")]
+    kept = [entry.version.path for entry in harness.storage_account.lake.list(f"{run.raw}/")]
     assert len(kept) == len(parts) + 1
-    reply = harbour.post(api_verbs.replay_run, run_id=run.run_id)
+    reply = harness.post(api_verbs.replay_run, run_id=run.run_id)
     assert reply.status == 202
-    harbour.drive(list(reply.messages))
-    assert harbour.run(run.run_id).state is State.QUARANTINED
+    harness.drive(list(reply.messages))
+    assert harness.run(run.run_id).state is State.QUARANTINED
 
 
-def test_a_folder_can_be_posted(harbour: Harbour) -> None:
+def test_a_folder_can_be_posted(harness: ServiceHarness) -> None:
     """By its path or its marker's; a part by itself, or an open folder, is refused."""
-    write(harbour, "posted", a=part(70))
+    write(harness, "posted", a=part(70))
     body = {"dataset": "readings", "path": "landing/readings/posted/a.csv"}
-    assert harbour.post(api.ingest, body).status == 422
+    assert harness.post(api.ingest, body).status == 422
     body["path"] = "landing/readings/open-one"
-    assert harbour.post(api.ingest, body).status == 404
+    assert harness.post(api.ingest, body).status == 404
     body["path"] = "landing/readings/posted"
-    reply = harbour.post(api.ingest, body)
+    reply = harness.post(api.ingest, body)
     assert (reply.status, reply.body["name"]) == (202, "posted")
     body["path"] = "landing/readings/posted/_SUCCESS"
-    assert harbour.post(api.ingest, body).body["run_id"] == reply.body["run_id"]
-    harbour.drive(list(reply.messages))
-    assert harbour.run(str(reply.body["run_id"])).state is State.SUCCEEDED
+    assert harness.post(api.ingest, body).body["run_id"] == reply.body["run_id"]
+    harness.drive(list(reply.messages))
+    assert harness.run(str(reply.body["run_id"])).state is State.SUCCEEDED

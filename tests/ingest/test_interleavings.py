@@ -30,18 +30,26 @@ from hypothesis.stateful import (
 )
 
 from ingest.errors import LandfallError
-from ingest.messages import Message
-from ingest.operators import Origin, Wish
+from ingest.operations.operators import OperatorRequest, ReplayOrigin
 from ingest.paths import ACTIVE, ARCHIVE, LANDING, run_id
-from ingest.run import Run
-from ingest.run_document import parse
+from ingest.runs.document import parse
+from ingest.runs.messages import Message
+from ingest.runs.run import Run
+from ingest.runs.states import FINAL, REOPENING, TRANSITIONS, Event, State
 from ingest.service import Landfall
 from ingest.settings import read
-from ingest.states import FINAL, REOPENING, TRANSITIONS, Event, State
 from ingest.wiring import build
 from tests.ingest.conftest import Clock
-from tests.ingest.memory import MemoryFactory, MemoryLake, MemoryWorkspace, Pipeline
-from tests.ingest.puppets import DIE, DIE_AFTER, GO, ORDERS, DeathError, Puppet, Strung
+from tests.ingest.controlled_workers import (
+    DIE,
+    DIE_AFTER,
+    GO,
+    ORDERS,
+    ControlledWorker,
+    Interceptor,
+    WorkerKilledError,
+)
+from tests.ingest.memory import InMemoryFactory, InMemoryLake, InMemoryWorkspace, Pipeline
 
 CONTRACT = """
 apiVersion: v3.2.0
@@ -68,14 +76,14 @@ PROCESSES = 3
 
 @pytest.fixture(scope="module", autouse=True)
 def contracts(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Two small contracts, whose files are judged in no time."""
+    """Two small contracts, whose files are validated in no time."""
     folder = tmp_path_factory.mktemp("contracts")
     for name, order in DATASETS.items():
         (folder / f"{name}.odcs.yaml").write_text(CONTRACT.format(name=name, order=order))
-    World.contracts = folder
+    InterleavedService.contracts = folder
 
 
-class World(RuleBasedStateMachine):
+class InterleavedService(RuleBasedStateMachine):
     """All that happens outside and inside, one thing at a time."""
 
     contracts: Path
@@ -86,11 +94,11 @@ class World(RuleBasedStateMachine):
     def begin(self) -> None:
         """An empty lake, and processes that know nothing."""
         self.clock = Clock()
-        self.lake = MemoryLake(self.clock)
-        self.factory = MemoryFactory(self.lake, self.clock)
-        self.workspace = MemoryWorkspace(self.lake)
+        self.lake = InMemoryLake(self.clock)
+        self.factory = InMemoryFactory(self.lake, self.clock)
+        self.workspace = InMemoryWorkspace(self.lake)
         self.processes = [self.process() for _ in range(PROCESSES)]
-        self.alive: list[tuple[int, Puppet]] = []
+        self.alive: list[tuple[int, ControlledWorker]] = []
         self.queue: list[Message] = []
         self.landed: dict[str, str] = {}  # run id -> path, of every version that ever stood
         self.bodies: dict[str, bytes] = {}
@@ -110,9 +118,9 @@ class World(RuleBasedStateMachine):
             "LANDFALL_MAX_COPIES": "2",
             "LANDFALL_MAX_LOADS": "1",
         }
-        lake: Any = Strung("lake", self.lake)
-        factory: Any = Strung("adf", self.factory)
-        workspace: Any = Strung("databricks", self.workspace)
+        lake: Any = Interceptor("lake", self.lake)
+        factory: Any = Interceptor("adf", self.factory)
+        workspace: Any = Interceptor("databricks", self.workspace)
         return build(
             read(env, app=self.contracts),
             clock=self.clock,
@@ -121,22 +129,22 @@ class World(RuleBasedStateMachine):
             loader=workspace,
         )
 
-    def hire(self, work: Callable[[Landfall], list[Message]]) -> Puppet:
+    def hire(self, work: Callable[[Landfall], list[Message]]) -> ControlledWorker:
         """Let a process begin a piece of work."""
         number = next(self.turns)
         service = self.processes[number]
-        puppet = Puppet(lambda: work(service))
-        self.alive.append((number, puppet))
-        return puppet
+        controlled = ControlledWorker(lambda: work(service))
+        self.alive.append((number, controlled))
+        return controlled
 
     def collect(self) -> None:
         """What ended workers leave for the queue."""
-        for number, puppet in list(self.alive):
-            if puppet.over:
-                self.alive.remove((number, puppet))
-                if not isinstance(puppet.error, LandfallError | DeathError | None):
-                    raise puppet.error
-                self.queue += puppet.result or []
+        for number, controlled in list(self.alive):
+            if controlled.over:
+                self.alive.remove((number, controlled))
+                if not isinstance(controlled.error, LandfallError | WorkerKilledError | None):
+                    raise controlled.error
+                self.queue += controlled.result or []
 
     # -- producers and events ---------------------------------------------------------------
 
@@ -159,7 +167,7 @@ class World(RuleBasedStateMachine):
 
     @rule(target=workers, data=st.data())
     @precondition(lambda self: self.landed)
-    def hear(self, data: st.DataObject) -> Puppet:
+    def hear(self, data: st.DataObject) -> ControlledWorker:
         """An event about a path arrives: late, twice, or about nothing any more."""
         path = data.draw(st.sampled_from(sorted(set(self.landed.values()))))
         return self.hire(lambda service: service.on_landing(path))
@@ -178,7 +186,7 @@ class World(RuleBasedStateMachine):
 
     @rule(target=workers, data=st.data(), twice=st.booleans())
     @precondition(lambda self: self.queue)
-    def work(self, data: st.DataObject, twice: bool) -> Puppet:
+    def work(self, data: st.DataObject, twice: bool) -> ControlledWorker:
         """A message of the queue is worked: in any order, perhaps delivered again."""
         index = data.draw(st.integers(0, len(self.queue) - 1))
         message = self.queue[index] if twice else self.queue.pop(index)
@@ -195,12 +203,12 @@ class World(RuleBasedStateMachine):
                 self.collect()
 
     @rule(target=workers)
-    def tick(self) -> Puppet:
+    def tick(self) -> ControlledWorker:
         """The timer fires."""
         return self.hire(lambda service: service.reconcile())
 
     @rule(worker=workers, order=st.sampled_from([GO, GO, GO, *ORDERS]), steps=st.integers(1, 8))
-    def step(self, worker: Puppet, order: str, steps: int) -> None:
+    def step(self, worker: ControlledWorker, order: str, steps: int) -> None:
         """A worker makes some calls, the last of them as it is fated."""
         for _ in range(steps - 1):
             worker.step()
@@ -210,15 +218,15 @@ class World(RuleBasedStateMachine):
         self.collect()
 
     @rule(worker=consumes(workers))
-    def finish(self, worker: Puppet) -> None:
+    def finish(self, worker: ControlledWorker) -> None:
         """A worker does the rest of its work."""
         worker.finish()
         self.collect()
 
-    def die(self, worker: Puppet) -> None:
+    def die(self, worker: ControlledWorker) -> None:
         """A process is gone with all its workers; another takes its place."""
-        for number, puppet in list(self.alive):
-            if puppet is worker:
+        for number, controlled in list(self.alive):
+            if controlled is worker:
                 for other, also in list(self.alive):
                     if other == number:
                         also.kill()
@@ -262,7 +270,7 @@ class World(RuleBasedStateMachine):
         copies=st.sampled_from(["Succeeded"] * 4 + ["Failed"]),
         loads=st.sampled_from(["succeeded", "succeeded", "failed", "late"]),
     )
-    def calm(self, rounds: int, copies: str, loads: str) -> None:
+    def reset_faults(self, rounds: int, copies: str, loads: str) -> None:
         """For a while nothing disturbs a fresh process, and copies and loads end all alike."""
         for _ in range(rounds):
             self.calm_down(copies, loads)
@@ -294,20 +302,20 @@ class World(RuleBasedStateMachine):
         token=st.sampled_from([None, "t1", "t2"]),
     )
     @precondition(lambda self: self.histories)
-    def ask(self, data: st.DataObject, verb: str, token: str | None) -> Puppet:
+    def ask(self, data: st.DataObject, verb: str, token: str | None) -> ControlledWorker:
         """An operator asks something of a run, perhaps for the second time."""
         run = data.draw(st.sampled_from(sorted(self.documents())))
-        wish = Wish("as asked", token and f"{token}-{verb}")
+        operator_request = OperatorRequest("as asked", token and f"{token}-{verb}")
 
         def work(service: Landfall) -> list[Message]:
             with suppress(LandfallError):
                 match verb:
                     case "cancel":
-                        service.operators.cancel(run, wish)
+                        service.operators.cancel(run, operator_request)
                     case "retry":
-                        service.operators.retry(run, wish)
+                        service.operators.retry(run, operator_request)
                     case _:
-                        service.operators.replay(run, Origin(verb), wish)
+                        service.operators.replay(run, ReplayOrigin(verb), operator_request)
             return []
 
         return self.hire(work)
@@ -352,8 +360,8 @@ class World(RuleBasedStateMachine):
         """The world calms down: all that was begun ends well, and ticks do the rest."""
         if not hasattr(self, "lake"):
             return
-        for _, puppet in list(self.alive):
-            puppet.finish()
+        for _, controlled in list(self.alive):
+            controlled.finish()
         self.collect()
         # One load at a time, of three drops at most: the more has landed, the longer it takes.
         for _ in range(60 + 2 * len(self.landed)):
@@ -403,7 +411,7 @@ class World(RuleBasedStateMachine):
 def tell(examples: int, steps: int, *, derandomize: bool) -> None:
     """Play so many stories of so many steps each."""
     run_state_machine_as_test(
-        World,
+        InterleavedService,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

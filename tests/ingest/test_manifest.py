@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest import archive
 from ingest.errors import Stale, Unavailable
-from ingest.manifest import Manifest
 from ingest.paths import active_document, archived_document, run_id
-from ingest.run import Run, Source, received
-from ingest.states import Event, State
-from tests.ingest.conftest import Clock, Sea
+from ingest.runs import archive
+from ingest.runs.register import Register
+from ingest.runs.run import LandedVersion, Run, received
+from ingest.runs.states import Event, State
+from tests.ingest.conftest import Clock, StorageAccount
 
 DAY = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -21,26 +21,28 @@ DAY = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 def new_run(name: str, clock: Clock, landed: datetime = DAY, dataset: str = "users") -> Run:
     """A run that nobody has written yet."""
     path = f"landing/{dataset}/{name}"
-    source = Source(path=path, etag="0x1", size=1, landed=landed, via="event")
+    source = LandedVersion(path=path, etag="0x1", size=1, landed=landed, via="event")
     return received(run_id(landed, dataset, path, "0x1"), dataset, source, clock())
 
 
-def test_one_of_many_creates(sea: Sea, clock: Clock) -> None:
+def test_one_of_many_creates(storage_account: StorageAccount, clock: Clock) -> None:
     """However many workers learn of a drop at once, one creates its run and all hold the same."""
     run = new_run("race.csv", clock)
-    workers = [Manifest(sea.lake) for _ in range(8)]
+    workers = [Register(storage_account.lake) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda worker: worker.create(run), workers))
     assert [created for _, created in results].count(True) == 1
     assert len({stored.etag for stored, _ in results}) == 1
 
 
-def test_an_old_version_cannot_overwrite(sea: Sea, manifest: Manifest, clock: Clock) -> None:
+def test_an_old_version_cannot_overwrite(
+    storage_account: StorageAccount, manifest: Register, clock: Clock
+) -> None:
     """A worker that read before another wrote is told, and reads anew."""
     stored, _ = manifest.create(new_run("stale.csv", clock))
     claimed = stored.run.apply(Event.CLAIM, "mine", clock(), raw="raw/x")
     manifest.update(stored, claimed)
-    other = Manifest(sea.lake)
+    other = Register(storage_account.lake)
     with pytest.raises(Stale):
         other.update(stored, stored.run.apply(Event.CLAIM, "mine too", clock(), raw="raw/y"))
     assert other.get(stored.run.run_id).run.cause == "mine"
@@ -51,47 +53,53 @@ def test_an_old_version_cannot_overwrite(sea: Sea, manifest: Manifest, clock: Cl
     [{"fault": "status", "status": 503, "when": "after"}, {"fault": "reset", "when": "after"}],
 )
 def test_a_lost_acknowledgement_is_recognised(
-    sea: Sea, manifest: Manifest, clock: Clock, fault: dict[str, object]
+    storage_account: StorageAccount, manifest: Register, clock: Clock, fault: dict[str, object]
 ) -> None:
     """The SDK repeats a write that had its effect; the writer knows its own document again."""
     run = new_run(f"lost-{fault['fault']}.csv", clock)
-    sea.fault(method="PUT", path="manifest/active", times=1, **fault)
+    storage_account.fault(method="PUT", path="manifest/active", times=1, **fault)
     stored, created = manifest.create(run)
     assert created
-    sea.fault(method="PUT", path="manifest/active", times=1, **fault)
+    storage_account.fault(method="PUT", path="manifest/active", times=1, **fault)
     claimed = stored.run.apply(Event.CLAIM, "mine", clock(), raw="raw/x")
     manifest.update(stored, claimed)
-    assert Manifest(sea.lake).get(run.run_id).run == claimed
+    assert Register(storage_account.lake).get(run.run_id).run == claimed
 
 
-def test_a_lake_that_is_away_is_retryable(sea: Sea, manifest: Manifest, clock: Clock) -> None:
+def test_a_lake_that_is_away_is_retryable(
+    storage_account: StorageAccount, manifest: Register, clock: Clock
+) -> None:
     """A lake that keeps failing raises what the queue takes as: try again later."""
-    sea.fault(method="PUT", path="manifest/active", fault="status", status=503, when="before")
+    storage_account.fault(
+        method="PUT", path="manifest/active", fault="status", status=503, when="before"
+    )
     with pytest.raises(Unavailable):
         manifest.create(new_run("away.csv", clock))
 
 
-def test_a_final_run_is_filed_by_its_day(sea: Sea, manifest: Manifest, clock: Clock) -> None:
+def test_a_final_run_is_filed_by_its_day(
+    storage_account: StorageAccount, manifest: Register, clock: Clock
+) -> None:
     """Filing moves the document, twice is as good as once, and a retry brings it back."""
     stored, _ = manifest.create(new_run("final.csv", clock))
     name = stored.run.run_id
     final = manifest.update(stored, stored.run.apply(Event.CANCEL, "no", clock()))
     manifest.file(final)
     manifest.file(final)
-    assert sea.lake.head(active_document(name)) is None
-    found = Manifest(sea.lake).get(name)
+    assert storage_account.lake.head(active_document(name)) is None
+    found = Register(storage_account.lake).get(name)
     assert found.path == archived_document(name)
     assert found.run == final.run
-    back = manifest.bring_back(found)
+    back = manifest.reopen(found)
     assert back.path == active_document(name)
     again = manifest.update(back, back.run.apply(Event.RETRY_CLAIM, "again", clock()))
     assert again.run.state is State.RECEIVED
-    assert sea.lake.head(archived_document(name)) is None
+    assert storage_account.lake.head(archived_document(name)) is None
 
 
-def test_the_newest_come_first(shore: Sea, clock: Clock) -> None:
+def test_the_newest_come_first(storage_account_server: StorageAccount, clock: Clock) -> None:
     """Active and filed runs are merged by landing time, filtered, and paged without gaps."""
-    manifest = Manifest(shore.lake)
+    manifest = Register(storage_account_server.lake)
     made: list[str] = []
     for index in range(12):
         landed = DAY - timedelta(days=index // 3, seconds=index)
@@ -114,11 +122,11 @@ def test_the_newest_come_first(shore: Sea, clock: Clock) -> None:
 
 
 def test_a_crowded_day_is_read_from_its_end(
-    shore: Sea, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    storage_account_server: StorageAccount, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A day with more runs than a page has is read hour by hour, and the order is the same."""
     monkeypatch.setattr(archive, "PAGE", 4)
-    manifest = Manifest(shore.lake)
+    manifest = Register(storage_account_server.lake)
     made: list[str] = []
     for hour in range(6):
         run = new_run(f"crowd-{hour}.csv", clock, DAY.replace(hour=hour * 4), "crowded")
@@ -132,7 +140,9 @@ def test_a_crowded_day_is_read_from_its_end(
     assert [r.run_id for r in (*first, *rest)] == made
 
 
-def test_a_retried_run_leaves_the_index(sea: Sea, manifest: Manifest, clock: Clock) -> None:
+def test_a_retried_run_leaves_the_index(
+    storage_account: StorageAccount, manifest: Register, clock: Clock
+) -> None:
     """What failed and was taken up again is not listed as failed any more."""
     run = new_run("comes-back.csv", clock, dataset="returning")
     stored, _ = manifest.create(run)
@@ -143,7 +153,7 @@ def test_a_retried_run_leaves_the_index(sea: Sea, manifest: Manifest, clock: Clo
         return [each.run_id for each in runs]
 
     assert failed() == [run.run_id]
-    back = manifest.bring_back(manifest.get(run.run_id, fresh=True))
+    back = manifest.reopen(manifest.get(run.run_id, fresh=True))
     manifest.update(back, back.run.apply(Event.RETRY_CLAIM, "again", clock()))
     assert failed() == []
-    assert next(iter(sea.lake.list("manifest/index/failed/returning/")), None) is None
+    assert next(iter(storage_account.lake.list("manifest/index/failed/returning/")), None) is None

@@ -10,28 +10,28 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from devcloud.serving import serve_in_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from devcloud.serving import serve_in_thread
 from ingest.azure.databricks import DatabricksJob, workspace_client
 from ingest.errors import OutcomeUnknown, Throttled, Unavailable
-from ingest.messages import Advance
 from ingest.ports import JobRun
-from ingest.run import Lease
-from ingest.states import Event, State
+from ingest.runs.messages import Advance
+from ingest.runs.run import Lease
+from ingest.runs.states import Event, State
 from tests.e2e.drops import users
 from tests.ingest.conftest import Clock
-from tests.ingest.harbour import Harbour
-from tests.ingest.memory import Pond
+from tests.ingest.harness import ServiceHarness
+from tests.ingest.memory import InMemoryAccount
 
 
 @pytest.fixture
-def harbour(clock: Clock) -> Harbour:
+def harness(clock: Clock) -> ServiceHarness:
     """A service on a lake of its own."""
-    return Harbour(Pond(clock), clock)
+    return ServiceHarness(InMemoryAccount(clock), clock)
 
 
 def away(part: object, error: Callable[[], Exception], *names: str) -> Callable[[], None]:
@@ -50,11 +50,11 @@ def away(part: object, error: Callable[[], Exception], *names: str) -> Callable[
     return back
 
 
-def hour(harbour: Harbour) -> None:
+def hour(harness: ServiceHarness) -> None:
     """An hour of ticks, a minute apart, each worked by what its process can do."""
     for _ in range(60):
-        harbour.drive(harbour.service.reconcile(), ticks=1)
-        harbour.clock.turn(seconds=29)
+        harness.drive(harness.service.reconcile(), ticks=1)
+        harness.clock.turn(seconds=29)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def hour(harbour: Harbour) -> None:
     ids=["away", "throttling"],
 )
 def test_an_hour_without_data_factory_fails_no_copy(
-    harbour: Harbour,
+    harness: ServiceHarness,
     start: Callable[[], Exception],
     others: Callable[[], Exception],
     request: pytest.FixtureRequest,
@@ -74,110 +74,110 @@ def test_an_hour_without_data_factory_fails_no_copy(
     """Starts that come to nothing are replaced and not counted; then the drop is copied once."""
     seed = 10 if "away" in request.node.name else 20
     back = [
-        away(harbour.factory, start, "start"),
-        away(harbour.factory, others, "find", "observe"),
+        away(harness.factory, start, "start"),
+        away(harness.factory, others, "find", "observe"),
     ]
-    run = harbour.take(f"landing/users/outage-{seed}.csv", users([seed]).encode())
+    run = harness.take(f"landing/users/outage-{seed}.csv", users([seed]).encode())
     assert run.state is State.COPYING
-    hour(harbour)
-    waiting = harbour.run(run.run_id)
+    hour(harness)
+    waiting = harness.run(run.run_id)
     assert waiting.state is State.COPYING
     assert waiting.copy is not None
     assert waiting.copy.failures == 0
     for each in back:
         each()
-    hour(harbour)
-    done = harbour.run(run.run_id)
+    hour(harness)
+    done = harness.run(run.run_id)
     assert done.state is State.SUCCEEDED
-    assert len(harbour.factory.started) == 1
+    assert len(harness.factory.started) == 1
 
 
-def test_an_hour_without_databricks_fails_no_load(harbour: Harbour) -> None:
+def test_an_hour_without_databricks_fails_no_load(harness: ServiceHarness) -> None:
     """Copied drops wait, gather, and are loaded together when it is back."""
-    back = away(harbour.workspace, lambda: Unavailable("503"), "start", "observe")
-    one = harbour.take("landing/users/first-out.csv", users([30]).encode())
-    hour(harbour)
-    assert harbour.run(one.run_id).state is State.LOADING
-    two = harbour.take("landing/users/second-out.csv", users([31]).encode())
+    back = away(harness.workspace, lambda: Unavailable("503"), "start", "observe")
+    one = harness.take("landing/users/first-out.csv", users([30]).encode())
+    hour(harness)
+    assert harness.run(one.run_id).state is State.LOADING
+    two = harness.take("landing/users/second-out.csv", users([31]).encode())
     assert two.state is State.COPIED
     back()
-    hour(harbour)
-    assert [harbour.run(run.run_id).state for run in (one, two)] == [State.SUCCEEDED] * 2
-    assert [len(document["drops"]) for document in harbour.workspace.documents] == [1, 1]
+    hour(harness)
+    assert [harness.run(run.run_id).state for run in (one, two)] == [State.SUCCEEDED] * 2
+    assert [len(document["drops"]) for document in harness.workspace.documents] == [1, 1]
 
 
 @pytest.mark.parametrize("status", ["interrupted", None])
 def test_a_job_run_that_ended_for_want_of_machines_says_nothing_of_the_data(
-    harbour: Harbour, status: str | None
+    harness: ServiceHarness, status: str | None
 ) -> None:
     """For an hour each attempt is interrupted, or not known any more: no drop fails of it."""
 
     def observe(job_run_id: int) -> JobRun | None:
         return JobRun(job_run_id, status, "no machines") if status else None
 
-    observed = harbour.workspace.observe
-    harbour.workspace.observe = observe  # type: ignore[method-assign]
+    observed = harness.workspace.observe
+    harness.workspace.observe = observe  # type: ignore[method-assign]
     name = f"machines-{status}"
-    run = harbour.take(f"landing/users/{name}.csv", users([40 if status else 41]).encode())
-    hour(harbour)
-    assert harbour.run(run.run_id).state is State.LOADING
-    assert len(harbour.workspace.batches) > 10
-    harbour.workspace.observe = observed  # type: ignore[method-assign]
-    hour(harbour)
-    assert harbour.run(run.run_id).state is State.SUCCEEDED
+    run = harness.take(f"landing/users/{name}.csv", users([40 if status else 41]).encode())
+    hour(harness)
+    assert harness.run(run.run_id).state is State.LOADING
+    assert len(harness.workspace.batches) > 10
+    harness.workspace.observe = observed  # type: ignore[method-assign]
+    hour(harness)
+    assert harness.run(run.run_id).state is State.SUCCEEDED
 
 
-def test_one_that_is_interrupted_for_ever_fails_in_the_end(harbour: Harbour) -> None:
+def test_one_that_is_interrupted_for_ever_fails_in_the_end(harness: ServiceHarness) -> None:
     """After more than an hour it counts as a failure, so that a cause in the data is found too."""
 
     def observe(job_run_id: int) -> JobRun | None:
         return JobRun(job_run_id, "interrupted", "the machine died of it")
 
-    harbour.workspace.observe = observe  # type: ignore[method-assign]
-    run = harbour.take("landing/users/killer.csv", users([50]).encode())
-    hour(harbour)
-    hour(harbour)
-    failed = harbour.run(run.run_id)
+    harness.workspace.observe = observe  # type: ignore[method-assign]
+    run = harness.take("landing/users/killer.csv", users([50]).encode())
+    hour(harness)
+    hour(harness)
+    failed = harness.run(run.run_id)
     assert failed.state is State.FAILED
     assert "the machine died of it" in failed.cause
 
 
 @pytest.mark.parametrize("status", ["Failed", "Cancelled"])
-def test_a_copy_that_ended_badly_is_tried_again(harbour: Harbour, status: str) -> None:
+def test_a_copy_that_ended_badly_is_tried_again(harness: ServiceHarness, status: str) -> None:
     """Failed, timed out or cancelled at Data Factory by somebody: a new attempt copies it."""
-    harbour.factory.holding = True
-    run = harbour.take(f"landing/users/{status}.csv", users([60 + len(status)]).encode())
-    harbour.factory.end("adf-1", status)
-    harbour.factory.holding = False
-    hour(harbour)
-    done = harbour.run(run.run_id)
+    harness.factory.holding = True
+    run = harness.take(f"landing/users/{status}.csv", users([60 + len(status)]).encode())
+    harness.factory.end("adf-1", status)
+    harness.factory.holding = False
+    hour(harness)
+    done = harness.run(run.run_id)
     assert done.state is State.SUCCEEDED
     assert done.copy is not None
     assert (done.copy.number, done.copy.failures) == (2, 1)
     assert any(status.lower() in line.cause for line in done.history)
 
 
-def test_a_lease_of_the_dead_runs_out(harbour: Harbour) -> None:
-    """A drop that a worker held when it died is judged by another, when its lease has ended."""
+def test_a_lease_of_the_dead_runs_out(harness: ServiceHarness) -> None:
+    """A drop that a worker held when it died is validated by another, when its lease has ended."""
     path = "landing/users/held.csv"
-    harbour.sea.land(path, users([70]).encode())
-    (message,) = harbour.service.on_landing(path)
+    harness.storage_account.land(path, users([70]).encode())
+    (message,) = harness.service.on_landing(path)
     assert isinstance(message, Advance)
-    stored = harbour.service.manifest.get(message.run_id, fresh=True)
+    stored = harness.service.manifest.get(message.run_id, fresh=True)
     raw = f"raw/users/{message.run_id}-held.csv"
-    held = stored.run.apply(Event.CLAIM, "", harbour.clock(), raw=raw).apply(
+    held = stored.run.apply(Event.CLAIM, "", harness.clock(), raw=raw).apply(
         Event.START_VALIDATION,
-        "judging against the contract",
-        harbour.clock(),
-        lease=Lease("another process", harbour.clock.now.replace(year=2099)),
+        "validating against the contract",
+        harness.clock(),
+        lease=Lease("another process", harness.clock.now.replace(year=2099)),
     )
-    stored = harbour.service.manifest.update(stored, held)
-    harbour.service = harbour.worker()
-    hour(harbour)
-    assert harbour.run(message.run_id).state is State.VALIDATING
-    harbour.clock.now = harbour.clock.now.replace(year=2099, month=12, day=31)
-    harbour.drive(harbour.service.reconcile())
-    done = harbour.run(message.run_id)
+    stored = harness.service.manifest.update(stored, held)
+    harness.service = harness.worker()
+    hour(harness)
+    assert harness.run(message.run_id).state is State.VALIDATING
+    harness.clock.now = harness.clock.now.replace(year=2099, month=12, day=31)
+    harness.drive(harness.service.reconcile())
+    done = harness.run(message.run_id)
     assert done.state is State.SUCCEEDED
     assert "attempts that failed: 1" in [line.cause for line in done.history if line.event][3]
 

@@ -13,15 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingest import paths
-from ingest.contracts import parse
-from ingest.delta import live_files
-from ingest.manifest import Manifest
-from ingest.references import LakeReferences
-from ingest.run import Source, received
-from ingest.states import State
-from ingest.validate import Report, validate
-from ingest.validate.local import BytesSource, FileOutputs
-from tests.ingest.conftest import Clock, Sea
+from ingest.runs.register import Register
+from ingest.runs.run import LandedVersion, received
+from ingest.runs.states import State
+from ingest.stages.validate.delta import live_files
+from ingest.stages.validate.references import LakeReferences
+from landfall.contract.folder import parse
+from landfall.validation import Report, validate
+from landfall.validation.local_files import BytesSource, FileOutputs
+from tests.ingest.conftest import Clock, StorageAccount
 
 ORDERS = """
 apiVersion: v3.2.0
@@ -37,38 +37,38 @@ customProperties: [{property: maxRejectedRatio, value: 1}]
 """
 
 
-def silver(sea: Sea, table: str) -> Path:
+def silver(storage_account: StorageAccount, table: str) -> Path:
     """Where a silver table stands; the lake is a folder."""
-    return sea.config.lake_folder / "silver" / table
+    return storage_account.config.lake_folder / "silver" / table
 
 
-def write(sea: Sea, table: str, ids: Sequence[int]) -> deltalake.DeltaTable:
+def write(storage_account: StorageAccount, table: str, ids: Sequence[int]) -> deltalake.DeltaTable:
     """Add rows to a silver table, with columns that nobody asks for."""
     rows = pa.table({"name": [f"n{i}" for i in ids], "id": pa.array(ids, pa.int64())})
-    place = silver(sea, table)
+    place = silver(storage_account, table)
     place.parent.mkdir(exist_ok=True)
     deltalake.write_deltalake(place, rows, mode="append")
     return deltalake.DeltaTable(place)
 
 
-def judge(sea: Sea, table: str, buyers: Sequence[int]) -> Report:
-    """Judge orders of these buyers against what the lake holds."""
+def judge(storage_account: StorageAccount, table: str, buyers: Sequence[int]) -> Report:
+    """Validate orders of these buyers against what the lake holds."""
     rows = "".join(f"{at},{buyer}\n" for at, buyer in enumerate(buyers))
     return validate(
         BytesSource(b"id,buyer\n" + rows.encode()),
         parse(ORDERS.replace("TABLE", table), file="orders.odcs.yaml"),
         name="orders.csv",
         outputs=FileOutputs(),
-        references=LakeReferences(sea.lake, Manifest(sea.lake)),
+        references=LakeReferences(storage_account.lake, Register(storage_account.lake)),
     )
 
 
-def test_what_silver_has_may_be_referred_to(sea: Sea) -> None:
+def test_what_silver_has_may_be_referred_to(storage_account: StorageAccount) -> None:
     """Every version of the table counts, and nothing that is not in it."""
-    write(sea, "some", [1, 2])
-    write(sea, "some", [3])
+    write(storage_account, "some", [1, 2])
+    write(storage_account, "some", [3])
 
-    report = judge(sea, "some", [3, 4, 1, 5])
+    report = judge(storage_account, "some", [3, 4, 1, 5])
 
     assert (report.rows, report.rejected) == (4, 2)
     (check,) = report.checks
@@ -78,9 +78,9 @@ def test_what_silver_has_may_be_referred_to(sea: Sea) -> None:
     assert (link.to, link.checked, link.keys) == ("some.id", True, 3)
 
 
-def test_a_dataset_that_is_not_there_is_told(sea: Sea) -> None:
+def test_a_dataset_that_is_not_there_is_told(storage_account: StorageAccount) -> None:
     """Nothing is rejected for it, and the report says that nothing was checked."""
-    report = judge(sea, "nobody", [1])
+    report = judge(storage_account, "nobody", [1])
 
     assert (report.verdict, report.rejected) == ("accepted", 0)
     (link,) = report.relationships
@@ -88,22 +88,22 @@ def test_a_dataset_that_is_not_there_is_told(sea: Sea) -> None:
     assert link.reason == "dataset nobody is not in the lake yet"
 
 
-def test_checkpoints_merges_and_deletions(sea: Sea) -> None:
+def test_checkpoints_merges_and_deletions(storage_account: StorageAccount) -> None:
     """A log that was tidied up gives the files that are live now, as delta-rs sees them."""
     for number in range(12):
-        table = write(sea, "long", [number, number + 100])
+        table = write(storage_account, "long", [number, number + 100])
     table.delete("id = 100")
     table.create_checkpoint()
     table.delete("id = 11")
-    for commit in sorted((silver(sea, "long") / "_delta_log").glob("*.json"))[:13]:
+    for commit in sorted((silver(storage_account, "long") / "_delta_log").glob("*.json"))[:13]:
         commit.unlink()
 
-    found = live_files(sea.lake, "silver/long")
+    found = live_files(storage_account.lake, "silver/long")
 
-    expected = set(deltalake.DeltaTable(silver(sea, "long")).file_uris())
+    expected = set(deltalake.DeltaTable(silver(storage_account, "long")).file_uris())
     assert found is not None
-    assert {str(silver(sea, "long") / file.path) for file in found} == expected
-    report = judge(sea, "long", [0, 100, 11, 111, 5])
+    assert {str(silver(storage_account, "long") / file.path) for file in found} == expected
+    report = judge(storage_account, "long", [0, 100, 11, 111, 5])
     assert [sample.value for check in report.checks for sample in check.samples] == ["100", "11"]
 
 
@@ -116,13 +116,15 @@ def test_checkpoints_merges_and_deletions(sea: Sea) -> None:
         ("footer", "no footer"),
     ],
 )
-def test_a_table_that_is_not_understood_is_told(sea: Sea, damage: str, reason: str) -> None:
+def test_a_table_that_is_not_understood_is_told(
+    storage_account: StorageAccount, damage: str, reason: str
+) -> None:
     """It is named with what is wrong, and no record is rejected for it."""
     name = f"odd_{damage}"
-    write(sea, name, [1])
-    write(sea, name, [2])
-    write(sea, name, [3])
-    log = silver(sea, name) / "_delta_log"
+    write(storage_account, name, [1])
+    write(storage_account, name, [2])
+    write(storage_account, name, [3])
+    log = silver(storage_account, name) / "_delta_log"
     if damage == "gap":
         (log / f"{1:020}.json").unlink()
     elif damage == "feature":
@@ -130,13 +132,16 @@ def test_a_table_that_is_not_understood_is_told(sea: Sea, damage: str, reason: s
         (log / f"{3:020}.json").write_text(asked)
     elif damage == "columns":
         deltalake.write_deltalake(
-            silver(sea, name), pa.table({"x": [1]}), mode="overwrite", schema_mode="overwrite"
+            silver(storage_account, name),
+            pa.table({"x": [1]}),
+            mode="overwrite",
+            schema_mode="overwrite",
         )
     else:
-        data = next(silver(sea, name).glob("*.parquet"))
+        data = next(silver(storage_account, name).glob("*.parquet"))
         data.write_bytes(data.read_bytes()[:-4])
 
-    report = judge(sea, name, [1, 9])
+    report = judge(storage_account, name, [1, 9])
 
     (link,) = report.relationships
     assert not link.checked
@@ -144,19 +149,23 @@ def test_a_table_that_is_not_understood_is_told(sea: Sea, damage: str, reason: s
     assert reason in (link.reason or "")
 
 
-def test_what_is_copied_and_not_loaded_counts(sea: Sea, clock: Clock) -> None:
+def test_what_is_copied_and_not_loaded_counts(
+    storage_account: StorageAccount, clock: Clock
+) -> None:
     """Two datasets are often delivered together; a copy that is not done says nothing yet."""
-    manifest = Manifest(sea.lake)
+    manifest = Register(storage_account.lake)
     for number, state in enumerate((State.COPIED, State.LOADING, State.COPYING)):
         run_id = f"20261122T13011{number}Z-fresh-1f3a9c2{number}"
-        landed = Source(f"landing/fresh/{number}.csv", "e", 1, clock(), "event")
+        landed = LandedVersion(f"landing/fresh/{number}.csv", "e", 1, clock(), "event")
         run = replace(received(run_id, "fresh", landed, clock()), state=state)
         manifest.create(run)
         rows = io.BytesIO()
         pq.write_table(pa.table({"id": pa.array([number], pa.int64())}), rows)
-        sea.lake.put(f"{paths.bronze_folder('fresh', run_id)}/data.parquet", rows.getvalue())
+        storage_account.lake.put(
+            f"{paths.bronze_folder('fresh', run_id)}/data.parquet", rows.getvalue()
+        )
 
-    report = judge(sea, "fresh", [0, 1, 2])
+    report = judge(storage_account, "fresh", [0, 1, 2])
 
     assert [sample.value for check in report.checks for sample in check.samples] == ["2"]
     assert report.relationships[0].keys == 2

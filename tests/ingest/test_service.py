@@ -10,17 +10,17 @@ import zstandard
 
 from ingest.azure.lake import AzureLake
 from ingest.errors import Conflict, NotFound, Retryable, Unavailable
-from ingest.messages import Advance, Claim, LoadDataset, Message
-from ingest.operators import Wish
+from ingest.operations.operators import OperatorRequest
 from ingest.paths import raw_file
 from ingest.ports import CopyRun
-from ingest.run import Run
-from ingest.service import Landfall, onward
+from ingest.runs.messages import Advance, Claim, LoadDataset, Message
+from ingest.runs.run import Run
+from ingest.runs.states import State
+from ingest.service import Landfall, next_messages
 from ingest.settings import read
-from ingest.states import State
 from ingest.wiring import build
 from tests.e2e.drops import users
-from tests.ingest.conftest import REPOSITORY, Clock, Sea
+from tests.ingest.conftest import REPOSITORY, Clock, StorageAccount
 from tests.ingest.remote import Factory, Workspace
 
 SETTLE = timedelta(seconds=120)
@@ -44,10 +44,10 @@ def factory() -> Quick:
 
 
 @pytest.fixture
-def worker(sea: Sea, clock: Clock, factory: Quick) -> Callable[[], Landfall]:
+def worker(storage_account: StorageAccount, clock: Clock, factory: Quick) -> Callable[[], Landfall]:
     """Makes workers: each remembers only what it has seen itself."""
     env = {
-        "LANDFALL_LAKE": sea.config.lake_connection_string,
+        "LANDFALL_LAKE": storage_account.config.lake_connection_string,
         "LANDFALL_ADF_SUBSCRIPTION": "s",
         "LANDFALL_ADF_RESOURCE_GROUP": "g",
         "LANDFALL_ADF_FACTORY": "f",
@@ -57,7 +57,11 @@ def worker(sea: Sea, clock: Clock, factory: Quick) -> Callable[[], Landfall]:
     }
     workspace = Workspace()
     return lambda: build(
-        read(env, app=REPOSITORY), clock=clock, lake=sea.lake, copier=factory, loader=workspace
+        read(env, app=REPOSITORY),
+        clock=clock,
+        lake=storage_account.lake,
+        copier=factory,
+        loader=workspace,
     )
 
 
@@ -82,31 +86,35 @@ def run_of(service: Landfall, path: str) -> Run:
     ).run
 
 
-def test_an_event_drives_a_drop_to_its_end(sea: Sea, worker: Callable[[], Landfall]) -> None:
+def test_an_event_drives_a_drop_to_its_end(
+    storage_account: StorageAccount, worker: Callable[[], Landfall]
+) -> None:
     """One event, and the queue does the rest."""
     path = "landing/users/driven.csv"
-    sea.land(path, users([1]).encode())
+    storage_account.land(path, users([1]).encode())
     service = worker()
     drive(service, service.on_landing(path))
     drive(service, service.reconcile())
     assert run_of(service, path).state is State.SUCCEEDED
 
 
-def test_late_and_foreign_events_are_let_go(sea: Sea, worker: Callable[[], Landfall]) -> None:
+def test_late_and_foreign_events_are_let_go(
+    storage_account: StorageAccount, worker: Callable[[], Landfall]
+) -> None:
     """An event about what is gone, elsewhere, or a writer's marker starts nothing."""
-    sea.land("landing/users/_SUCCESS", b"x")
-    sea.land("raw/users/other.csv", b"x")
+    storage_account.land("landing/users/_SUCCESS", b"x")
+    storage_account.land("raw/users/other.csv", b"x")
     service = worker()
     for path in ("landing/users/gone.csv", "raw/users/other.csv", "landing/users/_SUCCESS"):
         assert service.on_landing(path) == []
 
 
 def test_an_empty_file_waits_until_it_has_settled(
-    sea: Sea, clock: Clock, worker: Callable[[], Landfall]
+    storage_account: StorageAccount, clock: Clock, worker: Callable[[], Landfall]
 ) -> None:
-    """An upload begins with an empty file; one that stays empty is judged as it is."""
+    """An upload begins with an empty file; one that stays empty is validated as it is."""
     path = "landing/users/nothing.csv"
-    sea.lake.put(path, b"")
+    storage_account.lake.put(path, b"")
     service = worker()
     assert service.on_landing(path) == []
     assert Claim(path) not in service.reconcile()
@@ -118,11 +126,11 @@ def test_an_empty_file_waits_until_it_has_settled(
 
 
 def test_a_crash_between_any_two_messages_is_mended_by_the_tick(
-    sea: Sea, clock: Clock, worker: Callable[[], Landfall]
+    storage_account: StorageAccount, clock: Clock, worker: Callable[[], Landfall]
 ) -> None:
     """Every message is lost; ticks alone, each by a fresh worker, bring the drop to its end."""
     path = "landing/users/ticked.csv"
-    sea.land(path, users([2]).encode())
+    storage_account.land(path, users([2]).encode())
     worker().on_landing(path)
     for _ in range(12):
         clock.turn(minutes=6)
@@ -133,13 +141,15 @@ def test_a_crash_between_any_two_messages_is_mended_by_the_tick(
     assert run_of(worker(), path).state is State.SUCCEEDED
 
 
-def test_a_step_that_cannot_work_ends_the_run(sea: Sea, worker: Callable[[], Landfall]) -> None:
+def test_a_step_that_cannot_work_ends_the_run(
+    storage_account: StorageAccount, worker: Callable[[], Landfall]
+) -> None:
     """When the claimed file is taken away by hand, the run fails after a few tries, and says so."""
     path = "landing/users/robbed.csv"
-    sea.land(path, users([3]).encode())
+    storage_account.land(path, users([3]).encode())
     service = worker()
     todo = service.on_landing(path)
-    sea.lake.delete(raw_file("users", run_of(service, path).run_id, path))
+    storage_account.lake.delete(raw_file("users", run_of(service, path).run_id, path))
     drive(service, todo)
     run = run_of(service, path)
     assert run.state is State.FAILED
@@ -148,11 +158,11 @@ def test_a_step_that_cannot_work_ends_the_run(sea: Sea, worker: Callable[[], Lan
 
 
 def test_a_side_that_is_away_does_not_stop_the_tick(
-    sea: Sea, clock: Clock, worker: Callable[[], Landfall], factory: Quick
+    storage_account: StorageAccount, clock: Clock, worker: Callable[[], Landfall], factory: Quick
 ) -> None:
     """While Data Factory is away, drops are still swept and others still move; nothing fails."""
     path = "landing/users/patient.csv"
-    sea.land(path, users([4]).encode())
+    storage_account.land(path, users([4]).encode())
     service = worker()
     drive(service, service.on_landing(path)[:1])
     away = worker()
@@ -161,7 +171,7 @@ def test_a_side_that_is_away_does_not_stop_the_tick(
         raise Unavailable(f"Data Factory is away ({since}, {attempts})")
 
     found, factory.find = factory.find, fail  # type: ignore[method-assign]
-    sea.land("landing/users/meanwhile.csv", users([5]).encode())
+    storage_account.land("landing/users/meanwhile.csv", users([5]).encode())
     clock.turn(hours=1)
     assert Claim("landing/users/meanwhile.csv") in away.reconcile()
     assert run_of(away, path).state is State.COPYING
@@ -171,10 +181,12 @@ def test_a_side_that_is_away_does_not_stop_the_tick(
     assert run_of(away, path).state is State.SUCCEEDED
 
 
-def test_asking_twice_gives_the_same_run(sea: Sea, worker: Callable[[], Landfall]) -> None:
+def test_asking_twice_gives_the_same_run(
+    storage_account: StorageAccount, worker: Callable[[], Landfall]
+) -> None:
     """A second POST finds the file claimed, and is told its run; later it is not there."""
     path = "landing/users/asked.csv"
-    sea.land(path, users([6]).encode())
+    storage_account.land(path, users([6]).encode())
     service = worker()
     first, todo = service.ingest("users", path)
     again, _ = worker().ingest("users", path)
@@ -185,11 +197,11 @@ def test_asking_twice_gives_the_same_run(sea: Sea, worker: Callable[[], Landfall
 
 
 def test_an_old_run_does_not_answer_for_a_missing_file(
-    sea: Sea, clock: Clock, worker: Callable[[], Landfall]
+    storage_account: StorageAccount, clock: Clock, worker: Callable[[], Landfall]
 ) -> None:
     """What ended long ago is not what a caller means who asks for a file that is not there."""
     path = "landing/users/yesterday.csv"
-    sea.land(path, users([7]).encode())
+    storage_account.land(path, users([7]).encode())
     service = worker()
     drive(service, service.on_landing(path))
     drive(service, service.reconcile())
@@ -198,65 +210,74 @@ def test_an_old_run_does_not_answer_for_a_missing_file(
         worker().ingest("users", path)
 
 
-def test_a_quarantined_drop_can_be_judged_again(sea: Sea, worker: Callable[[], Landfall]) -> None:
-    """Retry brings the file back from quarantine and judges it anew."""
+def test_a_quarantined_drop_can_be_judged_again(
+    storage_account: StorageAccount, worker: Callable[[], Landfall]
+) -> None:
+    """Retry brings the file back from quarantine and validates it anew."""
     path = "landing/users/hopeless.csv"
-    sea.land(path, users(range(10), gender="X").encode())
+    storage_account.land(path, users(range(10), gender="X").encode())
     service = worker()
     drive(service, service.on_landing(path))
     run = run_of(service, path)
     assert run.state is State.QUARANTINED
-    again = service.operators.retry(run.run_id, Wish("the contract was mended"))
+    again = service.operators.retry(run.run_id, OperatorRequest("the contract was corrected"))
     assert again.state is State.CLAIMED
     assert again.raw is not None
     assert again.raw.startswith("raw/")
-    drive(service, onward(again))
+    drive(service, next_messages(again))
     assert run_of(service, path).state is State.QUARANTINED
 
 
 def test_what_has_succeeded_is_neither_cancelled_nor_retried(
-    sea: Sea, worker: Callable[[], Landfall]
+    storage_account: StorageAccount, worker: Callable[[], Landfall]
 ) -> None:
     """A final success stays one."""
     path = "landing/users/done.csv"
-    sea.land(path, users([8]).encode())
+    storage_account.land(path, users([8]).encode())
     service = worker()
     drive(service, service.on_landing(path))
     drive(service, service.reconcile())
     run = run_of(service, path)
     assert run.state is State.SUCCEEDED
     with pytest.raises(Conflict):
-        service.operators.cancel(run.run_id, Wish("too late"))
+        service.operators.cancel(run.run_id, OperatorRequest("too late"))
     with pytest.raises(Conflict):
-        service.operators.retry(run.run_id, Wish("why not"))
+        service.operators.retry(run.run_id, OperatorRequest("why not"))
 
 
 def test_a_cancelled_drop_is_not_found_again(
-    sea: Sea, clock: Clock, worker: Callable[[], Landfall]
+    storage_account: StorageAccount, clock: Clock, worker: Callable[[], Landfall]
 ) -> None:
     """Cancelling a drop that still stands in landing takes it out of there first."""
     path = "landing/users/unwanted.csv"
-    sea.land(path, users([9]).encode())
-    sea.fault(method="PUT", path="mode=legacy", fault="status", status=503, when="before")
+    storage_account.land(path, users([9]).encode())
+    storage_account.fault(
+        method="PUT", path="mode=legacy", fault="status", status=503, when="before"
+    )
     service = worker()
     with pytest.raises(Retryable):
         service.on_landing(path)
-    sea.calm()
+    storage_account.reset_faults()
     run = run_of(service, path)
     assert run.state is State.RECEIVED
-    assert service.operators.cancel(run.run_id, Wish("not this one")).state is State.CANCELLED
+    assert (
+        service.operators.cancel(run.run_id, OperatorRequest("not this one")).state
+        is State.CANCELLED
+    )
     clock.turn(seconds=SETTLE.total_seconds() + 60)
     assert Claim(path) not in worker().reconcile()
 
 
-def test_what_the_queue_gave_up_is_kept(sea: Sea, worker: Callable[[], Landfall]) -> None:
+def test_what_the_queue_gave_up_is_kept(
+    storage_account: StorageAccount, worker: Callable[[], Landfall]
+) -> None:
     """A message that nobody can read is put where a person finds it."""
     service = worker()
-    service.lament(b'{"kind": "advance", "run_id": "x"}', "m1")
-    service.lament(b"gibberish", "m2")
-    kept = [entry.version.path for entry in sea.lake.list("manifest/poison/")]
+    service.handle_poison_message(b'{"kind": "advance", "run_id": "x"}', "m1")
+    service.handle_poison_message(b"gibberish", "m2")
+    kept = [entry.version.path for entry in storage_account.lake.list("manifest/poison/")]
     assert [path.rsplit("-", 1)[-1] for path in kept] == ["m2"]
-    assert sea.lake.get(kept[0])[0] == b"gibberish"
+    assert storage_account.lake.get(kept[0])[0] == b"gibberish"
 
 
 def test_messages_about_nothing_do_nothing(worker: Callable[[], Landfall]) -> None:
@@ -271,31 +292,31 @@ def test_messages_about_nothing_do_nothing(worker: Callable[[], Landfall]) -> No
 
 
 def test_a_zstandard_drop_is_unpacked_for_the_copy(
-    sea: Sea, worker: Callable[[], Landfall], factory: Quick
+    storage_account: StorageAccount, worker: Callable[[], Landfall], factory: Quick
 ) -> None:
     """Data Factory reads no zstd: what it is told to copy is the plain file beside the drop."""
     content = users([10]).encode()
     path = "landing/users/packed.csv.zst"
-    sea.land(path, zstandard.ZstdCompressor().compress(content))
+    storage_account.land(path, zstandard.ZstdCompressor().compress(content))
     service = worker()
     drive(service, service.on_landing(path))
     asked = factory.started[-1]
     assert (asked["sourceFile"], asked["compression"]) == ("packed.csv", "none")
     copied = f"{asked['sourceContainer']}/{asked['sourceFolder']}/{asked['sourceFile']}"
-    assert sea.lake.get(copied)[0] == content
+    assert storage_account.lake.get(copied)[0] == content
 
 
 def test_a_report_outlives_the_loss_of_its_content(
-    sea: Sea, worker: Callable[[], Landfall]
+    storage_account: StorageAccount, worker: Callable[[], Landfall]
 ) -> None:
     """When a run fails and another accepts the same content, each still shows its own report."""
     content = users([11]).encode()
     first, second = "landing/users/first.csv", "landing/users/second.csv"
     service = worker()
-    sea.land(first, content)
+    storage_account.land(first, content)
     drive(service, service.on_landing(first)[:1])
-    service.operators.cancel(run_of(service, first).run_id, Wish("make room"))
-    sea.land(second, content)
+    service.operators.cancel(run_of(service, first).run_id, OperatorRequest("make room"))
+    storage_account.land(second, content)
     drive(service, service.on_landing(second))
     for path in (first, second):
         report = service.report(run_of(service, path).run_id)
@@ -305,24 +326,26 @@ def test_a_report_outlives_the_loss_of_its_content(
 
 
 def test_a_refused_file_reaches_quarantine_though_its_worker_dies(
-    sea: Sea, worker: Callable[[], Landfall]
+    storage_account: StorageAccount, worker: Callable[[], Landfall]
 ) -> None:
     """The verdict is written before the move: whoever comes next finishes it."""
     path = "landing/users/halfway.csv"
-    sea.land(path, users(range(10), gender="X").encode())
+    storage_account.land(path, users(range(10), gender="X").encode())
     service = worker()
     todo = service.on_landing(path)
-    sea.fault(method="PUT", path="quarantine/.*mode=legacy", fault="status", status=503, times=3)
+    storage_account.fault(
+        method="PUT", path="quarantine/.*mode=legacy", fault="status", status=503, times=3
+    )
     with pytest.raises(Retryable):
         drive_once(service, todo)
     run = run_of(worker(), path)
     assert run.state is State.QUARANTINED
     assert run.raw is not None
-    assert sea.lake.head(run.raw) is None
-    sea.calm()
+    assert storage_account.lake.head(run.raw) is None
+    storage_account.reset_faults()
     later = worker()
     drive(later, later.reconcile())
-    assert sea.lake.head(run.raw) is not None
+    assert storage_account.lake.head(run.raw) is not None
     assert [r for r in later.manifest.active() if r.run_id == run.run_id] == []
 
 
@@ -335,8 +358,8 @@ def drive_once(service: Landfall, messages: list[Message]) -> None:
 class Slow:
     """The lake, read by a worker for whom each small piece takes eleven seconds."""
 
-    def __init__(self, lake: AzureLake, clock: Clock, look: Callable[[], None]) -> None:
-        self._lake, self._clock, self._look = lake, clock, look
+    def __init__(self, lake: AzureLake, clock: Clock, scan: Callable[[], None]) -> None:
+        self._lake, self._clock, self._scan = lake, clock, scan
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._lake, name)
@@ -347,18 +370,18 @@ class Slow:
         for start in range(0, len(content), 4096):
             self._clock.turn(seconds=11)
             yield content[start : start + 4096]
-            self._look()
+            self._scan()
 
 
 def test_a_long_judgement_is_leased(
-    sea: Sea, clock: Clock, worker: Callable[[], Landfall], factory: Quick
+    storage_account: StorageAccount, clock: Clock, worker: Callable[[], Landfall], factory: Quick
 ) -> None:
-    """Once judging takes longer than a moment, the record says so and others keep away."""
+    """Once validating takes longer than a moment, the record says so and others keep away."""
     path = "landing/users/long.csv"
-    sea.land(path, users(range(20_000, 20_400)).encode())
+    storage_account.land(path, users(range(20_000, 20_400)).encode())
     other, leases = worker(), []
 
-    def look() -> None:
+    def scan() -> None:
         run = run_of(worker(), path)
         if run.lease:
             leases.append(run.lease)
@@ -366,7 +389,7 @@ def test_a_long_judgement_is_leased(
             assert other.advance(run.run_id) == []
 
     slow = worker()
-    object.__setattr__(slow.validation, "lake", Slow(sea.lake, clock, look))
+    object.__setattr__(slow.validation, "lake", Slow(storage_account.lake, clock, scan))
     drive(slow, slow.on_landing(path))
     assert len(leases) > 3
     assert {lease.owner for lease in leases} == {slow.validation.worker}

@@ -16,18 +16,18 @@ from typing import Any
 import pytest
 
 from ingest.errors import NotFound, Refused, Retryable, Unavailable
-from ingest.messages import Advance
-from ingest.operators import Wish
+from ingest.operations.operators import OperatorRequest
 from ingest.ports import JobRun
-from ingest.run import Run
+from ingest.runs.messages import Advance
+from ingest.runs.run import Run
+from ingest.runs.states import State
 from ingest.service import Landfall
 from ingest.settings import read
-from ingest.states import State
 from ingest.wiring import build
 from tests.e2e.drops import users
-from tests.ingest.conftest import REPOSITORY, Clock, Sea
+from tests.ingest.conftest import REPOSITORY, Clock, StorageAccount
 from tests.ingest.remote import Factory, Workspace
-from tests.ingest.test_crashes import DeathError, Fate, Mortal
+from tests.ingest.test_crashes import CrashingPort, CrashPoint, WorkerKilledError
 
 SETTINGS = {
     "LANDFALL_LAKE": "AccountName=local;BlobEndpoint=http://127.0.0.1:1/local",
@@ -40,12 +40,12 @@ SETTINGS = {
 }
 
 
-class Judges(Workspace):
+class ValidatingWorkspace(Workspace):
     """The validation job: its runs end as it is told, and leave an answer."""
 
-    def __init__(self, sea: Sea) -> None:
+    def __init__(self, storage_account: StorageAccount) -> None:
         super().__init__(status="running")
-        self._sea = sea
+        self._sea = storage_account
         self.refuses = False
 
     def start(self, token: str, parameters: Any) -> int:
@@ -83,30 +83,30 @@ class Judges(Workspace):
 
 
 @dataclass
-class Bay:
+class JobHarness:
     """A service whose limit is low, with what stands around it."""
 
-    sea: Sea
+    storage_account: StorageAccount
     clock: Clock
-    judges: Judges
+    validators: ValidatingWorkspace
     factory: Factory
 
-    def service(self, fate: Fate | None = None) -> Landfall:
+    def service(self, crash_point: CrashPoint | None = None) -> Landfall:
         """The service as a fresh process has it, which may meet its fate."""
-        fate = fate or Fate()
+        crash_point = crash_point or CrashPoint()
         return build(
             read(SETTINGS, app=REPOSITORY),
             clock=self.clock,
-            lake=Mortal("lake", self.sea.lake, fate),
+            lake=CrashingPort("lake", self.storage_account.lake, crash_point),
             copier=self.factory,
             loader=Workspace(),
-            validator=Mortal("jobs", self.judges, fate),
+            validator=CrashingPort("jobs", self.validators, crash_point),
         )
 
     def land(self, content: bytes) -> str:
         """Land a drop; its run's id."""
         name = f"{hashlib.sha256(content).hexdigest()[:8]}-{id(self)}.csv"
-        self.sea.land(f"landing/users/{name}", content)
+        self.storage_account.land(f"landing/users/{name}", content)
         (message,) = self.service().on_landing(f"landing/users/{name}")
         assert isinstance(message, Advance)
         self.service().handle(message)
@@ -122,13 +122,13 @@ class Bay:
 
 
 @pytest.fixture
-def bay(sea: Sea, clock: Clock) -> Iterator[Bay]:
+def bay(storage_account: StorageAccount, clock: Clock) -> Iterator[JobHarness]:
     """One for each test, on the lake that they share; what it leaves under way is cancelled."""
-    bay = Bay(sea, clock, Judges(sea), Factory())
+    bay = JobHarness(storage_account, clock, ValidatingWorkspace(storage_account), Factory())
     yield bay
     service = bay.service()
     for run in list(service.manifest.active()):
-        service.operators.cancel(run.run_id, Wish("the test is over"))
+        service.operators.cancel(run.run_id, OperatorRequest("the test is over"))
 
 
 def content(mark: str) -> bytes:
@@ -136,82 +136,86 @@ def content(mark: str) -> bytes:
     return users(range(20), country=mark).encode()
 
 
-def test_the_run_waits_and_is_watched_in_bulk(bay: Bay) -> None:
+def test_the_run_waits_and_is_watched_in_bulk(bay: JobHarness) -> None:
     """It stays `validating`, names the job run, and a tick takes it up only when that has ended."""
     run_id = bay.land(content("Waiting"))
     run = bay.run(run_id)
     assert (run.state, run.lease) == (State.VALIDATING, None)
-    assert "judged by job run 1 of landfall_validate" in run.cause
+    assert "validated by job run 1 of landfall_validate" in run.cause
     assert run.judging is not None
     assert run.judging.url == "https://jobs/1"
     assert run.judging.sha256 == hashlib.sha256(content("Waiting")).hexdigest()
     assert not bay.ticked(run_id)
-    bay.judges.answer()
+    bay.validators.answer()
     assert bay.ticked(run_id)
     bay.service().advance(run_id)
     run = bay.run(run_id)
     assert run.state is State.COPYING
     assert run.verdict is not None
     assert (run.verdict.rows, run.verdict.sha256) == (20, run.judging and run.judging.sha256)
-    assert list(bay.sea.lake.list(f"raw/users/{run_id}/judging/")) == []
+    assert list(bay.storage_account.lake.list(f"raw/users/{run_id}/judging/")) == []
 
 
-def test_a_start_that_is_asked_for_again_is_the_same(bay: Bay) -> None:
+def test_a_start_that_is_asked_for_again_is_the_same(bay: JobHarness) -> None:
     """A worker that died behind the start is followed by one that finds the job run there."""
-    bay.sea.land("landing/users/again.csv", content("Again"))
+    bay.storage_account.land("landing/users/again.csv", content("Again"))
     (message,) = bay.service().on_landing("landing/users/again.csv")
-    bay.sea.fault(fault="status", status=503, method="PUT", path="manifest/active", times=None)
+    bay.storage_account.fault(
+        fault="status", status=503, method="PUT", path="manifest/active", times=None
+    )
     with pytest.raises(Unavailable):
         bay.service().handle(message)
-    bay.sea.calm()
+    bay.storage_account.reset_faults()
     bay.service().handle(message)
-    assert bay.judges.posts == 2
-    assert len(bay.judges.batches) == 1
+    assert bay.validators.posts == 2
+    assert len(bay.validators.batches) == 1
 
 
-def test_a_failed_job_is_tried_again_and_then_fails_the_run(bay: Bay) -> None:
+def test_a_failed_job_is_tried_again_and_then_fails_the_run(bay: JobHarness) -> None:
     """Each attempt has a token and a folder of its own; the cause of the last one is the run's."""
     run_id = bay.land(content("Failing"))
-    bay.judges.status = "failed"
+    bay.validators.status = "failed"
     bay.service().advance(run_id)
     run = bay.run(run_id)
     assert run.state is State.VALIDATING
     assert run.judging is not None
     assert (run.judging.number, run.judging.job_run_id) == (2, None)
     bay.service().advance(run_id)
-    assert len(bay.judges.batches) == 1  # it waits a little
+    assert len(bay.validators.batches) == 1  # it waits a little
     bay.clock.turn(minutes=1)
     bay.service().advance(run_id)
     run = bay.run(run_id)
     assert run.state is State.FAILED
     assert "job run 2 of landfall_validate failed" in run.cause
-    assert list(bay.sea.lake.list(f"raw/users/{run_id}/judging/")) == []
-    bay.judges.status = "running"
-    bay.service().operators.retry(run_id, Wish("try again"))
+    assert list(bay.storage_account.lake.list(f"raw/users/{run_id}/judging/")) == []
+    bay.validators.status = "running"
+    bay.service().operators.retry(run_id, OperatorRequest("try again"))
     bay.service().advance(run_id)
-    assert len({tuple(one.values()) for one in bay.judges.batches.values()}) == 3
+    assert len({tuple(one.values()) for one in bay.validators.batches.values()}) == 3
 
 
-def test_a_job_that_leaves_no_answer_has_failed(bay: Bay) -> None:
+def test_a_job_that_leaves_no_answer_has_failed(bay: JobHarness) -> None:
     """So has one whose answer is of another schema."""
     run_id = bay.land(content("Silent"))
-    bay.judges.status = "succeeded"
+    bay.validators.status = "succeeded"
     bay.service().advance(run_id)
     assert "left no answer" in bay.run(run_id).cause
     bay.clock.turn(minutes=1)
-    bay.judges.status = "running"
+    bay.validators.status = "running"
     bay.service().advance(run_id)
-    bay.judges.answer(schema=99)
+    bay.validators.answer(schema=99)
     bay.service().advance(run_id)
     assert bay.run(run_id).state is State.FAILED
     assert "schema 99" in bay.run(run_id).cause
 
 
 @pytest.mark.parametrize("changes", [{"contract_version": "0"}, {"gauges": [[1, 2, 3, 4]]}])
-def test_an_answer_by_another_contract_is_not_used(bay: Bay, changes: dict[str, Any]) -> None:
-    """The contract was changed while the job ran: the drop is judged again, by the new one."""
+def test_an_answer_by_another_contract_is_not_used(
+    bay: JobHarness, changes: dict[str, Any]
+) -> None:
+    """The contract was changed while the job ran: the drop is validated again, by the new one."""
     run_id = bay.land(content(f"Changed {next(iter(changes))}"))
-    bay.judges.answer(**changes)
+    bay.validators.answer(**changes)
     bay.service().advance(run_id)
     run = bay.run(run_id)
     assert run.state is State.VALIDATING
@@ -220,9 +224,9 @@ def test_an_answer_by_another_contract_is_not_used(bay: Bay, changes: dict[str, 
     assert run.judging.number == 2
 
 
-def test_a_job_that_cannot_be_started_fails_the_run(bay: Bay) -> None:
+def test_a_job_that_cannot_be_started_fails_the_run(bay: JobHarness) -> None:
     """Databricks says no: the run ends with what it said."""
-    bay.judges.refuses = True
+    bay.validators.refuses = True
     run_id = bay.land(content("Refused"))
     bay.clock.turn(minutes=1)
     bay.service().advance(run_id)
@@ -230,18 +234,18 @@ def test_a_job_that_cannot_be_started_fails_the_run(bay: Bay) -> None:
     assert "no such job" in bay.run(run_id).cause
 
 
-def test_cancel_stops_the_job(bay: Bay) -> None:
+def test_cancel_stops_the_job(bay: JobHarness) -> None:
     """The run ends at once, and its job run is told to stop."""
     run_id = bay.land(content("Cancelled"))
-    run = bay.service().operators.cancel(run_id, Wish("not now"))
+    run = bay.service().operators.cancel(run_id, OperatorRequest("not now"))
     assert run.state is State.CANCELLED
-    assert bay.judges.cancelled == [1]
+    assert bay.validators.cancelled == [1]
 
 
-def test_a_refusal_by_the_answer_is_quarantined(bay: Bay) -> None:
+def test_a_refusal_by_the_answer_is_quarantined(bay: JobHarness) -> None:
     """What the job found beyond tolerance refuses the drop, in the words of the other engine."""
     run_id = bay.land(content("Bad"))
-    bay.judges.answer(rejected=19)
+    bay.validators.answer(rejected=19)
     bay.service().advance(run_id)
     run = bay.run(run_id)
     assert run.state is State.QUARANTINED
@@ -249,7 +253,7 @@ def test_a_refusal_by_the_answer_is_quarantined(bay: Bay) -> None:
 
 
 @pytest.mark.parametrize("kind", ["small", "packed", "headless"])
-def test_what_is_not_for_the_job_is_judged_here(bay: Bay, kind: str) -> None:
+def test_what_is_not_for_the_job_is_judged_here(bay: JobHarness, kind: str) -> None:
     """Small drops, compressed ones, and those that their beginning refuses start no job."""
     drop = {
         "small": users([1], country="Small").encode(),
@@ -258,21 +262,21 @@ def test_what_is_not_for_the_job_is_judged_here(bay: Bay, kind: str) -> None:
     }[kind]
     run_id = bay.land(drop)
     run = bay.run(run_id)
-    assert bay.judges.posts == 0
+    assert bay.validators.posts == 0
     assert run.state in {State.COPYING, State.QUARANTINED}
     assert run.judging is None
 
 
-def journey(bay: Bay, mark: str, fate: Fate) -> str:
+def drop_with_crash(bay: JobHarness, mark: str, crash_point: CrashPoint) -> str:
     """A large drop whose worker meets its fate; returns what is wrong in the end, or nothing."""
     path = f"landing/users/{mark}.csv"
-    bay.sea.land(path, content(mark))
-    bay.judges.status, begun = "running", len(bay.judges.batches)
-    service = bay.service(fate)
-    with suppress(DeathError):
+    bay.storage_account.land(path, content(mark))
+    bay.validators.status, begun = "running", len(bay.validators.batches)
+    service = bay.service(crash_point)
+    with suppress(WorkerKilledError):
         for message in service.on_landing(path):
             service.handle(message)
-        bay.judges.answer()
+        bay.validators.answer()
         for message in service.reconcile():
             service.handle(message)
     for _ in range(6):
@@ -281,14 +285,14 @@ def journey(bay: Bay, mark: str, fate: Fate) -> str:
         for message in service.reconcile():
             with suppress(Retryable):
                 service.handle(message)
-        if len(bay.judges.batches) > begun:
+        if len(bay.validators.batches) > begun:
             with suppress(NotFound):  # concluded and cleared away
-                bay.judges.answer()
+                bay.validators.answer()
     found = [run for run in bay.service().manifest.newest(limit=500) if run.summary["path"] == path]
     run_id = found[0].run_id
     run = bay.run(run_id)
-    tokens = len(bay.judges.batches) - begun
-    bay.service().operators.cancel(run_id, Wish("seen"))
+    tokens = len(bay.validators.batches) - begun
+    bay.service().operators.cancel(run_id, OperatorRequest("seen"))
     hashed = (
         run.verdict is not None and run.verdict.sha256 == hashlib.sha256(content(mark)).hexdigest()
     )
@@ -298,15 +302,15 @@ def journey(bay: Bay, mark: str, fate: Fate) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_death_at_any_point_judges_once(bay: Bay) -> None:
-    """Wherever a worker dies on the way of a large drop, one job run judges it and it goes on."""
-    calm = Fate()
-    assert journey(bay, "calm", calm) == ""
-    assert "jobs.start" in calm.calls
+def test_a_death_at_any_point_judges_once(bay: JobHarness) -> None:
+    """Wherever a worker dies on the way of a large drop, one job run validates it and it goes on."""
+    reset_faults = CrashPoint()
+    assert drop_with_crash(bay, "calm", reset_faults) == ""
+    assert "jobs.start" in reset_faults.calls
     wrong: dict[str, str] = {}
-    for at in range(len(calm.calls)):
+    for at in range(len(reset_faults.calls)):
         for when in ("before", "after"):
-            fate = Fate(at, when)
-            if result := journey(bay, f"dies-{at}-{when}", fate):
-                wrong[f"{when} call {at}, {fate.calls[-1]}"] = result
+            crash_point = CrashPoint(at, when)
+            if result := drop_with_crash(bay, f"dies-{at}-{when}", crash_point):
+                wrong[f"{when} call {at}, {crash_point.calls[-1]}"] = result
     assert wrong == {}

@@ -58,10 +58,10 @@ class Case:
 def column(
     rule: str, spec: dict[str, Any], good: str, bad: str, but: Mapping[str, str] | None = None
 ) -> list[Case]:
-    """Two files of one column ``c`` beside a column that is always sound.
+    """Two files of one column `c` beside a column that is always sound.
 
-    ``good`` and ``bad`` are its cells, with a blank between those of several records. ``but`` has
-    the sentence that decides, for the file that the peer judges otherwise.
+    `good` and `bad` are its cells, with a blank between those of several records. `but` has
+    the sentence that decides, for the file that the peer validates otherwise.
     """
     table = {"properties": [{"name": "n", "logicalType": "string"}, {"name": "c", **spec}]}
     return [
@@ -77,7 +77,7 @@ def column(
 
 
 def typed(rule: str, kind: str, good: str, bad: str, **said: Any) -> list[Case]:
-    """The same of a type with its options; ``but_good`` and ``but_bad`` decide against the peer."""
+    """The same of a type with its options; `but_good` and `but_bad` decide against the peer."""
     but = {key[4:]: said.pop(key) for key in ("but_good", "but_bad") if key in said}
     options = {"logicalTypeOptions": said} if said else {}
     return column(rule, {"logicalType": kind, **options}, good, bad, but)
@@ -90,7 +90,7 @@ def measured(rule: str, kind: str, good: str, bad: str, **quality: Any) -> list[
 
 
 def whole(rule: str, good: str, bad: str, **table: Any) -> list[Case]:
-    """Two files of integers ``a`` and ``b``, records parted by blanks, and rules of the table."""
+    """Two files of integers `a` and `b`, records parted by blanks, and rules of the table."""
     properties = [{"name": name, "logicalType": "integer"} for name in ("a", "b")]
     return [
         Case(rule, {"properties": properties, **table}, ("a,b", *rows.split(" ")), passes=passes)

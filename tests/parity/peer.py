@@ -15,7 +15,7 @@ from typing import Any
 from datacontract.data_contract import DataContract
 
 
-def judge(contract: str, data: str) -> dict[str, Any]:
+def validate(contract: str, data: str) -> dict[str, Any]:
     """Whether the file keeps the contract, and what it said of it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.csv"
@@ -29,4 +29,4 @@ def judge(contract: str, data: str) -> dict[str, Any]:
 
 
 logging.disable(logging.CRITICAL)
-json.dump([judge(**case) for case in json.load(sys.stdin)], sys.stdout)
+json.dump([validate(**case) for case in json.load(sys.stdin)], sys.stdout)

@@ -1,4 +1,4 @@
-"""The table of cases, judged by us and by datacontract-cli."""
+"""The table of cases, validated by us and by datacontract-cli."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.contracts import lint
+from landfall.contract.folder import lint
 from tests.parity.cases import CASES, Case
-from tests.unit.validation import judge
+from tests.unit.validation import run_validation
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PEERS = Path(os.environ.get("LANDFALL_PEERS", REPOSITORY / ".venv-peers"))
@@ -33,7 +33,9 @@ def test_each_rule_is_kept_once_and_broken_once() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_ours(case: Case) -> None:
     """We accept what keeps the contract and nothing else; the contract is one by the standard."""
-    report, _ = judge(case.data.encode(), lint(case.contract, file="t.odcs.yaml"), name="t.csv")
+    report, _ = run_validation(
+        case.data.encode(), lint(case.contract, file="t.odcs.yaml"), name="t.csv"
+    )
 
     assert (report.verdict == "accepted") == case.passes, (report.checks, report.problem)
 

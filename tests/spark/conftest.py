@@ -10,10 +10,10 @@ import os
 from pathlib import Path
 
 import pytest
+from devcloud.databricks.spark import prepare_environment, session_config
 from pyspark.sql import SparkSession
 
-from devcloud.databricks.spark import prepare_environment, session_config
-from tests.spark.workshop import Workshop
+from tests.spark.harness import SparkHarness
 from tests.spark_session import shared_session
 
 
@@ -34,6 +34,6 @@ def connect_session() -> SparkSession:
 
 
 @pytest.fixture
-def workshop(spark: SparkSession, tmp_path: Path) -> Workshop:
+def spark_harness(spark: SparkSession, tmp_path: Path) -> SparkHarness:
     """An empty lake of this test's own."""
-    return Workshop(spark, tmp_path / "lake")
+    return SparkHarness(spark, tmp_path / "lake")

@@ -16,8 +16,8 @@ from pyspark.sql.types import (
 )
 
 from spark_jobs.arguments import Arguments, parse_arguments
-from spark_jobs.batch import Batch, Drop, parse
-from spark_jobs.columns import Column, mismatches, quoted, silver_schema
+from spark_jobs.batch import BatchDrop, LoadBatch, parse
+from spark_jobs.columns import SilverColumn, mismatches, quoted, silver_schema
 from spark_jobs.ddl import create_statement, evolution_statements, table_properties
 from spark_jobs.errors import ArgumentError, BatchError, BatchNotCurrentError, SilverError
 from spark_jobs.merge import merge_statement
@@ -55,12 +55,12 @@ def document(**changes: Any) -> str:
 
 def test_a_batch_document_is_read_as_it_stands() -> None:
     """Key, columns and drops come through in their order; what is optional may be absent."""
-    expected = Batch(
+    expected = LoadBatch(
         "b1",
         "users",
-        (Column("id", "integer", required=True),),
-        (Column("id", "integer", required=True), Column("pays", "string")),
-        (Drop("r1", "bronze/users/r1", "2026-11-22T13:01:14Z", 3),),
+        (SilverColumn("id", "integer", required=True),),
+        (SilverColumn("id", "integer", required=True), SilverColumn("pays", "string")),
+        (BatchDrop("r1", "bronze/users/r1", "2026-11-22T13:01:14Z", 3),),
     )
 
     assert expected == parse(document(), dataset="users", batch_id="b1")
@@ -145,10 +145,10 @@ def test_bronze_types_that_would_lose_something_are_named() -> None:
         ]
     )
     columns = [
-        Column("id", "integer"),
-        Column("n", "integer"),
-        Column("pays", "string"),
-        Column("day", "date"),
+        SilverColumn("id", "integer"),
+        SilverColumn("n", "integer"),
+        SilverColumn("pays", "string"),
+        SilverColumn("day", "date"),
     ]
 
     expected = [
@@ -160,7 +160,9 @@ def test_bronze_types_that_would_lose_something_are_named() -> None:
 
 def test_statements_quote_whatever_a_column_is_called() -> None:
     """Reserved words, blanks, dots and backticks are names like others; Delta maps some of them."""
-    schema = silver_schema([Column("order", "integer", required=True), Column("a`.b c", "string")])
+    schema = silver_schema(
+        [SilverColumn("order", "integer", required=True), SilverColumn("a`.b c", "string")]
+    )
 
     assert quoted("a`.b c") == "`a``.b c`"
     assert create_statement("delta.`/t`", schema, table_properties(schema)) == (
@@ -170,9 +172,9 @@ def test_statements_quote_whatever_a_column_is_called() -> None:
         "`_first_batch_id` string NOT NULL) USING DELTA "
         "TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
     )
-    key = [Column("order", "integer", required=True), Column("shop", "string")]
+    key = [SilverColumn("order", "integer", required=True), SilverColumn("shop", "string")]
     merge = merge_statement(
-        "delta.`/t`", "v", key=key, columns=[*key, Column("a b", "string")], batch_id="b'1"
+        "delta.`/t`", "v", key=key, columns=[*key, SilverColumn("a b", "string")], batch_id="b'1"
     )
     assert merge == (
         "MERGE INTO delta.`/t` AS old USING `v` AS new "
@@ -194,11 +196,13 @@ def test_statements_quote_whatever_a_column_is_called() -> None:
 
 def test_a_contract_may_gain_columns_and_not_change_their_types() -> None:
     """A gained column is empty in old rows, so never NOT NULL; a lost one may then be empty too."""
-    before = silver_schema([Column("id", "integer", required=True), Column("a", "string", True)])
-    gained = silver_schema(
-        [Column("ID", "integer", required=True), Column("b", "number", required=True)]
+    before = silver_schema(
+        [SilverColumn("id", "integer", required=True), SilverColumn("a", "string", True)]
     )
-    changed = silver_schema([Column("id", "string", required=True)])
+    gained = silver_schema(
+        [SilverColumn("ID", "integer", required=True), SilverColumn("b", "number", required=True)]
+    )
+    changed = silver_schema([SilverColumn("id", "string", required=True)])
 
     assert evolution_statements("t", before, before) == []
     assert evolution_statements("t", before, gained) == [

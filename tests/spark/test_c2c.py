@@ -10,7 +10,7 @@ import pyarrow.csv as pc
 import pytest
 
 from tests.realdata import C2C
-from tests.spark.workshop import ARROW, USER_TYPES, Workshop
+from tests.spark.harness import ARROW, USER_TYPES, SparkHarness
 from tests.unit.validation import CONTRACTS
 
 pytestmark = [
@@ -47,11 +47,11 @@ def agrees(printed: str, computed: float | None) -> bool:
     return float(printed) == computed
 
 
-def test_the_authors_tables_come_out_cell_by_cell(workshop: Workshop) -> None:
+def test_the_authors_tables_come_out_cell_by_cell(spark_harness: SparkHarness) -> None:
     """Five drops, one batch, three gold tables: 3,638 of 3,638 cells, under the author's names."""
     assert C2C is not None
     drops = [
-        workshop.bronze(
+        spark_harness.bronze(
             "users",
             f"r{part}",
             USER_TYPES,
@@ -60,17 +60,17 @@ def test_the_authors_tables_come_out_cell_by_cell(workshop: Workshop) -> None:
         )
         for part in range(1, 6)
     ]
-    arguments = workshop.batch("users", "b1", drops=drops, **CONTRACTS["users"].table())
-    workshop.load(arguments)
+    arguments = spark_harness.batch("users", "b1", drops=drops, **CONTRACTS["users"].table())
+    spark_harness.load(arguments)
 
-    result = workshop.build(arguments)
+    result = spark_harness.build(arguments)
 
     assert (result["rows_in"], result["inserted"], result["duplicates"]) == (98913, 98913, 0)
     right, wrong = 0, []
     for table, (name, keys) in PUBLISHED.items():
         with (C2C / name).open(newline="", encoding="utf-8") as file:
             published = list(csv.DictReader(file))
-        computed = workshop.rows(f"gold/{table}")
+        computed = spark_harness.rows(f"gold/{table}")
         by_key = {tuple(v or "" for v in list(row.values())[:keys]): row for row in computed}
         assert list(published[0]) == list(computed[0])
         assert len(published) == len(computed) == len(by_key)
@@ -84,7 +84,7 @@ def test_the_authors_tables_come_out_cell_by_cell(workshop: Workshop) -> None:
     assert wrong == []
     assert right == CELLS
 
-    silver = workshop.rows("silver/users", "country", "countryCode", "daysSinceLastLogin")
+    silver = spark_harness.rows("silver/users", "country", "countryCode", "daysSinceLastLogin")
     assert sum(row["daysSinceLastLogin"] is None for row in silver) == 10
     assert {"Namibie"} == {row["country"] for row in silver if row["countryCode"] == "na"}
     assert "Îles Turques-et-Caïques" in {row["country"] for row in silver}

@@ -12,8 +12,8 @@ from deltalake import write_deltalake
 
 from marketplace.__main__ import main as generate
 from spark_jobs.build_gold import build
-from spark_jobs.lake import Lake
-from tests.spark.workshop import Workshop
+from spark_jobs.lake import SparkLake
+from tests.spark.harness import SparkHarness
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -54,16 +54,18 @@ def trade(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return lines
 
 
-def test_gold_is_what_pandas_computes(workshop: Workshop, tables: dict[str, pd.DataFrame]) -> None:
+def test_gold_is_what_pandas_computes(
+    spark_harness: SparkHarness, tables: dict[str, pd.DataFrame]
+) -> None:
     """Sales by day, the league, the funnel and the figures by country agree in every row."""
-    lake = Lake(workshop.spark, f"file://{workshop.root}/{{container}}")
+    lake = SparkLake(spark_harness.spark, f"file://{spark_harness.root}/{{container}}")
     for name, frame in tables.items():
         table = pa.Table.from_pandas(frame, preserve_index=False)
         for column in TIMES.get(name, []):
             place = table.schema.get_field_index(column)
             instants = table.column(place).cast(pa.timestamp("us", tz="UTC"))
             table = table.set_column(place, column, instants)
-        write_deltalake(str(workshop.root / "silver" / name), table)
+        write_deltalake(str(spark_harness.root / "silver" / name), table)
     built = (
         set(build(lake, "orders")) | set(build(lake, "interactions")) | set(build(lake, "users"))
     )
@@ -86,7 +88,7 @@ def test_gold_is_what_pandas_computes(workshop: Workshop, tables: dict[str, pd.D
             int(row["gross_amount"] * 100),
             int(row["net_amount"] * 100),
         )
-        for row in workshop.rows("gold/sales_by_day")
+        for row in spark_harness.rows("gold/sales_by_day")
     }
 
     net = lines[lines["stands"]].groupby("seller_id")["cents"].sum()
@@ -94,7 +96,7 @@ def test_gold_is_what_pandas_computes(workshop: Workshop, tables: dict[str, pd.D
         int(str(seller)): (int(net.get(seller, 0)), part["buyer_id"].nunique())
         for seller, part in lines.groupby("seller_id")
     }
-    found = workshop.rows("gold/seller_league", by="place")
+    found = spark_harness.rows("gold/seller_league", by="place")
     assert league == {r["seller_id"]: (int(r["net_amount"] * 100), r["buyers"]) for r in found}
     assert [int(r["net_amount"] * 100) for r in found] == sorted(
         (amount for amount, _ in league.values()), reverse=True
@@ -102,7 +104,7 @@ def test_gold_is_what_pandas_computes(workshop: Workshop, tables: dict[str, pd.D
 
     seen = tables["interactions"].groupby(["user_id", "product_id"])["kind"].agg(set)
     bought = lines.groupby(["buyer_id", "product_id"])["stands"].any()
-    (total,) = (row for row in workshop.rows("gold/funnel") if row["category"] is None)
+    (total,) = (row for row in spark_harness.rows("gold/funnel") if row["category"] is None)
     viewed = {pair for pair, kinds in seen.items() if "view" in kinds}
     ordered = set(bought.index)
     assert (total["viewed"], total["ordered"]) == (len(viewed), len(ordered))
@@ -125,5 +127,5 @@ def test_gold_is_what_pandas_computes(workshop: Workshop, tables: dict[str, pd.D
     }
     assert countries == {
         row["country"]: (row["users"], row["buyers"], row["productssold"], row["offlinedays"])
-        for row in workshop.rows("gold/country_kpis")
+        for row in spark_harness.rows("gold/country_kpis")
     }

@@ -10,7 +10,7 @@ import pytest
 
 from spark_jobs.errors import ResultError
 from spark_jobs.gold import definitions
-from tests.spark.workshop import USER_TYPES, Workshop, columns_of
+from tests.spark.harness import USER_TYPES, SparkHarness, columns_of
 
 pytestmark = pytest.mark.spark
 
@@ -130,26 +130,26 @@ def users() -> list[dict[str, Any]]:
     ]
 
 
-def cells(workshop: Workshop, table: str) -> list[list[Any]]:
+def cells(spark_harness: SparkHarness, table: str) -> list[list[Any]]:
     """A gold table, row by row as it is stored."""
-    return [list(row.values()) for row in workshop.rows(f"gold/{table}")]
+    return [list(row.values()) for row in spark_harness.rows(f"gold/{table}")]
 
 
-def test_gold_is_what_its_definition_says(workshop: Workshop) -> None:
+def test_gold_is_what_its_definition_says(spark_harness: SparkHarness) -> None:
     """Every cell by hand; then a second build that has nothing to do, and a third that has."""
-    drop = workshop.bronze("users", "r1", USER_TYPES, users(), "2026-11-22T12:00:00Z")
-    arguments = workshop.batch("users", "b1", COLUMNS, ["identifierHash"], [drop])
+    drop = spark_harness.bronze("users", "r1", USER_TYPES, users(), "2026-11-22T12:00:00Z")
+    arguments = spark_harness.batch("users", "b1", COLUMNS, ["identifierHash"], [drop])
     with pytest.raises(ResultError, match="has not run"):
-        workshop.build(arguments)
-    workshop.load(arguments)
+        spark_harness.build(arguments)
+    spark_harness.load(arguments)
 
-    result = workshop.build(arguments)
+    result = spark_harness.build(arguments)
 
-    assert cells(workshop, "buyers_by_country") == BUYERS
-    assert cells(workshop, "top_seller_countries") == TOP_SELLERS
-    assert cells(workshop, "sellers_compared") == SELLERS
-    assert cells(workshop, "country_kpis") == COUNTRIES
-    assert cells(workshop, "cohort_kpis") == COHORTS
+    assert cells(spark_harness, "buyers_by_country") == BUYERS
+    assert cells(spark_harness, "top_seller_countries") == TOP_SELLERS
+    assert cells(spark_harness, "sellers_compared") == SELLERS
+    assert cells(spark_harness, "country_kpis") == COUNTRIES
+    assert cells(spark_harness, "cohort_kpis") == COHORTS
     assert result == {
         "schema": 1,
         "batch_id": "b1",
@@ -171,17 +171,17 @@ def test_gold_is_what_its_definition_says(workshop: Workshop) -> None:
         },
     }
 
-    again = workshop.build(arguments)["tables"]
+    again = spark_harness.build(arguments)["tables"]
     assert again["gold/buyers_by_country"] == {"version": 0, "rows": 2, "rebuilt": False}
 
     malte = [user for user in users() if user["country"] == "Malte"]
     moved = [user | {"country": "Chypre"} for user in malte]
-    drop = workshop.bronze("users", "r2", USER_TYPES, moved, "2026-11-22T13:00:00Z")
-    arguments = workshop.batch("users", "b2", COLUMNS, ["identifierHash"], [drop])
-    workshop.load(arguments)
-    third = workshop.build(arguments)["tables"]
+    drop = spark_harness.bronze("users", "r2", USER_TYPES, moved, "2026-11-22T13:00:00Z")
+    arguments = spark_harness.batch("users", "b2", COLUMNS, ["identifierHash"], [drop])
+    spark_harness.load(arguments)
+    third = spark_harness.build(arguments)["tables"]
     assert third["gold/buyers_by_country"] == {"version": 1, "rows": 2, "rebuilt": True}
-    assert [BUYERS[0], ["Chypre", *BUYERS[1][1:]]] == cells(workshop, "buyers_by_country")
+    assert [BUYERS[0], ["Chypre", *BUYERS[1][1:]]] == cells(spark_harness, "buyers_by_country")
 
 
 def test_every_definition_says_what_it_is() -> None:

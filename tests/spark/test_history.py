@@ -11,18 +11,18 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_jobs.columns import Column
+from spark_jobs.columns import SilverColumn
 from spark_jobs.history import losers, superseded, versions
-from spark_jobs.lake import Lake
+from spark_jobs.lake import SparkLake
 from spark_jobs.silver import newest
 from spark_jobs.silver_tables import versions_of
-from tests.spark.workshop import Workshop, columns_of
+from tests.spark.harness import SparkHarness, columns_of
 
 pytestmark = pytest.mark.spark
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 TYPES = {"id": "integer", "town": "string"}
-COLUMNS = [Column("id", "integer", required=True), Column("town", "string")]
+COLUMNS = [SilverColumn("id", "integer", required=True), SilverColumn("town", "string")]
 KEY = COLUMNS[:1]
 
 Statement = tuple[int, str | None, str, datetime]
@@ -108,7 +108,7 @@ def _time(micros: int | None) -> datetime | None:
     return None if micros is None else datetime.fromtimestamp(micros / 1e6, UTC)
 
 
-def test_the_job_keeps_history_where_the_contract_says(workshop: Workshop) -> None:
+def test_the_job_keeps_history_where_the_contract_says(spark_harness: SparkHarness) -> None:
     """In order, late and doubled drops: silver has the newest, and all versions can be asked.
 
     A first load has no history to keep, and a batch that is loaded again adds nothing to it.
@@ -117,27 +117,27 @@ def test_the_job_keeps_history_where_the_contract_says(workshop: Workshop) -> No
 
     def drop(day: int, *rows: tuple[int, str | None]) -> dict[str, Any]:
         said = [{"id": key, "town": town} for key, town in rows]
-        return workshop.bronze("people", f"r{day}", TYPES, said, days[day].isoformat())
+        return spark_harness.bronze("people", f"r{day}", TYPES, said, days[day].isoformat())
 
     def load(batch_id: str, *chosen: dict[str, Any]) -> None:
         columns = columns_of(TYPES, required=["id"])
-        arguments = workshop.batch("people", batch_id, columns, ["id"], chosen, history=True)
-        workshop.load(arguments)
+        arguments = spark_harness.batch("people", batch_id, columns, ["id"], chosen, history=True)
+        spark_harness.load(arguments)
 
     first = drop(0, (1, "Lyon"), (2, "Lille"))
     load("b1", first)
-    assert not (workshop.root / "silver/people_history").exists()
+    assert not (spark_harness.root / "silver/people_history").exists()
 
     third = drop(3, (1, "Paris"), (2, "Lille"))
     load("b2", third)
-    kept = workshop.delta("silver/people_history").version()
+    kept = spark_harness.delta("silver/people_history").version()
     load("b2", third)
-    assert workshop.delta("silver/people_history").version() == kept
+    assert spark_harness.delta("silver/people_history").version() == kept
     last, late = drop(5, (1, "Paris"), (3, "Metz")), drop(2, (1, "Nice"), (2, None))
     load("b3", last, drop(4, (1, "Brest")))
     load("b4", late, first)
 
-    lake = Lake(workshop.spark, f"file://{workshop.root}/{{container}}")
+    lake = SparkLake(spark_harness.spark, f"file://{spark_harness.root}/{{container}}")
     assert _rows(versions_of(lake, "people")) == [
         (1, "Lyon", "r0", days[0], days[2]),
         (1, "Nice", "r2", days[2], days[3]),

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from spark_jobs.errors import BatchNotCurrentError, BronzeError, SilverError
-from tests.spark.workshop import Workshop, columns_of
+from tests.spark.harness import SparkHarness, columns_of
 
 pytestmark = pytest.mark.spark
 
@@ -29,24 +29,26 @@ def counts(result: dict[str, Any]) -> tuple[int, ...]:
     return tuple(result[name] for name in names)
 
 
-def sales(workshop: Workshop) -> list[tuple[Any, ...]]:
+def sales(spark_harness: SparkHarness) -> list[tuple[Any, ...]]:
     """Rows of silver, with the run that states each and the batch that last changed it."""
-    frame = workshop.spark.read.format("delta").load(str(workshop.root / "silver" / "sales"))
+    frame = spark_harness.spark.read.format("delta").load(
+        str(spark_harness.root / "silver" / "sales")
+    )
     names = ["shop", "`order`", "`amount eur`", "_run_id", "_batch_id", "_first_batch_id"]
     return sorted((tuple(row) for row in frame.select(*names).collect()), key=repr)
 
 
-def test_drops_may_come_late_doubled_and_again(workshop: Workshop) -> None:
+def test_drops_may_come_late_doubled_and_again(spark_harness: SparkHarness) -> None:
     """The newest statement about a key stands, whatever comes when; each count is exact.
 
     Keys are composite, one has a null, and a column's name has a blank and one is a reserved word.
     """
 
     def drop(run_id: str, hour: int, *rows: dict[str, Any]) -> dict[str, Any]:
-        return workshop.bronze("sales", run_id, TYPES, rows, f"2026-11-22T{hour}:00:00+01:00")
+        return spark_harness.bronze("sales", run_id, TYPES, rows, f"2026-11-22T{hour}:00:00+01:00")
 
     def load(batch_id: str, *drops: dict[str, Any]) -> tuple[tuple[int, ...], int]:
-        result = workshop.load(workshop.batch("sales", batch_id, COLUMNS, KEY, drops))
+        result = spark_harness.load(spark_harness.batch("sales", batch_id, COLUMNS, KEY, drops))
         return counts(result), result["tables"]["silver/sales"]["version"]
 
     # Two drops in one batch, the newer listed first; a key twice within one, and across both.
@@ -58,13 +60,13 @@ def test_drops_may_come_late_doubled_and_again(workshop: Workshop) -> None:
         ("n", 2, 20.0, "r10", "b1", "b1"),
         (None, 1, 2.5, "r12", "b1", "b1"),
     ]
-    assert first == sales(workshop)
+    assert first == sales(spark_harness)
 
     # The same batch again, as after a job that died: same counts, no new version.
     assert load("b1", noon, ten) == ((5, 3, 0, 0, 2), 1)
     # Its drops in another batch: nothing to do, no new version.
     assert load("b2", ten, noon) == ((5, 0, 0, 3, 2), 1)
-    assert first == sales(workshop)
+    assert first == sales(spark_harness)
 
     # A newer drop: one row as it was, one changed, one new.
     three = drop("r15", 15, sale("n", 1, 10.0), sale("n", 2, None), sale("s", 1, 0.0))
@@ -73,7 +75,7 @@ def test_drops_may_come_late_doubled_and_again(workshop: Workshop) -> None:
     # row keeps the amount of three o'clock, though its value is older than the late drop.
     late = drop("r13", 13, sale("n", 1, 99.0), sale("n", 2, 99.0), sale("t", 1, 5.0))
     assert load("b4", late) == ((3, 1, 0, 2, 0), 3)
-    assert sales(workshop) == [
+    assert sales(spark_harness) == [
         ("n", 1, 10.0, "r15", "b1", "b1"),
         ("n", 2, None, "r15", "b3", "b1"),
         ("s", 1, 0.0, "r15", "b3", "b3"),
@@ -82,25 +84,27 @@ def test_drops_may_come_late_doubled_and_again(workshop: Workshop) -> None:
     ]
 
 
-def test_a_batch_that_is_not_right_is_refused_and_silver_stays(workshop: Workshop) -> None:
+def test_a_batch_that_is_not_right_is_refused_and_silver_stays(spark_harness: SparkHarness) -> None:
     """Each refusal names the run, and the column where it is about one; then a good batch loads."""
 
     def refused(drops: list[dict[str, Any]]) -> str:
-        arguments = workshop.batch("sales", "b1", COLUMNS, KEY, drops)
+        arguments = spark_harness.batch("sales", "b1", COLUMNS, KEY, drops)
         with pytest.raises(BronzeError) as raised:
-            workshop.load(arguments)
+            spark_harness.load(arguments)
         return str(raised.value)
 
     def drop(run_id: str, rows: Any) -> dict[str, Any]:
-        return workshop.bronze("sales", run_id, TYPES, rows, "2026-11-22T12:00:00Z")
+        return spark_harness.bronze("sales", run_id, TYPES, rows, "2026-11-22T12:00:00Z")
 
     good = drop("good", [sale("n", 1, 10.0)])
     gone = drop("gone", [sale("n", 2, 1.0)])
-    shutil.rmtree(workshop.root / "bronze" / "sales" / "gone")
+    shutil.rmtree(spark_harness.root / "bronze" / "sales" / "gone")
     assert "run gone (bronze/sales/gone): the folder does not exist" in refused([good, gone])
-    (workshop.root / "bronze" / "sales" / "gone").mkdir()
+    (spark_harness.root / "bronze" / "sales" / "gone").mkdir()
     assert "run gone (bronze/sales/gone): the folder holds no Parquet file" in refused([good, gone])
-    (workshop.root / "bronze" / "sales" / "gone" / "data.parquet").write_bytes(b"PAR1 not quite")
+    (spark_harness.root / "bronze" / "sales" / "gone" / "data.parquet").write_bytes(
+        b"PAR1 not quite"
+    )
     assert "run gone (bronze/sales/gone): it cannot be read" in refused([good, gone])
 
     changed = drop("changed", pa.table({"shop": ["n"], "order": ["1"], "amount eur": [1.0]}))
@@ -121,50 +125,50 @@ def test_a_batch_that_is_not_right_is_refused_and_silver_stays(workshop: Worksho
     assert "run empty (bronze/sales/empty): column 'order' is required and empty in 1 rows" in (
         refused([good, empty])
     )
-    assert sales(workshop) == []
+    assert sales(spark_harness) == []
 
-    result = workshop.load(workshop.batch("sales", "b2", COLUMNS, KEY, [good]))
+    result = spark_harness.load(spark_harness.batch("sales", "b2", COLUMNS, KEY, [good]))
     assert counts(result) == (1, 1, 0, 0, 0)
 
 
-def test_a_drop_may_lack_what_its_contract_lets_it_lack(workshop: Workshop) -> None:
+def test_a_drop_may_lack_what_its_contract_lets_it_lack(spark_harness: SparkHarness) -> None:
     """A column that validation found missing is read as nulls, beside drops that have it."""
 
     def drop(run_id: str, names: list[str], row: dict[str, Any]) -> dict[str, Any]:
         types = {name: TYPES[name] for name in names}
-        return workshop.bronze("sales", run_id, types, [row], "2026-11-22T13:00:00+01:00")
+        return spark_harness.bronze("sales", run_id, types, [row], "2026-11-22T13:00:00+01:00")
 
     whole = drop("whole", list(TYPES), sale("n", 1, 1.5))
     without = drop("without", ["shop", "order"], {"shop": "n", "order": 2})
     lacking = without | {"missing": ["amount eur"]}
 
-    workshop.load(workshop.batch("sales", "b1", COLUMNS, KEY, [whole, lacking]))
+    spark_harness.load(spark_harness.batch("sales", "b1", COLUMNS, KEY, [whole, lacking]))
 
-    assert [row[:3] for row in sales(workshop)] == [("n", 1, 1.5), ("n", 2, None)]
+    assert [row[:3] for row in sales(spark_harness)] == [("n", 1, 1.5), ("n", 2, None)]
     with pytest.raises(BronzeError, match="column 'amount eur' is missing"):
-        workshop.load(workshop.batch("sales", "b2", COLUMNS, KEY, [without]))
+        spark_harness.load(spark_harness.batch("sales", "b2", COLUMNS, KEY, [without]))
 
 
-def test_a_start_for_a_batch_that_is_gone_is_refused(workshop: Workshop) -> None:
+def test_a_start_for_a_batch_that_is_gone_is_refused(spark_harness: SparkHarness) -> None:
     """No document, or another batch's: this start came too late, and says so."""
-    arguments = workshop.arguments("sales", "b1")
+    arguments = spark_harness.arguments("sales", "b1")
     with pytest.raises(
         BatchNotCurrentError, match=r"b1 is no longer current: there is no manifest"
     ):
-        workshop.load(arguments)
-    workshop.batch("sales", "b2", COLUMNS, KEY, [])
+        spark_harness.load(arguments)
+    spark_harness.batch("sales", "b2", COLUMNS, KEY, [])
     with pytest.raises(BatchNotCurrentError, match=r"b1 is no longer current.*b2's"):
-        workshop.load(arguments)
+        spark_harness.load(arguments)
     with pytest.raises(BatchNotCurrentError, match=r"b1 is no longer current"):
-        workshop.build(arguments)
+        spark_harness.build(arguments)
 
 
-def test_nothing_to_load_is_a_success(workshop: Workshop) -> None:
+def test_nothing_to_load_is_a_success(spark_harness: SparkHarness) -> None:
     """A batch without drops, and a Parquet file without rows: the table is there, and empty.
 
     Audit columns that bronze brings are not the dataset's; gold says that none is defined.
     """
-    none = workshop.load(workshop.batch("ad-hoc", "b1", COLUMNS, KEY, []))
+    none = spark_harness.load(spark_harness.batch("ad-hoc", "b1", COLUMNS, KEY, []))
     assert counts(none) == (0, 0, 0, 0, 0)
 
     audited = pa.table(
@@ -176,41 +180,43 @@ def test_nothing_to_load_is_a_success(workshop: Workshop) -> None:
             "_ingested_at": pa.array([], pa.string()),
         }
     )
-    drop = workshop.bronze("ad-hoc", "r1", TYPES, audited, "2026-11-22T12:00:00Z")
-    arguments = workshop.batch("ad-hoc", "b2", COLUMNS, KEY, [drop])
-    loaded = workshop.load(arguments)
+    drop = spark_harness.bronze("ad-hoc", "r1", TYPES, audited, "2026-11-22T12:00:00Z")
+    arguments = spark_harness.batch("ad-hoc", "b2", COLUMNS, KEY, [drop])
+    loaded = spark_harness.load(arguments)
     assert counts(loaded) == (0, 0, 0, 0, 0)
     assert loaded["by_run"] == {"r1": {"rows_in": 0, "rejected": 0}}
-    assert workshop.build(arguments)["tables"] == {"silver/ad-hoc": {"version": 0, "rows": 0}}
+    assert spark_harness.build(arguments)["tables"] == {"silver/ad-hoc": {"version": 0, "rows": 0}}
 
 
-def test_an_empty_log_that_a_dead_job_left_is_no_obstacle(workshop: Workshop) -> None:
+def test_an_empty_log_that_a_dead_job_left_is_no_obstacle(spark_harness: SparkHarness) -> None:
     """Killed before its first commit, the job leaves a log folder without a table.
 
     What the contract requires, the table that is made there requires all the same.
     """
-    (workshop.root / "silver" / "sales" / "_delta_log").mkdir(parents=True)
-    drop = workshop.bronze("sales", "r1", TYPES, [sale("n", None, 1.0)], "2026-11-22T12:00:00Z")
+    (spark_harness.root / "silver" / "sales" / "_delta_log").mkdir(parents=True)
+    drop = spark_harness.bronze(
+        "sales", "r1", TYPES, [sale("n", None, 1.0)], "2026-11-22T12:00:00Z"
+    )
 
-    workshop.load(workshop.batch("sales", "b1", COLUMNS, KEY, []))
+    spark_harness.load(spark_harness.batch("sales", "b1", COLUMNS, KEY, []))
 
-    assert sales(workshop) == []
+    assert sales(spark_harness) == []
     with pytest.raises(BronzeError, match=r"run r1 .*'order' is required and empty in 1 rows"):
-        workshop.load(workshop.batch("sales", "b2", COLUMNS, KEY, [drop]))
+        spark_harness.load(spark_harness.batch("sales", "b2", COLUMNS, KEY, [drop]))
 
 
-def test_silver_follows_a_contract_that_grows(workshop: Workshop) -> None:
+def test_silver_follows_a_contract_that_grows(spark_harness: SparkHarness) -> None:
     """Gained columns are empty in old rows, lost ones in new rows; a changed type is refused."""
 
     def load(number: int, types: dict[str, str], row: dict[str, Any]) -> dict[str, Any]:
         columns = columns_of(types, required=list(types))
-        drop = workshop.bronze("n", f"r{number}", types, [row], f"2026-11-22T1{number}:00:00Z")
-        return workshop.load(workshop.batch("n", f"b{number}", columns, ["id"], [drop]))
+        drop = spark_harness.bronze("n", f"r{number}", types, [row], f"2026-11-22T1{number}:00:00Z")
+        return spark_harness.load(spark_harness.batch("n", f"b{number}", columns, ["id"], [drop]))
 
     load(1, {"id": "integer", "lost": "string"}, {"id": 1, "lost": "x"})
     load(2, {"id": "integer", "gained": "number"}, {"id": 2, "gained": 0.5})
 
-    assert workshop.rows("silver/n", "id", "lost", "gained", by="id") == [
+    assert spark_harness.rows("silver/n", "id", "lost", "gained", by="id") == [
         {"id": 1, "lost": "x", "gained": None},
         {"id": 2, "lost": None, "gained": 0.5},
     ]

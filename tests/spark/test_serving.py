@@ -8,20 +8,20 @@ from typing import Any
 
 import psycopg
 import pytest
+from devcloud.config import CloudConfig
+from devcloud.testing.database import local_database
 from pyspark.sql import SparkSession
 
-from devcloud.config import CloudConfig
 from spark_jobs import serve as serve_task
 from spark_jobs import serving
 from spark_jobs.database import Database, locate
 from spark_jobs.dialects import GOLD, OURS
 from spark_jobs.errors import ArgumentError, ServingError
-from spark_jobs.lake import Lake
+from spark_jobs.lake import SparkLake
 from spark_jobs.serving import Served, serve
 from spark_jobs.tables import overwrite
-from tests.local_database import local_database
+from tests.spark.harness import USER_TYPES, SparkHarness
 from tests.spark.test_gold_tables import BUYERS, COLUMNS, users
-from tests.spark.workshop import USER_TYPES, Workshop
 
 pytestmark = pytest.mark.spark
 
@@ -54,12 +54,12 @@ def query(server: CloudConfig) -> Callable[[str], list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
-def lake(workshop: Workshop) -> Lake:
+def lake(spark_harness: SparkHarness) -> SparkLake:
     """The workshop's lake, as the jobs see it."""
-    return Lake(workshop.spark, f"file://{workshop.root}/{{container}}")
+    return SparkLake(spark_harness.spark, f"file://{spark_harness.root}/{{container}}")
 
 
-def put(lake: Lake, name: str, select: str) -> str:
+def put(lake: SparkLake, name: str, select: str) -> str:
     """Give a gold table a new version; its lake path."""
     path = f"gold/{name}"
     overwrite(lake, path, lake.spark.sql(select), {"made": "for a test"})
@@ -67,16 +67,19 @@ def put(lake: Lake, name: str, select: str) -> str:
 
 
 def test_a_batch_is_served_as_gold_has_it_and_once(
-    workshop: Workshop, lake: Lake, database: Database, query: Callable[[str], list[Any]]
+    spark_harness: SparkHarness,
+    lake: SparkLake,
+    database: Database,
+    query: Callable[[str], list[Any]],
 ) -> None:
     """Every cell of gold is served; the same batch again touches no row and no line of the ledger.
 
     The ledger says which version of gold, built from which of silver, is served.
     """
-    drop = workshop.bronze("users", "r1", USER_TYPES, users(), "2026-11-22T12:00:00Z")
-    arguments = workshop.batch("users", "b1", COLUMNS, ["identifierHash"], [drop])
-    workshop.load(arguments)
-    tables = [path for path in workshop.build(arguments)["tables"] if path.startswith("gold/")]
+    drop = spark_harness.bronze("users", "r1", USER_TYPES, users(), "2026-11-22T12:00:00Z")
+    arguments = spark_harness.batch("users", "b1", COLUMNS, ["identifierHash"], [drop])
+    spark_harness.load(arguments)
+    tables = [path for path in spark_harness.build(arguments)["tables"] if path.startswith("gold/")]
 
     first = serve_task.served_tables(lake, database, tables, "b1")
 
@@ -100,7 +103,7 @@ def test_a_batch_is_served_as_gold_has_it_and_once(
 
 
 def test_readers_see_all_of_one_version_and_never_wait(
-    lake: Lake, database: Database, server: CloudConfig
+    lake: SparkLake, database: Database, server: CloudConfig
 ) -> None:
     """While versions follow one another, every read finds one version whole, in both tables alike.
 
@@ -156,7 +159,7 @@ def test_readers_see_all_of_one_version_and_never_wait(
 
 @pytest.mark.slow
 def test_a_table_of_another_shape_takes_the_place_of_the_old(
-    lake: Lake, database: Database, query: Callable[[str], list[Any]]
+    lake: SparkLake, database: Database, query: Callable[[str], list[Any]]
 ) -> None:
     """A gold table that gains a column or changes a type is served as it is now."""
     path = put(lake, "shaped", "SELECT 1 AS id, 'a' AS name")
@@ -169,7 +172,7 @@ def test_a_table_of_another_shape_takes_the_place_of_the_old(
 
 @pytest.mark.slow
 def test_a_load_that_was_overtaken_changes_nothing(
-    lake: Lake,
+    lake: SparkLake,
     database: Database,
     query: Callable[[str], list[Any]],
     monkeypatch: pytest.MonkeyPatch,
@@ -179,7 +182,7 @@ def test_a_load_that_was_overtaken_changes_nothing(
     stage = serving._stage
     newer: list[Served] = []
 
-    def overtaken(lake: Lake, database: Database, wanted: serving.Wanted) -> str:
+    def overtaken(lake: SparkLake, database: Database, wanted: serving.Wanted) -> str:
         name = stage(lake, database, wanted)
         if wanted.version == 0:
             put(lake, "raced", "SELECT 1 AS version")
@@ -196,7 +199,7 @@ def test_a_load_that_was_overtaken_changes_nothing(
 
 @pytest.mark.slow
 def test_a_load_that_died_leaves_nothing_for_ever(
-    lake: Lake,
+    lake: SparkLake,
     database: Database,
     query: Callable[[str], list[Any]],
     monkeypatch: pytest.MonkeyPatch,
@@ -222,7 +225,7 @@ def test_a_load_that_died_leaves_nothing_for_ever(
 
 
 def test_a_database_that_is_down_does_not_fail_the_load(
-    lake: Lake, database: Database, monkeypatch: pytest.MonkeyPatch
+    lake: SparkLake, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Gold is right all the same; the result says what is behind, and the next load catches up."""
     path = put(lake, "waiting", "SELECT 1 AS id")

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.cleaning import WHITESPACE, rules_of, trimmed
-from spark_jobs.columns import Column
+from spark_jobs.columns import SilverColumn
 from spark_jobs.silver import cleaned, newest, typed
 
 pytestmark = pytest.mark.spark
@@ -28,11 +28,11 @@ def rows_of(frame: DataFrame, *names: str) -> list[tuple[Any, ...]]:
 def test_users_are_cleaned_by_the_documented_rules(spark: SparkSession) -> None:
     """Blanks go, codes and languages stay as they came, and the never-sentinel becomes null."""
     columns = [
-        Column("id", "integer", required=True),
-        Column("country", "string", required=True),
-        Column("countryCode", "string", required=True),
-        Column("language", "string"),
-        Column("daysSinceLastLogin", "integer", required=True),
+        SilverColumn("id", "integer", required=True),
+        SilverColumn("country", "string", required=True),
+        SilverColumn("countryCode", "string", required=True),
+        SilverColumn("language", "string"),
+        SilverColumn("daysSinceLastLogin", "integer", required=True),
     ]
     bronze = spark.createDataFrame(
         [
@@ -70,7 +70,11 @@ def test_white_space_goes_from_both_ends_alone(spark: SparkSession) -> None:
 
 def test_types_are_the_contracts(spark: SparkSession) -> None:
     """Bronze may be narrower or have times for dates; columns beyond the contract stay behind."""
-    columns = [Column("n", "number"), Column("day", "date"), Column("at", "timestamp")]
+    columns = [
+        SilverColumn("n", "number"),
+        SilverColumn("day", "date"),
+        SilverColumn("at", "timestamp"),
+    ]
     bronze = spark.sql(
         "SELECT 3 AS n, TIMESTAMP_NTZ'2026-11-22 23:30:00' AS day, DATE'2026-11-22' AS at, "
         "'x' AS extra, 'r' AS _run_id, now() AS _landed_at",
@@ -86,7 +90,7 @@ def test_types_are_the_contracts(spark: SparkSession) -> None:
 
 def test_the_newest_row_of_a_key_is_chosen_whatever_the_order(spark: SparkSession) -> None:
     """Later landing first, then the greater run id, then the greater values; null is a key too."""
-    columns = [Column("k", "string"), Column("v", "integer")]
+    columns = [SilverColumn("k", "string"), SilverColumn("v", "integer")]
     rows = [
         ("a", 1, "r9", EARLY),
         ("a", 2, "r1", LATE),

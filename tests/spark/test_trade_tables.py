@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from spark_jobs import build_gold, refresh
-from spark_jobs.lake import Lake
+from spark_jobs.lake import SparkLake
+from tests.spark.harness import USER_TYPES, SparkHarness, columns_of
 from tests.spark.test_gold_tables import users
-from tests.spark.workshop import USER_TYPES, Workshop, columns_of
 
 pytestmark = pytest.mark.spark
 
@@ -125,8 +125,8 @@ def rows_of(dataset: str, text: str | None = None) -> list[dict[str, Any]]:
 class Trade:
     """Drops of all datasets, one batch after the other."""
 
-    def __init__(self, workshop: Workshop) -> None:
-        self.workshop = workshop
+    def __init__(self, spark_harness: SparkHarness) -> None:
+        self.spark_harness = spark_harness
         self.number = 0
 
     def load(self, dataset: str, text: str | None = None) -> dict[str, Any]:
@@ -135,28 +135,30 @@ class Trade:
         run, types = f"r{self.number}", TYPES[dataset]
         rows = users() if dataset == "users" else rows_of(dataset, text)
         landed = f"2026-11-22T12:00:{self.number:02}Z"
-        drop = self.workshop.bronze(dataset, run, types, rows, landed)
+        drop = self.spark_harness.bronze(dataset, run, types, rows, landed)
         columns = columns_of(types, required=KEYS[dataset])
-        arguments = self.workshop.batch(dataset, f"b{self.number}", columns, KEYS[dataset], [drop])
-        self.workshop.load(arguments)
-        tables: dict[str, Any] = self.workshop.build(arguments)["tables"]
+        arguments = self.spark_harness.batch(
+            dataset, f"b{self.number}", columns, KEYS[dataset], [drop]
+        )
+        self.spark_harness.load(arguments)
+        tables: dict[str, Any] = self.spark_harness.build(arguments)["tables"]
         return tables
 
     def cells(self, table: str) -> list[list[Any]]:
         """A gold table, row by row, in the order of its first columns."""
-        found = [list(row.values()) for row in self.workshop.rows(f"gold/{table}")]
+        found = [list(row.values()) for row in self.spark_harness.rows(f"gold/{table}")]
         return sorted(found, key=lambda row: [(cell is None, cell) for cell in row[:3]])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_trade_to_gold_and_only_touched_days_anew(workshop: Workshop) -> None:
+def test_trade_to_gold_and_only_touched_days_anew(spark_harness: SparkHarness) -> None:
     """Tables wait for all that they read; then every cell is as by hand.
 
     A later batch makes only the days anew that it reaches, also those that an order leaves; and
     what comes of it is what a build of the whole gives.
     """
-    trade = Trade(workshop)
+    trade = Trade(spark_harness)
     assert set(trade.load("users")) >= {"gold/country_kpis"}
     assert "gold/sales_by_day" not in trade.load("orders")
     trade.load("order_lines")
@@ -198,13 +200,13 @@ def test_trade_to_gold_and_only_touched_days_anew(workshop: Workshop) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_refreshed_by_parts_is_as_made_whole(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    spark_harness: SparkHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same batches give the same table, whether days were made anew or the whole."""
     found = []
     for most, place in ((200, "parts"), (0, "whole")):
         monkeypatch.setattr("spark_jobs.refresh.MOST_PARTS", most)
-        trade = Trade(Workshop(workshop.spark, workshop.root / place))
+        trade = Trade(SparkHarness(spark_harness.spark, spark_harness.root / place))
         for dataset in ("orders", "order_lines", "products"):
             trade.load(dataset)
         trade.load("order_lines", "2 1 100 1 10.11 sold")
@@ -218,15 +220,15 @@ def test_refreshed_by_parts_is_as_made_whole(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_build_that_was_overtaken_looks_again(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    spark_harness: SparkHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should another dataset's load move silver on during a build, gold ends with the newest."""
-    trade = Trade(workshop)
+    trade = Trade(spark_harness)
     for dataset in ("orders", "order_lines", "products"):
         trade.load(dataset)
     bring_up, overtaken = refresh.refresh, list[str]()
 
-    def meanwhile(lake: Lake, definition: Any, sources: Any) -> Any:
+    def meanwhile(lake: SparkLake, definition: Any, sources: Any) -> Any:
         table = bring_up(lake, definition, sources)
         if not overtaken:
             overtaken.append(definition.name)

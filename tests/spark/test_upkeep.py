@@ -6,24 +6,24 @@ import pytest
 
 from spark_jobs import maintain, publish, serve_behind
 from spark_jobs.errors import ArgumentError
-from spark_jobs.lake import Lake
+from spark_jobs.lake import SparkLake
 from spark_jobs.maintain import SPARE_FILES
 from spark_jobs.tables import data_version, delta_detail, delta_tables, delta_version
+from tests.spark.harness import USER_TYPES, SparkHarness
 from tests.spark.test_gold_tables import BUYERS, COLUMNS, users
-from tests.spark.workshop import USER_TYPES, Workshop
 
 pytestmark = pytest.mark.spark
 
 
 @pytest.fixture
-def lake(workshop: Workshop) -> Lake:
+def lake(spark_harness: SparkHarness) -> SparkLake:
     """The workshop's lake, as the jobs see it."""
-    return Lake(workshop.spark, f"file://{workshop.root}/{{container}}")
+    return SparkLake(spark_harness.spark, f"file://{spark_harness.root}/{{container}}")
 
 
 @pytest.mark.slow
 def test_small_files_are_put_together_and_old_ones_kept_for_time_travel(
-    workshop: Workshop, lake: Lake, capsys: pytest.CaptureFixture[str]
+    spark_harness: SparkHarness, lake: SparkLake, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """After many small commits a table has few files again, the same rows, and all its versions.
 
@@ -39,9 +39,9 @@ def test_small_files_are_put_together_and_old_ones_kept_for_time_travel(
     maintain.main(arguments)
 
     assert delta_detail(lake, path).files == 1
-    assert sorted(row["id"] for row in workshop.rows(path)) == [0, *range(SPARE_FILES + 1)]
+    assert sorted(row["id"] for row in spark_harness.rows(path)) == [0, *range(SPARE_FILES + 1)]
     assert (delta_version(lake, path), data_version(lake, path)) == (2, 1)
-    assert workshop.delta(path).version() == 2
+    assert spark_harness.delta(path).version() == 2
     before = lake.spark.read.format("delta").option("versionAsOf", 0).load(lake.uri(path))
     assert before.count() == SPARE_FILES + 1
     assert '"deleted_files": 0' in capsys.readouterr().out
@@ -50,7 +50,7 @@ def test_small_files_are_put_together_and_old_ones_kept_for_time_travel(
     assert delta_version(lake, path) == 2
 
 
-def test_what_readers_still_need_is_not_deleted(lake: Lake) -> None:
+def test_what_readers_still_need_is_not_deleted(lake: SparkLake) -> None:
     """Fewer than seven days are refused, before anything is touched."""
     for days in ("6", "0", "-1", "many"):
         with pytest.raises(ArgumentError, match="7 or more"):
@@ -58,7 +58,7 @@ def test_what_readers_still_need_is_not_deleted(lake: Lake) -> None:
 
 
 def test_a_lake_without_tables_is_no_trouble(
-    lake: Lake, capsys: pytest.CaptureFixture[str]
+    lake: SparkLake, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The schedule may come before the first load."""
     assert delta_tables(lake, "silver", "gold") == []
@@ -73,13 +73,13 @@ def test_a_lake_without_tables_is_no_trouble(
 
 @pytest.mark.slow
 def test_a_catalog_shows_tables_and_views_by_the_same_sql(
-    workshop: Workshop, lake: Lake, capsys: pytest.CaptureFixture[str]
+    spark_harness: SparkHarness, lake: SparkLake, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Gold by its table and by its live view say the same; the view follows silver at once."""
-    drop = workshop.bronze("users", "r1", USER_TYPES, users(), "2026-11-22T12:00:00Z")
-    arguments = workshop.batch("users", "b1", COLUMNS, ["identifierHash"], [drop])
-    workshop.load(arguments)
-    workshop.build(arguments)
+    drop = spark_harness.bronze("users", "r1", USER_TYPES, users(), "2026-11-22T12:00:00Z")
+    arguments = spark_harness.batch("users", "b1", COLUMNS, ["identifierHash"], [drop])
+    spark_harness.load(arguments)
+    spark_harness.build(arguments)
     try:
         for _ in range(2):
             publish.main(["--lake", lake.template, "--catalog", "spark_catalog"])

@@ -19,15 +19,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from ingest.contracts import Contract, parse
-from ingest.validate import Report
-from ingest.validate.distant import hand_over
-from ingest.validate.local import BytesSource
+from landfall.contract.folder import Contract, parse
+from landfall.validation import Report
+from landfall.validation.local_files import BytesSource
+from landfall.validation.remote import prepare
 from spark_jobs import validate
 from spark_jobs.errors import ArgumentError, PlanError
-from tests.spark.validating import Remote, judge_remotely, records
+from tests.spark.validating import Remote, records, validate_remotely
 from tests.unit.drops import Drop, drops
-from tests.unit.validation import Findings, judge, small
+from tests.unit.validation import Findings, run_validation, small
 
 pytestmark = pytest.mark.spark
 
@@ -56,11 +56,11 @@ customProperties:
 
 def compare(drop: Drop, spark: SparkSession, folder: Path, block: int | None) -> Remote | None:
     """Both engines on one drop."""
-    here, findings = judge(drop.data, drop.contract, name=drop.name)
-    if hand_over(BytesSource(drop.data), drop.contract, drop.name) is None:
+    here, findings = run_validation(drop.data, drop.contract, name=drop.name)
+    if prepare(BytesSource(drop.data), drop.contract, drop.name) is None:
         assert here.verdict == "refused", here
         return None
-    there = judge_remotely(spark, folder, drop.data, drop.contract, name=drop.name, block=block)
+    there = validate_remotely(spark, folder, drop.data, drop.contract, name=drop.name, block=block)
     assert told(there.report) == told(here), drop
     if here.problem is None or here.rows == there.report.rows:
         compare_files(findings, there, clean=here.clean is not None)
@@ -183,7 +183,7 @@ def test_a_record_too_long_to_hold_refuses_the_file(spark: SparkSession, tmp_pat
     for filler in (b"y" * (9 << 20), b"\n".join([b"y" * 1000] * 9500)):
         data = b'id,name,secret\n1,a,s\n2,"' + filler + b'",s\n3,c,s\n'
         contract: Contract = small()
-        there = judge_remotely(spark, tmp_path, data, contract)
+        there = validate_remotely(spark, tmp_path, data, contract)
         assert there.report.verdict == "refused"
         assert there.report.problem is not None
         assert (there.report.problem.line, "longer than 8 MiB" in there.report.problem.reason) == (

@@ -1,4 +1,4 @@
-"""A drop judged by the Spark job, as the service has it judged: its plan, its answer, its files."""
+"""A drop validated by the Spark job, as the service has it validated: its plan, its answer, its files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from ingest.contracts import Contract
-from ingest.validate import Report
-from ingest.validate.distant import hand_over
-from ingest.validate.local import BytesSource
+from landfall.contract.folder import Contract
+from landfall.validation import Report
+from landfall.validation.local_files import BytesSource
+from landfall.validation.remote import prepare
 from spark_jobs import validate
 from spark_jobs.validation import outcome, scan
 from tests.unit.validation import Findings
@@ -33,7 +33,7 @@ class Remote:
     files: dict[str, bytes]
 
 
-def judge_remotely(
+def validate_remotely(
     spark: SparkSession,
     root: Path,
     data: bytes,
@@ -42,11 +42,11 @@ def judge_remotely(
     name: str = "drop.csv",
     block: int | None = None,
 ) -> Remote:
-    """Judge `data` by the job, read in blocks of so many bytes."""
+    """Validate `data` by the job, read in blocks of so many bytes."""
     folder = root / "raw" / contract.dataset / "run"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(data)
-    handed = hand_over(BytesSource(data), contract, name)
+    handed = prepare(BytesSource(data), contract, name)
     assert handed is not None, "the other engine is not given this file"
     plan = f"raw/{contract.dataset}/run/judging/1/plan.json"
     place = root / plan

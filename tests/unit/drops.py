@@ -1,4 +1,4 @@
-"""Contracts and dirty drops at random, small enough to be judged by the thousand."""
+"""Contracts and dirty drops at random, small enough to be validated by the thousand."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from ingest.contracts import Contract, parse
+from landfall.contract.folder import Contract, parse
 
 
 @dataclass(frozen=True)
 class Drop:
-    """A file with the contract that it is judged by."""
+    """A file with the contract that it is validated by."""
 
     contract: Contract
     data: bytes

@@ -3,7 +3,7 @@
     python -m tests.unit.kernel_fuzz LIBRARY SECONDS [SEED]
 
 Draws contracts and files, damages them, and holds what the kernel tells against what Polars and
-the judge alone tell. Ends with the number of files; a fault of memory ends the process.
+the record validator alone tell. Ends with the number of files; a fault of memory ends the process.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ingest.validate import delimited
-from ingest.validate.kernel.library import load
-from tests.unit import screens
+from landfall.validation.prefilter.kernel.library import load
+from landfall.validation.readers import delimited
+from tests.unit import prefilters
 from tests.unit.test_kernel import (
     CELLS,
     CLOCKS,
@@ -84,7 +84,7 @@ def main() -> None:
     library = load(path)
     if library is None:
         sys.exit(f"{path} cannot be loaded")
-    screens.built = lambda: library  # type: ignore[assignment]
+    prefilters.built = lambda: library  # type: ignore[assignment]
     chance = random.Random(seed)  # noqa: S311 - test data
     until, files = time.monotonic() + seconds, 0
     while time.monotonic() < until:
@@ -99,7 +99,9 @@ def main() -> None:
             contract, data = contract_of(columns), file_of(chance, width)
         chunk = chance.choice([1 << 20, 1 << 20, 97])
         try:
-            found, polars, _ = (told(data, contract, screen, chunk) for screen in screens.SCREENS)
+            found, polars, _ = (
+                told(data, contract, prefilter, chunk) for prefilter in prefilters.SCREENS
+            )
             alike(found, polars)
         except BaseException:
             path.with_name("failed.csv").write_bytes(data)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ingest.backlog import Backlog, Caps
-from ingest.batching import Choice, Limits, choose
-from ingest.contracts import Delivery
-from ingest.gate import CopyGate
-from ingest.run_document import Listed
-from ingest.states import State
+from ingest.reconcile.backlog import Backlog, Caps
+from ingest.runs.document import Listed
+from ingest.runs.states import State
+from ingest.stages.copy_limit import CopyLimit
+from ingest.stages.load.batching import Choice, Limits, choose
+from landfall.contract.folder import DeliveryOptions
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 CALM = Limits(window=timedelta(0))
@@ -80,8 +80,8 @@ def test_only_so_many_datasets_load_at_once() -> None:
 def test_a_contract_outdoes_the_settings() -> None:
     """What it does not say is as the service is set."""
     base = Limits(max_drops=500, window=timedelta(seconds=10))
-    assert base.of(Delivery()) == base
-    delivery = Delivery(
+    assert base.of(DeliveryOptions()) == base
+    delivery = DeliveryOptions(
         ordered=True, batch_drops=3, batch_rows=9, batch_window=timedelta(seconds=0)
     )
     assert base.of(delivery) == Limits(3, 9, timedelta(0), ordered=True)
@@ -121,7 +121,7 @@ def test_one_worker_lets_no_more_copies_through_than_the_cap(cap: int) -> None:
         lists += 1
         return under_way
 
-    gate = CopyGate(cap, count, lambda: now)
+    gate = CopyLimit(cap, count, lambda: now)
     for _ in range(cap):
         assert gate.admit()
         under_way += 1

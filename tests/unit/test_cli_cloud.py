@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-
-from cli.main import landfall
-from cli.target import find
-from cli.trouble import Trouble
-from devcloud import config, standing
 from devcloud.config import CloudConfig
+
+from devcloud import config, pidfile
+from landfall.cli.errors import CliError
+from landfall.cli.main import landfall
+from landfall.cli.target import find
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_down_without_a_cloud_is_done(tmp_path: Path) -> None:
 def test_a_second_up_is_refused(cloud: CloudConfig) -> None:
     """The folder of a running cloud is left alone, its configuration too."""
     before = config.load(cloud.root)
-    with standing.claim(cloud.root):
+    with pidfile.claim(cloud.root):
         result = CliRunner().invoke(landfall, ["up", "--data", str(cloud.root), "--detach"])
 
     assert result.exit_code == 2
@@ -111,5 +111,5 @@ def test_a_said_folder_counts_more_than_the_environment(cloud: CloudConfig) -> N
     assert find(cloud.root, deployed).url == cloud.url("functions")
     assert find(None, deployed).url == "https://x"
     assert find(None, {"LANDFALL_HOME": str(cloud.root)}).key == cloud.function_key
-    with pytest.raises(Trouble, match=r"no local cloud in /nowhere"):
+    with pytest.raises(CliError, match=r"no local cloud in /nowhere"):
         find(None, {"LANDFALL_HOME": "/nowhere"})

@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console, RenderableType
 
-from cli import render
-from cli.demo import closing, files, scenario
-from cli.demo.gold import GoldTable
-from cli.demo.play import Delivery
-from cli.demo.served import Serving
-from cli.lake import Landed
-from cli.main import landfall
-from cli.trouble import Trouble
+from landfall.cli import render
+from landfall.cli.demo import closing, files, scenario
+from landfall.cli.demo.gold import GoldTable
+from landfall.cli.demo.play import DemoDelivery
+from landfall.cli.demo.served import Serving
+from landfall.cli.errors import CliError
+from landfall.cli.lake import Landed
+from landfall.cli.main import landfall
 from tests.realdata import C2C
 from tests.unit.cli_service import run
 
@@ -75,15 +75,15 @@ def test_real_data_that_is_not_there_is_said(
     """Asking for the published tables where they are not names the folder and the way out."""
     monkeypatch.setattr(files, "PUBLISHED", tmp_path / "absent")
 
-    with pytest.raises(Trouble, match="use --data generated"):
+    with pytest.raises(CliError, match="use --data generated"):
         files.prepare(tmp_path, "real", None)
 
 
-def _deliveries(**ended: str) -> list[Delivery]:
+def _deliveries(**ended: str) -> list[DemoDelivery]:
     """The scenario's deliveries as they should end, but for the files named (without `.csv`)."""
     landed = datetime(2026, 11, 22, 13, 1, 14, tzinfo=UTC)
     return [
-        Delivery(
+        DemoDelivery(
             drop,
             Landed(drop.path, 1, "0x1", landed),
             run(

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 from deltalake import DeltaTable, write_deltalake
 
-from cli.gold import moment
-from cli.main import landfall
 from devcloud import config
+from landfall.cli.gold import moment
+from landfall.cli.main import landfall
 
 
 @pytest.fixture(scope="module")

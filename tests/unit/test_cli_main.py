@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cli.main import landfall
+from landfall.cli.main import landfall
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -17,7 +17,7 @@ def _landfall(
     *arguments: str, cwd: Path, environ: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from cli.main import main; main()", *arguments],
+        [sys.executable, "-c", "from landfall.cli.main import main; main()", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -102,7 +102,7 @@ def test_a_url_without_its_key_is_refused(tmp_path: Path) -> None:
 def test_validate_starts_without_clients_and_clouds() -> None:
     """A check before sending starts fast: neither SDKs nor an HTTP client nor servers load."""
     code = (
-        "import sys; from cli.main import landfall\n"
+        "import sys; from landfall.cli.main import landfall\n"
         "landfall.main(['validate', '--help'], standalone_mode=False)\n"
         "heavy = ('httpx', 'azure', 'databricks', 'uvicorn', 'starlette', 'devcloud', 'pyspark')\n"
         "print('LOADED', *[name for name in heavy if name in sys.modules])"

@@ -5,8 +5,8 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-from cli import live, render
-from cli.trouble import Trouble
+from landfall.cli import live, render
+from landfall.cli.errors import CliError
 from tests.unit.cli_service import run
 
 
@@ -71,16 +71,16 @@ def test_following_bears_a_short_silence() -> None:
     """A service that does not answer for a while does not end the view."""
     looks = iter([[run("claimed")], None, None, [run("succeeded")]])
 
-    def look() -> list[dict[str, object]]:
+    def scan() -> list[dict[str, object]]:
         found = next(looks)
         if found is None:
-            raise Trouble("no connection")
+            raise CliError("no connection")
         return found
 
     clock = _Clock()
     shown = live.follow(
-        look,
-        live.Lines(Console(file=StringIO())),
+        scan,
+        live.LineOutput(Console(file=StringIO())),
         done=live.all_final,
         seconds=60,
         clock=clock,
@@ -94,13 +94,13 @@ def test_following_gives_up_on_a_long_one() -> None:
     """A service that stays away is an error, after some patience."""
     clock = _Clock()
 
-    def look() -> list[dict[str, object]]:
-        raise Trouble("no connection")
+    def scan() -> list[dict[str, object]]:
+        raise CliError("no connection")
 
-    with pytest.raises(Trouble, match="no connection"):
+    with pytest.raises(CliError, match="no connection"):
         live.follow(
-            look,
-            live.Lines(Console(file=StringIO())),
+            scan,
+            live.LineOutput(Console(file=StringIO())),
             done=live.all_final,
             seconds=600,
             clock=clock,
@@ -115,7 +115,7 @@ def test_following_ends_when_the_time_is_up() -> None:
 
     shown = live.follow(
         lambda: [run("loading")],
-        live.Lines(Console(file=StringIO())),
+        live.LineOutput(Console(file=StringIO())),
         done=live.all_final,
         seconds=5,
         clock=clock,

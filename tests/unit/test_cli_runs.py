@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.main import landfall
+from landfall.cli.main import landfall
 from tests.unit.cli_service import run, serving
 
 RUN = run("succeeded")["run_id"]
@@ -20,7 +20,7 @@ REPORT = {
     "accepted": 800,
     "rejected": 400,
     "max_rejected_ratio": 0.05,
-    "problem": {"reason": "400 of 1,200 rows break the contract", "action": "send it mended"},
+    "problem": {"reason": "400 of 1,200 rows break the contract", "action": "send it corrected"},
     "columns": {"missing": [], "extra": ["shoe"], "reordered": False},
     "checks": [
         {
@@ -87,7 +87,7 @@ def test_show_tells_the_history_and_why() -> None:
 
     assert result.exit_code == 1
     assert "by event" in result.output
-    assert "what to do: send it mended" in result.output
+    assert "what to do: send it corrected" in result.output
     assert "line 3: 'X'; line 5: '[y]'" in result.output
     assert "extra columns: shoe" in result.output
 
@@ -216,8 +216,8 @@ def test_a_resend_is_followed_to_its_end(tmp_path: Path) -> None:
         f"GET /runs/{child['run_id']}": (200, ended),
     }
     result, asked = _invoke(["resend", RUN, str(file)], answers)
-    assert result.output == f"mended.csv is run {child['run_id']}, mended rejects of {RUN}\n"
-    assert asked == [f"POST /runs/{RUN}/resend?name=mended.csv"]
+    assert result.output == f"corrected.csv is run {child['run_id']}, corrected rejects of {RUN}\n"
+    assert asked == [f"POST /runs/{RUN}/resend?name=corrected.csv"]
     result, _ = _invoke(["resend", RUN, str(file), "--wait", "--json"], answers)
     assert result.exit_code == 1
     assert json.loads(result.stdout)["state"] == "quarantined"

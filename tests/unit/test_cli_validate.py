@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.main import landfall
+from landfall.cli.main import landfall
 
 CONTRACT = """\
 apiVersion: v3.2.0
@@ -126,7 +126,7 @@ def test_a_contract_of_its_own(contracts: Path) -> None:
 
 
 def test_rejects_and_reasons(contracts: Path) -> None:
-    """Rejects can be mended and sent again; the reasons beside them say what each lacks."""
+    """Rejects can be corrected and sent again; the reasons beside them say what each lacks."""
     out = contracts.parent / "out.csv"
 
     _validate(contracts, "code,pairs\na,1\nb,-2\nc,3\nd,4\n", "--rejects", str(out))

@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.main import landfall
-from ingest.contract.diff import diff
-from ingest.contracts import lint, parse
-from ingest.validate.inference import infer
-from ingest.validate.local import BytesSource
-from marketplace import write_users
-from tests.unit.validation import CONTRACTS, judge
+from landfall.authoring.diff import diff
+from landfall.authoring.infer import infer
+from landfall.cli.main import landfall
+from landfall.contract.folder import lint, parse
+from landfall.validation.local_files import BytesSource
+from marketplace.generator import write_users
+from tests.unit.validation import CONTRACTS, run_validation
 
 ROWS = [
     {
@@ -59,7 +59,7 @@ def test_a_guessed_contract_accepts_its_sample(name: str) -> None:
     text = infer(BytesSource(SAMPLES[name]), name=name, dataset="rows")
 
     contract = lint(text, file="rows.odcs.yaml")
-    report, _ = judge(SAMPLES[name], contract, name=name)
+    report, _ = run_validation(SAMPLES[name], contract, name=name)
 
     assert report.verdict == "accepted"
     assert [column.logical_type for column in contract.columns] == [
@@ -95,7 +95,7 @@ def run(*arguments: str | Path) -> Result:
 
 
 def test_infer_writes_no_file_twice(tmp_path: Path) -> None:
-    """What was mended by hand is never written over."""
+    """What was corrected by hand is never written over."""
     sample, out = tmp_path / "My rows.csv", tmp_path / "rows.odcs.yaml"
     sample.write_bytes(csv())
 

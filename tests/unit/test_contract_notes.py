@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ingest.contract.notes import _USED, notes
-from ingest.contracts import ContractError, parse
+from landfall.authoring.notes import _USED, notes
+from landfall.contract.folder import ContractError, parse
 
 SCHEMA = json.loads(
     (resources.files("open_data_contract_standard") / "schema.json").read_text(encoding="utf-8")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ingest.contract.conditions import Call, ColumnOf, Literal
-from ingest.contracts import Contract, ContractError, parse
+from landfall.contract.conditions import ColumnOf, Constant, FunctionCall
+from landfall.contract.folder import Contract, ContractError, parse
 
 COLUMNS = [
     {"name": "id", "logicalType": "integer"},
@@ -34,7 +34,7 @@ def test_a_count_that_must_be_zero_is_a_rule_of_each_record() -> None:
     (rule,) = read({"metric": "nullValues", "mustBe": 0}, "text").rules
 
     assert (rule.name, rule.column, rule.per_record) == ("nullValues", "text", True)
-    assert rule.condition == Call("is null", (ColumnOf("text", "string"),))
+    assert rule.condition == FunctionCall("is null", (ColumnOf("text", "string"),))
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,11 @@ def test_sql_is_read_as_a_condition() -> None:
     (rule,) = read({"type": "sql", "query": query, "mustBe": 0, "name": "odd"}, "price").rules
 
     assert (rule.name, rule.column, rule.kind, rule.per_record) == ("odd", "price", "count", True)
-    assert isinstance(rule.condition, Call)
+    assert isinstance(rule.condition, FunctionCall)
     assert rule.condition.operation == "or"
-    assert rule.condition.arguments[0] == Call("<", (ColumnOf("price", "number"), Literal(0)))
+    assert rule.condition.arguments[0] == FunctionCall(
+        "<", (ColumnOf("price", "number"), Constant(0))
+    )
 
 
 @pytest.mark.parametrize(

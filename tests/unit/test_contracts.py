@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
-from ingest.contracts import Contract, ContractError, Hints, lint, load_folder, parse
+from landfall.contract.folder import Contract, ContractError, Hints, lint, load_folder, parse
 
 FOLDER = Path(__file__).resolve().parents[2] / "contracts"
 
 
 def document(*properties: dict[str, Any], **root: Any) -> str:
-    """A contract of one table ``t`` with ``properties``; ``root`` adds to or replaces the rest."""
+    """A contract of one table `t` with `properties`; `root` adds to or replaces the rest."""
     found: dict[str, Any] = {
         "apiVersion": "v3.2.0",
         "kind": "DataContract",
@@ -26,12 +26,12 @@ def document(*properties: dict[str, Any], **root: Any) -> str:
 
 
 def column(logical_type: str = "string", **more: Any) -> dict[str, Any]:
-    """A property called ``c``."""
+    """A property called `c`."""
     return {"name": "c", "logicalType": logical_type} | more
 
 
 def read(*properties: dict[str, Any], **root: Any) -> Contract:
-    """Parse a contract of ``properties``."""
+    """Parse a contract of `properties`."""
     return parse(document(*properties, **root), file="t.odcs.yaml")
 
 

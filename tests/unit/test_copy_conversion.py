@@ -7,14 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
-
 from devcloud.datafactory.azure_error import AzureError
 from devcloud.datafactory.copy.convert import convert, reader
 from devcloud.datafactory.copy.failure import CopyError
-from devcloud.datafactory.copy.translator import Column, read
+from devcloud.datafactory.copy.translator import MappedColumn, read
 from devcloud.datafactory.recurrence import Recurrence
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 NUMBERS = st.one_of(
     st.integers().map(str),
@@ -33,12 +32,12 @@ TIMES = st.one_of(
 WORDS = st.sampled_from(["true", "True", "FALSE", "false", " true", "yes", "1", "0", ""])
 
 
-def column(kind: str, form: str | None = None) -> Column:
+def column(kind: str, form: str | None = None) -> MappedColumn:
     """A mapping to a type."""
-    return Column("a", None, None, "a", kind, form)
+    return MappedColumn("a", None, None, "a", kind, form)
 
 
-def one_by_one(given_column: Column, texts: list[str | None]) -> list[Any]:
+def one_by_one(given_column: MappedColumn, texts: list[str | None]) -> list[Any]:
     """What the rule says; "fault" where it refuses."""
     read_one = reader(given_column)
     results: list[Any] = []

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 
 import pytest
-
 from devcloud.datafactory.dotnet import parse_datetime
-from ingest.contract.formats import dotnet_pattern, moments
-from ingest.contracts import parse
+
+from landfall.contract.folder import parse
+from landfall.contract.formats import dotnet_pattern, moments
 
 WRITTEN = [
     ("yyyy-MM-ddTHH:mm:ssZ", "2024-03-10T14:22:35Z"),

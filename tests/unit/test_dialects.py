@@ -9,12 +9,12 @@ import pytest
 import sqlglot
 from sqlglot import expressions as exp
 
-from spark_jobs.dialects import DIALECTS, SQLSERVER, Dialect
+from spark_jobs.dialects import DIALECTS, SQLSERVER, SqlDialect
 
 PARSERS = {"postgresql": "postgres", "sqlserver": "tsql"}
 
 
-def statements(dialect: Dialect) -> dict[str, str]:
+def statements(dialect: SqlDialect) -> dict[str, str]:
     """Every statement of a dialect, with values in the place of what the driver fills in."""
     forget, add = dialect.note()
     drop, make = dialect.make("sales", "20261122_sales")

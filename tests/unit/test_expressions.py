@@ -7,15 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from devcloud.datafactory.dotnet import format_datetime, parse_datetime, parse_iso
+from devcloud.datafactory.expressions.errors import ExpressionSyntaxError, ExpressionValueError
+from devcloud.datafactory.expressions.evaluate import EvaluationContext, check, evaluate
+from devcloud.datafactory.expressions.functions import FUNCTIONS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcloud.datafactory.dotnet import format_datetime, parse_datetime, parse_iso
-from devcloud.datafactory.expressions.errors import ExpressionSyntaxError, ExpressionValueError
-from devcloud.datafactory.expressions.evaluate import Context, check, evaluate
-from devcloud.datafactory.expressions.functions import FUNCTIONS
-
-CONTEXT = Context(
+CONTEXT = EvaluationContext(
     roots={
         "pipeline": {
             "RunId": "r1",
@@ -259,7 +258,7 @@ def test_any_text_either_evaluates_or_is_refused(text: str) -> None:
     """No text makes the evaluator fail in another way than its own errors."""
     for candidate in (text, f"@{text}", f"a@{{{text}}}"):
         try:
-            evaluate(candidate, Context())
+            evaluate(candidate, EvaluationContext())
         except (ExpressionSyntaxError, ExpressionValueError):
             continue
 
@@ -274,7 +273,7 @@ JSON = st.recursive(
 @given(JSON.filter(lambda value: isinstance(value, list | dict)))
 def test_json_undoes_string(value: Any) -> None:
     """json(string(x)) is x for arrays and objects."""
-    context = Context(roots={"item": value})
+    context = EvaluationContext(roots={"item": value})
     assert evaluate("@json(string(item()))", context) == value
     assert json.loads(evaluate("@string(item())", context)) == value
 
@@ -282,7 +281,7 @@ def test_json_undoes_string(value: Any) -> None:
 @given(st.integers(), st.integers().filter(bool))
 def test_div_and_mod_belong_together(left: int, right: int) -> None:
     """A = div(a, b) * b + mod(a, b), and the rest has the sign of a."""
-    context = Context(roots={"item": {"a": left, "b": right}})
+    context = EvaluationContext(roots={"item": {"a": left, "b": right}})
     quotient = evaluate("@div(item().a, item().b)", context)
     rest = evaluate("@mod(item().a, item().b)", context)
     assert quotient * right + rest == left

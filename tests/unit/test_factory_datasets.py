@@ -2,7 +2,7 @@
 
 import json
 
-from ingest.contracts import load_folder
+from landfall.contract.folder import load_folder
 from tests.docs.pages import ROOT
 
 

@@ -1,4 +1,4 @@
-"""The compiled screen changes nothing: the same report, rejects and profile as without it."""
+"""The compiled prefilter changes nothing: the same report, rejects and profile as without it."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingest.contracts import Contract
-from ingest.validate import References, delimited
-from ingest.validate.kernel import library
-from ingest.validate.kernel.building import NoCompiler, NotBuilt, build
-from ingest.validate.kernel.library import load
-from marketplace import break_records, write_users
-from marketplace.breakers import DAMAGES
-from tests.unit.screens import SCREENS, built, put
+from landfall.contract.folder import Contract
+from landfall.validation import References
+from landfall.validation.prefilter.kernel import library
+from landfall.validation.prefilter.kernel.building import NoCompiler, NotBuilt, build
+from landfall.validation.prefilter.kernel.library import load
+from landfall.validation.readers import delimited
+from marketplace.generator import break_records, write_users
+from marketplace.generator.breakers import DAMAGES
+from tests.unit.prefilters import SCREENS, built, put
 from tests.unit.test_validate_fuzz import COLUMN, ODD, WORDS, contract_of
-from tests.unit.test_validate_screening import CONTRACT, HEADER, LINE
-from tests.unit.validation import CONTRACTS, judge, small
+from tests.unit.test_validate_prefilter import CONTRACT, HEADER, LINE
+from tests.unit.validation import CONTRACTS, run_validation, small
 
 
 def told(
     data: bytes,
     contract: Contract,
-    screen: str,
+    prefilter: str,
     chunk: int = 1 << 20,
     references: References | None = None,
 ) -> dict[str, Any]:
-    """All that a validation says of ``data``, with its rejects, reasons and clean copy."""
+    """All that a validation says of `data`, with its rejects, reasons and clean copy."""
     with pytest.MonkeyPatch.context() as patch:
-        put(screen, patch)
-        report, findings = judge(data, contract, chunk=chunk, references=references)
+        put(prefilter, patch)
+        report, findings = run_validation(data, contract, chunk=chunk, references=references)
     found = report.to_dict()
     del found["seconds"]
     return found | {f"{name} file": findings[name] for name in ("rejects", "reasons", "clean")}
 
 
 def hold(data: bytes, contract: Contract, chunk: int = 1 << 20) -> None:
-    """All screens tell the same."""
-    first, *others = (told(data, contract, screen, chunk) for screen in SCREENS)
+    """All prefilters tell the same."""
+    first, *others = (told(data, contract, prefilter, chunk) for prefilter in SCREENS)
     for other in others:
         assert first == other
 
@@ -222,7 +223,7 @@ def test_more_values_than_are_remembered(seed: int, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(delimited, "BLOCK", 100_000)
     data = many(12_000, seed)
 
-    kernels, polars = (told(data, MANY, screen) for screen in SCREENS[:2])
+    kernels, polars = (told(data, MANY, prefilter) for prefilter in SCREENS[:2])
 
     assert kernels["rejected"] > 50
     assert not all(one["exact"] for one in kernels["profile"])
@@ -241,7 +242,7 @@ class Users:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([*NUMBERS, "", "1", "50", "51", "7"]), st.booleans())))
 def test_relationships(buyers: list[tuple[str, bool]]) -> None:
-    """What refers to nothing is found, by suspects and by others; who refers to none may."""
+    """What refers to nothing is found, by candidates and by others; who refers to none may."""
     contract = contract_of(
         [
             {"logicalType": "integer", "unique": True},
@@ -254,7 +255,7 @@ def test_relationships(buyers: list[tuple[str, bool]]) -> None:
     ]
     data = "\n".join(["c0,c1,c2", *lines]).encode()
 
-    found = [told(data, contract, screen, references=Users()) for screen in SCREENS]
+    found = [told(data, contract, prefilter, references=Users()) for prefilter in SCREENS]
 
     assert found[0] == found[1] == found[2]
     assert not buyers or found[0]["relationships"][0]["checked"]
@@ -289,7 +290,7 @@ def test_damaged_users(tmp_path: Path) -> None:
     break_records(tmp_path / "good.csv", tmp_path / "bad.csv", dict.fromkeys(DAMAGES, 9), 6)
     data = (tmp_path / "bad.csv").read_bytes()
 
-    kernels, polars = (told(data, CONTRACTS["users"], screen) for screen in SCREENS[:2])
+    kernels, polars = (told(data, CONTRACTS["users"], prefilter) for prefilter in SCREENS[:2])
 
     assert kernels["rejected"] > 100
     alike(kernels, polars)
@@ -297,7 +298,7 @@ def test_damaged_users(tmp_path: Path) -> None:
 
 def test_what_the_log_says(caplog: pytest.LogCaptureFixture) -> None:
     """Which screen was used can be found out, from the log alone."""
-    with caplog.at_level(logging.DEBUG, "ingest.validate"):
+    with caplog.at_level(logging.DEBUG, "landfall.validation"):
         told(b"id,name,secret\n1,a,s\n", small(), "kernel")
         told(b"id,name,secret\n1,a,s\n", small(), "polars")
         told(
@@ -307,9 +308,9 @@ def test_what_the_log_says(caplog: pytest.LogCaptureFixture) -> None:
         )
 
     assert [record.message for record in caplog.records] == [
-        "the kernel screens",
-        "Polars screens: there is no kernel, or it is off",
-        "Polars screens: the text is not in the kernel's dialect",
+        "the kernel prefilters",
+        "Polars prefilters: there is no kernel, or it is off",
+        "Polars prefilters: the text is not in the kernel's dialect",
     ]
 
 

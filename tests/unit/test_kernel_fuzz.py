@@ -1,4 +1,4 @@
-"""The compiled screen under sanitizers: `make test-all`; see `kernel_fuzz.py`."""
+"""The compiled prefilter under sanitizers: `make test-all`; see `kernel_fuzz.py`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.validate.kernel.building import NoCompiler, build
-from tests.unit.screens import STRICT
+from landfall.validation.prefilter.kernel.building import NoCompiler, build
+from tests.unit.prefilters import STRICT
 
 pytestmark = pytest.mark.slow
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from marketplace import COLUMNS, Aggregates, break_records, generate_users, write_users
 from marketplace.__main__ import main
-from marketplace.breakers import DAMAGES
-from marketplace.users import NEVER, SENTINEL_EVERY, User, identifier
+from marketplace.generator import COLUMNS, Aggregates, break_records, generate_users, write_users
+from marketplace.generator.breakers import DAMAGES
+from marketplace.generator.users import NEVER, SENTINEL_EVERY, User, identifier
 from tests.realdata import C2C
 
 ROWS = 30_000

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketplace.__main__ import main, parser
-from marketplace.dirt import DIRT
-from marketplace.market import DATASETS, TRADE, Plan, write_market
-from tests.unit.validation import CONTRACTS, judge
+from marketplace.generator.dirt import DIRT
+from marketplace.generator.market import DATASETS, TRADE, MarketPlan, write_market
+from tests.unit.validation import CONTRACTS, run_validation
 
-PLAN = Plan(datasets=DATASETS, users=8_000, seed=11, start=date(2024, 11, 1), days=730)
+PLAN = MarketPlan(datasets=DATASETS, users=8_000, seed=11, start=date(2024, 11, 1), days=730)
 
 
 def read(folder: Path, dataset: str) -> pl.DataFrame:
@@ -71,11 +71,11 @@ def test_references_hold(market: dict[str, pl.DataFrame]) -> None:
     assert_references_hold(market)
 
 
-def plans() -> st.SearchStrategy[Plan]:
+def plans() -> st.SearchStrategy[MarketPlan]:
     """Tiny, lopsided, cut by day."""
     some = st.integers(1, 300)
     return st.builds(
-        Plan,
+        MarketPlan,
         datasets=st.just(DATASETS),
         users=st.integers(2, 400),
         products=st.integers(2, 300),
@@ -89,7 +89,9 @@ def plans() -> st.SearchStrategy[Plan]:
 
 @settings(max_examples=12, deadline=None)
 @given(plan=plans())
-def test_references_hold_at_any_size(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> None:
+def test_references_hold_at_any_size(
+    tmp_path_factory: pytest.TempPathFactory, plan: MarketPlan
+) -> None:
     """Nothing refers to what is not there, and the manifest counts what is."""
     folder = tmp_path_factory.mktemp("any")
 
@@ -112,7 +114,7 @@ def test_references_hold_at_any_size(tmp_path_factory: pytest.TempPathFactory, p
 
 def test_same_plan_same_bytes(tmp_path: Path) -> None:
     """The bytes follow from the plan, on every Python, processor and release of numpy."""
-    plan = Plan(datasets=DATASETS, users=500, seed=3, days=60, dirt=0.02)
+    plan = MarketPlan(datasets=DATASETS, users=500, seed=3, days=60, dirt=0.02)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
 
@@ -145,14 +147,14 @@ def test_clean_files_are_accepted_and_dirt_is_found_in_its_counts(
     What a single file cannot show, references into nothing and blanks at the end, is accepted.
     """
     contract, path = CONTRACTS[dataset], tmp_path / f"{dataset}.csv"
-    plan = Plan(datasets=(dataset,), users=3_000, seed=5, days=90)
+    plan = MarketPlan(datasets=(dataset,), users=3_000, seed=5, days=90)
     write_market(plan, tmp_path)
-    assert judge(path.read_bytes(), contract)[0].verdict == "accepted"
+    assert run_validation(path.read_bytes(), contract)[0].verdict == "accepted"
 
     write_market(replace(plan, dirt=0.04), tmp_path)
 
     (stated,) = json.loads((tmp_path / "manifest.json").read_text())["files"]
-    report, findings = judge(path.read_bytes(), contract)
+    report, findings = run_validation(path.read_bytes(), contract)
     assert int(0.04 * stated["rows"]) == sum(stated["damaged"].values()) == len(stated["injected"])
     assert set(DIRT[dataset]) == set(stated["damaged"])
     hidden = {"foreignKey", "trimmed"}

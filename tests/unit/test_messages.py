@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import BadRequest
-from ingest.messages import Advance, Claim, LoadDataset, Message, decode, encode
+from ingest.runs.messages import Advance, Claim, LoadDataset, Message, decode, encode
 
 MESSAGES = st.one_of(
     st.builds(Advance, run_id=st.text()),

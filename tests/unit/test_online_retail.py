@@ -1,4 +1,4 @@
-"""The published days of Online Retail: a partner shop's real invoices, judged by their contract."""
+"""The published days of Online Retail: a partner shop's real invoices, validated by their contract."""
 
 import csv
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.realdata import ONLINE_RETAIL
-from tests.unit.validation import CONTRACTS, judge
+from tests.unit.validation import CONTRACTS, run_validation
 
 KEY = ("InvoiceNo", "StockCode", "Quantity", "UnitPrice")
 
@@ -30,7 +30,7 @@ def test_real_days_are_accepted_but_for_what_they_repeat() -> None:
     assert len(chosen) > 10
 
     for path in chosen:
-        report, _ = judge(path.read_bytes(), CONTRACTS["online_retail"])
+        report, _ = run_validation(path.read_bytes(), CONTRACTS["online_retail"])
 
         assert report.verdict in {"accepted", "accepted_with_rejects"}
         assert report.rejected == repeats(path)
@@ -49,7 +49,7 @@ def test_a_day_like_theirs_is_judged_the_same() -> None:
         "A563185,B,Adjust bad debt,1,2011-08-12 14:50:00,-11062.06,,United Kingdom",
     ]
 
-    report, _ = judge("\n".join(lines).encode(), CONTRACTS["online_retail"])
+    report, _ = run_validation("\n".join(lines).encode(), CONTRACTS["online_retail"])
 
     assert (report.rows, report.rejected, report.verdict) == (13, 7, "refused")
     assert [(check.rule, check.failed) for check in report.checks] == [("unique", 7)]

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ingest.copy import CopyRules
-from ingest.messages import Advance, Claim, LoadDataset, Message
-from ingest.ports import CopyRun, Entry, Version
-from ingest.reconcile import TickRules, due, landed
-from ingest.run_document import Listed
-from ingest.states import State
+from ingest.ports import CopyRun, ListEntry, Version
+from ingest.reconcile.tick import TickRules, due, unannounced
+from ingest.runs.document import Listed
+from ingest.runs.messages import Advance, Claim, LoadDataset, Message
+from ingest.runs.states import State
+from ingest.stages.copy import CopyRules
 
 NOW = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
 RULES = TickRules(settle=timedelta(minutes=2), nudge=timedelta(minutes=2))
@@ -65,7 +65,7 @@ def test_a_run_whose_message_was_lost_is_reminded(state: State) -> None:
 
 
 def test_an_expired_lease_is_taken_over() -> None:
-    """A drop whose worker went silent is judged by another."""
+    """A drop whose worker went silent is validated by another."""
     held = run(State.VALIDATING, 0, lease_until=(NOW + timedelta(seconds=1)).isoformat())
     expired = run(State.VALIDATING, 0, lease_until=NOW.isoformat())
     assert tick(held) == []
@@ -78,7 +78,7 @@ def test_copied_and_loading_runs_move_by_dataset() -> None:
 
 
 def test_a_final_run_that_was_not_filed_is_filed() -> None:
-    """A crash between the last write and the filing is mended."""
+    """A crash between the last write and the filing is corrected."""
     assert tick(run(State.SUCCEEDED, 0)) == [Advance("r")]
 
 
@@ -116,11 +116,11 @@ def test_what_is_not_overdue_costs_no_query() -> None:
 def test_only_settled_drops_are_swept() -> None:
     """A file is claimed without an event once it has stood still; a writer's marks never are."""
 
-    def entry(name: str, age: float) -> Entry:
+    def entry(name: str, age: float) -> ListEntry:
         modified = NOW - timedelta(seconds=age)
-        return Entry(Version(f"landing/users/{name}", "e", 1, modified))
+        return ListEntry(Version(f"landing/users/{name}", "e", 1, modified))
 
-    found = landed(
+    found = unannounced(
         [entry("new.csv", 119), entry("old.csv", 120), entry("_SUCCESS", 999)], NOW, RULES
     )
     assert list(found) == [Claim("landing/users/old.csv")]

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.run import Copy, Lease, Load, Run, Source, Verdict, received
-from ingest.run_document import dump, from_metadata, parse, summary, to_metadata, writer_of
-from ingest.states import Event, IllegalTransition, State
+from ingest.runs.document import dump, from_metadata, parse, summary, to_metadata, writer_of
+from ingest.runs.run import Copy, LandedVersion, Lease, Load, Run, Verdict, received
+from ingest.runs.states import Event, IllegalTransition, State
 
 NOW = datetime(2026, 11, 22, 13, 1, 14, tzinfo=UTC)
-SOURCE = Source(path="landing/users/may.csv", etag="0x8D", size=10, landed=NOW, via="event")
+SOURCE = LandedVersion(path="landing/users/may.csv", etag="0x8D", size=10, landed=NOW, via="event")
 
 
 def full_run(cause: str = "because") -> Run:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.states import (
+from ingest.runs.states import (
     ACTIVE,
     FINAL,
     REOPENING,

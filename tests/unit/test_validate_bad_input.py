@@ -1,6 +1,6 @@
 """Bad input: each kind ends in a refusal or a counted reject that says where and why.
 
-Every file is judged by a process of its own, as a producer would: it answers, it does not die, and
+Every file is validated by a process of its own, as a producer would: it answers, it does not die, and
 it stays within its memory.
 """
 
@@ -35,7 +35,7 @@ BOUND = 350 * MB
 class Bad(NamedTuple):
     """A bad file, and what is to be said of it.
 
-    ``reason`` is a part of why it is refused, None where it is not; ``faults`` are rule, column,
+    `reason` is a part of why it is refused, None where it is not; `faults` are rule, column,
     count and first line.
     """
 
@@ -220,7 +220,7 @@ WIDE = DATES.replace(
 RUN = """
 import sys
 from pathlib import Path
-from cli.main import landfall
+from landfall.cli.main import landfall
 try:
     landfall()
 finally:
@@ -229,7 +229,7 @@ finally:
 """
 
 
-def judged(path: Path, **settings: str) -> tuple[int, dict[str, Any], int]:
+def validated(path: Path, **settings: str) -> tuple[int, dict[str, Any], int]:
     """Exit code, report and peak of memory in bytes of `landfall validate`.
 
     The peak is that of the program alone, where the system tells it; what `wait4` tells begins
@@ -268,7 +268,7 @@ def test_bad_input(case: str, tmp_path: Path) -> None:
     path = tmp_path / bad.name
     path.write_bytes(bad.data())
 
-    code, report, memory = judged(path)
+    code, report, memory = validated(path)
 
     if bad.reason is None:
         assert (code, report["verdict"], report["problem"]) == (0, "accepted_with_rejects", None)
@@ -292,7 +292,7 @@ def test_nothing_right_in_a_file(kernel: str, tmp_path: Path) -> None:
     header = ",".join(f"c{at}" for at in range(40)).encode()
     path.write_bytes(header + (b"\n" + b"," * 39) * 25_000)
 
-    _, report, memory = judged(path, LANDFALL_KERNEL=kernel)
+    _, report, memory = validated(path, LANDFALL_KERNEL=kernel)
 
     assert report["rejected"] == 25_000
     assert {check["failed"] for check in report["checks"]} == {25_000}
@@ -301,13 +301,13 @@ def test_nothing_right_in_a_file(kernel: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kernel", ["on", "off"])
 def test_long_values_are_not_kept(kernel: str, tmp_path: Path) -> None:
-    """Hundreds of different values of a megabyte are judged, counted and let go of."""
+    """Hundreds of different values of a megabyte are validated, counted and let go of."""
     path = tmp_path / "long.csv"
     with path.open("wb") as file:
         file.write(HEADER)
         file.writelines(b"%d,%d%s,s\n" % (at, at, b"x" * MB) for at in range(300))
 
-    code, report, memory = judged(path, LANDFALL_KERNEL=kernel)
+    code, report, memory = validated(path, LANDFALL_KERNEL=kernel)
 
     assert (code, report["verdict"], report["rows"]) == (0, "accepted", 300)
     assert report["profile"][1]["distinct"] == pytest.approx(300, rel=0.03)

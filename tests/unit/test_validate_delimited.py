@@ -8,9 +8,9 @@ import resource
 import pytest
 import zstandard
 
-from ingest.contracts import parse
-from tests.unit.screens import SCREENS, put
-from tests.unit.validation import CONTRACTS, faults, judge, small
+from landfall.contract.folder import parse
+from tests.unit.prefilters import SCREENS, put
+from tests.unit.validation import CONTRACTS, faults, run_validation, small
 
 GOOD = b"id,name,secret\n1,a,s\n2,b,s\n3,,\n"
 
@@ -53,7 +53,7 @@ GOOD = b"id,name,secret\n1,a,s\n2,b,s\n3,,\n"
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
 def test_accepted_however_it_is_written(data: bytes, chunk: int) -> None:
     """Line ends, marks, delimiters, encodings, compression and order of columns are form."""
-    report, findings = judge(data, small(), chunk=chunk)
+    report, findings = run_validation(data, small(), chunk=chunk)
 
     assert (report.verdict, report.rows, report.rejected) == ("accepted", 3, 0), report.problem
     assert findings.kept == {}
@@ -64,7 +64,7 @@ def test_encodings_by_declaration() -> None:
     """What is not UTF-8 is read as the contract says it is."""
     contract = small(extra="  - {property: encoding, value: ISO-8859-1}\n")
 
-    report, findings = judge("id,name,secret\n1,é,s\nx,ü,s\n".encode("latin-1"), contract)
+    report, findings = run_validation("id,name,secret\n1,é,s\nx,ü,s\n".encode("latin-1"), contract)
 
     assert faults(report) == {("type", "id"): (1, [3])}
     assert findings["rejects"] == "id,name,secret\nx,ü,s\n".encode("latin-1")
@@ -75,10 +75,10 @@ def test_encodings_by_declaration() -> None:
 
 
 def test_utf16_rejects_go_back_as_they_came() -> None:
-    """Mark and byte order included, so that they can be mended and sent again."""
+    """Mark and byte order included, so that they can be corrected and sent again."""
     data = codecs.BOM_UTF16_BE + "id,name,secret\n1,é,s\nx,ü,s\n".encode("utf-16-be")
 
-    _, findings = judge(data, small())
+    _, findings = run_validation(data, small())
 
     rejects = codecs.BOM_UTF16_BE + "id,name,secret\nx,ü,s\n".encode("utf-16-be")
     assert findings["rejects"] == rejects
@@ -88,7 +88,7 @@ def test_rejects_reasons_and_clean_copy() -> None:
     """Each bad record goes one way with its reasons, all others the other way, bytes unchanged."""
     data = b'id,name,secret\r\n1,a,s\r\n1,"b\r\nc",q\r\nx,\xff\xe9,s\r\n4,d\r\n5,e,s'
 
-    report, findings = judge(data, small())
+    report, findings = run_validation(data, small())
 
     assert report.verdict == "accepted_with_rejects"
     assert (report.rows, report.accepted, report.rejected) == (5, 2, 3)
@@ -119,7 +119,7 @@ def test_rejects_reasons_and_clean_copy() -> None:
 
 def test_a_clean_copy_of_compressed_data_is_plain() -> None:
     """The report says how to read each file."""
-    report, findings = judge(gzip.compress(b"id,name,secret\n1,a,s\nx,b,s\n"), small())
+    report, findings = run_validation(gzip.compress(b"id,name,secret\n1,a,s\nx,b,s\n"), small())
 
     assert findings["clean"] == b"id,name,secret\n1,a,s\n"
     assert report.format.compression == "gzip"
@@ -129,10 +129,10 @@ def test_a_clean_copy_of_compressed_data_is_plain() -> None:
 
 def test_mended_rejects_are_accepted() -> None:
     """A rejects file is a drop of its own once its cells are right."""
-    _, findings = judge(b"id,name,secret\n1,a,s\nx,b,s\n", small())
+    _, findings = run_validation(b"id,name,secret\n1,a,s\nx,b,s\n", small())
     assert findings["rejects"] is not None
 
-    report, _ = judge(findings["rejects"].replace(b"x,", b"7,"), small())
+    report, _ = run_validation(findings["rejects"].replace(b"x,", b"7,"), small())
 
     assert report.verdict == "accepted"
 
@@ -141,7 +141,7 @@ def test_counts_are_exact_and_samples_capped() -> None:
     """However many fail, all are counted and five are shown."""
     rows = b"".join(b"%d,a,q\n" % n for n in range(1000))
 
-    report, _ = judge(b"id,name,secret\n" + rows, small())
+    report, _ = run_validation(b"id,name,secret\n" + rows, small())
 
     assert faults(report) == {("enum", "secret"): (1000, [2, 3, 4, 5, 6])}
     assert {s.value for c in report.checks for s in c.samples} == {"***"}
@@ -152,7 +152,7 @@ def test_tolerance_decides(bad: int, verdict: str) -> None:
     """Up to the contract's share of rejects the rest is taken, beyond it nothing."""
     rows = [b"%d,a,%s\n" % (n, b"q" if n < bad else b"s") for n in range(10)]
 
-    report, findings = judge(b"id,name,secret\n" + b"".join(rows), small(ratio=0.2))
+    report, findings = run_validation(b"id,name,secret\n" + b"".join(rows), small(ratio=0.2))
 
     assert report.verdict == verdict
     assert (findings["clean"] is not None) == (verdict != "refused")
@@ -161,7 +161,7 @@ def test_tolerance_decides(bad: int, verdict: str) -> None:
 
 def test_extra_columns_are_reported_and_not_judged() -> None:
     """What the contract does not know is let be."""
-    report, _ = judge(b"x,id,name,y,secret\n?,1,a,?,s\n", small())
+    report, _ = run_validation(b"x,id,name,y,secret\n?,1,a,?,s\n", small())
 
     assert report.verdict == "accepted"
     assert report.columns.extra == ("x", "y")
@@ -170,7 +170,7 @@ def test_extra_columns_are_reported_and_not_judged() -> None:
 
 def test_reordered_columns_are_matched_by_name() -> None:
     """Cells are never shifted: the fault is in the column where it is."""
-    report, _ = judge(b"secret,name,id\ns,a,1\nq,b,2\n", small())
+    report, _ = run_validation(b"secret,name,id\ns,a,1\nq,b,2\n", small())
 
     assert faults(report) == {("enum", "secret"): (1, [3])}
     assert report.columns.reordered
@@ -216,7 +216,7 @@ def test_refused_with_what_to_do(case: str) -> None:
     """What cannot be read as the contract's table says why, and what would help."""
     data, name, reason, action = REFUSED[case]
 
-    report, findings = judge(data, small(), name=name)
+    report, findings = run_validation(data, small(), name=name)
 
     assert report.verdict == "refused"
     assert report.problem is not None
@@ -229,7 +229,7 @@ def test_another_delimiter_than_declared() -> None:
     """Where the contract names one, another is refused by name."""
     contract = small(extra='  - {property: delimiter, value: ","}\n')
 
-    report, _ = judge(GOOD.replace(b",", b";"), contract)
+    report, _ = run_validation(GOOD.replace(b",", b";"), contract)
 
     assert report.problem is not None
     assert "';'" in report.problem.reason
@@ -240,7 +240,7 @@ def test_wrong_delimiter_of_a_real_dataset() -> None:
     """The users' contract says comma."""
     header = ";".join(column.name for column in CONTRACTS["users"].columns)
 
-    report, _ = judge(header.encode() + b"\n1;user\n", CONTRACTS["users"])
+    report, _ = run_validation(header.encode() + b"\n1;user\n", CONTRACTS["users"])
 
     assert report.problem is not None
     assert "delimited by ';'" in report.problem.reason
@@ -248,14 +248,14 @@ def test_wrong_delimiter_of_a_real_dataset() -> None:
 
 def test_missing_columns_are_all_named() -> None:
     """One delivery should be enough to learn of all."""
-    report, _ = judge(b"id\n1\n", small())
+    report, _ = run_validation(b"id\n1\n", small())
 
     assert report.columns.missing == ("name", "secret")
 
 
 def test_everything_before_a_refusal_is_counted() -> None:
     """An unclosed quote near the end hides no fault before it."""
-    report, findings = judge(b'id,name,secret\nx,a,s\n2,a,q\n3,"a,s\n', small())
+    report, findings = run_validation(b'id,name,secret\nx,a,s\n2,a,q\n3,"a,s\n', small())
 
     assert report.verdict == "refused"
     assert faults(report) == {("type", "id"): (1, [2]), ("enum", "secret"): (1, [3])}
@@ -264,7 +264,7 @@ def test_everything_before_a_refusal_is_counted() -> None:
 
 def test_a_field_of_two_megabytes_is_data() -> None:
     """Long is not wrong."""
-    report, _ = judge(b'id,name,secret\n1,"%s",s\n2,b,s\n' % (b"a" * 2_000_000), small())
+    report, _ = run_validation(b'id,name,secret\n1,"%s",s\n2,b,s\n' % (b"a" * 2_000_000), small())
 
     assert (report.verdict, report.rows) == ("accepted", 2)
 
@@ -283,7 +283,7 @@ def test_what_does_not_end_is_refused_in_bounded_memory(data: bytes) -> None:
     """A few blocks are held, never the file."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    report, _ = judge(data, small())
+    report, _ = run_validation(data, small())
 
     assert report.verdict == "refused"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000
@@ -295,14 +295,14 @@ def test_two_hundred_columns() -> None:
     row = ["1", "a", "s", *["x"] * 10_000]
     data = (",".join(names) + "\n" + ",".join(row) + "\n").encode()
 
-    report, _ = judge(data, small())
+    report, _ = run_validation(data, small())
 
     assert (report.verdict, len(report.columns.extra)) == ("accepted", 10_000)
 
 
 def test_formulas_are_data() -> None:
     """What a spreadsheet would run is text here, in report and rejects alike."""
-    report, findings = judge(b"id,name,secret\n=cmd|'/C calc'!A0,b,s\n", small())
+    report, findings = run_validation(b"id,name,secret\n=cmd|'/C calc'!A0,b,s\n", small())
 
     assert report.checks[0].samples[0].value == "=cmd|'/C calc'!A0"
     assert findings["rejects"] == b"id,name,secret\n=cmd|'/C calc'!A0,b,s\n"
@@ -319,8 +319,8 @@ def test_empty_parts_of_a_composite_key() -> None:
 
     text = ",".join(names) + "\n" + row("", "Male") + row("", "") + row("Italie", "Male")
 
-    assert judge(text.encode(), contract)[0].verdict == "accepted"
-    report, _ = judge((text + row("", "Male")).encode(), contract)
+    assert run_validation(text.encode(), contract)[0].verdict == "accepted"
+    report, _ = run_validation((text + row("", "Male")).encode(), contract)
     assert faults(report) == {("unique", "country,sex"): (1, [5])}
 
 
@@ -331,7 +331,7 @@ def test_zstd_is_read_and_rewritten() -> None:
     """Data Factory knows no zstd, so the clean copy is written even where nothing is rejected."""
     data = b"id,name,secret\n1,a,s\n2,b,s\n"
 
-    report, findings = judge(ZSTD.compress(data) + ZSTD.compress(b"3,c,s\n"), small())
+    report, findings = run_validation(ZSTD.compress(data) + ZSTD.compress(b"3,c,s\n"), small())
 
     assert (report.verdict, report.rows, report.format.compression) == ("accepted", 3, "zstd")
     assert report.clean is not None
@@ -351,7 +351,7 @@ def test_zstd_that_cannot_be_trusted_is_refused(data: bytes, reason: str) -> Non
     """Cut off, damaged, or a bomb; a bomb is refused before it fills the memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    report, _ = judge(data, small(), name="drop.csv.zst")
+    report, _ = run_validation(data, small(), name="drop.csv.zst")
 
     assert report.problem is not None
     assert reason in report.problem.reason
@@ -359,12 +359,12 @@ def test_zstd_that_cannot_be_trusted_is_refused(data: bytes, reason: str) -> Non
 
 
 @pytest.mark.parametrize("screen", SCREENS)
-def test_mixed_line_ends_and_nul_bytes(screen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mixed_line_ends_and_nul_bytes(prefilter: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """LF and CRLF may alternate; a NUL and a return alone are faults of their records only."""
-    put(screen, monkeypatch)
+    put(prefilter, monkeypatch)
     data = b'id,name,secret\n1,a\0,s\n2,b,s\r\n3,c,s\n\n\r\n4,"d\r\ne",s\r\n5,f,s\r6,g,s\n7,h,s'
 
-    report, findings = judge(data, small())
+    report, findings = run_validation(data, small())
 
     assert faults(report) == {("encoding", "name"): (1, [2]), ("newline", None): (1, [9])}
     assert (report.rows, report.rejected) == (6, 2)
@@ -373,12 +373,12 @@ def test_mixed_line_ends_and_nul_bytes(screen: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("screen", SCREENS)
 def test_what_stands_before_an_open_quote_is_kept(
-    screen: str, monkeypatch: pytest.MonkeyPatch
+    prefilter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Screened or not, the faults before the place where reading ends are told."""
-    put(screen, monkeypatch)
+    put(prefilter, monkeypatch)
 
-    report, findings = judge(b'id,name,secret\nx,a,s\n2,a,q\n3,"b,s\n4,a,s\n', small())
+    report, findings = run_validation(b'id,name,secret\nx,a,s\n2,a,q\n3,"b,s\n4,a,s\n', small())
 
     assert (report.verdict, report.rows, report.rejected) == ("refused", 2, 2)
     assert report.problem is not None
@@ -405,7 +405,7 @@ customProperties: [{property: maxRejectedRatio, value: 1}]
     )
     rows = b"9223372036854775807,2024-02-29\n9223372036854775808,2024-02-30\n"
 
-    report, _ = judge(b"n,d\n" + rows, contract)
+    report, _ = run_validation(b"n,d\n" + rows, contract)
 
     assert faults(report) == {("type", "n"): (1, [3]), ("type", "d"): (1, [3])}
 
@@ -419,7 +419,7 @@ def test_frozen_columns(policy: str, header: str) -> None:
     frozen = small(extra=f"  - {{property: drift, value: {{{policy}: freeze}}}}\n")
     data = f"{header}\n" + "1," * header.count(",") + "s\n"
 
-    report, _ = judge(data.encode(), frozen)
+    report, _ = run_validation(data.encode(), frozen)
 
     assert report.verdict == "refused"
     assert report.problem is not None

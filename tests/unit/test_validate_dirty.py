@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.validate import Report, validate
-from ingest.validate.local import FileOutputs, FileSource
-from marketplace import break_records, write_users
-from marketplace.breakers import DAMAGES, WRECKS
+from landfall.validation import Report, validate
+from landfall.validation.local_files import FileOutputs, FileSource
+from marketplace.generator import break_records, write_users
+from marketplace.generator.breakers import DAMAGES, WRECKS
 from tests.realdata import C2C
-from tests.unit.validation import CONTRACTS, judge
+from tests.unit.validation import CONTRACTS, run_validation
 
 USERS = CONTRACTS["users"]
 
@@ -29,7 +29,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_generated_file_is_accepted(good: Path) -> None:
     """The generator keeps the contract."""
-    report, _ = judge(good.read_bytes(), USERS)
+    report, _ = run_validation(good.read_bytes(), USERS)
 
     assert (report.verdict, report.rows) == ("accepted", 1200)
 
@@ -51,7 +51,9 @@ def test_injected_faults_are_found_exactly(
     injected = break_records(good, bad, counts, seed)
     data = bad.read_bytes()
 
-    report, findings = judge(gzip.compress(data, 1) if zipped else data, USERS, chunk=chunk)
+    report, findings = run_validation(
+        gzip.compress(data, 1) if zipped else data, USERS, chunk=chunk
+    )
 
     expected = {(fault.line, fault.rule, fault.column) for fault in injected}
     reasons = [json.loads(line) for line in (findings["reasons"] or b"").splitlines()]
@@ -66,7 +68,7 @@ def test_injected_faults_are_found_exactly(
         rejects, clean = findings["rejects"] or b"", findings["clean"] or b""
         header = data.partition(b"\n")[0] + b"\n"
         assert len(rejects) - len(header) + len(clean) == len(data)
-        assert judge(clean, USERS)[0].verdict == "accepted"
+        assert run_validation(clean, USERS)[0].verdict == "accepted"
 
 
 TEN = (
@@ -77,13 +79,13 @@ TEN = (
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_ten_kinds_of_fault_are_found_with_their_lines(seed: int, tmp_path: Path) -> None:
-    """In a file of several screened blocks every fault is found with its line, none invented."""
+    """In a file of several prefiltered blocks every fault is found with its line, none invented."""
     write_users(tmp_path / "good.csv", 40_000, seed)
     injected = break_records(
         tmp_path / "good.csv", tmp_path / "bad.csv", dict.fromkeys(TEN, 40), seed
     )
 
-    report, findings = judge((tmp_path / "bad.csv").read_bytes(), USERS)
+    report, findings = run_validation((tmp_path / "bad.csv").read_bytes(), USERS)
 
     reasons = [json.loads(line) for line in (findings["reasons"] or b"").splitlines()]
     found = [(r["line"], f["rule"], f["column"]) for r in reasons for f in r["faults"]]
@@ -95,7 +97,7 @@ def test_ten_kinds_of_fault_are_found_with_their_lines(seed: int, tmp_path: Path
 @pytest.mark.parametrize("wreck", WRECKS)
 def test_wrecks_are_refused(good: Path, wreck: str) -> None:
     """A file spoiled as a whole is refused with a reason and an advice."""
-    report, _ = judge(WRECKS[wreck](good.read_bytes()), USERS)
+    report, _ = run_validation(WRECKS[wreck](good.read_bytes()), USERS)
 
     assert report.verdict == "refused"
     assert report.problem is not None
@@ -109,7 +111,7 @@ def test_no_bytes_make_it_fail(noise: bytes, with_header: bool) -> None:
     """Anything at all ends in a verdict whose numbers agree, and the report survives JSON."""
     header = ",".join(column.name for column in USERS.columns).encode() + b"\n"
 
-    report, _ = judge(header + noise if with_header else noise, USERS, name="drop")
+    report, _ = run_validation(header + noise if with_header else noise, USERS, name="drop")
 
     assert report.rows == report.accepted + report.rejected
     assert Report.from_json(report.to_json()) == report

@@ -6,9 +6,9 @@ import json
 import polars as pl
 import pytest
 
-from ingest.contracts import Contract, parse
-from ingest.verdicts import drifted
-from tests.unit.validation import SMALL_YAML, faults, judge, small
+from ingest.stages.validate.verdicts import drifted
+from landfall.contract.folder import Contract, parse
+from tests.unit.validation import SMALL_YAML, faults, run_validation, small
 
 CELLS = {"id": "1", "name": "a", "secret": "s", "extra": "x", "ID": "1", "Na-me": "a"}
 
@@ -68,7 +68,7 @@ def test_policies_of_columns(
     kind: str, policy: str | None, names: tuple[str, ...], verdict: str, said: dict[str, object]
 ) -> None:
     """By default order and further columns are let be, what may be empty may be missing."""
-    report, _ = judge(csv(*names), drift(kind, policy))
+    report, _ = run_validation(csv(*names), drift(kind, policy))
 
     assert report.verdict == verdict
     assert (report.problem is None) == (verdict == "accepted")
@@ -80,7 +80,7 @@ def test_cells_of_renamed_and_reordered_columns_stay_with_their_names() -> None:
     """A fault is told under the contract's name, of the cell under the file's."""
     contract = drift("renamedColumns", "evolve")
 
-    report, findings = judge(b"SECRET,Name,Id\nhush,a,x\ns,b,2\n", contract)
+    report, findings = run_validation(b"SECRET,Name,Id\nhush,a,x\ns,b,2\n", contract)
 
     assert faults(report) == {("type", "id"): (1, [2]), ("enum", "secret"): (1, [2])}
     assert findings["clean"] == b"SECRET,Name,Id\ns,b,2\n"
@@ -94,7 +94,7 @@ def test_cells_of_renamed_and_reordered_columns_stay_with_their_names() -> None:
 
 def test_two_headers_for_one_column() -> None:
     """Which of them is meant is never guessed."""
-    report, _ = judge(b"id,NAME,Name,secret\n1,a,b,s\n", drift("renamedColumns", "evolve"))
+    report, _ = run_validation(b"id,NAME,Name,secret\n1,a,b,s\n", drift("renamedColumns", "evolve"))
 
     assert report.problem is not None
     assert report.problem.reason == "column 'name' may be any of 'NAME', 'Name'"
@@ -102,14 +102,16 @@ def test_two_headers_for_one_column() -> None:
 
 @pytest.mark.parametrize("rows", [3, 40_000])
 def test_a_missing_column_is_empty_in_every_record(rows: int) -> None:
-    """Rules on it see a missing value, in small files and in screened ones; nothing is copied."""
+    """Rules on it see a missing value, in small files and in prefiltered ones; nothing is copied."""
     quality = f"quality: [{{metric: nullValues, mustBe: {rows}}}, {{metric: invalidValues, "
     quality += "arguments: {validValues: [a]}, mustBe: 0}]"
     text = SMALL_YAML.replace("RATIO", "0").replace("EXTRA", "")
     text = text.replace("{maxLength: 3000000}}", f"{{maxLength: 3000000}}, {quality}}}")
     contract = parse(text, file="small.odcs.yaml")
 
-    report, _ = judge(b"id,secret\n" + b"".join(b"%d,s\n" % at for at in range(rows)), contract)
+    report, _ = run_validation(
+        b"id,secret\n" + b"".join(b"%d,s\n" % at for at in range(rows)), contract
+    )
 
     assert (report.verdict, report.rows) == ("accepted", rows)
     assert [(m.rule, m.value, m.kept) for m in report.measures] == [("nullValues", rows, True)]
@@ -142,7 +144,7 @@ def test_a_file_of_other_types(
         data = parquet(id=["1", "x", "2.0", "4", None], name=["a"] * 5, secret=["s"] * 5)
         found = found | {("required", "id"): (1, [5])}
 
-    report, findings = judge(data, drift("changedTypes", policy), name="a.parquet")
+    report, findings = run_validation(data, drift("changedTypes", policy), name="a.parquet")
 
     assert report.verdict == verdict
     assert faults(report) == found
@@ -157,6 +159,6 @@ def test_json_of_other_types(policy: str, rejected: int) -> None:
     lines = b'{"id": "1", "name": 7, "secret": "s"}\n{"id": 2, "name": "a"}\n'
     lines += b'{"id": "1.0", "name": "a"}\n{"id": 4, "name": 5}\n'
 
-    report, _ = judge(lines, drift("changedTypes", policy), name="a.jsonl")
+    report, _ = run_validation(lines, drift("changedTypes", policy), name="a.jsonl")
 
     assert (report.rows, report.rejected) == (4, rejected)

@@ -19,13 +19,14 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.contract.diff import diff
-from ingest.contract.lint import lint
-from ingest.contracts import Contract, ContractError, parse
-from ingest.validate import Report, plain
-from ingest.validate.page import render_html
-from tests.unit.test_validate_screening import sets, tried
-from tests.unit.validation import judge, small
+from landfall.authoring.diff import diff
+from landfall.authoring.lint import lint
+from landfall.authoring.page import render_html
+from landfall.contract.folder import Contract, ContractError, parse
+from landfall.validation import Report
+from landfall.validation.readers import plain
+from tests.unit.test_validate_prefilter import sets, tried
+from tests.unit.validation import run_validation, small
 
 pytestmark = pytest.mark.slow
 
@@ -93,7 +94,7 @@ DAMAGE = st.tuples(
 
 
 def damaged(data: bytes, damages: list[tuple[str, float, bytes, int]]) -> bytes:
-    """``data`` with some of its bytes changed."""
+    """`data` with some of its bytes changed."""
     for kind, share, bits, length in damages:
         at = int(share * len(data))
         before, some, after = data[:at], data[at : at + length], data[at + length :]
@@ -118,7 +119,9 @@ def test_damaged_files() -> None:
         st.sampled_from([7, 4096]),
     )
     def target(name: str, damages: list[tuple[str, float, bytes, int]], chunk: int) -> None:
-        report, findings = judge(damaged(SEEDS[name], damages), small(), name=name, chunk=chunk)
+        report, findings = run_validation(
+            damaged(SEEDS[name], damages), small(), name=name, chunk=chunk
+        )
         assert report.rows == report.accepted + report.rejected
         assert report.verdict != "accepted" or not report.rejected
         assert (report.problem is not None) == (report.verdict == "refused")
@@ -129,7 +132,7 @@ def test_damaged_files() -> None:
         clean = findings["clean"]
         if report.verdict == "accepted_with_rejects" and report.accepted:
             assert clean is not None
-            again, _ = judge(
+            again, _ = run_validation(
                 clean, small(), name=f"clean.{report.clean.kind}" if report.clean else ""
             )
             assert (again.verdict, again.rows) == ("accepted", report.accepted)
@@ -203,7 +206,7 @@ def contract_of(columns: list[dict[str, Any]]) -> Contract:
 
 @pytest.mark.timeout(SECONDS * 4 + 120)
 def test_screened_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any contract, any records: the screen in front of the exact judge changes nothing."""
+    """Any contract, any records: the prefilter in front of the exact validate changes nothing."""
     monkeypatch.setattr(plain, "SMALLEST", 0)
 
     @FUZZ
@@ -219,11 +222,11 @@ def test_screened_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
         header = ",".join(f"c{at}" for at in range(width))
         text = "\n".join([header, *(",".join(line) for line in lines)]).encode()
 
-        rows, rejects, checks, _ = tried(text, contract, screen=False)
-        screened_rows, screened, screened_checks, _ = tried(text, contract, screen=True)
+        rows, rejects, checks, _ = tried(text, contract, prefilter=False)
+        screened_rows, prefiltered, screened_checks, _ = tried(text, contract, prefilter=True)
 
         assert rows == screened_rows
-        assert sets(rejects) == sets(screened)
+        assert sets(rejects) == sets(prefiltered)
         assert checks == screened_checks
 
     run(target)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.validate.keys import Seen
+from landfall.validation.keys import Seen
 
 WHOLE = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3)
 ANY = st.text("ab", max_size=2)

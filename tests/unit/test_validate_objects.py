@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.validate.array import Elements
+from landfall.validation.readers.array import Elements
 from tests.unit.test_validate_parquet import parquet
-from tests.unit.validation import CONTRACTS, faults, judge, small
+from tests.unit.validation import CONTRACTS, faults, run_validation, small
 
 ROWS: list[dict[str, Any]] = [
     {"id": 1, "name": "a", "secret": "s"},
@@ -31,13 +31,15 @@ def test_json_lines(chunk: int) -> None:
     """One object a line, absent names are missing values, unknown names are extra."""
     data = "\n\n".join(json.dumps(row) for row in ROWS).encode()
 
-    report, findings = judge(data, small(), name="drop.jsonl", chunk=chunk)
+    report, findings = run_validation(data, small(), name="drop.jsonl", chunk=chunk)
 
     assert {key: count for key, (count, _) in faults(report).items()} == EXPECTED
     assert faults(report)["unique", "id"] == (1, [5])
     assert report.columns.extra == ("more",)
     assert findings["rejects"] == "".join(json.dumps(r) + "\n" for r in ROWS[2:4]).encode()
-    assert judge(findings["clean"] or b"", small(), name="x.jsonl")[0].verdict == "accepted"
+    assert (
+        run_validation(findings["clean"] or b"", small(), name="x.jsonl")[0].verdict == "accepted"
+    )
 
 
 @pytest.mark.parametrize("chunk", [3, 1 << 20])
@@ -46,7 +48,7 @@ def test_json_array(chunk: int, indent: int | None) -> None:
     """An element's line is where it begins; rejects and clean copy are JSON Lines."""
     data = json.dumps(ROWS, indent=indent).encode()
 
-    report, findings = judge(data, small(), name="drop.json", chunk=chunk)
+    report, findings = run_validation(data, small(), name="drop.json", chunk=chunk)
 
     assert {key: count for key, (count, _) in faults(report).items()} == EXPECTED
     if indent:
@@ -79,7 +81,7 @@ def test_a_malformed_line_harms_no_other(line: str) -> None:
     """It is one reject; the records around it stand."""
     data = f'{{"id": 1}}\n{line}\n{{"id": 2}}\n'.encode()
 
-    report, _ = judge(data, small(), name="drop.ndjson")
+    report, _ = run_validation(data, small(), name="drop.ndjson")
 
     assert (report.rows, report.rejected) == (3, 1)
     assert report.checks[0].rule == "json"
@@ -88,7 +90,9 @@ def test_a_malformed_line_harms_no_other(line: str) -> None:
 
 def test_bytes_that_are_no_text_in_json() -> None:
     """A line that is not UTF-8 is a reject and goes back as it came."""
-    report, findings = judge(b'{"id": 1}\n{"id": 2, "name": "\xe9"}\n', small(), name="a.jsonl")
+    report, findings = run_validation(
+        b'{"id": 1}\n{"id": 2, "name": "\xe9"}\n', small(), name="a.jsonl"
+    )
 
     assert faults(report) == {("encoding", None): (1, [2])}
     assert findings["rejects"] == b'{"id": 2, "name": "\xe9"}\n'
@@ -107,7 +111,7 @@ def test_bytes_that_are_no_text_in_json() -> None:
 )
 def test_malformed_elements(text: str, rows: int, rejected: int) -> None:
     """Elements are told apart by brackets and strings alone."""
-    report, _ = judge(text.encode(), small(), name="drop.json")
+    report, _ = run_validation(text.encode(), small(), name="drop.json")
 
     assert (report.rows, report.rejected) == (rows, rejected)
 
@@ -117,7 +121,7 @@ def test_malformed_elements(text: str, rows: int, rejected: int) -> None:
 )
 def test_malformed_arrays_are_refused(text: str) -> None:
     """Empty, cut off, or followed by something else."""
-    report, _ = judge(text.encode(), small(), name="drop.json")
+    report, _ = run_validation(text.encode(), small(), name="drop.json")
 
     assert report.verdict == "refused"
 
@@ -143,7 +147,7 @@ def test_elements_are_what_json_reads(values: list[Any], indent: int | None, chu
 
 def test_users_of_the_marketplace_in_every_kind() -> None:
     """One table, three ways to write it, one verdict."""
-    from marketplace import generate_users  # noqa: PLC0415 - only here
+    from marketplace.generator import generate_users  # noqa: PLC0415 - only here
 
     frame = pl.DataFrame([user._asdict() for user in generate_users(500, 3)])
     kinds = {
@@ -153,5 +157,5 @@ def test_users_of_the_marketplace_in_every_kind() -> None:
         "users.csv": frame.write_csv(quote_style="always").encode(),
     }
     for name, data in kinds.items():
-        report, _ = judge(data, CONTRACTS["users"], name=name)
+        report, _ = run_validation(data, CONTRACTS["users"], name=name)
         assert (report.verdict, report.rows) == ("accepted", 500), (name, report.checks)

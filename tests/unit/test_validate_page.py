@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.validate.page import render_html
-from tests.unit.validation import CONTRACTS, judge, small
+from landfall.authoring.page import render_html
+from tests.unit.validation import CONTRACTS, run_validation, small
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -50,7 +50,7 @@ def test_nothing_in_a_cell_is_markup(values: list[str], name: str) -> None:
     cells = [(value.replace('"', ""), value.replace('"', '""')) for value in values]
     rows = "".join(f'{one},"{other}",s\n' for one, other in cells)
 
-    report, _ = judge(
+    report, _ = run_validation(
         b"id,name,secret\n" + rows.encode("utf-8", "surrogatepass"), small(), name=name
     )
     page = Tags(render_html(report))
@@ -66,7 +66,7 @@ def test_nothing_in_a_cell_is_markup(values: list[str], name: str) -> None:
 
 def test_what_cannot_be_seen_is_spelt_out() -> None:
     """Control characters and marks that turn the direction of text."""
-    report, _ = judge("id,name,secret\nx\u202e,b,s\n".encode(), small())
+    report, _ = run_validation("id,name,secret\nx\u202e,b,s\n".encode(), small())
 
     page = render_html(report)
 
@@ -76,7 +76,7 @@ def test_what_cannot_be_seen_is_spelt_out() -> None:
 
 def test_the_faulty_cell_is_marked_and_personal_data_masked() -> None:
     """A record is shown whole; of the secret column only stars."""
-    report, _ = judge(b"id,name,secret\n1,a,verborgen\nzwei,b,s\n3\n", small())
+    report, _ = run_validation(b"id,name,secret\n1,a,verborgen\nzwei,b,s\n3\n", small())
 
     page = render_html(report)
 
@@ -89,7 +89,7 @@ def test_the_faulty_cell_is_marked_and_personal_data_masked() -> None:
 
 def test_a_refusal_says_why_and_what_to_do() -> None:
     """First of all."""
-    report, _ = judge(b"id,nam,secret\n1,a,s\n", small())
+    report, _ = run_validation(b"id,nam,secret\n1,a,s\n", small())
 
     text = Tags(render_html(report)).text
 
@@ -104,7 +104,7 @@ def test_every_column_has_its_picture() -> None:
     numbers = ["2"] * (len(CONTRACTS["sellers_compared"].columns) - 2)
     rows = "".join(f"{place},Male,{','.join(numbers)}\n" for place in ("France", "Italie"))
 
-    report, _ = judge(f"{header}\n{rows}".encode(), CONTRACTS["sellers_compared"])
+    report, _ = run_validation(f"{header}\n{rows}".encode(), CONTRACTS["sellers_compared"])
 
     assert '<span class="told">France</span> <i>50 %</i>' in render_html(report)
     assert render_html(report).count("<svg") == len(numbers)

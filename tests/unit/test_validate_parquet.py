@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.contracts import parse
-from ingest.validate import thrift
-from ingest.validate.footer import COLUMNS, MAX_CELLS, assembled, groups_of
-from tests.unit.validation import faults, judge, small
+from landfall.contract.folder import parse
+from landfall.validation.readers import thrift
+from landfall.validation.readers.footer import COLUMNS, MAX_CELLS, assembled, groups_of
+from tests.unit.validation import faults, run_validation, small
 
 
 def parquet(frame: pl.DataFrame, **options: Any) -> bytes:
-    """``frame`` as the bytes of a Parquet file."""
+    """`frame` as the bytes of a Parquet file."""
     file = io.BytesIO()
     frame.write_parquet(file, **options)
     return file.getvalue()
@@ -38,7 +38,7 @@ FRAME = pl.DataFrame(
 @pytest.mark.parametrize("options", [{"row_group_size": 100}, {"compression": "snappy"}, {}])
 def test_parquet(options: dict[str, Any]) -> None:
     """Row groups are read one by one; a record's line is its number."""
-    report, findings = judge(parquet(FRAME, **options), small(), name="drop.parquet")
+    report, findings = run_validation(parquet(FRAME, **options), small(), name="drop.parquet")
 
     assert report.verdict == "accepted_with_rejects"
     assert (report.rows, report.rejected) == (1200, 401)
@@ -54,7 +54,7 @@ def test_parquet_types_are_the_contracts() -> None:
     """Another type is another table: refused, with both named."""
     frame = FRAME.with_columns(pl.col("id").cast(pl.String))
 
-    report, _ = judge(parquet(frame), small(), name="drop.parquet")
+    report, _ = run_validation(parquet(frame), small(), name="drop.parquet")
 
     assert report.problem is not None
     assert "'id' is String in the file, the contract says integer" in report.problem.reason
@@ -62,7 +62,9 @@ def test_parquet_types_are_the_contracts() -> None:
 
 def test_parquet_lacks_a_column() -> None:
     """As in a CSV, with the nearest name."""
-    report, _ = judge(parquet(FRAME.rename({"name": "Name"})), small(), name="drop.parquet")
+    report, _ = run_validation(
+        parquet(FRAME.rename({"name": "Name"})), small(), name="drop.parquet"
+    )
 
     assert report.columns.missing == ("name",)
 
@@ -72,7 +74,7 @@ def test_damaged_parquet_is_refused(cut: int) -> None:
     """Without its footer, or with its pages overwritten, nothing can be read."""
     data = parquet(FRAME)
     for damaged in (data[:cut], data[:cut] + b"\xff" * 40 + data[cut:][40:]):
-        report, _ = judge(damaged, small(), name="drop.parquet")
+        report, _ = run_validation(damaged, small(), name="drop.parquet")
         assert report.rows == report.accepted + report.rejected
         if damaged is not data[:cut]:
             continue
@@ -115,13 +117,13 @@ VALUES = st.sampled_from(
 def test_a_footer_that_says_what_cannot_be_is_refused(
     data: st.DataObject, other: tuple[int, Any] | None
 ) -> None:
-    """A field is gone or is something else: the file is refused or judged, and nothing dies."""
+    """A field is gone or is something else: the file is refused or validated, and nothing dies."""
     body, footer = parts(parquet(FRAME.select("id", "name", "secret"), row_group_size=400))
     chosen = data.draw(st.sampled_from([each for each in structs(footer) if each]))
     at = data.draw(st.integers(0, len(chosen) - 1))
     chosen[at : at + 1] = [] if other is None else [thrift.Field(chosen[at].id, *other)]
 
-    report, _ = judge(assembled(body[4:], footer), small(), name="drop.parquet")
+    report, _ = run_validation(assembled(body[4:], footer), small(), name="drop.parquet")
 
     assert (report.problem is not None) == (report.verdict == "refused")
     assert report.rows == report.accepted + report.rejected
@@ -176,7 +178,7 @@ PAGED = {
 @pytest.mark.parametrize("kind", PAGED)
 def test_pages_of_every_writer_are_sound(kind: str) -> None:
     """What writers write is what is looked for."""
-    report, _ = judge(PAGED[kind], small(), name="drop.parquet")
+    report, _ = run_validation(PAGED[kind], small(), name="drop.parquet")
 
     assert (report.rows, report.rejected) == (1200, 401)
 
@@ -194,7 +196,7 @@ def test_a_page_that_says_what_cannot_be_is_refused(
     at = data.draw(st.integers(0, len(chosen) - 1))
     chosen[at : at + 1] = [] if other is None else [thrift.Field(chosen[at].id, *other)]
 
-    report, _ = judge(
+    report, _ = run_validation(
         with_header(body, footer, place, thrift.encode(header)), small(), name="drop.parquet"
     )
 
@@ -211,7 +213,7 @@ def test_a_page_counts_what_it_has(field_id: int, count: int) -> None:
     header, _ = thrift.decode_at(body, place[1])
     thrift.put(thrift.get(header, 8), field_id, count)
 
-    report, _ = judge(
+    report, _ = run_validation(
         with_header(body, footer, place, thrift.encode(header)), small(), name="drop.parquet"
     )
 
@@ -226,7 +228,7 @@ def test_a_row_group_that_unpacks_to_more_than_memory_is_refused() -> None:
     empty = dict.fromkeys(("id", "name", "secret"), pa.nulls(rows))
     pq.write_table(pa.table(empty), sink, row_group_size=rows)
 
-    report, _ = judge(sink.getvalue(), small(), name="drop.parquet")
+    report, _ = run_validation(sink.getvalue(), small(), name="drop.parquet")
 
     assert len(sink.getvalue()) < 1 << 20
     assert report.problem is not None
@@ -241,7 +243,7 @@ def test_a_row_group_without_rows_is_passed_over() -> None:
         writer.write_table(table.slice(0, 0))
         writer.write_table(table)
 
-    report, _ = judge(sink.getvalue(), small(), name="drop.parquet")
+    report, _ = run_validation(sink.getvalue(), small(), name="drop.parquet")
 
     assert (report.rows, report.rejected) == (1200, 401)
 
@@ -271,7 +273,7 @@ schema:
         pl.lit("x").cast(pl.Categorical).alias("c"),
     )
 
-    report, findings = judge(parquet(frame), contract, name="drop.parquet")
+    report, findings = run_validation(parquet(frame), contract, name="drop.parquet")
 
     assert faults(report) == {
         ("minimum", "d"): (1, [2]),

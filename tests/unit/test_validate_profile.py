@@ -1,4 +1,4 @@
-"""What a profile says of columns, whichever way the records were judged."""
+"""What a profile says of columns, whichever way the records were validated."""
 
 import random
 
@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.contracts import parse
-from ingest.validate.profile import Distinct, hashes
-from tests.unit.screens import SCREENS, put
-from tests.unit.validation import judge, small
+from landfall.contract.folder import parse
+from landfall.validation.profile import Distinct, hashes
+from tests.unit.prefilters import SCREENS, put
+from tests.unit.validation import run_validation, small
 
 CONTRACT = parse(
     """
@@ -42,20 +42,20 @@ LINE = st.tuples(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(LINE, min_size=1, max_size=30))
 def test_screened_or_not(lines: list[str]) -> None:
-    """A profile is that of the records in good form, whichever screen is in front of the judge."""
+    """A profile is that of the records in good form, whichever screen is in front of the record validator."""
     data = ("n,x,s,d,last\n" + "\n".join(lines) + "\n").encode()
     found = []
-    for screen in SCREENS:
+    for prefilter in SCREENS:
         with pytest.MonkeyPatch.context() as patch:
-            put(screen, patch)
-            found.append(judge(data, CONTRACT)[0].profile)
+            put(prefilter, patch)
+            found.append(run_validation(data, CONTRACT)[0].profile)
 
     assert found[0] == found[1] == found[2]
 
 
 def test_values_of_masked_columns_are_not_told() -> None:
     """Only how many there are."""
-    report, _ = judge(b"id,name,secret\n1,a,s\n2,b,\n", small())
+    report, _ = run_validation(b"id,name,secret\n1,a,s\n2,b,\n", small())
 
     secret = report.profile[2]
 
@@ -69,7 +69,7 @@ def test_quantiles_of_a_known_distribution() -> None:
     random.Random(1).shuffle(order)  # noqa: S311 - test data
     data = b"id,name,secret\n" + b"".join(b"%d,a,s\n" % n for n in order)
 
-    found = judge(data, small())[0].profile[0]
+    found = run_validation(data, small())[0].profile[0]
 
     assert (found.least, found.most) == (0, 9999)
     assert found.distinct == pytest.approx(10_000, rel=0.03)

@@ -1,4 +1,4 @@
-"""Quality rules judged: record by record where none may be counted, else over the table."""
+"""Quality rules validated: record by record where none may be counted, else over the table."""
 
 import json
 from typing import Any
@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.contracts import Contract, parse
-from ingest.validate import Report, plain
-from tests.unit.validation import faults, judge
+from landfall.contract.folder import Contract, parse
+from landfall.validation import Report
+from landfall.validation.readers import plain
+from tests.unit.validation import faults, run_validation
 
 
 def contract(*rules: dict[str, Any], **columns: list[dict[str, Any]]) -> Contract:
@@ -64,10 +65,10 @@ ROWS = b"1,1.5,x,2024-01-01,true\n2,,yy,2024-02-01,false\n,3,,2024-03-01,\nq,4,z
 def test_conditions_of_one_record(
     condition: str, lines: list[int], smallest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is unknown is not counted; the screen and the judge agree."""
+    """What is unknown is not counted; the prefilter and the record validator agree."""
     monkeypatch.setattr(plain, "SMALLEST", smallest)
 
-    report, _ = judge(HEAD + ROWS, contract(sql(condition)))
+    report, _ = run_validation(HEAD + ROWS, contract(sql(condition)))
 
     assert lines == faults(report).get(("rule", None), (0, []))[1]
 
@@ -96,7 +97,7 @@ def test_measures_of_the_table(
     """One broken bound refuses the file and says so; the report has every measure."""
     monkeypatch.setattr(plain, "SMALLEST", smallest)
 
-    report, _ = judge(HEAD + ROWS, contract(rule))
+    report, _ = run_validation(HEAD + ROWS, contract(rule))
 
     assert [(value, kept)] == [(m.value, m.kept) for m in report.measures]
     assert (report.verdict == "refused") == (not kept)
@@ -117,7 +118,7 @@ def test_library_rules_of_columns() -> None:
     }
     rows = b"1,,x,,\n2,,-,,\n3,,,,\n1,,XX,,\n1,,x,,\n"
 
-    report, _ = judge(HEAD + rows, contract(**rules))
+    report, _ = run_validation(HEAD + rows, contract(**rules))
 
     assert faults(report) == {
         ("invalidValues", "a"): (1, [4]),
@@ -131,7 +132,7 @@ def test_repeated_values_of_several_columns() -> None:
     """A duplicate that may not be is the later record's fault."""
     rule = {"metric": "duplicateValues", "arguments": {"properties": ["a", "c"]}, "mustBe": 0}
 
-    report, _ = judge(HEAD + b"1,,x,,\n1,,y,,\n1,,x,,\n", contract(rule))
+    report, _ = run_validation(HEAD + b"1,,x,,\n1,,y,,\n1,,x,,\n", contract(rule))
 
     assert faults(report) == {("duplicateValues", "a,c"): (1, [4])}
 
@@ -189,10 +190,10 @@ def test_screen_and_judge_mean_the_same(
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plain, "SMALLEST", 1 << 20)
-        plainly, findings = judge(data, rules)
+        plainly, findings = run_validation(data, rules)
         patch.setattr(plain, "SMALLEST", 0)
-        screened, found = judge(data, rules)
+        prefiltered, found = run_validation(data, rules)
 
-    assert faults(plainly) == faults(screened)
-    assert plainly.measures == screened.measures
+    assert faults(plainly) == faults(prefiltered)
+    assert plainly.measures == prefiltered.measures
     assert findings["rejects"] == found["rejects"]

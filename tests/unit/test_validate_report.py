@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.validate import Report
-from ingest.validate.spans import Spans, without
-from ingest.validate.thrift import I32, STRUCT, Field, Items, decode, encode
-from tests.unit.validation import judge, small
+from landfall.validation import Report
+from landfall.validation.readers.spans import Spans, without
+from landfall.validation.readers.thrift import I32, STRUCT, Field, Items, decode, encode
+from tests.unit.validation import run_validation, small
 
 
 def test_json_round_trip_and_its_fields() -> None:
     """What is written is read again, and has the fields that others rely on."""
-    report, _ = judge(b"name,id,secret,x\na,z,q,1\nb,2,s,1\n", small())
+    report, _ = run_validation(b"name,id,secret,x\na,z,q,1\nb,2,s,1\n", small())
 
     found = report.to_dict()
 
@@ -92,7 +92,7 @@ def test_thrift_noise(data: bytes) -> None:
 def test_a_file_without_a_header_shows_no_personal_value() -> None:
     """Its first line is a record; where the contract masks a column none of it is shown."""
     for line in (b"1,a,hush", b'1,a"b,hush'):
-        report, _ = judge(line + b"\n2,b,s\n", small())
+        report, _ = run_validation(line + b"\n2,b,s\n", small())
 
         assert report.verdict == "refused"
         assert report.problem is not None

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from ingest.contract.columns import read_column
-from ingest.contract.model import Column, Hints
-from ingest.contract.reader import Node
-from ingest.validate.rules import text_judge, value_judge
+from landfall.contract.columns import read_column
+from landfall.contract.model import Column, Hints
+from landfall.contract.reader import Node
+from landfall.validation.rules import text_validator, value_validator
 
 
 def column(logical_type: str, **more: Any) -> Column:
@@ -17,7 +17,7 @@ def column(logical_type: str, **more: Any) -> Column:
 
 
 def options(logical_type: str, **more: Any) -> Column:
-    """A column with ``logicalTypeOptions``."""
+    """A column with `logicalTypeOptions`."""
     return column(logical_type, logicalTypeOptions=more)
 
 
@@ -79,10 +79,10 @@ TYPES: list[tuple[Column, str, list[str], list[str]]] = [
 @pytest.mark.parametrize(("column", "_", "good", "bad"), TYPES, ids=[t[1] for t in TYPES])
 def test_types_to_the_letter(column: Column, _: str, good: list[str], bad: list[str]) -> None:
     """No blanks, no plus, no other spellings, no dates that never were."""
-    judge = text_judge(column, Hints())
+    validate = text_validator(column, Hints())
 
-    assert [(cell, ()) for cell in good] == [(cell, judge(cell)) for cell in good]
-    assert [(cell, ("type",)) for cell in bad] == [(cell, judge(cell)) for cell in bad]
+    assert [(cell, ()) for cell in good] == [(cell, validate(cell)) for cell in good]
+    assert [(cell, ("type",)) for cell in bad] == [(cell, validate(cell)) for cell in bad]
 
 
 RULES: list[tuple[Column, str, list[str], list[str]]] = [
@@ -125,28 +125,28 @@ RULES: list[tuple[Column, str, list[str], list[str]]] = [
 @pytest.mark.parametrize(("column", "rule", "good", "bad"), RULES, ids=[r[1] for r in RULES])
 def test_rules_to_the_letter(column: Column, rule: str, good: list[str], bad: list[str]) -> None:
     """Each rule passes its edge and catches what lies behind it."""
-    judge = text_judge(column, Hints())
+    validate = text_validator(column, Hints())
 
-    assert [(cell, ()) for cell in good] == [(cell, judge(cell)) for cell in good]
-    assert [(cell, (rule,)) for cell in bad] == [(cell, judge(cell)) for cell in bad]
+    assert [(cell, ()) for cell in good] == [(cell, validate(cell)) for cell in good]
+    assert [(cell, (rule,)) for cell in bad] == [(cell, validate(cell)) for cell in bad]
 
 
 def test_one_cell_may_break_several_rules() -> None:
     """Every rule that a value breaks is named."""
-    judge = text_judge(options("string", minLength=3, pattern="^a"), Hints())
+    validate = text_validator(options("string", minLength=3, pattern="^a"), Hints())
 
-    assert judge("bb") == ("minLength", "pattern")
+    assert validate("bb") == ("minLength", "pattern")
 
 
 def test_an_optional_cell_may_be_empty() -> None:
     """Nothing else is asked of a value that is not there."""
-    assert text_judge(CODE, Hints())("") == ()
+    assert text_validator(CODE, Hints())("") == ()
 
 
 @pytest.mark.parametrize("cell", ["a\0b", "Su\udce8de"])
 def test_what_is_no_text_is_an_encoding_fault(cell: str) -> None:
     """NUL and bytes that are not UTF-8 are faults of the cell, whatever else it is."""
-    assert text_judge(column("string"), Hints())(cell) == ("encoding",)
+    assert text_validator(column("string"), Hints())(cell) == ("encoding",)
 
 
 TYPED: list[tuple[Column, list[Any], list[Any]]] = [
@@ -161,7 +161,7 @@ TYPED: list[tuple[Column, list[Any], list[Any]]] = [
 @pytest.mark.parametrize(("column", "good", "bad"), TYPED)
 def test_values_that_have_a_type(column: Column, good: list[Any], bad: list[Any]) -> None:
     """A JSON value is of the type it says: no number in quotes, no bool as a number."""
-    judge = value_judge(column, Hints())
+    validate = value_validator(column, Hints())
 
-    assert [(value, ()) for value in good] == [(value, judge(value)) for value in good]
-    assert [(value, ("type",)) for value in bad] == [(value, judge(value)) for value in bad]
+    assert [(value, ()) for value in good] == [(value, validate(value)) for value in good]
+    assert [(value, ("type",)) for value in bad] == [(value, validate(value)) for value in bad]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.validate.splitting import Splitter, UnclosedQuote
+from landfall.validation.readers.splitting import Splitter, UnclosedQuote
 
 TEXT = st.text(st.sampled_from('ab1,;" é\n\r\t𝄞'), max_size=6)
 TABLES = st.lists(st.lists(TEXT, min_size=2, max_size=4), max_size=8)

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ingest.contracts import Contract, load_folder, parse
-from ingest.validate import References, Report, Writer, validate
-from ingest.validate.local import BytesSource
+from landfall.contract.folder import Contract, load_folder, parse
+from landfall.validation import References, Report, Writer, validate
+from landfall.validation.local_files import BytesSource
 
 CONTRACTS = load_folder(Path(__file__).resolve().parents[2] / "contracts")
 
@@ -29,7 +29,7 @@ EXTRA"""
 
 
 def small(ratio: float = 1.0, extra: str = "") -> Contract:
-    """Three columns: a key, a text, a secret that may only be ``s``; any delimiter."""
+    """Three columns: a key, a text, a secret that may only be `s`; any delimiter."""
     text = SMALL_YAML.replace("RATIO", str(ratio)).replace("EXTRA", extra)
     return parse(text, file="small.odcs.yaml")
 
@@ -64,7 +64,7 @@ class Findings:
         return self.kept[name].getvalue() if name in self.kept else None
 
 
-def judge(
+def run_validation(
     data: bytes,
     contract: Contract,
     *,
@@ -72,7 +72,7 @@ def judge(
     chunk: int = 1 << 20,
     references: References | None = None,
 ) -> tuple[Report, Findings]:
-    """Validate ``data`` and keep what was written."""
+    """Validate `data` and keep what was written."""
     findings = Findings()
     report = validate(
         BytesSource(data, chunk), contract, name=name, outputs=findings, references=references

@@ -1,0 +1,346 @@
+"""What the jobs cost beside the least that could be done: ratios, each from one run.
+
+    python bench/etl.py [--rows 98913] [--only warm,duckdb,drops,batches,replay]
+
+warm      a batch of users from bronze to gold, beside the bare floor: one Delta MERGE of that batch
+          and one Delta overwrite per gold table, one after the other. At most 1.6x. Once into an
+          empty silver, and once with every user restated and a tenth of them changed, which the
+          contract's history makes dearer.
+duckdb    DuckDB beside it: newest per key to Parquet, the same gold statements to Parquet. At ten
+          million rows at most 6x of it; peak memory of the JVM at most 4.5 GB.
+drops     a hundred small drops in one batch, beside one at a time: per drop at most 1/20.
+batches   the 10th, 50th and 100th of small batches beside the first, each with its share of the
+          nightly upkeep: at most 1.5x.
+replay    everything from bronze anew, as one batch: the same gold, row by row, value by value.
+
+Of a million users and more, `--rounds 1 --only warm,duckdb` tells enough and takes minutes.
+Times are noisy on a busy machine; ratios less so. `pip install duckdb` (requirements-bench.txt).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from devcloud.databricks.spark import build_session
+from pyspark.sql import SparkSession
+
+from landfall.contract.folder import load_folder
+from marketplace.generator import generate_users
+from spark_jobs import build_gold, load_silver, maintain
+from spark_jobs.gold import VIEW, definitions
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TABLE = load_folder(REPOSITORY / "contracts")["users"].table()
+KEY = "identifierHash"
+PARTS = ("warm", "duckdb", "drops", "batches", "replay")
+SEEDED = 20_000
+SMALL = 50
+# From so many users on Spark runs as its README says for batches of millions of rows.
+LARGE = 1_000_000
+# Batches before the first that counts; how many the median of "the first" or "the hundredth" is of;
+# how many batches pass between two nights.
+WARMING = 3
+NEAR = 5
+UPKEEP_EVERY = 50
+ARROW: Mapping[str, pa.DataType] = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+}
+
+
+class BenchLake:
+    """A lake in a folder, and the jobs run on it."""
+
+    def __init__(self, spark: SparkSession, root: Path) -> None:
+        self.spark = spark
+        self.root = root
+        self.template = f"file://{root}/{{container}}"
+        self._number = 0
+
+    def drop(self, rows: pa.Table) -> dict[str, Any]:
+        """Leave a drop in bronze, landed after all before it."""
+        self._number += 1
+        run = f"r{self._number:06}"
+        folder = self.root / "bronze/users" / run
+        folder.mkdir(parents=True)
+        pq.write_table(rows, folder / "data.parquet")
+        landed = f"2026-11-{1 + self._number // 86400:02}T{self._number // 3600 % 24:02}"
+        landed += f":{self._number // 60 % 60:02}:{self._number % 60:02}Z"
+        return {
+            "run_id": run,
+            "bronze": f"bronze/users/{run}",
+            "rows": rows.num_rows,
+            "landed_at": landed,
+        }
+
+    def load(self, drops: Sequence[dict[str, Any]], batch_id: str) -> None:
+        """Both tasks, bronze to gold."""
+        path = self.root / "manifest/batches/users/current.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        head = {"schema": 1, "batch_id": batch_id, "dataset": "users", "table": TABLE}
+        path.write_text(json.dumps(head | {"drops": list(drops)}))
+        arguments = ["--lake", self.template, "--dataset", "users", "--batch-id", batch_id]
+        arguments += ["--batch", "manifest/batches/users/current.json"]
+        with contextlib.redirect_stdout(io.StringIO()):
+            load_silver.main(arguments)
+            build_gold.main(arguments)
+
+    def maintain(self) -> None:
+        """The nightly upkeep."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            maintain.main(["--lake", self.template, "--keep-days", "7"])
+
+    def gold(self) -> dict[str, list[dict[str, Any]]]:
+        """Every gold table, sorted."""
+        found = {}
+        for path in sorted((self.root / "gold").iterdir()):
+            rows = DeltaTable(str(path)).to_pyarrow_table().to_pylist()
+            found[path.name] = sorted(rows, key=repr)
+        return found
+
+    def forget(self) -> None:
+        """Silver and gold are gone; bronze stays."""
+        for name in ("silver", "gold", "manifest/results"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
+
+
+def users(count: int, *, first: int = 0, changed: float = 0.0) -> pa.Table:
+    """So many users; the same ids from `first` on, a share of them with other values."""
+    schema = pa.schema([(c["name"], ARROW[c["type"]]) for c in TABLE["columns"]])
+    seeded = pa.Table.from_pylist(
+        [user._asdict() for user in generate_users(min(count, SEEDED), 5)], schema
+    )
+    rows = pa.concat_tables([seeded] * -(-count // SEEDED)).slice(0, count)
+    ids = (np.arange(first, first + count, dtype=np.int64) * 2654435761) % 2**62
+    rows = rows.set_column(0, KEY, pa.array(ids))
+    if changed:
+        place = rows.schema.get_field_index("productsWished")
+        more = np.arange(count) % round(1 / changed) == 0
+        wished = np.asarray(rows.column(place)) + more
+        rows = rows.set_column(place, "productsWished", pa.array(wished))
+    return rows
+
+
+def seconds(what: Callable[[], object]) -> float:
+    """How long it takes."""
+    began = time.perf_counter()
+    what()
+    return time.perf_counter() - began
+
+
+def floor(spark: SparkSession, root: Path, drop: dict[str, Any], lake: BenchLake) -> None:
+    """One MERGE of a batch and one overwrite per gold table, one after the other.
+
+    In a session of its own, with Spark's and Delta's defaults: what a job sets is the job's.
+    """
+    spark = spark.newSession()
+    table = f"delta.`file://{root}/users`"
+    source = spark.read.parquet(f"file://{lake.root}/{drop['bronze']}")
+    if not (root / "users").exists():
+        source.limit(0).write.format("delta").save(f"file://{root}/users")
+    source.createOrReplaceTempView("bench_batch")
+    spark.sql(
+        f"MERGE INTO {table} AS old USING bench_batch AS new ON old.{KEY} = new.{KEY} "
+        "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+    ).collect()
+    silver = spark.read.format("delta").load(f"file://{root}/users")
+    silver.createOrReplaceTempView(VIEW.format(dataset="users"))
+    for definition in definitions("users"):
+        if definition.sources == ("users",):
+            rows = spark.sql(definition.sql).coalesce(1)
+            rows.write.format("delta").mode("overwrite").save(f"file://{root}/{definition.name}")
+
+
+def warm(spark: SparkSession, work: Path, rows: int, rounds: int) -> float:
+    """Prints both ratios; how long the first load took at best."""
+    times: dict[str, list[float]] = {"first": [], "restated": [], "floor 1": [], "floor 2": []}
+    for number, size in enumerate([min(rows, LARGE), *[rows] * rounds]):
+        root = work / f"warm-{number}"
+        lake = BenchLake(spark, root / "lake")
+        drops = lake.drop(users(size)), lake.drop(users(size, changed=0.1))
+        found = [
+            seconds(partial(lake.load, [drops[0]], "b1")),
+            seconds(partial(lake.load, [drops[1]], "b2")),
+            *(seconds(partial(floor, spark, root, drop, lake)) for drop in drops),
+        ]
+        if number:  # the first warms up, as a cluster is that has loaded batches before
+            for name, value in zip(times, found, strict=True):
+                times[name].append(value)
+        shutil.rmtree(root)
+    best = {name: min(values) for name, values in times.items()}
+    for name, under in (("first", "floor 1"), ("restated", "floor 2")):
+        ratio(f"warm, {rows:,} users, {name}", best[name], best[under], 1.6)
+    return best["first"]
+
+
+def duckdb_peer(work: Path, rows: int, ours: float, rounds: int) -> None:
+    """The same work by DuckDB, whole."""
+    import duckdb  # noqa: PLC0415 - only this part needs it
+    import sqlglot  # noqa: PLC0415 - likewise
+
+    folder = work / "duckdb"
+    folder.mkdir()
+    pq.write_table(users(rows), folder / "bronze.parquet")
+
+    def run() -> None:
+        connection = duckdb.connect()
+        connection.execute(
+            f"COPY (SELECT * FROM read_parquet('{folder}/bronze.parquet') QUALIFY "  # noqa: S608
+            f"row_number() OVER (PARTITION BY {KEY} ORDER BY {KEY}) = 1) "
+            f"TO '{folder}/silver.parquet'"
+        )
+        connection.execute(
+            f"CREATE VIEW silver_users AS SELECT * FROM read_parquet('{folder}/silver.parquet')"  # noqa: S608
+        )
+        for definition in definitions("users"):
+            if definition.sources == ("users",):
+                (sql,) = sqlglot.transpile(definition.sql, read="databricks", write="duckdb")
+                connection.execute(f"COPY ({sql}) TO '{folder}/{definition.name}.parquet'")
+
+    run()
+    theirs = min(seconds(run) for _ in range(rounds))
+    ratio(f"DuckDB, {rows:,} users", ours, theirs, 6.0 if rows >= 10_000_000 else None)
+
+
+def drops(spark: SparkSession, work: Path, count: int) -> None:
+    """Many small drops at once, and some of them one at a time."""
+    lake = BenchLake(spark, work / "drops")
+    lake.load([lake.drop(users(SMALL))], "warm")
+    small = [lake.drop(users(SMALL, first=1000 + SMALL * number)) for number in range(count)]
+    together = seconds(lambda: lake.load(small, "all")) / count
+    alone = [lake.drop(users(SMALL, first=10**6 + SMALL * number)) for number in range(5)]
+    one = statistics.median(
+        seconds(partial(lake.load, [drop], f"one-{n}")) for n, drop in enumerate(alone)
+    )
+    ratio(f"a drop of {count} in one batch, beside one alone", together, one, 1 / 20)
+
+
+def batches(spark: SparkSession, work: Path, rows: int, count: int) -> None:
+    """Small batches one after the other on a table of some size, with the upkeep's share.
+
+    Processor seconds stand beside the time: on a busy machine they are what to trust.
+    """
+    lake = BenchLake(spark, work / "batches")
+    lake.load([lake.drop(users(rows))], "base")
+    for number in range(WARMING):
+        lake.load([lake.drop(users(SMALL, changed=0.5))], f"warm-{number}")
+    times, worked, upkeep, upkeep_worked = [], [], 0.0, 0.0
+    for number in range(count):
+        drop = lake.drop(users(SMALL, first=SMALL * number, changed=0.5))
+        before = processor_seconds(spark)
+        times.append(seconds(partial(lake.load, [drop], f"b{number}")))
+        worked.append(processor_seconds(spark) - before)
+        if (number + 1) % UPKEEP_EVERY == 0:
+            before = processor_seconds(spark)
+            upkeep += seconds(lake.maintain)
+            upkeep_worked += processor_seconds(spark) - before
+    for last in sorted({n for n in (10, 50, 100) if n < count} | {count}):
+        for unit, each, more in (("", times, upkeep), (", CPU", worked, upkeep_worked)):
+            near = statistics.median(each[max(0, last - NEAR) : last]) + more / count
+            first = statistics.median(each[:NEAR])
+            ratio(f"batch {last} beside the first{unit}", near, first, 1.5)
+    files = len(DeltaTable(str(lake.root / "silver/users")).file_uris())
+    print(f"{'':44} silver has {files} files then; upkeep took {upkeep:.1f} s")
+
+
+def processor_seconds(spark: SparkSession) -> float:
+    """What this process and Spark's JVM have used of the processor."""
+    fields = Path(f"/proc/{jvm(spark)}/stat").read_text().rpartition(")")[2].split()
+    return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def replay(spark: SparkSession, work: Path, rows: int) -> None:
+    """Load in three batches, forget, load all as one in another order: the same gold."""
+    lake = BenchLake(spark, work / "replay")
+    parts = [
+        lake.drop(users(rows)),
+        lake.drop(users(rows // 2, changed=0.5)),
+        lake.drop(users(rows // 4, changed=0.25)),
+    ]
+    for number, part in enumerate((parts[0], parts[2], parts[1])):
+        lake.load([part], f"b{number}")
+    before = lake.gold()
+    lake.forget()
+    lake.load(parts[::-1], "all")
+    same = before == lake.gold()
+    count = sum(len(table) for table in before.values())
+    print(f"{'replay from bronze':44} {'the same' if same else 'NOT THE SAME'}, {count} gold rows")
+
+
+def ratio(what: str, ours: float, other: float, most: float | None) -> None:
+    """One line: both times, their ratio and how large it may be."""
+    limit = (
+        ""
+        if most is None
+        else f"  (at most {most:.2f}){'' if ours / other <= most else '  MISSED'}"
+    )
+    print(f"{what:44} {ours:8.3f} s / {other:7.3f} s = {ours / other:6.3f}{limit}", flush=True)
+
+
+def jvm(spark: SparkSession) -> int:
+    """The process of Spark's JVM."""
+    return int(spark.sparkContext._gateway.proc.pid)  # type: ignore[union-attr]  # noqa: SLF001
+
+
+def peak(spark: SparkSession) -> float:
+    """Most memory that Spark's JVM has held, in GB."""
+    status = Path(f"/proc/{jvm(spark)}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 2**20
+
+
+def main() -> None:
+    """Run the parts that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--rows", type=int, default=98_913, help="users in the large batches")
+    parser.add_argument("--rounds", type=int, default=2, help="of which the best counts")
+    parser.add_argument("--batches", type=int, default=100, help="small ones, one after the other")
+    parser.add_argument("--drops", type=int, default=100, help="small ones, in one batch")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
+    options = parser.parse_args()
+    chosen = options.only.split(",")
+    if not set(chosen) <= set(PARTS):
+        parser.error(f"--only takes {', '.join(PARTS)}")
+    if options.rows >= LARGE:
+        # The quick compiler alone is for the short life of a laptop's session.
+        os.environ.setdefault("LANDFALL_SPARK_JAVA_OPTIONS", "-XX:+UseParallelGC")
+        os.environ.setdefault("LANDFALL_SPARK_MEMORY", "3g")
+    spark = build_session("bench")
+    spark.sparkContext.setLogLevel("ERROR")
+    with tempfile.TemporaryDirectory(prefix="landfall-etl-") as name:
+        work = Path(name)
+        ours = 0.0
+        if {"warm", "duckdb"} & set(chosen):
+            ours = warm(spark, work, options.rows, options.rounds)
+        if "duckdb" in chosen:
+            duckdb_peer(work, options.rows, ours, options.rounds)
+        if "drops" in chosen:
+            drops(spark, work, options.drops)
+        if "batches" in chosen:
+            batches(spark, work, options.rows, options.batches)
+        if "replay" in chosen:
+            replay(spark, work, min(options.rows, 20_000))
+        print(f"{'peak memory of the JVM':44} {peak(spark):8.2f} GB  (at most 4.50)")
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main()

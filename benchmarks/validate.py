@@ -1,0 +1,375 @@
+"""Validation against the time it takes DuckDB to read all columns of the same file, and its peers.
+
+    pip install -r requirements-bench.txt
+    make peers                                  # pandera, Great Expectations, frictionless,
+                                                # datacontract-cli, in an environment of their own
+    python -m benchmarks.validate [--rows 1000000] [--runs 3] [--large] [--no-peers]
+
+Whole processes, started in turn; the smallest wall time of each counts, and ratios are printed,
+each beside its aim. `--large` measures ten times and twenty times the rows as well. The first
+verdict is that of `landfall validate` on a file of 10 KB, from the start of the process.
+
+Peers are given the same contract, as far as each can say it: types, required values, bounds, lists
+of values, patterns and the unique key of all 24 columns. At the end generated dirty files of ten
+kinds of fault are validated with three seeds, and what was found is held against what was injected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from landfall.contract.folder import parse
+from landfall.validation import validate
+from landfall.validation.local_files import FileOutputs, FileSource
+from marketplace.generator import break_records, write_users
+from marketplace.generator.breakers import DAMAGES
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PYTHON = Path(os.environ.get("LANDFALL_PEERS", REPOSITORY / ".venv-peers")) / "bin" / "python"
+DIRTY = 0.004
+_BASE = 100_000
+
+READ = """
+import duckdb, sys
+connection = duckdb.connect()
+connection.execute("set threads = 2")
+names = open(sys.argv[1]).readline().strip().split(",")
+counts = ", ".join(f'count("{name}")' for name in names)
+connection.execute(
+    f"select {counts} from read_csv('{sys.argv[1]}', all_varchar = true, header = true)"
+).fetchall()
+"""
+TYPED = READ.replace("all_varchar = true, ", "")
+JUDGE = """
+import sys
+from pathlib import Path
+from landfall.contract.folder import parse
+from landfall.validation import validate
+from landfall.validation.local_files import FileOutputs, FileSource
+contract = parse(Path("contracts/users.odcs.yaml").read_text(), file="users")
+clean = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+source, outputs = FileSource(Path(sys.argv[1])), FileOutputs(clean=clean)
+report = validate(source, contract, name="users.csv", outputs=outputs)
+print(report.verdict, report.rows, report.rejected)
+"""
+CONTRACT = """
+import sys
+import yaml
+properties = yaml.safe_load(open("contracts/users.odcs.yaml"))["schema"][0]["properties"]
+def options(p):
+    return p.get("logicalTypeOptions", {})
+def values(p):
+    return [entry["value"] for entry in p.get("enum", [])]
+"""
+PANDERA = (
+    CONTRACT
+    + """
+import pandera.polars as pa
+import polars as pl
+types = {"integer": pl.Int64, "number": pl.Float64, "string": pl.String, "boolean": pl.Boolean}
+def checks(p):
+    o, listed = options(p), values(p)
+    found = [pa.Check.ge(o["minimum"])] if "minimum" in o else []
+    found += [pa.Check.le(o["maximum"])] if "maximum" in o else []
+    found += [pa.Check.isin(listed)] if listed else []
+    found += [pa.Check.str_matches(o["pattern"])] if "pattern" in o else []
+    return found
+pa.DataFrameSchema({
+    p["name"]: pa.Column(types[p["logicalType"]], checks(p), unique=p.get("unique", False),
+                         nullable=not p.get("required", False))
+    for p in properties
+}).validate(pl.read_csv(sys.argv[1]), lazy=True)
+"""
+)
+FRICTIONLESS = (
+    CONTRACT
+    + """
+from frictionless import Resource, Schema, system
+def constraints(p):
+    o, listed = options(p), values(p)
+    found = {name: o[name] for name in ("minimum", "maximum") if name in o}
+    if "pattern" in o:  # which speaks of the whole value there
+        found["pattern"] = ".*(?:" + o["pattern"] + ").*"
+    if listed:
+        found["enum"] = listed
+    return found | {"required": p.get("required", False), "unique": p.get("unique", False)}
+schema = Schema.from_descriptor({"fields": [
+    {"name": p["name"], "type": p["logicalType"], "constraints": constraints(p)}
+    for p in properties
+]})
+with system.use_context(trusted=True):
+    Resource(path=sys.argv[1], schema=schema).validate()
+"""
+)
+GREAT_EXPECTATIONS = (
+    CONTRACT
+    + """
+import great_expectations as gx
+import great_expectations.expectations as gxe
+import pandas as pd
+context = gx.get_context(mode="ephemeral")
+context.variables.progress_bars = {"globally": False}
+frame = pd.read_csv(sys.argv[1])
+batch = context.data_sources.add_pandas("p").add_dataframe_asset("a")
+batch = batch.add_batch_definition_whole_dataframe("b").get_batch({"dataframe": frame})
+suite = gx.ExpectationSuite("s")
+for p in properties:
+    name, o, listed = p["name"], options(p), values(p)
+    if p.get("required"):
+        suite.add_expectation(gxe.ExpectColumnValuesToNotBeNull(column=name))
+    if p.get("unique"):
+        suite.add_expectation(gxe.ExpectColumnValuesToBeUnique(column=name))
+    if "minimum" in o:
+        suite.add_expectation(gxe.ExpectColumnValuesToBeBetween(
+            column=name, min_value=o["minimum"], max_value=o.get("maximum")))
+    if listed:
+        suite.add_expectation(gxe.ExpectColumnValuesToBeInSet(column=name, value_set=listed))
+    if "pattern" in o:
+        suite.add_expectation(gxe.ExpectColumnValuesToMatchRegex(column=name, regex=o["pattern"]))
+batch.validate(suite)
+"""
+)
+DATACONTRACT = """
+import sys
+from datacontract.data_contract import DataContract
+from pathlib import Path
+text = Path("contracts/users.odcs.yaml").read_text()
+at = text.index("servers:"), text.index("schema:")
+server = f"servers: [{{server: l, type: local, path: {sys.argv[1]}, format: csv}}]\\n"
+DataContract(data_contract_str=text[:at[0]] + server + text[at[1]:], server="l").test()
+"""
+PEERS = {
+    "Great Expectations": GREAT_EXPECTATIONS,
+    "frictionless": FRICTIONLESS,
+    "datacontract-cli": DATACONTRACT,
+}
+TEN = (
+    *("bad_type", "bad_number", "bad_boolean", "bad_enum", "bad_pattern", "missing_required"),
+    *("below_range", "duplicate_key", "short_record", "bad_bytes"),
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process took: seconds of wall and of processors, MB of memory at the peak."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:7.2f} s wall {self.cpu:7.2f} s CPU {self.memory:6.0f} MB"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A ratio or a size that is to be at most, or with `least` at least, its aim."""
+
+    name: str
+    value: float
+    aim: float
+    unit: str = "x"
+    least: bool = False
+
+    def __str__(self) -> str:
+        kept = self.value >= self.aim if self.least else self.value <= self.aim
+        word = "at least" if self.least else "at most"
+        said = f"{self.value:8.2f} {self.unit:<3} {word} {self.aim:g}"
+        return f"{self.name:<52}{said}  {'kept' if kept else 'MISSED'}"
+
+
+def cost(code: str, *arguments: Path | str, python: Path = Path(sys.executable)) -> Cost:
+    """Of one fresh process."""
+    # Modules are compiled once and kept, as those of any package that is installed.
+    env = {name: kept for name, kept in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [str(python), "-c", code, *map(str, arguments)]
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, env=env | {"PYTHONPATH": "."}
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"failed: {code}")
+    cpu = usage.ru_utime + usage.ru_stime
+    return Cost(time.perf_counter() - began, cpu, usage.ru_maxrss / 1024)
+
+
+def in_turn(runs: int, work: dict[str, tuple[str, ...]]) -> dict[str, Cost]:
+    """The cheapest run of each, after one round that only warms the caches."""
+    found: dict[str, list[Cost]] = {name: [] for name in work}
+    for run in range(runs + 1):
+        for name, (code, *arguments) in work.items():
+            once = cost(code, *arguments)
+            if run:
+                found[name].append(once)
+    return {name: min(costs, key=lambda one: one.wall) for name, costs in found.items()}
+
+
+def write_many(path: Path, rows: int) -> None:
+    """Users with identifiers of their own; beyond the first 100,000 only these differ."""
+    import numpy as np  # noqa: PLC0415 - not in the process that measures
+
+    base = path.with_name("base.csv")
+    write_users(base, min(rows, _BASE), 7)
+    header, *lines = base.read_text(encoding="utf-8").splitlines()
+    tails = [line.partition(",")[2] for line in lines]
+    # An odd factor makes every number below 2**64 another one.
+    with np.errstate(over="ignore"), path.open("w", encoding="utf-8", newline="") as file:
+        file.write(header + "\n")
+        for start in range(0, rows, len(tails)):
+            count = min(len(tails), rows - start)
+            numbers = np.arange(start + 1, start + 1 + count, dtype=np.uint64)
+            mixed = (numbers * np.uint64(0x9E3779B97F4A7C15)).view(np.int64).tolist()
+            pairs = zip(mixed, tails, strict=False)
+            file.writelines(f"{number},{tail}\n" for number, tail in pairs)
+
+
+def _apart(work: Callable[..., object], *arguments: object) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit("the data could not be written")
+
+
+def against_duckdb(folder: Path, rows: int, runs: int, aims: tuple[float, ...]) -> list[Figure]:
+    """Ours against DuckDB's reading, clean and dirty; `aims` are clean, dirty and rewritten."""
+    clean, dirty = folder / "clean.csv", folder / "dirty.csv"
+    # In processes of their own: a child's peak begins with its parent's memory.
+    _apart(write_many, clean, rows)
+    counts = dict.fromkeys(DAMAGES, max(1, int(rows * DIRTY) // len(DAMAGES)))
+    _apart(break_records, clean, dirty, counts, 3)
+    size = clean.stat().st_size / 1e6
+    print(f"\n{rows:,} users, {size:,.0f} MB; dirty: {sum(counts.values()):,} faulty records")
+    found = in_turn(
+        runs,
+        {
+            "DuckDB reads all columns as text": (READ, str(clean)),
+            "DuckDB reads all columns, typed": (TYPED, str(clean)),
+            "clean": (JUDGE, str(clean)),
+            "dirty": (JUDGE, str(dirty)),
+            "dirty, clean copy written": (JUDGE, str(dirty), str(folder / "out.csv")),
+        },
+    )
+    for name, one in found.items():
+        print(f"{name:<34}{one}")
+    floor, ours = found["DuckDB reads all columns as text"], found["clean"]
+    typed = found["DuckDB reads all columns, typed"]
+    print(f"{'clean / DuckDB typed':<34}{ours.wall / typed.wall:7.2f} x wall")
+    print(f"{'clean / DuckDB, CPU':<34}{ours.cpu / floor.cpu:7.2f} x CPU")
+    of = f"{rows:,} rows"
+    written = found["dirty, clean copy written"]
+    figures = [
+        Figure(f"clean / DuckDB, {of}", ours.wall / floor.wall, aims[0]),
+        Figure(f"dirty / clean, {of}", found["dirty"].wall / ours.wall, aims[1]),
+        Figure(f"dirty, clean copy written / DuckDB, {of}", written.wall / floor.wall, aims[2]),
+    ]
+    for path in (clean, dirty, folder / "out.csv"):
+        path.unlink()
+    return figures
+
+
+def memory(folder: Path, rows: int) -> list[Figure]:
+    """Peak at so many rows, and what as many again add, the keys' 16 bytes a row aside."""
+    peaks = []
+    for count in (rows, 2 * rows):
+        path = folder / "many.csv"
+        _apart(write_many, path, count)
+        peaks.append(cost(JUDGE, path).memory)
+        print(f"{count:,} rows: {peaks[-1]:.0f} MB at the peak")
+        path.unlink()
+    added = peaks[1] - peaks[0] - 16 * rows / 1e6
+    return [
+        Figure(f"peak of memory, {rows:,} rows", peaks[0], 350, "MB"),
+        Figure(f"memory that {rows:,} more rows add beside keys", added, 20, "MB"),
+    ]
+
+
+def first_verdict(folder: Path, runs: int) -> list[Figure]:
+    """The whole command on a small file."""
+    small = folder / "small.csv"
+    _apart(write_users, small, 90, 7)
+    code = "from landfall.cli.main import landfall; landfall()"
+    arguments = ("validate", str(small), "--dataset", "users")
+    found = in_turn(runs, {"first": (code, *arguments)})["first"]
+    kilobytes = small.stat().st_size / 1e3
+    return [Figure(f"first verdict on {kilobytes:.0f} KB", found.wall, 0.6, "s")]
+
+
+def peers(folder: Path, rows: int, runs: int) -> list[Figure]:
+    """Those of `make peers`: pandera at all rows, the slower ones at 100,000 at most."""
+    if not PYTHON.exists():
+        print("\nno peers: run `make peers` to compare with them")
+        return []
+    figures = []
+    for count, theirs, aim in ((rows, {"pandera on polars": PANDERA}, 2.5), (_BASE, PEERS, 10.0)):
+        path = folder / "peers.csv"
+        count = min(rows, count)  # noqa: PLW2901 - a small measurement stays small
+        _apart(write_many, path, count)
+        ours = in_turn(runs, {"ours": (JUDGE, str(path))})["ours"]
+        print(f"\n{'ours, ' + format(count, ',') + ' rows':<34}{ours}")
+        for name, code in theirs.items():
+            found = min((cost(code, path, python=PYTHON) for _ in range(2)), key=lambda c: c.wall)
+            print(f"{name:<34}{found}")
+            of = f"{name} / ours, {count:,} rows"
+            figures.append(Figure(of, found.wall / ours.wall, aim, least=True))
+        path.unlink()
+    return figures
+
+
+def exactness(folder: Path, rows: int) -> list[Figure]:
+    """Faults that were missed or invented, over three seeds."""
+    good, bad, out = (folder / name for name in ("good.csv", "bad.csv", "rejects.csv"))
+    contract = parse((REPOSITORY / "contracts/users.odcs.yaml").read_text(), file="users")
+    wrong = injected_in_all = 0
+    for seed in (1, 2, 3):
+        write_users(good, rows, seed)
+        injected = break_records(good, bad, dict.fromkeys(TEN, max(1, rows // 1000)), seed)
+        validate(FileSource(bad), contract, name="users.csv", outputs=FileOutputs(rejects=out))
+        reasons = out.with_name("rejects.csv.reasons.jsonl").read_text().splitlines()
+        found = {
+            (reason["line"], fault["rule"], fault["column"])
+            for reason in map(json.loads, reasons)
+            for fault in reason["faults"]
+        }
+        wrong += len(found ^ {(fault.line, fault.rule, fault.column) for fault in injected})
+        injected_in_all += len(injected)
+    return [Figure(f"missed or invented, of {injected_in_all:,} faults", wrong, 0, "")]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--large", action="store_true", help="also ten and twenty times the rows")
+    parser.add_argument("--no-peers", action="store_true")
+    said = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=os.environ.get("LANDFALL_BENCH")) as name:
+        folder = Path(name)
+        figures = against_duckdb(folder, said.rows, said.runs, (1.3, 1.3, 2.3))
+        if said.large:
+            figures += against_duckdb(folder, 10 * said.rows, 1, (2.2, 1.3, 2.3))
+            figures += memory(folder, 10 * said.rows)
+        figures += first_verdict(folder, said.runs)
+        if not said.no_peers:
+            figures += peers(folder, said.rows, said.runs)
+        figures += exactness(folder, max(1000, said.rows // 20))
+    print("\nFigures")
+    for figure in figures:
+        print(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""The Azure Resource Manager's routes of Data Factory, version 2018-06-01.
+
+Paths compare without case, as in Azure. Every request needs a bearer token of the local identity.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from devcloud.clock import Clock, stamp
+from devcloud.config import CloudConfig
+from devcloud.datafactory import query
+from devcloud.datafactory.azure_error import AzureError, bad_request, not_implemented
+from devcloud.datafactory.engine import Engine
+from devcloud.datafactory.recurrence import Recurrence
+from devcloud.datafactory.resources import KINDS, FactoryId, Resources
+from devcloud.datafactory.runs import PipelineRun, Runs
+from devcloud.datafactory.triggers import Triggers
+from devcloud.faults import Faults, target, user_agent
+from devcloud.platform.identity import Identity, TokenError
+
+API_VERSION = "2018-06-01"
+RESOURCES = ("https://management.azure.com", "https://management.core.windows.net")
+_FACTORY = re.compile(
+    r"/subscriptions/(?P<subscription>[^/]+)(?:/resourceGroups/(?P<group>[^/]+))?"
+    r"/providers/Microsoft\.DataFactory/factories(?:/(?P<factory>[^/]+)(?P<rest>/.*)?)?",
+    re.IGNORECASE,
+)
+_UNSUPPORTED_START = ("referencePipelineRunId", "startActivityName", "startFromFailure")
+
+
+@dataclass(frozen=True)
+class ArmRequest:
+    """A request, taken apart.
+
+    Attributes:
+        rest: what follows the factory in the path, split; the kind in lower case.
+    """
+
+    request: Request
+    factory: FactoryId
+    rest: tuple[str, ...]
+    body: dict[str, Any]
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Query parameters."""
+        return dict(self.request.query_params)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The handlers, over the stores."""
+
+    config: CloudConfig
+    identity: Identity
+    resources: Resources
+    runs: Runs
+    engine: Engine
+    triggers: Triggers
+    clock: Clock
+    faults: Faults
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request to the Resource Manager, errors included."""
+        try:
+            return self._answer(await self._call(request))
+        except TokenError as error:
+            refusal = AzureError(401, "InvalidAuthenticationToken", str(error))
+            return JSONResponse(
+                refusal.to_json(), 401, {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+            )
+        except AzureError as error:
+            headers = {"x-ms-error-code": error.code, **error.headers}
+            return JSONResponse(error.to_json(), error.status, headers)
+
+    async def _call(self, request: Request) -> ArmRequest:
+        self.identity.check(request.headers.get("Authorization"), *RESOURCES)
+        if request.query_params.get("api-version") != API_VERSION:
+            raise AzureError(
+                400, "InvalidApiVersionParameter", f"the api-version must be {API_VERSION}"
+            )
+        match = _FACTORY.fullmatch(request.url.path)
+        if match is None:
+            raise not_implemented(f"{request.method} {request.url.path}")
+        if match["subscription"].lower() != self.config.subscription.lower():
+            raise AzureError(
+                404, "SubscriptionNotFound", f"no subscription {match['subscription']!r} here"
+            )
+        factory = FactoryId(self.config.subscription, match["group"] or "", match["factory"] or "")
+        rest = tuple(part for part in (match["rest"] or "").split("/") if part)
+        if rest:
+            rest = (rest[0].lower(), *rest[1:])
+        raw = await request.body()
+        try:
+            body = json.loads(raw) if raw else {}
+        except ValueError as error:
+            raise AzureError(400, "InvalidRequestContent", f"not JSON: {error}") from error
+        if not isinstance(body, dict):
+            raise AzureError(400, "InvalidRequestContent", "the body must be a JSON object")
+        return ArmRequest(request, factory, rest, body)
+
+    def _answer(self, call: ArmRequest) -> Response:
+        method, rest = call.request.method, call.rest
+        if not rest:
+            return self._factory(call)
+        self.resources.factory(call.factory)
+        if rest[0] in KINDS and len(rest) <= 2:  # noqa: PLR2004
+            return self._definitions(call)
+        match (method, *rest):
+            case ("POST", "pipelines", name, action) if action.lower() == "createrun":
+                return self._create_run(call, name)
+            case ("POST", "triggers", name, action) if action.lower() in ("start", "stop"):
+                return self._switch(call, name, action.lower())
+            case ("POST", "querypipelineruns"):
+                return self._query(call)
+            case (_, "pipelineruns", run_id, *action):
+                return self._run_action(call, run_id, "".join(action).lower())
+        raise not_implemented(f"{method} /{'/'.join(rest)} of a factory")
+
+    def _factory(self, call: ArmRequest) -> Response:
+        factory, request = call.factory, call.request
+        if not factory.name:
+            if request.method != "GET":
+                raise not_implemented(f"{request.method} of all factories")
+            return JSONResponse({"value": self.resources.factories()})
+        if request.method == "GET":
+            return JSONResponse(self.resources.factory(factory))
+        if request.method == "PUT":
+            match = request.headers.get("If-Match")
+            return JSONResponse(self.resources.put_factory(factory, call.body, match))
+        if request.method == "DELETE":
+            return Response(status_code=200 if self.resources.delete_factory(factory) else 204)
+        raise not_implemented(f"{request.method} of a factory")
+
+    def _definitions(self, call: ArmRequest) -> Response:
+        key, kind = call.factory.key, call.rest[0]
+        if len(call.rest) == 1:
+            if call.request.method != "GET":
+                raise not_implemented(f"{call.request.method} of all {kind}")
+            found = self.resources.list(key, kind)
+            return JSONResponse({"value": [_shown(each) for each in found]})
+        return self._definition(call, kind, call.rest[1])
+
+    def _definition(self, call: ArmRequest, kind: str, name: str) -> Response:
+        request, key = call.request, call.factory.key
+        if request.method not in ("GET", "PUT", "DELETE"):
+            raise not_implemented(f"{request.method} of one of {kind}")
+        if request.method == "GET":
+            stored = self.resources.get(key, kind, name)
+            if request.headers.get("If-None-Match", "").strip('"') == stored["etag"]:
+                return Response(status_code=304)
+            return JSONResponse(_shown(stored))
+        if kind == "triggers":
+            self.triggers.check_change(key, name)
+        if request.method == "DELETE":
+            return Response(status_code=200 if self.resources.delete(key, kind, name) else 204)
+        body = call.body
+        if kind == "triggers":
+            body = _stopped(body)
+        match = request.headers.get("If-Match")
+        return JSONResponse(_shown(self.resources.put(call.factory, kind, name, body, match)))
+
+    def _create_run(self, call: ArmRequest, name: str) -> Response:
+        for option in _UNSUPPORTED_START:
+            if call.query.get(option, "false").lower() != "false":
+                raise not_implemented(f"createRun with {option}")
+        caller = {"id": "local", "name": "Manual", "invokedByType": "Manual"}
+        run = self.engine.start(call.factory.key, name, call.body, caller)
+        return JSONResponse({"runId": run.run_id})
+
+    def _switch(self, call: ArmRequest, name: str, action: str) -> Response:
+        act: Callable[[str, str], None] = getattr(self.triggers, action)
+        act(call.factory.key, name)
+        return Response(status_code=200)
+
+    def _run(self, call: ArmRequest, run_id: str) -> PipelineRun:
+        run = self.runs.get(run_id)
+        if run is None or run.factory != call.factory.key:
+            raise AzureError(
+                404, "PipelineRunNotFound", f"the pipeline run {run_id!r} was not found", run_id
+            )
+        return run
+
+    def _run_action(self, call: ArmRequest, run_id: str, action: str) -> Response:
+        run = self._run(call, run_id)
+        method = call.request.method
+        if not action and method == "GET":
+            return JSONResponse(run.to_json())
+        if action == "cancel" and method == "POST":
+            recursive = call.query.get("isRecursive", "false").lower() == "true"
+            self.engine.cancel(run, recursive=recursive)
+            return Response(status_code=200)
+        if action == "queryactivityruns" and method == "POST":
+            told = [each.to_json() for each in self.runs.activities(run.run_id)]
+            return JSONResponse(query.activity_runs(call.body, told))
+        raise not_implemented(f"{method} {action} of a pipeline run")
+
+    def _query(self, call: ArmRequest) -> Response:
+        scope = call.request.scope
+        lag = self.faults.take(
+            "query_lag", method="POST", target=target(scope), user_agent=user_agent(scope)
+        )
+        moment = None
+        if lag is not None:
+            moment = stamp(self.clock.now() - timedelta(seconds=lag.seconds))
+        told = []
+        oldest = query.oldest(call.body)
+        for run in self.runs.all():
+            if run.updated < oldest or run.factory != call.factory.key:
+                continue
+            status = run.as_of(moment)
+            if status is not None:
+                told.append(run.to_json(status))
+        return JSONResponse(query.pipeline_runs(call.body, told))
+
+
+def _stopped(body: dict[str, Any]) -> dict[str, Any]:
+    """A trigger's body with its recurrence checked; whatever it says, it is stopped when put."""
+    properties = body.get("properties")
+    if not isinstance(properties, dict):
+        raise bad_request("the body must have the object 'properties'", "properties")
+    if properties.get("type") == "ScheduleTrigger":
+        Recurrence.read(properties.get("typeProperties", {}).get("recurrence"))
+    return {**body, "properties": {**properties, "runtimeState": "Stopped"}}
+
+
+def _shown(stored: dict[str, Any]) -> dict[str, Any]:
+    """A definition as it is answered: secrets never come back, as in Azure."""
+    inside = stored["properties"].get("typeProperties")
+    if not isinstance(inside, dict):
+        return stored
+    secret = [
+        name
+        for name, value in inside.items()
+        if isinstance(value, dict) and value.get("type") == "SecureString"
+    ]
+    if not secret:
+        return stored
+    kept = {name: value for name, value in inside.items() if name not in secret}
+    kept["encryptedCredential"] = "kept by the local data factory"
+    return {**stored, "properties": {**stored["properties"], "typeProperties": kept}}

@@ -1,0 +1,148 @@
+"""Whether a definition is one that the local data factory can carry out to the letter.
+
+Called when a definition is stored, so that an unknown word is refused before anything runs. Each
+function raises `AzureError` 400 that names the place, and yields the references it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from devcloud.datafactory import shapes
+from devcloud.datafactory.azure_error import bad_request
+from devcloud.datafactory.expressions.errors import ExpressionSyntaxError
+from devcloud.datafactory.expressions.evaluate import check as check_expressions
+from devcloud.datafactory.expressions.syntax import Call
+from devcloud.datafactory.shapes import Shape
+
+
+@dataclass(frozen=True)
+class ResourceReference:
+    """One definition that another needs: kind is "linkedservices", "datasets" or "pipelines"."""
+
+    kind: str
+    name: str
+
+
+_GLOBAL_TYPES = ("string", "int", "float", "bool", "array", "object")
+_REFERENCE_TYPES = {
+    "LinkedServiceReference": "linkedservices",
+    "DatasetReference": "datasets",
+    "PipelineReference": "pipelines",
+}
+
+
+def fits(place: str, document: Any, shape: Shape) -> dict[str, Any]:
+    """Refuse what is missing or unknown in an object; give it back."""
+    if not isinstance(document, dict):
+        raise bad_request(f"{place} must be an object", place)
+    missing = sorted(shape.needs - document.keys())
+    if missing:
+        raise bad_request(f"{place}: the property {missing[0]!r} is missing", place)
+    unknown = sorted(document.keys() - shape.known)
+    if unknown:
+        raise bad_request(
+            f"{place}: the property {unknown[0]!r} is not known to the local data factory; "
+            f"it knows {sorted(shape.known)}",
+            place,
+        )
+    return document
+
+
+def typed(place: str, document: Any, table: dict[str, Shape]) -> Shape:
+    """The shape that goes with an object's `type`."""
+    kind = document.get("type") if isinstance(document, dict) else None
+    if kind not in table:
+        raise bad_request(
+            f"{place}: the type {kind!r} is not known to the local data factory; "
+            f"it knows {sorted(table)}",
+            place,
+        )
+    return table[str(kind)]
+
+
+def expressions(place: str, value: Any) -> list[Call]:
+    """Read all expressions in a value; the calls they make."""
+    try:
+        return list(check_expressions(value))
+    except ExpressionSyntaxError as error:
+        raise bad_request(f"{place}: {error}", place) from error
+
+
+def reference(place: str, document: Any, wanted: str) -> ResourceReference:
+    """Read a reference object; wanted is its type, such as "DatasetReference"."""
+    fits(place, document, Shape(frozenset(("referenceName", "type")), frozenset(("parameters",))))
+    if document["type"] != wanted:
+        raise bad_request(f"{place}: the type must be {wanted!r}", place)
+    expressions(place, document.get("parameters", {}))
+    return ResourceReference(_REFERENCE_TYPES[wanted], str(document["referenceName"]))
+
+
+def parameters(place: str, document: Any, types: Iterable[str] = shapes.PARAMETER_TYPES) -> None:
+    """Check a table of parameter or variable definitions."""
+    if not isinstance(document, dict):
+        raise bad_request(f"{place} must be an object", place)
+    if len(document) > shapes.MOST_PARAMETERS:
+        raise bad_request(f"{place}: more than {shapes.MOST_PARAMETERS}", place)
+    known = {name.lower() for name in types}
+    for name, definition in document.items():
+        kind = definition.get("type") if isinstance(definition, dict) else None
+        if str(kind).lower() not in known:
+            raise bad_request(f"{place}.{name}: the type {kind!r} is not one of {sorted(types)}")
+
+
+def linked_service(properties: dict[str, Any]) -> Iterator[ResourceReference]:
+    """Check a linked service."""
+    fits("linkedService", properties, shapes.LINKED_SERVICE)
+    shape = typed("linkedService", properties, shapes.LINKED_SERVICES)
+    fits("typeProperties", properties["typeProperties"], shape)
+    parameters("parameters", properties.get("parameters", {}))
+    expressions("typeProperties", properties["typeProperties"])
+    key = properties["typeProperties"].get("accountKey")
+    if key is not None and not (isinstance(key, dict) and key.get("type") == "SecureString"):
+        raise bad_request("typeProperties.accountKey must be a SecureString", "accountKey")
+    yield from ()
+
+
+def dataset(properties: dict[str, Any]) -> Iterator[ResourceReference]:
+    """Check a dataset."""
+    fits("dataset", properties, shapes.DATASET)
+    shape = typed("dataset", properties, shapes.DATASETS)
+    kind = fits("typeProperties", properties["typeProperties"], shape)
+    location = fits("location", kind["location"], shapes.LOCATION)
+    if location["type"] != "AzureBlobFSLocation":
+        raise bad_request("location: the type must be 'AzureBlobFSLocation'", "location")
+    parameters("parameters", properties.get("parameters", {}))
+    expressions("typeProperties", kind)
+    yield reference("linkedServiceName", properties["linkedServiceName"], "LinkedServiceReference")
+
+
+def trigger(properties: dict[str, Any]) -> Iterator[ResourceReference]:
+    """Check a trigger; its recurrence is checked where it is computed."""
+    fits("trigger", properties, shapes.TRIGGER)
+    shape = typed("trigger", properties, shapes.TRIGGERS)
+    fits("typeProperties", properties["typeProperties"], shape)
+    for number, entry in enumerate(properties.get("pipelines", [])):
+        place = f"pipelines[{number}]"
+        fits(place, entry, Shape(frozenset(("pipelineReference",)), frozenset(("parameters",))))
+        expressions(place, entry.get("parameters", {}))
+        yield reference(place, entry["pipelineReference"], "PipelineReference")
+
+
+def factory(properties: dict[str, Any]) -> Iterator[ResourceReference]:
+    """Check a factory's global parameters."""
+    for name, parameter in properties.get("globalParameters", {}).items():
+        place = f"globalParameters.{name}"
+        fits(place, parameter, Shape(frozenset(("type", "value"))))
+        if str(parameter["type"]).lower() not in (
+            "string",
+            "int",
+            "float",
+            "bool",
+            "array",
+            "object",
+        ):
+            raise bad_request(f"{place}: the type {parameter['type']!r} is not known", place)
+    yield from ()

@@ -1,0 +1,197 @@
+"""Operations of the blob API on blobs: writing, properties, deleting, leases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from devcloud.lake import blob_xml
+from devcloud.lake.conditions import check_read, check_write
+from devcloud.lake.containers_api import XML, Handler
+from devcloud.lake.copying import copy_blob
+from devcloud.lake.errors import LakeError, not_implemented
+from devcloud.lake.events import DELETED
+from devcloud.lake.messages import LakeRequest, LakeResponse
+from devcloud.lake.reading import get_blob, get_blob_properties
+from devcloud.lake.service import (
+    LakeContext,
+    content_properties,
+    metadata_of,
+    place,
+    version_headers,
+    written_headers,
+)
+from devcloud.lake.store import StoredEntry
+from devcloud.lake.uploads import assemble, check_md5, receive
+
+
+async def put_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Put Blob: one atomic request, for block blobs."""
+    kind = request.headers.get("x-ms-blob-type", "")
+    if not kind:
+        raise LakeError("MissingRequiredHeader", "It is x-ms-blob-type.")
+    if kind != "BlockBlob":
+        raise not_implemented(f"blobs of type {kind}")
+    metadata = metadata_of(request)
+    if metadata.get("hdi_isfolder") == "true":
+        return _make_directory(lake, request)
+    received = await receive(lake.store, request)
+    with lake.store.staged(received.staged):
+        properties = content_properties(
+            request, "x-ms-blob-", request.headers.get("content-type", "")
+        )
+        check_md5(properties.md5 or None, received.md5)
+        properties.md5 = received.md5
+        properties.metadata = metadata
+        current = lake.for_writing(request, overwrite=True)
+        entry = lake.publish(request, received.staged, properties, current)
+    _wrote(lake, request, "PutBlob", entry)
+    return LakeResponse(201, {**written_headers(entry), "content-md5": received.md5})
+
+
+def _make_directory(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """A blob that says it is a folder: how clients without the dfs API make one."""
+    current = lake.for_writing(request, overwrite=False)
+    if current is not None and not current.directory:
+        raise LakeError("BlobAlreadyExists")
+    lake.store.make_directories(request.container, request.key)
+    return LakeResponse(201, written_headers(lake.existing(request)))
+
+
+async def put_block(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Put Block."""
+    lake.store.container(request.container)
+    received = await receive(lake.store, request)
+    with lake.store.staged(received.staged):
+        lake.leases.check_write(place(request), request.headers, overwrite=False)
+        block = request.query.get("blockid", "")
+        lake.blocks.put(request.container, request.key, block, received)
+    return LakeResponse(
+        201, {"content-md5": received.md5, "x-ms-request-server-encrypted": "false"}
+    )
+
+
+async def put_block_list(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Put Block List: the blob becomes those blocks, in one step."""
+    wanted = blob_xml.wanted_blocks(await request.whole_body())
+    properties = content_properties(request, "x-ms-blob-")
+    properties.metadata = metadata_of(request)
+    while True:
+        current = lake.for_writing(request, overwrite=True)
+        found = lake.blocks.resolve(request.container, request.key, wanted, current)
+        staged = await assemble(lake.store, (piece for _, piece in found))
+        with lake.store.staged(staged):
+            if lake.for_writing(request, overwrite=True) == current:
+                properties.blocks = [(block, piece.length) for block, piece in found]
+                entry = lake.publish(request, staged, properties, current)
+                break
+        lake.store.discard(
+            staged
+        )  # somebody wrote while we joined: committed blocks are others now
+    _wrote(lake, request, "PutBlockList", entry)
+    return LakeResponse(201, written_headers(entry))
+
+
+def _wrote(lake: LakeContext, request: LakeRequest, api: str, entry: StoredEntry) -> None:
+    lake.blocks.forget(request.container, request.key)
+    lake.delivery.add(lake.events.created(request, api, request.container, entry))
+
+
+async def get_block_list(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Get Block List."""
+    kind = request.query.get("blocklisttype", "committed").lower()
+    if kind not in ("all", "committed", "uncommitted"):
+        raise LakeError("InvalidQueryParameterValue", f"blocklisttype was {kind!r}.")
+    current = lake.store.entry(request.container, request.key)
+    waiting = lake.blocks.uncommitted(request.container, request.key)
+    if current is None and not waiting:
+        raise LakeError("BlobNotFound")
+    headers = dict(XML)
+    committed: list[tuple[str, int]] = []
+    if current is not None:
+        check_read(request.headers, current)
+        committed = current.properties.blocks
+        headers |= {**version_headers(current), "x-ms-blob-content-length": str(current.size)}
+    body = blob_xml.block_list(
+        committed if kind != "uncommitted" else None,
+        waiting.items() if kind != "committed" else None,
+    )
+    return LakeResponse(200, headers, body)
+
+
+async def set_metadata(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Set Blob Metadata: all of it."""
+    entry = lake.existing(request)
+    lake.for_writing(request, overwrite=False)
+    metadata = metadata_of(request)
+    metadata.pop("hdi_isfolder", None)
+    changed = lake.store.change(entry, replace(entry.properties, metadata=metadata))
+    return LakeResponse(200, written_headers(changed))
+
+
+async def set_properties(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Set Blob Properties: all content headers; those not given are cleared."""
+    for name in ("x-ms-blob-content-length", "x-ms-sequence-number-action"):
+        if name in request.headers:
+            raise not_implemented(f"{name}, which is for page blobs")
+    entry = lake.existing(request)
+    lake.for_writing(request, overwrite=False)
+    given = content_properties(request, "x-ms-blob-")
+    changed = lake.store.change(
+        entry,
+        replace(
+            entry.properties,
+            content_type=given.content_type,
+            content_encoding=given.content_encoding,
+            content_language=given.content_language,
+            content_disposition=given.content_disposition,
+            cache_control=given.cache_control,
+            md5=given.md5,
+        ),
+    )
+    return LakeResponse(200, version_headers(changed))
+
+
+async def lease_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Lease Blob: acquire, renew, change, release, break."""
+    entry = lake.existing(request)
+    check_write(request.headers, entry)
+    status, headers = lake.leases.act(place(request), request.headers)
+    return LakeResponse(status, {**version_headers(entry), **headers})
+
+
+async def delete_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Delete Blob: a file, or a directory that is empty."""
+    if request.headers.get("x-ms-delete-snapshots") == "only":
+        raise not_implemented("snapshots")
+    entry = lake.existing(request)
+    lake.for_writing(request, overwrite=False)
+    remove(lake, request, entry, "DeleteBlob")
+    return LakeResponse(202, {"x-ms-delete-type-permanent": "true"})
+
+
+def remove(lake: LakeContext, request: LakeRequest, entry: StoredEntry, api: str) -> None:
+    """Delete a file or an empty directory, with what belongs to it, and tell of it."""
+    lake.store.delete(entry)
+    lake.leases.drop(place(request))
+    if entry.directory:
+        return
+    lake.blocks.forget(request.container, request.key)
+    lake.appends.forget(entry)
+    moment = lake.store.clock.tick()
+    event = lake.events.of_path(request, DELETED, api, moment)
+    lake.delivery.add(event)
+
+
+OPERATIONS: dict[str, Handler] = {
+    "GetBlob": get_blob,
+    "GetBlobProperties": get_blob_properties,
+    "PutBlob": put_blob,
+    "PutBlock": put_block,
+    "PutBlockList": put_block_list,
+    "GetBlockList": get_block_list,
+    "CopyBlob": copy_blob,
+    "SetBlobMetadata": set_metadata,
+    "SetBlobProperties": set_properties,
+    "LeaseBlob": lease_blob,
+    "DeleteBlob": delete_blob,
+}

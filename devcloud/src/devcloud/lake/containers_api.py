@@ -1,0 +1,171 @@
+"""Operations of the blob API on the account and on containers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable
+
+from devcloud.lake import blob_xml
+from devcloud.lake.conditions import check_write
+from devcloud.lake.errors import LakeError, not_implemented
+from devcloud.lake.listing import LONGEST_PAGE, Selection, key_of, marker_of, page
+from devcloud.lake.messages import LakeRequest, LakeResponse, check_key
+from devcloud.lake.properties import Properties
+from devcloud.lake.sas import delegation_key
+from devcloud.lake.service import LakeContext, metadata_of, version_headers
+
+Handler = Callable[[LakeContext, LakeRequest], Awaitable[LakeResponse]]
+XML = {"content-type": "application/xml"}
+# What a listing may include beside the blobs; of the others this lake has none to include.
+INCLUDES = frozenset(
+    {"", "metadata", "copy", "snapshots", "versions", "deleted", "deletedwithversions"}
+)
+
+
+async def list_containers(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """List Containers."""
+    query = request.query
+    prefix = query.get("prefix", "")
+    after = key_of(query.get("marker", ""))
+    limit = min(request.number("maxresults", LONGEST_PAGE, least=1), LONGEST_PAGE)
+    names = [n for n in lake.store.containers() if n.startswith(prefix) and n > after]
+    marker = marker_of(names[limit - 1]) if len(names) > limit else ""
+    found = [(name, lake.store.container(name)) for name in names[:limit]]
+    return LakeResponse(
+        200, XML, blob_xml.container_list(lake.config.lake_url, query, found, marker)
+    )
+
+
+async def get_user_delegation_key(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Get User Delegation Key; given to the holder of the account key, as there are no users."""
+    info = blob_xml.parse(await request.whole_body(), "KeyInfo")
+    version = request.headers.get("x-ms-version", "")
+    values = {
+        "SignedOid": "00000000-0000-0000-0000-000000000001",
+        "SignedTid": "00000000-0000-0000-0000-000000000002",
+        "SignedStart": info.findtext("Start") or "",
+        "SignedExpiry": info.findtext("Expiry") or "",
+        "SignedService": "b",
+        "SignedVersion": version,
+    }
+    key = delegation_key(lake.auth.key, values.values())
+    values["Value"] = base64.b64encode(key).decode()
+    return LakeResponse(200, XML, blob_xml.delegation_key(values))
+
+
+async def get_account_info(_lake: LakeContext, _request: LakeRequest) -> LakeResponse:
+    """Get Account Information."""
+    return LakeResponse(
+        200,
+        {
+            "x-ms-sku-name": "Standard_LRS",
+            "x-ms-account-kind": "StorageV2",
+            "x-ms-is-hns-enabled": "true",
+        },
+    )
+
+
+async def create_container(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Create Container."""
+    entry = lake.store.create_container(request.container, metadata_of(request))
+    return LakeResponse(201, version_headers(entry))
+
+
+async def get_container_properties(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Get Container Properties or Metadata."""
+    entry = lake.store.container(request.container)
+    headers = {
+        **version_headers(entry),
+        "x-ms-lease-state": "available",
+        "x-ms-lease-status": "unlocked",
+        "x-ms-has-immutability-policy": "false",
+        "x-ms-has-legal-hold": "false",
+        "x-ms-default-encryption-scope": "$account-encryption-key",
+        "x-ms-deny-encryption-scope-override": "false",
+    }
+    headers |= {f"x-ms-meta-{name}": v for name, v in entry.properties.metadata.items()}
+    return LakeResponse(200, headers)
+
+
+async def set_container_metadata(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Set Container Metadata."""
+    entry = lake.store.container(request.container)
+    check_write(request.headers, entry)
+    properties = Properties(
+        metadata=metadata_of(request),
+        created=entry.properties.created,
+        stamp=entry.properties.stamp,
+    )
+    return LakeResponse(200, version_headers(lake.store.change(entry, properties)))
+
+
+async def delete_container(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Delete Container."""
+    check_write(request.headers, lake.store.container(request.container))
+    lake.store.delete_container(request.container)
+    lake.leases.drop_below(request.container)
+    return LakeResponse(202)
+
+
+async def list_blobs(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """List Blobs, flat or by hierarchy (delimiter `/`)."""
+    query = request.query
+    lake.store.container(request.container)
+    include = set(query.get("include", "").lower().split(","))
+    if include - INCLUDES:
+        raise not_implemented(f"include={','.join(sorted(include - INCLUDES))} of ListBlobs")
+    delimiter, showonly = query.get("delimiter", ""), query.get("showonly", "").lower()
+    if delimiter not in ("", "/") or showonly not in ("", "files", "directories"):
+        raise not_implemented(f"delimiter={delimiter!r} with showonly={showonly!r}")
+    limit = request.number("maxresults", LONGEST_PAGE, least=1)
+    found = await page(lake.store, _selection(request), limit)
+    items = []
+    for entry in found.entries:
+        if showonly and entry.directory != (showonly == "directories"):
+            continue
+        if delimiter and entry.directory:
+            items.append(blob_xml.prefix_element(entry))
+            continue
+        lease = lake.leases.headers(f"{request.container}/{entry.key}")
+        items.append(
+            blob_xml.blob_element(
+                entry, lease, metadata="metadata" in include, copy="copy" in include
+            )
+        )
+    listed = blob_xml.blob_list(lake.config.lake_url, request.container, query, items, found.marker)
+    return LakeResponse(200, XML, listed)
+
+
+def _selection(request: LakeRequest) -> Selection:
+    query = request.query
+    folder, _, prefix = query.get("prefix", "").rpartition("/")
+    try:
+        valid = not folder or check_key(folder) == folder
+    except LakeError:
+        valid = False
+    if not valid or query.get("prefix", "").startswith("/"):
+        folder, prefix = "", "/"  # no name begins so, and none is a reason to fail
+    after = key_of(query["marker"]) if query.get("marker") else ""
+    including = not after and bool(query.get("startFrom"))
+    if including:
+        after = check_key(query["startFrom"])
+    return Selection(
+        request.container,
+        folder,
+        prefix,
+        recursive=query.get("delimiter", "") == "",
+        after=after,
+        including=including,
+    )
+
+
+OPERATIONS: dict[str, Handler] = {
+    "ListContainers": list_containers,
+    "GetUserDelegationKey": get_user_delegation_key,
+    "GetAccountInfo": get_account_info,
+    "CreateContainer": create_container,
+    "GetContainerProperties": get_container_properties,
+    "SetContainerMetadata": set_container_metadata,
+    "DeleteContainer": delete_container,
+    "ListBlobs": list_blobs,
+}

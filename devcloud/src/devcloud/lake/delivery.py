@@ -1,0 +1,174 @@
+"""Delivery of events: a queue on disk, and a task that posts until each is taken.
+
+At least once, in no promised order: an event leaves the disk only after its subscriber answered
+with 200 to 204. Between attempts the wait doubles from 0.5 to 10 seconds. As in Event Grid, an
+answer of 400 or 413 gives an event up at once, and so does its age of 24 hours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import json
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+from devcloud.faults import Faults, Rule
+from devcloud.lake.events import Event, Subscription
+
+FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
+AT_ONCE = 8
+ANSWER_SECONDS = 30
+DAY_SECONDS = 24 * 3600
+TAKEN = frozenset(range(200, 205))
+HOPELESS = frozenset({400, 413})
+FAULTS = ("event_double", "event_drop", "event_delay")
+
+log = logging.getLogger("devcloud.lake.events")
+
+
+class EventDelivery:
+    """Posts events to subscribers."""
+
+    def __init__(self, folder: Path, subscriptions: Sequence[Subscription], faults: Faults) -> None:
+        """Keep the queue in a folder; what an earlier process left there is delivered first."""
+        self._folder = folder
+        self._subscriptions = {each.name: each for each in subscriptions}
+        self._faults = faults
+        self._due: list[tuple[float, int, str]] = []  # when, attempts so far, file
+        self._wake = asyncio.Event()
+        self._number = 0
+        self.counts = {"raised": 0, "delivered": 0, "given_up": 0, "dropped_by_fault": 0}
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(folder.glob("*.json")):
+            heapq.heappush(self._due, (0.0, 0, path.name))
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """All subscriptions."""
+        return list(self._subscriptions.values())
+
+    def pending(self) -> int:
+        """How many deliveries are still owed."""
+        return sum(1 for _ in self._folder.glob("*.json"))
+
+    def add(self, event: Event) -> None:
+        """Queue an event for every subscription that wants it; on disk when this returns."""
+        self.counts["raised"] += 1
+        wanted = [each for each in self._subscriptions.values() if each.wants(event)]
+        if not wanted:
+            return
+        times, delay = 1, 0.0
+        rule = self._fault(event)
+        if rule is not None and rule.fault == "event_drop":
+            self.counts["dropped_by_fault"] += 1
+            return
+        if rule is not None and rule.fault == "event_double":
+            times = 2
+        if rule is not None and rule.fault == "event_delay":
+            delay = rule.seconds
+        for each in wanted:
+            for _ in range(times):
+                self._queue(each, event, delay)
+        self._wake.set()
+
+    def _fault(self, event: Event) -> Rule | None:
+        data = event["data"]
+        path = unquote(urlsplit(data.get("url") or data["destinationUrl"]).path)
+        return self._faults.take(*FAULTS, method=data["api"], target=path)
+
+    def _queue(self, subscription: Subscription, event: Event, delay: float) -> None:
+        self._number += 1
+        due = time.time() + delay
+        name = f"{time.time_ns():020d}-{self._number:06d}.json"
+        document = {"subscription": subscription.name, "due": due, "event": event}
+        staged = self._folder / f"{name}.tmp"
+        staged.write_text(json.dumps(document))
+        staged.replace(self._folder / name)
+        heapq.heappush(self._due, (due, 0, name))
+
+    async def run(self) -> None:
+        """Deliver for ever; cancel it to stop. What is left then, the next process delivers."""
+        running: set[asyncio.Task[None]] = set()
+        limits = httpx.Limits(max_connections=AT_ONCE, keepalive_expiry=30)
+        async with httpx.AsyncClient(
+            timeout=ANSWER_SECONDS, limits=limits, trust_env=False
+        ) as client:
+            try:
+                while True:
+                    self._wake.clear()
+                    while self._due and self._due[0][0] <= time.time() and len(running) < AT_ONCE:
+                        _, attempts, name = heapq.heappop(self._due)
+                        task = asyncio.create_task(self._deliver(client, name, attempts))
+                        running.add(task)
+                        task.add_done_callback(running.discard)
+                        task.add_done_callback(lambda _: self._wake.set())
+                    wait = None
+                    if self._due and len(running) < AT_ONCE:
+                        wait = max(0.0, self._due[0][0] - time.time())
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(wait):
+                            await self._wake.wait()
+            finally:
+                for task in running:
+                    task.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
+
+    async def _deliver(self, client: httpx.AsyncClient, name: str, attempts: int) -> None:
+        path = self._folder / name
+        try:
+            document = json.loads(path.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            path.unlink(missing_ok=True)
+            return
+        event, due = document["event"], document["due"]
+        if due > time.time():  # delayed, and the process was restarted meanwhile
+            heapq.heappush(self._due, (due, attempts, name))
+            return
+        subscription = self._subscriptions.get(document["subscription"])
+        if subscription is None or time.time() - due > DAY_SECONDS:
+            self._give_up(path, event, "nobody subscribes any more, or it is a day old")
+            return
+        status = await _post(client, subscription, event, attempts)
+        if status in TAKEN:
+            path.unlink(missing_ok=True)
+            self.counts["delivered"] += 1
+        elif status in HOPELESS:
+            self._give_up(path, event, f"{subscription.name} answered {status}")
+        else:
+            wait = min(FIRST_WAIT * 2**attempts, LONGEST_WAIT)
+            heapq.heappush(self._due, (time.time() + wait, attempts + 1, name))
+            if attempts == 0:
+                log.info("event for %s waits: %s", subscription.name, status or "nobody answers")
+
+    def _give_up(self, path: Path, event: Event, why: str) -> None:
+        self.counts["given_up"] += 1
+        log.warning("event %s about %s given up: %s", event["id"], event["subject"], why)
+        path.unlink(missing_ok=True)
+
+
+async def _post(
+    client: httpx.AsyncClient, subscription: Subscription, event: Event, attempts: int
+) -> int:
+    headers = {
+        "Content-Type": "application/json; charset=utf-8",
+        "aeg-event-type": "Notification",
+        "aeg-subscription-name": subscription.name.upper(),
+        "aeg-delivery-count": str(attempts),
+        "aeg-data-version": event["dataVersion"],
+        "aeg-metadata-version": event["metadataVersion"],
+        "User-Agent": "event-grid",
+    }
+    try:
+        answer = await client.post(
+            subscription.endpoint, content=json.dumps([event]).encode(), headers=headers
+        )
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return 0
+    return answer.status_code

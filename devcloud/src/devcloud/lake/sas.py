@@ -1,0 +1,229 @@
+"""Shared access signatures: account, service and user delegation ones.
+
+Specification: https://learn.microsoft.com/rest/api/storageservices/create-account-sas,
+create-service-sas and create-user-delegation-sas.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from devcloud.lake.errors import LakeError
+from devcloud.lake.messages import LakeRequest
+
+# What each operation needs: any one letter of each group.
+PERMISSIONS: dict[str, tuple[str, ...]] = {
+    "ListContainers": ("l",),
+    "GetAccountInfo": ("rwdlacupi",),
+    "CreateContainer": ("cw",),
+    "DeleteContainer": ("d",),
+    "GetContainerProperties": ("r",),
+    "SetContainerMetadata": ("w",),
+    "ListBlobs": ("l",),
+    "GetBlob": ("r",),
+    "GetBlobProperties": ("r",),
+    "GetBlockList": ("r",),
+    "PutBlob": ("cw",),
+    "PutBlock": ("cw",),
+    "PutBlockList": ("cw",),
+    "CopyBlob": ("cw",),
+    "SetBlobMetadata": ("w",),
+    "SetBlobProperties": ("w",),
+    "LeaseBlob": ("w",),
+    "DeleteBlob": ("d",),
+    "ListFilesystems": ("l",),
+    "CreateFilesystem": ("cw",),
+    "DeleteFilesystem": ("d",),
+    "GetFilesystemProperties": ("r",),
+    "SetFilesystemProperties": ("w",),
+    "ListPaths": ("l",),
+    "CreatePath": ("cw",),
+    "RenamePath": ("cw", "m"),
+    "AppendPath": ("aw",),
+    "FlushPath": ("aw",),
+    "SetPathProperties": ("w",),
+    "SetPathAccess": ("po",),
+    "GetPathStatus": ("re",),
+    "GetPathAccess": ("re",),
+    "CheckPathAccess": ("e",),
+    "LeasePath": ("w",),
+    "DeletePath": ("d",),
+}
+SERVICE_LEVEL = frozenset({"ListContainers", "ListFilesystems"})
+CONTAINER_LEVEL = frozenset(
+    {
+        "CreateContainer",
+        "DeleteContainer",
+        "GetContainerProperties",
+        "SetContainerMetadata",
+        "ListBlobs",
+        "CreateFilesystem",
+        "DeleteFilesystem",
+        "GetFilesystemProperties",
+        "SetFilesystemProperties",
+        "ListPaths",
+    }
+)
+DELEGATION = ("skoid", "sktid", "skt", "ske", "sks", "skv")
+RESPONSE = ("rscc", "rscd", "rsce", "rscl", "rsct")
+
+
+class SharedAccessSignature:
+    """The signature in the query of a request."""
+
+    def __init__(self, query: Mapping[str, str], account: str, key: bytes) -> None:
+        """Take decoded parameters, the account's name and its key."""
+        self._query = query
+        self._account = account
+        self._key = key
+
+    def check(self, request: LakeRequest, operation: str, now: datetime) -> None:
+        """Refuse the request unless this signature is genuine, valid now, and permits it.
+
+        Raises:
+            LakeError: AuthenticationFailed or one of the Authorization...Mismatch codes.
+        """
+        self._check_network(request)
+        self.check_use(request.container, request.key, operation, now)
+
+    def check_use(self, container: str, key: str, operation: str, now: datetime) -> None:
+        """The same for a use of a path, apart from the request that brought it.
+
+        Raises:
+            LakeError: likewise.
+        """
+        query = self._query
+        candidates = self._account_texts() if "ss" in query else self._service_texts(container, key)
+        signing_key = self._delegated_key() if "skoid" in query else self._key
+        given = query.get("sig", "").encode()
+        if not any(hmac.compare_digest(_sign(signing_key, t), given) for t in candidates):
+            raise LakeError("AuthenticationFailed", "The signature of the SAS does not fit.")
+        self._check_time("st", "se", now)
+        if "skoid" in query:
+            self._check_time("skt", "ske", now)
+        if "ss" in query:
+            self._check_account_scope(operation)
+        elif operation in SERVICE_LEVEL or (
+            query.get("sr") == "b" and operation in CONTAINER_LEVEL
+        ):
+            raise LakeError("AuthorizationResourceTypeMismatch")
+        permitted = query.get("sp", "")
+        for group in PERMISSIONS.get(operation, ("",)):
+            if not set(group) & set(permitted):
+                raise LakeError("AuthorizationPermissionMismatch")
+
+    def response_headers(self) -> dict[str, str]:
+        """Headers that the signature lays over those of a read."""
+        names = (
+            "cache-control",
+            "content-disposition",
+            "content-encoding",
+            "content-language",
+            "content-type",
+        )
+        given = zip(names, RESPONSE, strict=True)
+        return {name: self._query[short] for name, short in given if short in self._query}
+
+    def _check_network(self, request: LakeRequest) -> None:
+        if self._query.get("spr", "https,http") == "https":  # this lake speaks http alone
+            raise LakeError("AuthorizationProtocolMismatch")
+        allowed = self._query.get("sip")
+        if allowed:
+            first, _, last = allowed.partition("-")
+            peer = ipaddress.ip_address(request.peer).packed
+            if not _address(first) <= peer <= _address(last or first):
+                raise LakeError("AuthorizationSourceIPMismatch")
+
+    def _check_time(self, start: str, end: str, now: datetime) -> None:
+        if start in self._query and now < _time(self._query[start]):
+            raise LakeError("AuthenticationFailed", f"Signature not valid yet ({start}).")
+        if end not in self._query or now >= _time(self._query[end]):
+            raise LakeError("AuthenticationFailed", f"Signature expired ({end}), or never valid.")
+
+    def _check_account_scope(self, operation: str) -> None:
+        if "b" not in self._query["ss"]:
+            raise LakeError("AuthorizationServiceMismatch")
+        if operation == "GetAccountInfo":
+            return
+        level = "c" if operation in CONTAINER_LEVEL else "o"
+        level = "s" if operation in SERVICE_LEVEL else level
+        if level not in self._query.get("srt", ""):
+            raise LakeError("AuthorizationResourceTypeMismatch")
+
+    def _values(self, *names: str) -> list[str]:
+        return [self._query.get(name, "") for name in names]
+
+    def _account_texts(self) -> Iterable[str]:
+        head = [self._account, *self._values("sp", "ss", "srt", "st", "se", "sip", "spr", "sv")]
+        yield "\n".join([*head, self._query.get("ses", ""), ""])  # since 2020-12-06
+        yield "\n".join([*head, ""])
+
+    def _service_texts(self, container: str, key: str) -> Iterable[str]:
+        if "si" in self._query:
+            raise LakeError("AuthenticationFailed", "The local lake has no stored access policies.")
+        head = [*self._values("sp", "st", "se"), self._resource(container, key)]
+        network = self._values("sip", "spr", "sv", "sr")
+        tail = self._values(*RESPONSE)
+        scope = self._query.get("ses", "")
+        if "skoid" not in self._query:
+            yield "\n".join([*head, "", *network, "", scope, *tail])  # since 2020-12-06
+            yield "\n".join([*head, "", *network, "", *tail])  # since 2018-11-09
+            return
+        head += self._values(*DELEGATION)
+        agents = self._values("saoid", "suoid", "scid")
+        user = self._values("skdutid", "sduoid")
+        yield "\n".join([*head, *agents, *user, *network, "", scope, "", "", *tail])
+        yield "\n".join([*head, *agents, *user, *network, "", scope, *tail])  # since 2025-07-05
+        yield "\n".join([*head, *agents, *network, "", scope, *tail])  # since 2020-12-06
+        yield "\n".join([*head, *agents, *network, "", *tail])  # since 2020-02-10
+        yield "\n".join([*head, *network, "", *tail])  # since 2018-11-09
+
+    def _resource(self, container: str, key: str) -> str:
+        kind = self._query.get("sr", "")
+        path = f"/blob/{self._account}/{container}"
+        if kind == "c":
+            return path
+        if kind == "b":
+            return f"{path}/{key}"
+        if kind == "d" and self._query.get("sdd", "").isdigit():
+            depth = int(self._query["sdd"])
+            segments = key.split("/") if key else []
+            return "/".join([path, *segments[:depth]])
+        raise LakeError(
+            "AuthenticationFailed", f"The local lake knows no SAS of resource {kind!r}."
+        )
+
+    def _delegated_key(self) -> bytes:
+        return delegation_key(self._key, self._values(*DELEGATION))
+
+
+def delegation_key(account_key: bytes, values: Iterable[str]) -> bytes:
+    """The user delegation key that stands for its object, tenant, start, expiry, service, version.
+
+    It is derived, not kept, so it is good across restarts.
+    """
+    return hmac.new(account_key, "\n".join(values).encode(), hashlib.sha256).digest()
+
+
+def _sign(key: bytes, text: str) -> bytes:
+    return base64.b64encode(hmac.new(key, text.encode(), hashlib.sha256).digest())
+
+
+def _time(text: str) -> datetime:
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise LakeError("AuthenticationFailed", f"{text!r} is no time.") from None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _address(text: str) -> bytes:
+    try:
+        return ipaddress.ip_address(text).packed
+    except ValueError:
+        raise LakeError("AuthenticationFailed", f"{text!r} is no address.") from None

@@ -1,0 +1,167 @@
+"""The parts of a lake that its operations share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from devcloud.config import CloudConfig
+from devcloud.lake.auth import Authenticator
+from devcloud.lake.conditions import check_write, http_date, must_be_absent
+from devcloud.lake.delivery import EventDelivery
+from devcloud.lake.errors import LakeError
+from devcloud.lake.events import EventFactory
+from devcloud.lake.leases import Leases
+from devcloud.lake.messages import LakeRequest
+from devcloud.lake.properties import ACCESS_DIRECTORY, ACCESS_FILE, Properties
+from devcloud.lake.store import LakeStore, StoredEntry
+from devcloud.lake.uploads import Appends, Blocks
+
+OWNER = "$superuser"
+
+
+@dataclass(frozen=True)
+class LakeContext:
+    """Everything that an operation needs."""
+
+    config: CloudConfig
+    store: LakeStore
+    auth: Authenticator
+    leases: Leases
+    blocks: Blocks
+    appends: Appends
+    events: EventFactory
+    delivery: EventDelivery
+
+    def existing(self, request: LakeRequest) -> StoredEntry:
+        """The path of a request.
+
+        Raises:
+            LakeError: BlobNotFound or ContainerNotFound.
+        """
+        found = self.store.entry(request.container, request.key)
+        if found is None:
+            raise LakeError("BlobNotFound")
+        return found
+
+    def for_writing(self, request: LakeRequest, *, overwrite: bool) -> StoredEntry | None:
+        """The path of a request as it is now, after its conditions and its lease were checked.
+
+        Raises:
+            LakeError: a condition or the lease forbids the write.
+        """
+        current = self.store.entry(request.container, request.key)
+        check_write(request.headers, current)
+        self.leases.check_write(place(request), request.headers, overwrite=overwrite)
+        return current
+
+    def publish(
+        self, request: LakeRequest, staged: str, properties: Properties, current: StoredEntry | None
+    ) -> StoredEntry:
+        """Make a staged file the content of a request's path, under the request's conditions.
+
+        Raises:
+            LakeError: see `LakeStore.publish`.
+        """
+        return self.store.publish(
+            request.container,
+            request.key,
+            staged,
+            properties,
+            current=current,
+            absent=must_be_absent(request.headers),
+        )
+
+
+def place(request: LakeRequest) -> str:
+    """`container/key` of a request."""
+    return f"{request.container}/{request.key}"
+
+
+def metadata_of(request: LakeRequest) -> dict[str, str]:
+    """Metadata in the headers `x-ms-meta-...` of a request."""
+    prefix = "x-ms-meta-"
+    return {
+        name[len(prefix) :]: value
+        for name, value in request.headers.items()
+        if name.startswith(prefix)
+    }
+
+
+def version_headers(entry: StoredEntry) -> dict[str, str]:
+    """ETag and Last-Modified of a path."""
+    return {"etag": f'"{entry.etag}"', "last-modified": http_date(entry.modified)}
+
+
+def written_headers(entry: StoredEntry) -> dict[str, str]:
+    """Headers of the reply to a write."""
+    return {**version_headers(entry), "x-ms-request-server-encrypted": "false"}
+
+
+def property_headers(lake: LakeContext, container: str, entry: StoredEntry) -> dict[str, str]:
+    """All that GET and HEAD tell of a path but its length and hash."""
+    properties = entry.properties
+    headers = {
+        **version_headers(entry),
+        "accept-ranges": "bytes",
+        "content-type": properties.content_type,
+        "x-ms-blob-type": "BlockBlob",
+        "x-ms-creation-time": http_date(properties.created or entry.modified),
+        "x-ms-server-encrypted": "false",
+        "x-ms-access-tier": "Hot",
+        "x-ms-access-tier-inferred": "true",
+        "x-ms-resource-type": "directory" if entry.directory else "file",
+        **access_headers(entry),
+        **lake.leases.headers(f"{container}/{entry.key}"),
+        **properties.copy,
+    }
+    optional = {
+        "content-encoding": properties.content_encoding,
+        "content-language": properties.content_language,
+        "content-disposition": properties.content_disposition,
+        "cache-control": properties.cache_control,
+    }
+    headers |= {name: value for name, value in optional.items() if value}
+    headers |= {f"x-ms-meta-{name}": value for name, value in properties.metadata.items()}
+    if entry.directory:
+        headers["x-ms-meta-hdi_isfolder"] = "true"
+    return headers
+
+
+def access_headers(entry: StoredEntry) -> dict[str, str]:
+    """Owner, group and permissions of a path."""
+    access = entry.properties.access
+    return {
+        "x-ms-owner": access.get("owner", OWNER),
+        "x-ms-group": access.get("group", OWNER),
+        "x-ms-permissions": permissions(entry),
+    }
+
+
+def permissions(entry: StoredEntry) -> str:
+    """Permissions of a path as `rwxr-x---`."""
+    default = ACCESS_DIRECTORY if entry.directory else ACCESS_FILE
+    return entry.properties.access.get("permissions", default)
+
+
+def content_properties(request: LakeRequest, prefix: str, fallback_type: str = "") -> Properties:
+    """Content headers of a write; `prefix` is `x-ms-blob-` or, in the dfs API, `x-ms-`."""
+    headers = request.headers
+    properties = Properties(
+        content_encoding=headers.get(f"{prefix}content-encoding", ""),
+        content_language=headers.get(f"{prefix}content-language", ""),
+        content_disposition=headers.get(f"{prefix}content-disposition", ""),
+        cache_control=headers.get(f"{prefix}cache-control", ""),
+        md5=headers.get(f"{prefix}content-md5", ""),
+    )
+    given = headers.get(f"{prefix}content-type") or fallback_type
+    if given:
+        properties.content_type = given
+    return properties
+
+
+def system_folder(store: LakeStore, name: str) -> Path:
+    """A folder for what is not the content of a container."""
+    folder = store.system / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,257 @@
+"""Content on its way in: bodies, blocks and appends, each a file until it is published.
+
+Blocks and appends wait on disk, so an upload begun before a restart can be finished after it.
+"""
+
+# Every request comes through here: paths are strings, since Path objects cost several times more.
+# ruff: noqa: PTH105
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from devcloud.lake.errors import LakeError
+from devcloud.lake.messages import LakeRequest
+from devcloud.lake.store import LakeStore, StoredEntry
+
+IN_LOOP_BYTES = 4 << 20  # more than that is copied in a thread, while others are served
+COPY_BYTES = 64 << 20
+BLOCK_ID_BYTES = 64
+
+
+@dataclass(slots=True)
+class Received:
+    """A body that arrived whole: its staged file, size, and MD5 in base64."""
+
+    staged: str
+    size: int
+    md5: str
+
+
+@dataclass(slots=True, frozen=True)
+class StagedBlock:
+    """Bytes of a file that become part of another; `whole` if they are all of a staged one."""
+
+    local: str
+    offset: int
+    length: int
+    whole: bool = False
+
+
+async def receive(store: LakeStore, request: LakeRequest) -> Received:
+    """Write a body to a staged file as it arrives, and check it against its Content-MD5.
+
+    Raises:
+        LakeError: Md5Mismatch, InvalidMd5 or MissingContentLengthHeader.
+        ClientGoneError: it did not arrive whole.
+    """
+    if "content-length" not in request.headers and "transfer-encoding" not in request.headers:
+        raise LakeError("MissingContentLengthHeader")
+    staged = store.stage()
+    digest = hashlib.md5(usedforsecurity=False)
+    size = 0
+    file = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        async for chunk in request.body():
+            digest.update(chunk)
+            size += len(chunk)
+            left = memoryview(chunk)
+            while left:
+                left = left[os.write(file, left) :]
+        md5 = base64.b64encode(digest.digest()).decode()
+        check_md5(request.headers.get("content-md5"), md5)
+    except BaseException:
+        store.discard(staged)
+        raise
+    finally:
+        os.close(file)
+    return Received(staged, size, md5)
+
+
+def check_md5(given: str | None, computed: str) -> None:
+    """Compare a hash that a client sent with that of what arrived; both base64.
+
+    Raises:
+        LakeError: Md5Mismatch, or InvalidMd5 if it is no hash at all.
+    """
+    if given is None or given == computed:
+        return
+    try:
+        decoded = base64.b64decode(given, validate=True)
+    except binascii.Error:
+        decoded = b""
+    raise LakeError("Md5Mismatch" if len(decoded) == 16 else "InvalidMd5")  # noqa: PLR2004
+
+
+async def assemble(store: LakeStore, pieces: Iterable[StagedBlock]) -> str:
+    """A staged file of those pieces, in that order."""
+    listed = list(pieces)
+    staged = store.stage()
+    if len(listed) == 1 and listed[0].whole:
+        os.link(listed[0].local, staged)
+    elif sum(piece.length for piece in listed) <= IN_LOOP_BYTES:
+        _join(staged, listed)
+    else:
+        await asyncio.to_thread(_join, staged, listed)
+    return staged
+
+
+def _join(staged: str, pieces: list[StagedBlock]) -> None:
+    target = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        for piece in pieces:
+            source = os.open(piece.local, os.O_RDONLY)
+            try:
+                _copy(source, piece.offset, target, piece.length)
+            finally:
+                os.close(source)
+    finally:
+        os.close(target)
+
+
+def _copy(source: int, offset: int, target: int, length: int) -> None:
+    while length:
+        copied = os.pread(source, min(length, COPY_BYTES, 1 << 20), offset)
+        if not copied:
+            raise LakeError("ConditionNotMet", "The content changed while it was read.")
+        left = memoryview(copied)
+        while left:
+            left = left[os.write(target, left) :]
+        offset += len(copied)
+        length -= len(copied)
+
+
+class Blocks:
+    """Blocks of blobs that are not committed yet."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep them in a folder, on the disk of the containers."""
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def put(self, container: str, key: str, block: str, received: Received) -> None:
+        """Keep a block; one with the same id is replaced.
+
+        Raises:
+            LakeError: InvalidBlockId.
+        """
+        try:
+            valid = 0 < len(base64.b64decode(block, validate=True)) <= BLOCK_ID_BYTES
+        except binascii.Error:
+            valid = False
+        if not valid:
+            raise LakeError("InvalidBlockId")
+        folder = self._of(container, key)
+        folder.mkdir(exist_ok=True)
+        os.replace(received.staged, folder / block.encode().hex())
+
+    def uncommitted(self, container: str, key: str) -> dict[str, int]:
+        """Id and size of each block that waits, in the order of ids."""
+        found: dict[str, int] = {}
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._of(container, key)) as files:
+            for file in files:
+                found[bytes.fromhex(file.name).decode()] = file.stat().st_size
+        return dict(sorted(found.items()))
+
+    def resolve(
+        self,
+        container: str,
+        key: str,
+        wanted: Iterable[tuple[str, str]],
+        current: StoredEntry | None,
+    ) -> list[tuple[str, StagedBlock]]:
+        """Where the bytes of a block list are.
+
+        Args:
+            container: of the blob.
+            key: of the blob.
+            wanted: pairs of kind (Latest, Uncommitted, Committed) and block id.
+            current: the blob as it is now, for its committed blocks.
+
+        Raises:
+            LakeError: InvalidBlockList, for a block that is not there.
+        """
+        waiting = self.uncommitted(container, key)
+        committed: dict[str, StagedBlock] = {}
+        offset = 0
+        for block, size in current.properties.blocks if current else []:
+            committed[block] = StagedBlock(current.local if current else "", offset, size)
+            offset += size
+        folder = self._of(container, key)
+        found: list[tuple[str, StagedBlock]] = []
+        for kind, block in wanted:
+            if block in waiting and kind != "Committed":
+                local = str(folder / block.encode().hex())
+                found.append((block, StagedBlock(local, 0, waiting[block], whole=True)))
+            elif block in committed and kind != "Uncommitted":
+                found.append((block, committed[block]))
+            else:
+                raise LakeError("InvalidBlockList", f"No block {block!r} ({kind}).")
+        return found
+
+    def forget(self, container: str, key: str) -> None:
+        """Drop the blocks of a blob that was committed or written anew."""
+        folder = self._of(container, key)
+        if folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _of(self, container: str, key: str) -> Path:
+        return self._folder / hashlib.sha256(f"{container}/{key}".encode()).hexdigest()
+
+
+class Appends:
+    """Data appended to files through the dfs API and not flushed yet."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep it in a folder, on the disk of the containers."""
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def put(self, entry: StoredEntry, position: int, received: Received) -> None:
+        """Keep data for a position of a file, in whatever order it comes."""
+        folder = self._of(entry)
+        folder.mkdir(exist_ok=True)
+        os.replace(received.staged, folder / f"{position:020d}")
+
+    def until(self, entry: StoredEntry, position: int) -> list[StagedBlock]:
+        """The pieces that bring a file from its length to `position`.
+
+        Raises:
+            LakeError: InvalidFlushPosition, if they do not join up to it.
+        """
+        pieces: list[StagedBlock] = []
+        cursor = entry.size
+        with contextlib.suppress(FileNotFoundError):
+            for local in sorted(self._of(entry).iterdir()):
+                if int(local.name) == cursor and cursor < position:
+                    size = local.stat().st_size
+                    pieces.append(StagedBlock(str(local), 0, size, whole=True))
+                    cursor += size
+        if cursor != position:
+            raise LakeError("InvalidFlushPosition")
+        return pieces
+
+    def flushed(self, entry: StoredEntry, pieces: Iterable[StagedBlock], *, retain: bool) -> None:
+        """Drop what was flushed; and what was not, unless it is to be retained."""
+        for piece in pieces:
+            Path(piece.local).unlink(missing_ok=True)
+        if not retain:
+            self.forget(entry)
+
+    def forget(self, entry: StoredEntry) -> None:
+        """Drop all that waits for a file."""
+        folder = self._of(entry)
+        if folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _of(self, entry: StoredEntry) -> Path:
+        return self._folder / f"{entry.properties.created:x}"

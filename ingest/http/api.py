@@ -1,0 +1,170 @@
+"""The HTTP API: what comes in is checked, what goes out is JSON; errors are problem documents.
+
+The verbs of operators are in `ingest.http.api_verbs`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ingest.errors import BadRequest
+from ingest.http.web import (
+    POLL_AFTER_SECONDS,
+    ApiRequest,
+    ApiResponse,
+    json_object,
+    problem_body,
+    run_id,
+    text,
+)
+from ingest.paths import is_run_id
+from ingest.runs.document import run_json, summary
+from ingest.runs.messages import Advance, Message
+from ingest.runs.run import Run
+from ingest.runs.states import State
+from ingest.service import Landfall
+from landfall.contract.folder import Contract
+
+_DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
+
+
+def ingest(service: Landfall, request: ApiRequest) -> ApiResponse:
+    """`POST /ingest {"dataset", "path"}`: 202, and where to ask for the run."""
+    body = json_object(request)
+    unknown = set(body) - {"dataset", "path"}
+    if unknown:
+        raise BadRequest(f"unknown field {min(unknown)!r}; send dataset and path", 422)
+    dataset, path = (text(body, name) for name in ("dataset", "path"))
+    return accepted(*service.ingest(dataset, path))
+
+
+def list_runs(service: Landfall, request: ApiRequest) -> ApiResponse:
+    """`GET /runs?dataset=&state=&limit=&cursor=`: newest first; `next` is the following cursor."""
+    unknown = set(request.query) - {"dataset", "state", "limit", "cursor", "code"}
+    if unknown:
+        raise BadRequest(f"unknown parameter {min(unknown)!r}")
+    limit = _limit(request.query.get("limit"))
+    cursor = request.query.get("cursor") or None
+    if cursor and not is_run_id(cursor):
+        raise BadRequest(f"cursor {cursor!r} is not one of this list's")
+    found = service.manifest.newest(
+        limit=limit + 1,
+        before=cursor,
+        dataset=request.query.get("dataset") or None,
+        state=_state(request.query.get("state")),
+    )
+    more = found[limit - 1].run_id if len(found) > limit else None
+    return ApiResponse(200, {"runs": [dict(run.summary) for run in found[:limit]], "next": more})
+
+
+def get_run(service: Landfall, request: ApiRequest) -> ApiResponse:
+    """`GET /runs/{run_id}`: everything known of a run, its history included."""
+    run = service.manifest.get(run_id(request), fresh=True).run
+    headers = {} if run.final else {"Retry-After": str(POLL_AFTER_SECONDS)}
+    waits = None
+    if run.state in (State.VALIDATED, State.COPIED):
+        waits = service.backlog().waits(run.dataset, run.state)
+    resends = service.operators.resends(run.run_id) if run.has_rejects else []
+    return ApiResponse(200, details(run, resends) | {"waits": waits}, headers)
+
+
+def get_backlog(service: Landfall, _request: ApiRequest) -> ApiResponse:
+    """`GET /backlog`: how much is on its way, what waits, and for what."""
+    return ApiResponse(200, service.backlog().document())
+
+
+def get_report(service: Landfall, request: ApiRequest) -> ApiResponse:
+    """`GET /runs/{run_id}/report`: what validation found."""
+    return ApiResponse(200, service.report(run_id(request)))
+
+
+def list_datasets(service: Landfall, _request: ApiRequest) -> ApiResponse:
+    """`GET /datasets`: what may be dropped, where, and in which columns."""
+    datasets = [_dataset(contract) for contract in service.contracts.values()]
+    return ApiResponse(200, {"datasets": datasets})
+
+
+def fence(service: Landfall, request: ApiRequest) -> ApiResponse:
+    """`POST /runs/{run_id}/attempts/{attempt_id}/fence {"adf_run_id"}`: may this copy go on?"""
+    adf_run_id = text(json_object(request), "adf_run_id")
+    grant = service.fence(run_id(request), request.route["attempt_id"], adf_run_id)
+    return ApiResponse(200, asdict(grant))
+
+
+def callback(_service: Landfall, request: ApiRequest) -> ApiResponse:
+    """`POST /runs/{run_id}/attempts/{attempt_id}/callback`: a pipeline run says that it is done.
+
+    It only wakes the run up: how the copy went is asked of Data Factory itself.
+    """
+    json_object(request)
+    return ApiResponse(200, {"received": True}, messages=(Advance(run_id(request)),))
+
+
+def health(probe: Callable[[], Mapping[str, str]]) -> ApiResponse:
+    """`GET /health`: 200 with every part `ok`, else 503 with what is wrong where."""
+    parts = probe()
+    good = all(state == "ok" for state in parts.values())
+    body = {"status": "ok" if good else "unhealthy", "parts": dict(parts)}
+    if good:
+        return ApiResponse(200, body)
+    wrong = "; ".join(f"{part}: {state}" for part, state in parts.items() if state != "ok")
+    return ApiResponse(503, problem_body(503, "Unhealthy", wrong) | body)
+
+
+def details(run: Run, resends: Sequence[str] = ()) -> dict[str, Any]:
+    """A run as `GET /runs/{run_id}` shows it."""
+    return summary(run) | {
+        "source": _plain(run.source),
+        "raw": run.raw,
+        "judging": run.judging and _plain(run.judging),
+        "verdict": run.verdict and _plain(run.verdict),
+        "copy": run.copy and _plain(run.copy),
+        "load": run.load and _plain(run.load),
+        "history": [_plain(line) for line in run.history],
+        "resends": list(resends),
+        "links": {"self": f"/runs/{run.run_id}", "report": f"/runs/{run.run_id}/report"},
+    }
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(asdict(value), default=run_json))
+    return found
+
+
+def _dataset(contract: Contract) -> dict[str, Any]:
+    return {
+        "dataset": contract.dataset,
+        "version": contract.version,
+        "description": contract.description,
+        "landing": f"landing/{contract.dataset}/",
+        "max_rejected_ratio": contract.max_rejected_ratio,
+        **contract.table(),
+    }
+
+
+def accepted(run: Run, messages: list[Message]) -> ApiResponse:
+    """202, with where to ask how the run goes on."""
+    headers = {"Location": f"/runs/{run.run_id}", "Retry-After": str(POLL_AFTER_SECONDS)}
+    return ApiResponse(202, summary(run), headers, tuple(messages))
+
+
+def _limit(text: str | None) -> int:
+    if not text:
+        return _DEFAULT_LIMIT
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= _MAX_LIMIT:
+        raise BadRequest(f"limit {text!r} is not a number from 1 to {_MAX_LIMIT}")
+    return int(text)
+
+
+def _state(text: str | None) -> State | None:
+    if not text:
+        return None
+    try:
+        return State(text)
+    except ValueError:
+        states = ", ".join(State)
+        raise BadRequest(f"state {text!r} is not one of {states}") from None

@@ -1,0 +1,183 @@
+"""HTTP without a framework: what the endpoints are given and give back, and errors as problems.
+
+Problem documents follow RFC 9457. Nothing here knows Azure Functions: a `ApiResponse` is turned into an
+HttpResponse by function_app.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ingest.errors import (
+    AlreadyExists,
+    BadRequest,
+    Conflict,
+    Final,
+    LandfallError,
+    NotFound,
+    Retryable,
+    Throttled,
+)
+from ingest.log import log
+from ingest.paths import is_run_id
+from ingest.runs.messages import Message
+from ingest.service import Landfall
+
+JSON, PROBLEM = "application/json", "application/problem+json"
+POLL_AFTER_SECONDS = 5
+MAX_BODY = 64 * 1024
+_REASON_LENGTH = 500
+
+
+@dataclass(frozen=True)
+class ApiResponse:
+    """An HTTP response, and what goes on the queue with it."""
+
+    status: int
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    messages: tuple[Message, ...] = ()
+
+    @property
+    def content_type(self) -> str:
+        """A problem's own media type, else JSON."""
+        return PROBLEM if self.status >= 400 else JSON  # noqa: PLR2004 - HTTP's own line
+
+    def text(self) -> str:
+        """The body as it is sent."""
+        return json.dumps(self.body, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class ApiRequest:
+    """What the API needs of an HTTP request; parameter names are as in the route.
+
+    Attributes:
+        key: the header Idempotency-Key as it came; empty where there was none.
+        token: names the request once its key was looked up; None where it has no key.
+    """
+
+    body: bytes = b""
+    content_type: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    route: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
+    token: str | None = None
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters."""
+        return self.content_type.partition(";")[0].strip().lower()
+
+
+Endpoint = Callable[[Landfall, ApiRequest], ApiResponse]
+
+
+def answer(endpoint: Endpoint, service: Callable[[], Landfall], request: ApiRequest) -> ApiResponse:
+    """Call an endpoint; whatever it raises becomes a problem document."""
+    try:
+        return endpoint(service(), request)
+    except LandfallError as error:
+        reply = _problem(error)
+        log.info("%s: %s", type(error).__name__, error)
+        return reply
+    except Exception:  # noqa: BLE001 - a caller gets a problem document, the log the rest
+        log.exception("%s failed", endpoint.__name__)
+        return ApiResponse(500, problem_body(500, "Internal error", "see the service's log"))
+
+
+def json_object(request: ApiRequest) -> Mapping[str, Any]:
+    """The body as a JSON object.
+
+    Raises:
+        BadRequest: another content type, too long, not JSON, or not an object.
+    """
+    if request.media_type != JSON:
+        raise BadRequest(f"content type {request.media_type or 'none'!r}: send {JSON}", 415)
+    if len(request.body) > MAX_BODY:
+        raise BadRequest(
+            f"the body has {len(request.body)} bytes, at most {MAX_BODY} are read", 413
+        )
+    try:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"the body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise BadRequest("the body is not a JSON object", 422)
+    return body
+
+
+def optional_object(request: ApiRequest, *names: str) -> Mapping[str, Any]:
+    """The body as a JSON object with these fields at most; an empty body is an empty object.
+
+    Raises:
+        BadRequest: as `json_object`, or a field of another name.
+    """
+    body = json_object(request) if request.body.strip() else {}
+    if unknown := set(body) - set(names):
+        raise BadRequest(f"unknown field {min(unknown)!r}; known: {', '.join(names)}", 422)
+    return body
+
+
+def text(body: Mapping[str, Any], name: str) -> str:
+    """A field that has to be there.
+
+    Raises:
+        BadRequest: it is missing, empty or no text.
+    """
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadRequest(f"field {name!r} is missing or not a text", 422)
+    return value
+
+
+def reason(body: Mapping[str, Any], otherwise: str) -> str:
+    """Why a person wants it, fit for the history.
+
+    Raises:
+        BadRequest: no text, or longer than 500 characters.
+    """
+    if "reason" not in body:
+        return otherwise
+    said = text(body, "reason")
+    if len(said) > _REASON_LENGTH:
+        raise BadRequest(f"the reason is longer than {_REASON_LENGTH} characters")
+    return said
+
+
+def run_id(request: ApiRequest) -> str:
+    """The run that the route names.
+
+    Raises:
+        NotFound: that is no run id.
+    """
+    named = request.route["run_id"]
+    if not is_run_id(named):
+        raise NotFound(f"there is no run {named!r}")
+    return named
+
+
+_STATUS: tuple[tuple[type[LandfallError], int, str], ...] = (
+    (NotFound, 404, "Not found"),
+    (Conflict, 409, "Conflict"),
+    (AlreadyExists, 409, "Conflict"),
+    (Throttled, 429, "Too many requests"),
+    (Retryable, 503, "Temporarily unavailable"),
+    (Final, 500, "Internal error"),
+)
+
+
+def _problem(error: LandfallError) -> ApiResponse:
+    if isinstance(error, BadRequest):
+        return ApiResponse(error.status, problem_body(error.status, "Bad request", str(error)))
+    status, title = next((s, t) for kind, s, t in _STATUS if isinstance(error, kind))
+    headers = {"Retry-After": str(POLL_AFTER_SECONDS)} if isinstance(error, Retryable) else {}
+    return ApiResponse(status, problem_body(status, title, str(error)), headers)
+
+
+def problem_body(status: int, title: str, detail: str) -> dict[str, Any]:
+    """A problem document."""
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail}

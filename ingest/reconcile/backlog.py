@@ -1,0 +1,85 @@
+"""What waits, and for what: the active runs counted by dataset and state. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ingest.runs.document import Listed
+from ingest.runs.states import State
+from ingest.stages.load.batching import Limits, choose
+
+
+@dataclass(frozen=True)
+class Caps:
+    """What may be under way at once."""
+
+    copies: int
+    loads: int
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """The active runs, as one list showed them."""
+
+    runs: tuple[Listed, ...]
+    limits: Mapping[str, Limits]
+    caps: Caps
+    now: datetime
+
+    @property
+    def loading(self) -> set[str]:
+        """The datasets whose batch is being loaded."""
+        return {run.dataset for run in self.runs if run.state is State.LOADING}
+
+    def count(self, state: State) -> int:
+        """How many runs are in a state."""
+        return sum(run.state is state for run in self.runs)
+
+    def waits(self, dataset: str, state: State) -> str | None:
+        """What the runs of a dataset in a state wait for; None where they are being worked on."""
+        if state is State.VALIDATED:
+            copies = self.count(State.COPYING)
+            return f"for a copy: {copies} are under way, {self.caps.copies} may be at once"
+        if state is not State.COPIED:
+            return None
+        if dataset in self.loading:
+            return "for the load of the batch before it"
+        limits = self.limits.get(dataset, Limits())
+        choice = choose(self.runs, dataset, limits, self.caps.loads, self.now)
+        return choice.waits or "for the next tick"
+
+    def document(self) -> dict[str, Any]:
+        """The answer of `GET /backlog`."""
+        copied = {run.dataset for run in self.runs if run.state is State.COPIED}
+        return {
+            "copies": {
+                "under_way": self.count(State.COPYING),
+                "at_once": self.caps.copies,
+                "waiting": self.count(State.VALIDATED),
+            },
+            "loads": {
+                "under_way": len(self.loading),
+                "at_once": self.caps.loads,
+                "waiting": len(copied - self.loading),
+            },
+            "datasets": [
+                self._dataset(name) for name in sorted({run.dataset for run in self.runs})
+            ],
+        }
+
+    def _dataset(self, name: str) -> dict[str, Any]:
+        mine = [run for run in self.runs if run.dataset == name]
+        states = Counter(run.state.value for run in mine)
+        oldest = min(mine, key=lambda run: run.run_id)
+        waits = {state: self.waits(name, State(state)) for state in states}
+        return {
+            "dataset": name,
+            "active": len(mine),
+            "states": {state.value: states[state.value] for state in State if state in states},
+            "oldest": {"run_id": oldest.run_id, "landed_at": oldest.summary["landed_at"]},
+            "waits": {state: why for state, why in waits.items() if why},
+        }

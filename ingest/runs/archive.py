@@ -1,0 +1,74 @@
+"""The filed runs, newest first, of a dataset and a state, without looking at all of them.
+
+They stand by dataset and day: `manifest/runs/<dataset>/<day>/`. Most runs succeed; those that end
+otherwise are noted once more under `manifest/index/<state>/<dataset>/<day>/`, with their summary,
+so that few among many are found at once.
+
+What a look costs: a folder listing for each dataset that is asked for, and one list call for each
+of its days that has to be read; of a day with more than `PAGE` runs a page is read in vain, and
+then hour by hour.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from itertools import islice
+
+from ingest.paths import ARCHIVE, INDEX
+from ingest.ports import Lake
+from ingest.runs.document import Listed, from_metadata
+from ingest.runs.states import FINAL, State
+
+PAGE = 5000
+"""How many entries the lake tells in one answer."""
+UNCOMMON = FINAL - {State.SUCCEEDED}
+
+
+def age(run: Listed) -> str:
+    """What runs are ordered by: their ids begin with the time at which the drop landed."""
+    return run.run_id
+
+
+def newest(
+    lake: Lake,
+    *,
+    dataset: str | None = None,
+    state: State | None = None,
+    before: str | None = None,
+    oldest_day: str = "",
+) -> Iterator[Listed]:
+    """The filed runs, latest landed first.
+
+    Args:
+        lake: where they are.
+        dataset: only its runs.
+        state: only runs that ended so.
+        before: only runs with smaller ids; days after it are not looked at.
+        oldest_day: as YYYYMMDD; earlier days are not looked at.
+    """
+    root = f"{INDEX}{state}/" if state in UNCOMMON else ARCHIVE
+    datasets = [dataset] if dataset else sorted(lake.folders(root))
+    shelves = [_shelf(lake, f"{root}{name}/", before, oldest_day) for name in datasets]
+    for run in heapq.merge(*shelves, key=age, reverse=True):
+        if state in (None, run.state) and (before is None or run.run_id < before):
+            yield run
+
+
+def _shelf(lake: Lake, folder: str, before: str | None, oldest_day: str) -> Iterator[Listed]:
+    for day in sorted(lake.folders(folder), reverse=True):
+        if day < oldest_day:
+            return
+        if before is None or day <= before[:8]:
+            yield from _day(lake, f"{folder}{day}/", day)
+
+
+def _day(lake: Lake, folder: str, day: str) -> Iterator[Listed]:
+    page = list(islice(lake.list(folder, metadata=True), PAGE))
+    if len(page) < PAGE:
+        hours = iter([page])
+    else:
+        prefixes = (f"{folder}{day}T{hour:02}" for hour in reversed(range(24)))
+        hours = (list(lake.list(prefix, metadata=True)) for prefix in prefixes)
+    for entries in hours:
+        yield from sorted((from_metadata(e.metadata) for e in entries), key=age, reverse=True)

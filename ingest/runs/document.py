@@ -1,0 +1,173 @@
+"""How a run is written down: its document, and the metadata by which a listing shows it.
+
+Pure; `ingest.runs.register` stores both.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from ingest.runs.run import (
+    SCHEMA,
+    Copy,
+    LandedVersion,
+    Lease,
+    Load,
+    Resend,
+    Run,
+    Transition,
+    ValidationAttempt,
+    Verdict,
+)
+from ingest.runs.states import State
+
+
+def dump(run: Run, writer: str) -> bytes:
+    """The run as the manifest stores it; `writer` identifies this one write."""
+    return json.dumps(asdict(run) | {"writer": writer}, default=run_json, indent=1).encode()
+
+
+def parse(document: bytes) -> Run:
+    """A run from its stored document.
+
+    A field that a later release of the same schema added is passed over, so that two releases can
+    work side by side during a deployment.
+
+    Raises:
+        ValueError: the document's schema is newer than this code.
+    """
+    raw = json.loads(document)
+    if raw["schema"] > SCHEMA:
+        raise ValueError(
+            f"run {raw['run_id']} has schema {raw['schema']}, this service reads up to {SCHEMA}"
+        )
+    parts: dict[str, Any] = {
+        "source": _part(LandedVersion, raw["source"]),
+        "state": State(raw["state"]),
+        "created": datetime.fromisoformat(raw["created"]),
+        "updated": datetime.fromisoformat(raw["updated"]),
+        "history": tuple(
+            replace(_part(Transition, line), state=State(line["state"])) for line in raw["history"]
+        ),
+        "lease": _part(Lease, raw["lease"]),
+        "judging": _part(ValidationAttempt, raw.get("judging")),
+        "verdict": _part(Verdict, raw["verdict"]),
+        "copy": _part(Copy, raw["copy"]),
+        "load": _part(Load, raw["load"]),
+        "resend": _part(Resend, raw.get("resend")),
+    }
+    run: Run = _part(Run, raw | parts)
+    return run
+
+
+def writer_of(document: bytes) -> str:
+    """Which write made a stored document."""
+    return str(json.loads(document).get("writer", ""))
+
+
+_TIMES = frozenset({"at", "until", "landed", "intent_at", "as_of", "not_before", "postponed"})
+
+
+def _part(kind: type[Any], raw: Mapping[str, Any] | None) -> Any:
+    """A part of a run from its JSON; a field that a later release added is passed over."""
+    if raw is None:
+        return None
+    known = {f.name for f in fields(kind)}
+    return kind(
+        **{
+            key: datetime.fromisoformat(value) if key in _TIMES and value else value
+            for key, value in raw.items()
+            if key in known
+        }
+    )
+
+
+def run_json(value: object) -> str:
+    """How a run's values are written that JSON has no form for: times as ISO 8601.
+
+    Raises:
+        TypeError: a value that has no place in a run.
+    """
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in a run document")
+
+
+_CAUSE_LENGTH = 300
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """The run in one line: what lists and metadata carry."""
+    verdict, result = run.verdict, run.load.result if run.load else None
+    return {
+        "run_id": run.run_id,
+        "dataset": run.dataset,
+        "name": run.name,
+        "path": run.source.path,
+        "state": run.state.value,
+        "cause": run.cause[:_CAUSE_LENGTH],
+        "rows": verdict.rows if verdict else None,
+        "accepted": verdict.accepted if verdict else None,
+        "rejected": verdict.rejected if verdict else None,
+        "inserted": result.get("inserted") if result else None,
+        "updated_rows": result.get("updated") if result else None,
+        "resend_of": run.resend.of if run.resend else None,
+        "size": run.source.size,
+        "landed_at": run.source.landed.isoformat(),
+        "created": run.created.isoformat(),
+        "updated": run.updated.isoformat(),
+    }
+
+
+def to_metadata(run: Run) -> dict[str, str]:
+    """Blob metadata that lets a listing show and steer the run without reading its document.
+
+    Metadata values are ASCII, so the JSON goes in base64.
+    """
+    steering = {
+        "lease_until": run.lease.until.isoformat() if run.lease else None,
+        "postponed": run.postponed.isoformat() if run.postponed else None,
+        "judging_job": run.judging.job_run_id if run.judging else None,
+        "attempt_id": run.copy.attempt_id if run.copy else None,
+        "adf_run_id": run.copy.adf_run_id if run.copy else None,
+        "intent_at": run.copy.intent_at.isoformat() if run.copy else None,
+        "batch_id": run.load.batch_id if run.load else None,
+    }
+    text = json.dumps(summary(run) | {"steering": steering}, separators=(",", ":"))
+    return {"state": run.state.value, "summary": base64.b64encode(text.encode()).decode()}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run as a listing shows it: its summary, and what a tick needs to steer it."""
+
+    run_id: str
+    dataset: str
+    state: State
+    updated: datetime
+    summary: Mapping[str, Any]
+    steering: Mapping[str, Any]
+
+    def time(self, key: str) -> datetime | None:
+        """A time among the steering values."""
+        text = self.steering.get(key)
+        return datetime.fromisoformat(text) if text else None
+
+
+def from_metadata(metadata: Mapping[str, str]) -> Listed:
+    """What `to_metadata` wrote."""
+    fields = json.loads(base64.b64decode(metadata["summary"]))
+    steering = fields.pop("steering")
+    return Listed(
+        run_id=fields["run_id"],
+        dataset=fields["dataset"],
+        state=State(fields["state"]),
+        updated=datetime.fromisoformat(fields["updated"]),
+        summary=fields,
+        steering=steering,
+    )

@@ -1,0 +1,282 @@
+"""The register of all runs: one document each, in the lake.
+
+A document stands in `manifest/active/` until its run is final; then one rename files it under
+`manifest/runs/<dataset>/<day>/`. It is in exactly one place at any moment, a tick lists only what
+is still active, and metadata on the document carries its summary, so lists need no reads.
+
+Documents are written with Put Blob under If-None-Match or If-Match: one atomic request. The SDK may
+repeat a write whose acknowledgement was lost and then see its own document in the way, so each
+write carries an id of its own by which it is recognised.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice, takewhile
+
+from ingest.errors import AlreadyExists, NotFound, Stale
+from ingest.paths import ACTIVE, active_document, archived_document, index_entry
+from ingest.ports import Lake
+from ingest.runs import archive
+from ingest.runs.document import Listed, dump, from_metadata, parse, to_metadata, writer_of
+from ingest.runs.relocation import relocate
+from ingest.runs.run import Run
+from ingest.runs.states import ACTIVE as ACTIVE_STATES
+from ingest.runs.states import State
+
+_REMEMBERED = 4096
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A run as it stands in the manifest: the document's path and ETag are its version."""
+
+    run: Run
+    path: str
+    etag: str
+
+
+def _random_id() -> str:
+    return uuid.uuid4().hex
+
+
+class Register:
+    """Reads and writes run documents.
+
+    The last version that this process saw of an active document is remembered, to save a read: it
+    may be old, and then the conditional write that follows fails as `Stale`. Pass `fresh=True`
+    where a decision is not followed by such a write.
+    """
+
+    def __init__(self, lake: Lake, new_id: Callable[[], str] = _random_id) -> None:
+        self._lake = lake
+        self._new_id = new_id
+        self._seen: OrderedDict[str, Stored] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def create(self, run: Run) -> tuple[Stored, bool]:
+        """Write the document of a new run; if it is there already, read it instead.
+
+        Returns the stored run, and whether this call created it.
+        """
+        path, writer = active_document(run.run_id), self._new_id()
+        body = dump(run, writer)
+        try:
+            etag = self._lake.put(path, body, if_absent=True, metadata=to_metadata(run))
+        except AlreadyExists:
+            try:
+                body, etag = self._lake.get(path)
+            except NotFound:  # filed just now
+                return self.get(run.run_id, fresh=True), False
+            return self._remember(Stored(parse(body), path, etag)), writer_of(body) == writer
+        return self._remember(Stored(run, path, etag)), True
+
+    def find(self, run_id: str, *, fresh: bool = False) -> Stored | None:
+        """A run wherever it stands; None where there is no such run."""
+        if not fresh:
+            with self._lock:
+                if seen := self._seen.get(run_id):
+                    return seen
+        # The document may be filed, or brought back, between the two looks: then look once more.
+        places = (active_document(run_id), archived_document(run_id), active_document(run_id))
+        for path in places:
+            try:
+                body, etag = self._lake.get(path)
+            except NotFound:
+                continue
+            return self._remember(Stored(parse(body), path, etag))
+        self._forget(run_id)
+        return None
+
+    def find_active(self, run_id: str) -> Stored | None:
+        """A run that is not filed; None for one that is, or that is not known: one look."""
+        with self._lock:
+            if seen := self._seen.get(run_id):
+                return seen
+        path = active_document(run_id)
+        try:
+            body, etag = self._lake.get(path)
+        except NotFound:
+            return None
+        return self._remember(Stored(parse(body), path, etag))
+
+    def get(self, run_id: str, *, fresh: bool = False) -> Stored:
+        """A run wherever it stands.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        stored = self.find(run_id, fresh=fresh)
+        if stored is None:
+            raise NotFound(f"there is no run {run_id}")
+        return stored
+
+    def update(self, stored: Stored, run: Run) -> Stored:
+        """Write a new version of a document, if nobody has since.
+
+        Raises:
+            Stale: somebody has.
+        """
+        writer = self._new_id()
+        body = dump(run, writer)
+        try:
+            etag = self._lake.put(
+                stored.path, body, if_match=stored.etag, metadata=to_metadata(run)
+            )
+        except Stale:
+            self._forget(run.run_id)
+            try:
+                found, etag = self._lake.get(stored.path)
+            except NotFound:
+                found = b"{}"
+            if writer_of(found) != writer:
+                raise
+        return self._remember(Stored(run, stored.path, etag))
+
+    def file(self, stored: Stored) -> Stored:
+        """Move the document of a final run out of the active ones; nothing to do where it is.
+
+        Before that its file is where the document says.
+        """
+        run = stored.run
+        target = archived_document(run.run_id)
+        if stored.path == target:
+            return stored
+        relocate(run, self._lake)
+        if run.state in archive.UNCOMMON:
+            self._lake.put(index_entry(run.state, run.run_id), b"", metadata=to_metadata(run))
+        self._move(stored, target)
+        return replace(stored, path=target)
+
+    def reopen(self, stored: Stored) -> Stored:
+        """Move the document of a filed run among the active ones again, for a retry."""
+        run = stored.run
+        target = active_document(run.run_id)
+        if stored.path == target:
+            return stored
+        if run.state in archive.UNCOMMON:
+            self._lake.delete(index_entry(run.state, run.run_id))
+        self._move(stored, target)
+        return self._remember(replace(stored, path=target))
+
+    def _move(self, stored: Stored, target: str) -> None:
+        self._forget(stored.run.run_id)
+        try:
+            self._lake.rename(stored.path, target, etag=stored.etag)
+        except NotFound:
+            if self._lake.head(target) is None:
+                raise
+            # Moved before: an acknowledgement was lost, or somebody else did it.
+
+    def discard(self, stored: Stored) -> None:
+        """Take away an active document whose run is filed already."""
+        self._forget(stored.run.run_id)
+        self._lake.delete(stored.path, etag=stored.etag)
+
+    def archived(self, run_id: str) -> Stored | None:
+        """The filed document of a run, if its run has ended."""
+        try:
+            body, etag = self._lake.get(archived_document(run_id))
+        except NotFound:
+            return None
+        return Stored(parse(body), archived_document(run_id), etag)
+
+    def active(self) -> Iterator[Listed]:
+        """The runs that are not filed, oldest first: one list call for 5,000 of them."""
+        for entry in self._lake.list(ACTIVE, metadata=True):
+            if "summary" in entry.metadata:
+                yield from_metadata(entry.metadata)
+
+    def count(self, state: State) -> int:
+        """How many active runs are in a state."""
+        return sum(run.state is state for run in self.active())
+
+    def newest(
+        self,
+        *,
+        limit: int,
+        before: str | None = None,
+        dataset: str | None = None,
+        state: State | None = None,
+    ) -> list[Listed]:
+        """The latest landed runs first, those that landed before the run `before`.
+
+        Costs one list call for 5,000 active ones, and what `archive.newest` says.
+        """
+        wanted = [
+            run
+            for run in self.active()
+            if (before is None or run.run_id < before)
+            and dataset in (None, run.dataset)
+            and state in (None, run.state)
+        ]
+        active = sorted(wanted, key=archive.age, reverse=True)
+        archived = archive.newest(self._lake, dataset=dataset, state=state, before=before)
+        if state in ACTIVE_STATES:
+            archived = iter(())
+        merged = heapq.merge(active, archived, key=archive.age, reverse=True)
+        return list(islice(_distinct(merged), limit))
+
+    def latest_of(self, path: str, dataset: str, landed_since: datetime) -> Listed | None:
+        """The newest run of a landed path, among those that landed since then.
+
+        Costs one list call for the active ones and one for each day.
+        """
+        oldest = _prefix(landed_since)
+        archived = archive.newest(self._lake, dataset=dataset, oldest_day=oldest[:8])
+        runs = takewhile(lambda run: run.run_id >= oldest, archived)
+        found = (
+            run
+            for run in (*self.active(), *runs)
+            if run.summary["path"] == path and run.dataset == dataset
+        )
+        return max(found, key=archive.age, default=None)
+
+    def ended(
+        self, dataset: str, state: State, since: datetime | None, until: datetime | None
+    ) -> Iterator[Listed]:
+        """The filed runs of a dataset that ended so, newest first.
+
+        Their drops landed from `since` on and before `until`.
+        """
+        first = _prefix(since) if since else ""
+        archived = archive.newest(
+            self._lake,
+            dataset=dataset,
+            state=state,
+            before=_prefix(until) if until else None,
+            oldest_day=first[:8],
+        )
+        return takewhile(lambda run: run.run_id >= first, archived)
+
+    def _remember(self, stored: Stored) -> Stored:
+        with self._lock:
+            self._seen.pop(stored.run.run_id, None)
+            self._seen[stored.run.run_id] = stored
+            while len(self._seen) > _REMEMBERED:
+                self._seen.popitem(last=False)
+        return stored
+
+    def _forget(self, run_id: str) -> None:
+        with self._lock:
+            self._seen.pop(run_id, None)
+
+
+def _prefix(moment: datetime) -> str:
+    """How the ids of drops begin that landed at a time."""
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _distinct(runs: Iterator[Listed]) -> Iterator[Listed]:
+    """A run that was being filed while it was listed shows twice: once will do."""
+    last = None
+    for run in runs:
+        if run.run_id != last:
+            yield run
+        last = run.run_id

@@ -1,0 +1,252 @@
+"""A run: what is known of it, and what an event makes of it.
+
+Pure: a change returns a new `Run`. `ingest.runs.document` says how it is written down, and
+`ingest.runs.register` stores it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from ingest.paths import MARKER, name_of
+from ingest.runs.states import FINAL, REOPENING, Event, State, step
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class LandedVersion:
+    """The landed version that a run is about.
+
+    Attributes:
+        path: lake path in landing, as delivered.
+        etag: of that version, without quotes.
+        size: bytes.
+        landed: Last-Modified of that version.
+        via: how the service learned of it: event, http, resend or sweep.
+        parts: of a folder, the pattern of the files in it; None for a file. Version and time are
+            those of the marker that closed it.
+    """
+
+    path: str
+    etag: str
+    size: int
+    landed: datetime
+    via: str
+    parts: str | None = None
+
+    @property
+    def etag_path(self) -> str:
+        """The file whose version is that of the drop: itself, or a folder's marker."""
+        return self.etag_path_at(self.path)
+
+    def etag_path_at(self, path: str) -> str:
+        """The same where the drop stands at another path."""
+        return f"{path}/{MARKER}" if self.parts else path
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who works on a run's validation, and until when nobody else may."""
+
+    owner: str
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What validation found, in short; the report has the rest."""
+
+    verdict: str
+    rows: int
+    accepted: int
+    rejected: int
+    sha256: str
+    report: str
+    rejects: str | None
+    copy_from: str
+    format: Mapping[str, Any]
+    problem: str | None = None
+    drifted: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ValidationAttempt:
+    """The current attempt to have a large drop validated by Databricks.
+
+    Attributes:
+        number: counts attempts from 1; it is part of the job's idempotency token.
+        failures: attempts that ran and failed.
+        sha256: of the file, once it was streamed.
+        not_before: when the attempt may start, after one that failed.
+    """
+
+    number: int
+    job_run_id: int | None = None
+    url: str = ""
+    failures: int = 0
+    sha256: str | None = None
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The current attempt to copy a drop to bronze.
+
+    Attributes:
+        number: counts attempts from 1.
+        attempt_id: names the attempt in Data Factory; only its first pipeline run passes the fence.
+        intent_at: when the attempt was written down, before anything was started.
+        adf_run_id: the pipeline run that the fence let through, or that was adopted.
+        failures: attempts that ran and failed, as against those that never came to life.
+    """
+
+    number: int
+    attempt_id: str
+    intent_at: datetime
+    adf_run_id: str | None = None
+    failures: int = 0
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Load:
+    """The batch that loads a drop, and what the job said of it."""
+
+    batch_id: str
+    job_run_id: int | None = None
+    result: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Resend:
+    """The run whose rejects this one brings, corrected.
+
+    `as_of` is when that run's drop landed: in silver the corrected rows take their place among the
+    rows that they came with, not before what has landed since.
+    """
+
+    of: str
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One line of a run's history; `request` names the operator's request that caused it."""
+
+    at: datetime
+    state: State
+    event: str
+    cause: str
+    request: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything known of one drop's processing.
+
+    Attributes:
+        raw: where its file stands since it was claimed; `ingest.runs.relocation` makes that true.
+        came_from: where the file stood before it was sent there from quarantine, or the other way.
+        lease: who validates it now; only where that takes longer than a moment.
+        postponed: when it is validated again, as what it refers to was not there.
+        faults: how often a step has failed by itself, by the state that it was done in.
+    """
+
+    run_id: str
+    dataset: str
+    source: LandedVersion
+    state: State
+    created: datetime
+    updated: datetime
+    history: tuple[Transition, ...]
+    raw: str | None = None
+    came_from: str | None = None
+    lease: Lease | None = None
+    postponed: datetime | None = None
+    judging: ValidationAttempt | None = None
+    verdict: Verdict | None = None
+    copy: Copy | None = None
+    load: Load | None = None
+    faults: Mapping[str, int] = field(default_factory=dict)
+    resend: Resend | None = None
+    schema: int = SCHEMA
+
+    @property
+    def name(self) -> str:
+        """The drop's name as its producer knows it."""
+        return name_of(self.source.path)
+
+    @property
+    def cause(self) -> str:
+        """Why the run is in its state."""
+        return self.history[-1].cause
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing will happen to the run by itself any more."""
+        return self.state in FINAL
+
+    @property
+    def has_rejects(self) -> bool:
+        """Whether something of it was refused that a producer could fix and send again."""
+        return self.state is State.QUARANTINED or bool(self.verdict and self.verdict.rejects)
+
+    @property
+    def as_of(self) -> datetime:
+        """When its rows count as landed: of two rows of a key silver keeps the later."""
+        return self.resend.as_of if self.resend else self.source.landed
+
+    @property
+    def claimed_at(self) -> datetime:
+        """When its file came into `raw`, or was last taken up there again."""
+        claims = (line.at for line in reversed(self.history) if line.state is State.CLAIMED)
+        return next(claims, self.created)
+
+    @property
+    def reopened(self) -> int:
+        """How often it was taken up again after it had ended."""
+        return sum(line.event in REOPENING for line in self.history)
+
+    def has_seen_request(self, request: str | None) -> bool:
+        """Whether an operator's request has moved the run before."""
+        return request is not None and any(line.request == request for line in self.history)
+
+    def apply(
+        self, event: Event, cause: str, at: datetime, *, request: str | None = None, **changes: Any
+    ) -> Run:
+        """The run after an event, with its cause in the history.
+
+        Raises:
+            IllegalTransition: the run's state does not allow the event.
+        """
+        state = step(self.state, event)
+        line = Transition(at=at, state=state, event=event.value, cause=cause, request=request)
+        return replace(
+            self,
+            state=state,
+            updated=at,
+            history=(*self.history, line),
+            **{"lease": None, "postponed": None} | changes,
+        )
+
+
+def received(
+    run_id: str, dataset: str, source: LandedVersion, at: datetime, resend: Resend | None = None
+) -> Run:
+    """A run that has just become known."""
+    cause = f"learned of {source.path} by {source.via}"
+    line = Transition(at=at, state=State.RECEIVED, event="receive", cause=cause)
+    return Run(
+        run_id=run_id,
+        dataset=dataset,
+        source=source,
+        state=State.RECEIVED,
+        created=at,
+        updated=at,
+        history=(line,),
+        resend=resend,
+    )

@@ -1,0 +1,230 @@
+"""The copy of a drop from raw to bronze, by a Data Factory pipeline run.
+
+`createRun` has no idempotency of its own, so the hand-over is: write the attempt down, then POST
+once, then look. An attempt that nobody can find after a grace time is replaced by a new one; the
+fence lets only one pipeline run of the current attempt through, so a late start copies nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from ingest import paths
+from ingest.errors import OutcomeUnknown, Refused, Retryable, Stale, Throttled
+from ingest.log import log
+from ingest.ports import Clock, CopyRun, CopyService
+from ingest.runs.register import Register, Stored
+from ingest.runs.run import Copy, Run
+from ingest.runs.states import Event, State
+from ingest.stages.claim import end
+
+RUNNING = frozenset({"Queued", "InProgress", "Canceling"})
+SINK_FILE = "data.parquet"
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far Data Factory's clock may be behind ours when we look for a run by its time."""
+
+
+@dataclass(frozen=True)
+class CopyRules:
+    """How long to wait for a start to show, and how many failed attempts make a failed run."""
+
+    grace: timedelta = timedelta(seconds=60)
+    max_failures: int = 3
+
+
+def plan(run: Run, clock: Clock, cause: str) -> Run:
+    """The run with a fresh attempt written down; nothing is started yet."""
+    number = run.copy.number + 1 if run.copy else 1
+    attempt = Copy(
+        number=number,
+        attempt_id=f"{run.run_id}.{number}",
+        intent_at=clock(),
+        failures=run.copy.failures if run.copy else 0,
+    )
+    return run.apply(Event.START_COPY, cause, clock(), copy=attempt)
+
+
+def parameters(run: Run, translator: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of the pipeline `ingest_drop` for the run's current attempt."""
+    if run.verdict is None or run.copy is None:
+        raise ValueError(f"run {run.run_id} is {run.state}: there is nothing to copy yet")
+    source_container, key = paths.split(run.verdict.copy_from)
+    source_folder, _, source_file = key.rpartition("/")
+    sink_container, sink_folder = paths.split(paths.bronze_folder(run.dataset, run.run_id))
+    form = run.verdict.format
+    return {
+        "runId": run.run_id,
+        "attemptId": run.copy.attempt_id,
+        "dataset": run.dataset,
+        "format": form["kind"],
+        "sourceContainer": source_container,
+        "sourceFolder": source_folder,
+        "sourceFile": source_file,
+        "delimiter": form.get("delimiter") or ",",
+        "quote": form.get("quote") or '"',
+        "escape": form.get("escape") or '"',
+        "encoding": form.get("encoding") or "UTF-8",
+        "compression": form.get("compression") or "none",
+        "sinkContainer": sink_container,
+        "sinkFolder": sink_folder,
+        "sinkFile": SINK_FILE,
+        "mapping": dict(translator),
+    }
+
+
+@dataclass(frozen=True)
+class FenceAnswer:
+    """The fence's answer to a pipeline run that asks whether it may copy."""
+
+    granted: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class CopyStage:
+    """Starts the copies of runs, lets one pipeline run each through, and watches them end."""
+
+    service: CopyService
+    manifest: Register
+    clock: Clock
+    rules: CopyRules
+
+    def start(self, stored: Stored, translator: Mapping[str, Any]) -> Stored:
+        """POST the attempt that the run's document names, once.
+
+        The pipeline run's id is not written here: the fence writes it as the run begins, or
+        `advance` when it finds the run by its attempt. A start that Data Factory refuses for good
+        ends the run.
+        """
+        try:
+            self.service.start(parameters(stored.run, translator))
+        except (Throttled, OutcomeUnknown):
+            pass  # `advance` looks for the attempt, and replaces it when it never came to life
+        except Refused as error:
+            return self._end(stored, f"Data Factory refused to start the copy: {error}")
+        return stored
+
+    def plan(self, stored: Stored) -> Stored:
+        """Write down a fresh attempt for an accepted drop."""
+        return self.manifest.update(stored, plan(stored.run, self.clock, "a new attempt"))
+
+    def fence(self, run_id: str, attempt_id: str, adf_run_id: str) -> FenceAnswer:
+        """Let one pipeline run of the current attempt through; asking again gives the same answer.
+
+        Raises:
+            NotFound: there is no such run.
+            Stale: others keep writing the run's document; ask again.
+        """
+        for fresh in (
+            False,
+            True,
+            True,
+            True,
+        ):  # a refusal is never decided on a remembered document
+            stored = self.manifest.get(run_id, fresh=fresh)
+            refusal = _refusal(stored.run, attempt_id, adf_run_id)
+            if refusal and fresh:
+                return FenceAnswer(False, refusal)
+            if refusal:
+                continue
+            if stored.run.copy and stored.run.copy.adf_run_id == adf_run_id:
+                return FenceAnswer(True, "already granted to this pipeline run")
+            try:
+                self.manifest.update(stored, self._adopted(stored.run, adf_run_id))
+            except Stale:
+                continue
+            return FenceAnswer(True, "first pipeline run of the current attempt")
+        raise Stale(f"run {run_id} is being written by others; ask again")
+
+    def advance(self, stored: Stored, translator: Mapping[str, Any]) -> Stored:
+        """Look at the current attempt and draw the conclusion."""
+        attempt = _attempt(stored.run)
+        adf_run_id = attempt.adf_run_id
+        if adf_run_id is None:
+            adf_run_id = self._find(attempt)
+            if adf_run_id is None:
+                if self.clock() - attempt.intent_at < self.rules.grace:
+                    return stored
+                return self._again(
+                    stored, f"attempt {attempt.attempt_id} never started", translator
+                )
+            stored = self.manifest.update(stored, self._adopted(stored.run, adf_run_id))
+        observed = self.service.observe(adf_run_id)
+        if observed is None:
+            cause = f"pipeline run {adf_run_id} is not known to Data Factory any more"
+            return self._failed(stored, cause, translator)
+        if observed.copied or observed.status == "Succeeded":
+            return self._copied(stored, observed)
+        if observed.status in RUNNING:
+            return stored
+        cause = f"pipeline run {adf_run_id} {observed.status.lower()}: {observed.message}"
+        return self._failed(stored, cause, translator)
+
+    def stop(self, run: Run) -> None:
+        """Stop the pipeline run of a cancelled run, as far as Data Factory answers.
+
+        Where it does not, the fence stops one that has not begun to copy; one that has writes to a
+        folder that nobody loads.
+        """
+        if run.copy is None or run.copy.rows is not None:
+            return
+        try:
+            adf_run_id = run.copy.adf_run_id or self._find(run.copy)
+            if adf_run_id:
+                self.service.cancel(adf_run_id)
+        except Retryable as error:
+            log.warning("run %s is cancelled, its pipeline run goes on: %s", run.run_id, error)
+
+    def _adopted(self, run: Run, adf_run_id: str) -> Run:
+        return replace(
+            run, copy=replace(_attempt(run), adf_run_id=adf_run_id), updated=self.clock()
+        )
+
+    def _find(self, attempt: Copy) -> str | None:
+        seen = self.service.find(attempt.intent_at - CLOCK_SKEW, {attempt.attempt_id})
+        return next((r.adf_run_id for r in seen if r.attempt_id == attempt.attempt_id), None)
+
+    def _copied(self, stored: Stored, observed: CopyRun) -> Stored:
+        run = stored.run
+        expected = run.verdict.accepted if run.verdict else None
+        if observed.rows is not None and expected is not None and observed.rows != expected:
+            cause = f"Data Factory copied {observed.rows} rows where validation accepted {expected}"
+            return self._end(stored, cause)
+        attempt = replace(_attempt(run), rows=observed.rows)
+        cause = f"pipeline run {observed.adf_run_id} wrote {observed.rows} rows to bronze"
+        copied = run.apply(Event.FINISH_COPY, cause, self.clock(), copy=attempt)
+        return self.manifest.update(stored, copied)
+
+    def _failed(self, stored: Stored, cause: str, translator: Mapping[str, Any]) -> Stored:
+        attempt = _attempt(stored.run)
+        failures = attempt.failures + 1
+        if failures >= self.rules.max_failures:
+            return self._end(stored, f"copy failed {failures} times; last: {cause}")
+        counted = replace(stored.run, copy=replace(attempt, failures=failures))
+        return self._again(replace(stored, run=counted), cause, translator)
+
+    def _again(self, stored: Stored, cause: str, translator: Mapping[str, Any]) -> Stored:
+        written = self.manifest.update(stored, plan(stored.run, self.clock, cause))
+        return self.start(written, translator)
+
+    def _end(self, stored: Stored, cause: str) -> Stored:
+        return end(stored, stored.run.apply(Event.FAIL, cause, self.clock()), self.manifest)
+
+
+def _attempt(run: Run) -> Copy:
+    if run.copy is None:
+        raise ValueError(f"run {run.run_id} is {run.state} without an attempt to copy it")
+    return run.copy
+
+
+def _refusal(run: Run, attempt_id: str, adf_run_id: str) -> str | None:
+    if run.state is not State.COPYING or run.copy is None:
+        return f"run {run.run_id} is {run.state}"
+    if run.copy.attempt_id != attempt_id:
+        return f"attempt {attempt_id} was replaced by {run.copy.attempt_id}"
+    if run.copy.adf_run_id not in (None, adf_run_id):
+        return f"attempt {attempt_id} belongs to pipeline run {run.copy.adf_run_id}"
+    return None

@@ -1,0 +1,283 @@
+"""The validation of a drop too large for a worker: by a Databricks job, while the run waits.
+
+The worker validates the beginning of the file, writes the plan of its contract into a folder of this
+attempt, starts the job, and streams the file once for its hash; then nobody holds the run. The
+job's idempotency token is made of run and attempt, so a start that is asked for again finds the
+job run that is there. When the job has ended, its answer and files become the same report, rejects
+and clean copy as those of the engine in `landfall.validation`.
+
+The hash is taken here and not by the job: SHA-256 takes the bytes one after the other, so a cluster
+could not share the work, and both engines must know a content by the same hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ingest import paths
+from ingest.errors import AlreadyExists, NotFound, Refused, Retryable, Stale
+from ingest.log import log
+from ingest.ports import Clock, JobRun, JobService, Lake
+from ingest.runs.register import Register, Stored
+from ingest.runs.run import Lease, Run, ValidationAttempt
+from ingest.runs.states import Event, State
+from ingest.stages.claim import end
+from ingest.stages.validate.references import LakeSource
+from landfall.contract.folder import Contract
+from landfall.validation import Report
+from landfall.validation.problems import AnswerError
+
+if TYPE_CHECKING:  # they know what is here
+    from ingest.stages.validate.outputs import ValidationPaths
+    from landfall.validation.remote import RemoteValidation
+
+
+class LeaseHolder(Protocol):
+    """What holds a run while its file is read; see `ingest.stages.validate.stage`."""
+
+    stored: Stored
+
+    def keep(self, bytes_read: int, /) -> None:
+        """Renew the lease when it is time."""
+
+
+@dataclass(frozen=True)
+class JobRules:
+    """From which size on a drop is validated by the job, and how often a failed job is tried."""
+
+    above: int
+    max_attempts: int = 2
+    backoff: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The run as it stands now, with its report where the job has ended well."""
+
+    stored: Stored
+    report: Report | None = None
+
+
+@dataclass(frozen=True)
+class ValidationJob:
+    """Hands drops to the job and takes its answers; `job` names it to people."""
+
+    lake: Lake
+    manifest: Register
+    contracts: Mapping[str, Contract]
+    jobs: JobService
+    clock: Clock
+    rules: JobRules
+    spark_lake: str
+    job: str
+
+    def takes(self, run: Run) -> bool:
+        """Whether a run waits for the job, or its drop is large enough to be handed to it."""
+        if run.state is State.VALIDATING and run.judging is not None:
+            return True
+        return run.source.size > self.rules.above and run.dataset in self.contracts
+
+    def step(
+        self,
+        stored: Stored,
+        places: ValidationPaths,
+        hold: Callable[[Stored], LeaseHolder],
+        lease: Lease,
+    ) -> Answer | None:
+        """Take the validation one step further; None where the file is not for the job.
+
+        Raises:
+            Stale: another worker was faster, or the run was cancelled meanwhile.
+            Retryable: a side did not answer.
+        """
+        run = stored.run
+        judging = run.judging if run.state is State.VALIDATING else None
+        if judging is None or judging.job_run_id is None:
+            if judging and judging.not_before and self.clock() < judging.not_before:
+                return Answer(stored)
+            remote = self._prepare(run, places)
+            if remote is None:
+                return None
+            number = judging.number if judging else (run.judging.number if run.judging else 0) + 1
+            fresh = judging or ValidationAttempt(
+                number, sha256=run.judging.sha256 if run.judging else None
+            )
+            stored = self._start(stored, fresh, remote, places, lease)
+            if stored.run.final or stored.run.judging is None:
+                return Answer(stored)
+        if stored.run.judging and stored.run.judging.sha256 is None:
+            stored = self._hash(hold(stored), places)
+        return self._watch(stored, places)
+
+    def stop(self, run: Run) -> None:
+        """Stop the job run of a run that was cancelled; one that has ended is left as it is."""
+        if run.verdict is None and run.judging and run.judging.job_run_id is not None:
+            self.jobs.cancel(run.judging.job_run_id)
+
+    def tidy(self, run: Run) -> None:
+        """Delete what attempts have left that nobody needs any more."""
+        if run.judging is not None:
+            self.lake.delete_folder(paths.judging_folder(run.dataset, run.run_id))
+
+    def _prepare(self, run: Run, places: ValidationPaths) -> RemoteValidation | None:
+        from landfall.validation.remote import prepare  # noqa: PLC0415 - few drops are so large
+
+        contract = self.contracts.get(run.dataset)
+        if contract is None:
+            return None
+        source = LakeSource(self.lake, places.drop, run.source.size)
+        return prepare(source, contract, run.name)
+
+    def _start(
+        self,
+        stored: Stored,
+        judging: ValidationAttempt,
+        remote: RemoteValidation,
+        places: ValidationPaths,
+        lease: Lease,
+    ) -> Stored:
+        run = stored.run
+        plan = f"{_folder(run, judging)}/plan.json"
+        text = json.dumps(remote.plan(places.drop), indent=1)
+        try:
+            self.lake.put(plan, text.encode(), if_absent=True)
+        except AlreadyExists:
+            log.info("run %s: attempt %d to validate it is planned", run.run_id, judging.number)
+        try:
+            parameters = {"lake": self.spark_lake, "plan": plan}
+            job_run_id = self.jobs.start(_token(run, judging), parameters)
+        except Refused as error:
+            return self._failed(stored, judging, f"Databricks refused to start {self.job}: {error}")
+        cause = (
+            f"{run.source.size} bytes, more than {self.rules.above}: validated by job run "
+            f"{job_run_id} of {self.job}"
+        )
+        started = run.apply(
+            Event.START_VALIDATION,
+            cause,
+            self.clock(),
+            lease=lease if judging.sha256 is None else None,
+            judging=replace(judging, job_run_id=job_run_id, not_before=None),
+        )
+        try:
+            return self.manifest.update(stored, started)
+        except Stale:
+            self._stop_orphan(run.run_id, job_run_id)
+            raise
+
+    def _stop_orphan(self, run_id: str, job_run_id: int) -> None:
+        """Stop a job run that was started as its run was being cancelled."""
+        found = self.manifest.find(run_id, fresh=True)
+        if found and found.run.state is State.CANCELLED:
+            try:
+                self.jobs.cancel(job_run_id)
+            except Retryable as error:
+                log.warning("job run %d of cancelled run %s goes on: %s", job_run_id, run_id, error)
+
+    def _hash(self, lease_keeper: LeaseHolder, places: ValidationPaths) -> Stored:
+        """Stream the file once for its hash, and write it down."""
+        digest = hashlib.sha256()
+        done = 0
+        for chunk in self.lake.stream(places.drop):
+            digest.update(chunk)
+            done += len(chunk)
+            lease_keeper.keep(done)
+        run = lease_keeper.stored.run
+        judging = run.judging and replace(
+            run.judging, sha256=digest.hexdigest(), url=self._observed(run.judging).url
+        )
+        return self.manifest.update(lease_keeper.stored, replace(run, judging=judging, lease=None))
+
+    def _watch(self, stored: Stored, places: ValidationPaths) -> Answer:
+        judging = stored.run.judging
+        if judging is None:  # pragma: no cover - it was started
+            return Answer(stored)
+        observed = self._observed(judging)
+        if observed.status == "running":
+            return Answer(stored)
+        if observed.status != "succeeded":
+            cause = f"job run {judging.job_run_id} of {self.job} failed: {observed.message}"
+            return Answer(self._failed(stored, judging, cause))
+        try:
+            report = self._report(stored.run, judging, places)
+        except AnswerError as error:
+            cause = f"job run {judging.job_run_id} of {self.job} left no answer to use: {error}"
+            return Answer(self._failed(stored, judging, cause))
+        return Answer(stored, report)
+
+    def _observed(self, judging: ValidationAttempt) -> JobRun:
+        job_run_id = judging.job_run_id or 0
+        return self.jobs.observe(job_run_id) or JobRun(
+            job_run_id, "failed", "the job run is not known any more"
+        )
+
+    def _failed(self, stored: Stored, judging: ValidationAttempt, cause: str) -> Stored:
+        """Plan another attempt, or end the run where there were enough."""
+        run, failures = stored.run, judging.failures + 1
+        if failures >= self.rules.max_attempts:
+            final = run.apply(Event.FAIL, cause, self.clock(), judging=judging)
+            return end(stored, final, self.manifest)
+        again = ValidationAttempt(
+            number=judging.number + 1,
+            failures=failures,
+            sha256=judging.sha256,
+            not_before=self.clock() + self.rules.backoff * failures,
+        )
+        waiting = run.apply(
+            Event.START_VALIDATION, f"{cause}; it is tried again", self.clock(), judging=again
+        )
+        return self.manifest.update(stored, waiting)
+
+    def _report(self, run: Run, judging: ValidationAttempt, places: ValidationPaths) -> Report:
+        folder = _folder(run, judging)
+        part = self._part(f"{folder}/result")
+        if part is None:
+            raise AnswerError(f"there is none in {folder}/result")
+        answer: dict[str, Any] = json.loads(self.lake.get(part)[0])
+        remote = self._prepare(run, places)
+        if remote is None:
+            raise AnswerError("the contract was changed meanwhile, and is not for the job now")
+        report = remote.report(
+            answer,
+            name=run.name,
+            size=run.source.size,
+            sha256=judging.sha256 or "",
+            seconds=round((self.clock() - run.updated).total_seconds(), 3),
+        )
+        if report.rejects:
+            self._move(f"{folder}/rejects", places.rejects)
+            self._move(f"{folder}/reasons", f"{places.rejects}.reasons.jsonl")
+        if report.clean:
+            self._move(f"{folder}/clean", places.clean)
+        return report
+
+    def _move(self, folder: str, target: str) -> None:
+        """Bring the one part file of a folder to its place; it may be there already."""
+        part = self._part(folder)
+        if part is None:
+            return
+        try:
+            self.lake.rename(part, target)
+        except NotFound:
+            if self.lake.head(target) is None:
+                raise
+
+    def _part(self, folder: str) -> str | None:
+        """The one part file of a folder that Spark wrote."""
+        for entry in self.lake.list(f"{folder}/"):
+            if entry.version.path.rpartition("/")[2].startswith("part-"):
+                return entry.version.path
+        return None
+
+
+def _folder(run: Run, judging: ValidationAttempt) -> str:
+    return f"{paths.judging_folder(run.dataset, run.run_id)}/{judging.number}"
+
+
+def _token(run: Run, judging: ValidationAttempt) -> str:
+    return hashlib.sha256(f"{run.run_id}\n{judging.number}".encode()).hexdigest()

@@ -1,0 +1,93 @@
+"""Where the drop of a run and what validation makes of it stand in the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from ingest import paths
+from ingest.ports import BinaryWriter, Lake
+from ingest.runs.run import Run
+from ingest.stages.validate.parts import FolderParts
+
+
+@dataclass(frozen=True)
+class ValidationPaths:
+    """Where the drop of a run and what validation makes of it stand in the lake."""
+
+    run: Run
+
+    @property
+    def drop(self) -> str:
+        """The claimed file."""
+        if self.run.raw is None:
+            raise ValueError(f"run {self.run.run_id} is {self.run.state} without its file")
+        return self.run.raw
+
+    @property
+    def copied(self) -> str:
+        """What of it is copied: the file, or the pattern of a folder's files."""
+        parts = self.run.source.parts
+        return f"{self.drop}/{parts}" if parts else self.drop
+
+    @property
+    def name(self) -> str:
+        """Its name, as it was delivered as far as that can be kept."""
+        return paths.safe_name(self.run.source.path)
+
+    @property
+    def _plain_name(self) -> str:
+        """The name without the mark of a compression: what is written out is never compressed."""
+        if parts := self.run.source.parts:
+            return f"{self.name}{parts.removeprefix('*')}"
+        stem, dot, suffix = self.name.rpartition(".")
+        return stem if dot and suffix in ("gz", "zst", "zstd") else self.name
+
+    @property
+    def quarantine(self) -> str:
+        """The folder of what was refused."""
+        return paths.quarantine_folder(self.run.dataset, self.run.run_id)
+
+    @property
+    def raw(self) -> str:
+        """The folder of what goes with an accepted drop."""
+        return paths.raw_folder(self.run.dataset, self.run.run_id)
+
+    @property
+    def rejects(self) -> str:
+        """The rejected records, with the suffix of the file that they come from."""
+        _, dot, suffix = self._plain_name.rpartition(".")
+        return f"{self.quarantine}/rejects{dot}{suffix if dot else ''}"
+
+    @property
+    def clean(self) -> str:
+        """The drop without its rejected records."""
+        return f"{self.raw}/clean/{self._plain_name}"
+
+
+@dataclass(frozen=True)
+class LakeOutputs:
+    """Where the engine's by-products go: rejects to quarantine, the clean copy beside the drop."""
+
+    lake: Lake
+    places: ValidationPaths
+    parts: FolderParts | None = None
+
+    def rejects(self) -> AbstractContextManager[BinaryWriter]:
+        """The rejected records as they came."""
+        return self.lake.writer(self.places.rejects)
+
+    def reasons(self) -> AbstractContextManager[BinaryWriter]:
+        """One JSON object a rejected record."""
+        path = f"{self.places.rejects}.reasons.jsonl"
+        return self._located(path, self.parts) if self.parts else self.lake.writer(path)
+
+    @contextmanager
+    def _located(self, path: str, parts: FolderParts) -> Iterator[BinaryWriter]:
+        with self.lake.writer(path) as sink, parts.reasons(sink) as writer:
+            yield writer
+
+    def clean(self) -> AbstractContextManager[BinaryWriter]:
+        """The drop without its rejected records."""
+        return self.lake.writer(self.places.clean)

@@ -1,0 +1,88 @@
+"""What other datasets hold, for contracts that refer to them: silver, and what is on its way there.
+
+A silver table is read as it stands when a drop is validated: the newest checkpoint of its log, the
+commits after it, and of each file that they leave only the columns that are asked for. Drops that
+are copied and not loaded yet are read from bronze, as two datasets are often delivered together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingest import paths
+from ingest.ports import Lake
+from ingest.runs.register import Register
+from ingest.runs.states import State
+from ingest.stages.validate.delta import Unreadable, live_files
+from landfall.validation import ReferenceUnavailable
+
+if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class LakeSource:
+    """A file of the lake as the engine reads it."""
+
+    lake: Lake
+    path: str
+    size: int
+
+    def stream(self) -> Iterator[bytes]:
+        """A fresh pass over its bytes."""
+        return self.lake.stream(self.path)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A range of its bytes."""
+        return self.lake.read(self.path, offset, length)
+
+
+@dataclass(frozen=True)
+class LakeReferences:
+    """The datasets of a lake."""
+
+    lake: Lake
+    manifest: Register
+
+    def values(self, dataset: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """These columns of a dataset, row group by row group.
+
+        A row that a merge replaced may still come, as a table may mark rows as gone beside its
+        files; its key is in silver all the same.
+
+        Raises:
+            NotThere: nothing of it is in this lake, or its silver table is not understood.
+        """
+        from landfall.validation.readers.footer import frames  # noqa: PLC0415 - loads Polars
+
+        # Asked first: what is loaded meanwhile is found twice, and never missed.
+        waiting = [
+            run.run_id
+            for run in self.manifest.active()
+            if run.dataset == dataset and run.state in {State.COPIED, State.LOADING}
+        ]
+        table = f"{paths.SILVER}/{dataset}"
+        try:
+            files = live_files(self.lake, table)
+        except Unreadable as error:
+            raise ReferenceUnavailable(
+                f"the silver table of {dataset} cannot be read: {error}"
+            ) from error
+        if files is None and not waiting:
+            raise ReferenceUnavailable(f"dataset {dataset} is not in the lake yet")
+        for file in files or ():
+            source = LakeSource(self.lake, f"{table}/{file.path}", file.size)
+            try:
+                yield from frames(source, columns)
+            except ValueError as error:
+                raise ReferenceUnavailable(
+                    f"the silver table of {dataset} cannot be read: {file.path}: {error}"
+                ) from error
+        for run_id in waiting:
+            for entry in self.lake.list(f"{paths.bronze_folder(dataset, run_id)}/"):
+                copied = LakeSource(self.lake, entry.version.path, entry.version.size)
+                with suppress(ValueError):  # it lacks the column; what is damaged its load tells
+                    yield from frames(copied, columns)

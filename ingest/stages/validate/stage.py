@@ -1,0 +1,265 @@
+"""The validation of a claimed drop, with its report and rejects left in the lake.
+
+The engine in `landfall.validation` validates; here its verdict becomes the run's next state. Several
+workers may validate the same drop at once. They write the same files, and the conditional write of the
+record lets one of them conclude. So a lease only saves work, and one is written only when a drop
+takes longer than a moment, or when a worker may have died of it; most are validated without.
+
+Datasets that refer to one another are delivered in any order. A drop with records that refer to
+what is not there is validated again for a while, before these records count as rejects.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from ingest import paths
+from ingest.errors import Retryable, WorkerLost
+from ingest.ports import Clock, Lake
+from ingest.runs import relocation
+from ingest.runs.contents import AcceptedContents
+from ingest.runs.register import Register, Stored
+from ingest.runs.run import Lease, Run
+from ingest.runs.states import Event, State
+from ingest.stages import copy
+from ingest.stages.claim import end
+from ingest.stages.copy_limit import CopyLimit
+from ingest.stages.validate.job import Answer, ValidationJob
+from ingest.stages.validate.outputs import LakeOutputs, ValidationPaths
+from ingest.stages.validate.parts import FolderParts
+from ingest.stages.validate.references import LakeReferences, LakeSource
+from ingest.stages.validate.verdicts import (
+    missing,
+    no_contract,
+    postponement,
+    refusal,
+    refused,
+    verdict,
+)
+from landfall.contract.folder import Contract
+from landfall.validation import Report
+
+
+@dataclass(frozen=True)
+class ValidationRules:
+    """Patience with workers, and with what has not arrived yet.
+
+    Attributes:
+        lease: how long a worker may be silent before another takes its drop over.
+        moment: a drop that is validated within it is validated without a lease.
+        reference_wait: how long a drop waits for what it refers to, where its contract does not
+            say; counted from when its file came into `raw`.
+    """
+
+    lease: timedelta = timedelta(minutes=5)
+    moment: timedelta = timedelta(seconds=10)
+    reference_wait: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class ValidationStage:
+    """Validates claimed drops; `worker` names this process in leases."""
+
+    lake: Lake
+    manifest: Register
+    contracts: Mapping[str, Contract]
+    clock: Clock
+    rules: ValidationRules
+    worker: str
+    gate: CopyLimit
+    job: ValidationJob
+    contents: AcceptedContents
+    _busy: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def advance(self, stored: Stored, *, redelivered: bool = False) -> Stored | None:
+        """Validate the drop and write down what follows; None where somebody is at work on it.
+
+        An accepted run comes back in `copying`: its first attempt is written in the same request,
+        and the caller starts it. Where as many copies as may be are under way, it comes back
+        `validated` and waits for the tick. `redelivered` says that a worker may have died of this drop.
+
+        Raises:
+            WorkerLost: another worker held the drop and fell silent; to be counted by the caller.
+            Stale: another worker took over, or the run was cancelled meanwhile.
+        """
+        run_id = stored.run.run_id
+        with self._lock:
+            if run_id in self._busy or self._held(stored.run):
+                return None
+            self._busy.add(run_id)
+        try:
+            self._raise_if_lease_expired(stored.run)
+            relocation.relocate(stored.run, self.lake)
+            if stored.run.source.parts is None and self.job.takes(stored.run):
+                answer = self.job.step(
+                    stored, ValidationPaths(stored.run), self._hold, self.new_lease()
+                )
+                if answer is not None:
+                    return self._answered(answer)
+            lease_keeper = self._hold(self._begin(stored))
+            if redelivered or stored.run.faults:
+                lease_keeper.renew()
+            try:
+                report = self._validate(lease_keeper.stored.run, lease_keeper.keep)
+            except Retryable:
+                lease_keeper.release()
+                raise
+            return self._conclude(lease_keeper.stored, report)
+        finally:
+            self._busy.discard(run_id)
+
+    def _answered(self, answer: Answer) -> Stored:
+        """Conclude if the job has answered, and clear away what it leaves then."""
+        if answer.report is None:
+            if answer.stored.run.state is State.FAILED:
+                self.job.tidy(answer.stored.run)
+            return answer.stored
+        concluded = self._conclude(answer.stored, answer.report)
+        self.job.tidy(concluded.run)
+        return concluded
+
+    def _hold(self, stored: Stored) -> LeaseKeeper:
+        return LeaseKeeper(stored, self)
+
+    def _held(self, run: Run) -> bool:
+        """Whether another process is at work on the drop, or it waits for what it refers to.
+
+        A lease of this very process is one that an interruption left, such as a lake that did not
+        answer: it need not run out first.
+        """
+        now, lease = self.clock(), run.lease
+        if lease is None:
+            return run.postponed is not None and run.postponed > now
+        return lease.until > now and lease.owner != self.worker
+
+    def _raise_if_lease_expired(self, run: Run) -> None:
+        lease = run.lease
+        if lease is not None and lease.owner != self.worker:
+            raise WorkerLost(
+                f"worker {lease.owner} fell silent while it validated the file: "
+                f"its lease ran out at {lease.until:%H:%M:%S}"
+            )
+
+    def _conclude(self, stored: Stored, report: Report) -> Stored:
+        until = postponement(stored.run, report, self._patience(stored.run), self.clock())
+        if until is not None:
+            return self._postpone(stored, report, until)
+        if report.verdict == "refused":
+            return self._refuse(stored, report)
+        return self._accept(stored, report)
+
+    def _patience(self, run: Run) -> timedelta:
+        contract = self.contracts.get(run.dataset)
+        said = contract.delivery.reference_wait if contract else None
+        return self.rules.reference_wait if said is None else said
+
+    def _postpone(self, stored: Stored, report: Report, until: datetime) -> Stored:
+        """Let the drop wait, and clear away what this validation has written beside it."""
+        run, places = stored.run, ValidationPaths(stored.run)
+        cause = f"{missing(report)}; validated again at {until:%H:%M:%S}"
+        waiting = self.manifest.update(
+            stored, run.apply(Event.POSTPONE, cause, self.clock(), postponed=until)
+        )
+        if report.rejects:
+            self.lake.delete_folder(places.quarantine)
+        if report.clean:
+            self.lake.delete(places.clean)
+        return waiting
+
+    def _begin(self, stored: Stored) -> Stored:
+        """The run in `validating`, not written so yet."""
+        cause = "validating against the contract"
+        if failed := sum(stored.run.faults.values()):
+            cause += f" again; attempts that failed: {failed}"
+        elif stored.run.postponed:
+            cause += " again"
+        run = stored.run.apply(Event.START_VALIDATION, cause, self.clock(), judging=None)
+        return replace(stored, run=run)
+
+    def new_lease(self) -> Lease:
+        """A lease of this worker from now on."""
+        return Lease(owner=self.worker, until=self.clock() + self.rules.lease)
+
+    def _validate(self, run: Run, keep: Callable[[int], None]) -> Report:
+        contract = self.contracts.get(run.dataset)
+        if contract is None:
+            return no_contract(run, sorted(self.contracts))
+        places = ValidationPaths(run)
+        parts = FolderParts(self.lake, places.drop) if run.source.parts else None
+        if parts and parts.problem:
+            return refused(run, parts.problem)
+        from landfall.validation import validate  # noqa: PLC0415 - a cold start does without
+
+        report = validate(
+            parts or LakeSource(self.lake, places.drop, run.source.size),
+            contract,
+            name=parts.name if parts else run.name,
+            outputs=LakeOutputs(self.lake, places, parts),
+            on_progress=keep,
+            references=LakeReferences(self.lake, self.manifest),
+        )
+        return parts.located(report, run.name) if parts else report
+
+    def _refuse(self, stored: Stored, report: Report) -> Stored:
+        run, places = stored.run, ValidationPaths(stored.run)
+        path = f"{places.quarantine}/{paths.REPORT}"
+        self.lake.put(path, report.to_json().encode())
+        final = run.apply(
+            Event.REFUSE,
+            refusal(report),
+            self.clock(),
+            verdict=verdict(places, report, path),
+            **relocation.to_quarantine(run),
+        )
+        return end(stored, final, self.manifest)
+
+    def _accept(self, stored: Stored, report: Report) -> Stored:
+        run, places = stored.run, ValidationPaths(stored.run)
+        path = paths.content_document(run.dataset, report.sha256 or "")
+        found = verdict(places, report, path)
+        if other := self.contents.holder(run, found.sha256, report.to_dict()):
+            cause = f"the same content was already accepted as run {other}"
+            path = f"{places.raw}/{paths.REPORT}"
+            self.lake.put(path, report.to_json().encode())
+            found = replace(found, report=path)
+            final = run.apply(Event.REPEAT, cause, self.clock(), verdict=found)
+            return end(stored, final, self.manifest)
+        rejected = f", {report.rejected} rejected" if report.rejected else ""
+        cause = f"{report.accepted} of {report.rows} rows accepted{rejected}"
+        accepted = run.apply(Event.ACCEPT, cause, self.clock(), verdict=found)
+        if not self.gate.admit():
+            return self.manifest.update(stored, accepted)
+        return self.manifest.update(
+            stored, copy.plan(accepted, self.clock, "attempt 1 written down")
+        )
+
+
+class LeaseKeeper:
+    """Holds a run while its file is being validated: by a lease, once that takes longer."""
+
+    def __init__(self, stored: Stored, stage: ValidationStage) -> None:
+        self.stored = stored
+        self._stage = stage
+        self._write_at = stage.clock() + min(stage.rules.moment, stage.rules.lease / 2)
+
+    def keep(self, _bytes_read: int) -> None:
+        """Write the lease, and renew it at half its time; called by the engine as it reads."""
+        if self._stage.clock() >= self._write_at:
+            self.renew()
+
+    def renew(self) -> None:
+        """Write the lease now."""
+        run = replace(self.stored.run, lease=self._stage.new_lease())
+        self.stored = self._stage.manifest.update(self.stored, run)
+        self._write_at = self._stage.clock() + self._stage.rules.lease / 2
+
+    def release(self) -> None:
+        """Give a written lease back, where that can be said: the next need not wait for its end."""
+        if self.stored.run.lease is not None:
+            with suppress(Retryable):
+                self._stage.manifest.update(self.stored, replace(self.stored.run, lease=None))

@@ -1,0 +1,112 @@
+"""What a report means for its run: the verdict in short, and the cause that people read. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from ingest import paths
+from ingest.runs.run import Run, Verdict
+from ingest.stages.validate.outputs import ValidationPaths
+from landfall.validation import Format, Problem, Report
+from landfall.validation.readers.header import nearest
+
+
+def verdict(places: ValidationPaths, report: Report, path: str) -> Verdict:
+    """The verdict as the run's document carries it; the report stands at `path`."""
+    return Verdict(
+        verdict=report.verdict,
+        rows=report.rows,
+        accepted=report.accepted,
+        rejected=report.rejected,
+        sha256=report.sha256 or "",
+        report=path,
+        rejects=places.rejects if report.rejects else None,
+        copy_from=places.clean if report.clean else places.copied,
+        format=asdict(report.clean or report.format),
+        problem=report.problem.reason if report.problem else None,
+        drifted=drifted(report),
+    )
+
+
+def refusal(report: Report) -> str:
+    """Why a drop was refused, and what to do about it."""
+    if report.problem:
+        action = report.problem.action
+        return f"{report.problem.reason.rstrip('.')}. {action[:1].upper()}{action[1:]}"
+    worst = max(report.checks, key=lambda check: check.failed)
+    return (
+        f"{report.rejected} of {report.rows} rows break the contract, more than the "
+        f"{report.max_rejected_ratio:.2%} it tolerates; most often {worst.rule}"
+        f" on {worst.column or 'the record'} ({worst.failed} rows)"
+    )
+
+
+def drifted(report: Report) -> dict[str, Any]:
+    """How the columns of what is copied differ from the contract's: what its mapping must know.
+
+    JSON names its values record by record, and a clean copy made of Parquet has the contract's
+    names.
+    """
+    kind, columns = (report.clean or report.format).kind, report.columns
+    found: dict[str, Any] = {"missing": list(columns.missing)}
+    if kind == report.format.kind:
+        found |= {"renamed": columns.renamed, "loaded": list(columns.loaded)}
+    return {key: value for key, value in found.items() if value}
+
+
+def no_contract(run: Run, known: list[str]) -> Report:
+    """The refusal of a drop that lies in nobody's folder; names the dataset that may be meant."""
+    where = f"landing/{run.dataset}/" if run.dataset != paths.UNASSIGNED else "landing/"
+    near = nearest(run.dataset, known)
+    meant = f"landing/{near}/ may be meant" if near else f"there are {', '.join(known)}"
+    return refused(
+        run,
+        Problem(
+            reason=f"no data contract speaks for files in {where}",
+            action=f"Drop it in the folder of a known dataset ({meant}), or add a contract.",
+        ),
+    )
+
+
+def refused(run: Run, problem: Problem) -> Report:
+    """The refusal of a drop that could not be read at all."""
+    return Report(
+        dataset=run.dataset,
+        name=run.name,
+        verdict="refused",
+        rows=0,
+        accepted=0,
+        rejected=0,
+        bytes=run.source.size,
+        sha256=None,
+        format=Format(),
+        problem=problem,
+    )
+
+
+def postponement(run: Run, report: Report, patience: timedelta, now: datetime) -> datetime | None:
+    """When a drop is validated again whose records refer to what is not there; None where it is not.
+
+    The waits grow with the time that has passed; the last validation is at the end of `patience`.
+    """
+    waited = now - run.claimed_at
+    # A file that cannot be read to its end is refused, whatever its records refer to.
+    torn = report.sha256 is None or (report.problem is not None and report.problem.line is not None)
+    if torn or not _orphans(report) or waited >= patience:
+        return None
+    return now + min(max(waited, _SHORTEST), _LONGEST, patience - waited)
+
+
+def missing(report: Report) -> str:
+    """Which records refer to what is not there."""
+    said = [f"{failed} by {column}" for column, failed in _orphans(report).items()]
+    return f"records that refer to what is not there yet, of {report.rows}: {', '.join(said)}"
+
+
+def _orphans(report: Report) -> dict[str | None, int]:
+    return {c.column: c.failed for c in report.checks if c.rule == "foreignKey" and c.failed}
+
+
+_SHORTEST, _LONGEST = timedelta(seconds=10), timedelta(minutes=2)

@@ -1,0 +1,158 @@
+"""The report that closes a demo: what became of each drop, and how to do it by hand."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from landfall.cli import render
+from landfall.cli.demo import served
+from landfall.cli.demo.gold import GoldTable, preview
+from landfall.cli.demo.play import DemoDelivery
+from landfall.cli.demo.scenario import SMALL_ROWS
+from landfall.cli.demo.served import Serving
+
+
+def runs(deliveries: Sequence[DemoDelivery]) -> Table:
+    """Every drop with the state its run ended in, marked by whether that was expected."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("In landing", overflow="fold")
+    table.add_column("State", no_wrap=True)
+    for heading in ("Rows", "Rejected", "Seconds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for delivery in deliveries:
+        run, drop = delivery.view(), delivery.drop
+        took = render.seconds(run)
+        mark = ("✓ ", "green") if delivery.as_expected else ("✗ ", "red")
+        note = f" ({drop.note})" if drop.note else ""
+        table.add_row(
+            Text.assemble(f"{drop.dataset}/{drop.file}", (note, "dim")),
+            Text.assemble(mark, render.state(run["state"])),
+            render.number(run.get("rows")),
+            render.number(run.get("rejected")),
+            "-" if took is None else f"{took:.1f}",
+        )
+    return table
+
+
+def surprises(deliveries: Sequence[DemoDelivery]) -> Iterator[str]:
+    """What did not end as it should, those with the same cause together."""
+    alike: dict[str, list[str]] = {}
+    for delivery in deliveries:
+        if delivery.as_expected:
+            continue
+        run, drop = delivery.view(), delivery.drop
+        expected = drop.expect.value
+        if run["state"] == drop.expect:
+            expected += f" with {drop.rejected} rejected rows"
+        what = f"{drop.dataset}/{drop.file} is {run['state']}, expected: {expected}"
+        alike.setdefault(str(run.get("cause") or "no cause is known"), []).append(what)
+    for cause, files in alike.items():
+        yield "\n".join([*files, f"  because {cause}"])
+
+
+def show(
+    console: Console,
+    deliveries: Sequence[DemoDelivery],
+    broken: tuple[str, Mapping[str, Any]] | None,
+    *,
+    gold: Sequence[GoldTable],
+    serving: Serving,
+    small_seconds: float | None,
+) -> None:
+    """Print what became of the drops.
+
+    Args:
+        console: where to.
+        deliveries: all of the scenario, in order.
+        broken: lake path of the refused drop's report, and the report; None where there is none.
+        gold: the tables that came of it.
+        serving: what the database serves of them.
+        small_seconds: from the upload of the small drop until it had succeeded.
+    """
+    _heading(console, "What became of each drop")
+    console.print(runs(deliveries))
+    if broken is not None:
+        path, report = broken
+        _heading(console, "Why one was refused")
+        console.print(Padding(render.report(report), (0, 0, 0, 2), expand=False))
+        console.print(f"  report: {path}", markup=False, soft_wrap=True)
+    for number, text in enumerate(surprises(deliveries)):
+        if number == 0:
+            _heading(console, "NOT AS EXPECTED")
+        console.print(text, markup=False, soft_wrap=True)
+    if gold:
+        _heading(console, "What came of the others")
+        for table in gold:
+            console.print(Padding(preview(table, console.width - 2), (0, 0, 1, 2), expand=False))
+    else:
+        console.print("\nNOT AS EXPECTED: there is no gold table")
+    _heading(console, "What reports find in PostgreSQL")
+    if not _all_served(gold, serving):
+        console.print("NOT AS EXPECTED: the served tables are not those of gold")
+    console.print(Padding(Text(served.QUERY, style="cyan"), (0, 0, 1, 2)))
+    console.print(Padding(served.show(serving), (0, 0, 1, 2), expand=False))
+    if small_seconds is not None:
+        console.print(
+            f"{SMALL_ROWS} rows took {small_seconds:.1f} s from upload to gold, with Spark warm."
+        )
+
+
+def document(
+    deliveries: Sequence[DemoDelivery],
+    gold: Sequence[GoldTable],
+    serving: Serving,
+    small_seconds: float | None,
+) -> dict[str, Any]:
+    """The same for programs: whether all is well, every run, and where each table is."""
+    expected = all(delivery.as_expected for delivery in deliveries)
+    return {
+        "ok": bool(gold) and expected and _all_served(gold, serving),
+        "runs": [delivery.to_json() for delivery in deliveries],
+        "gold": {table.name: {"rows": table.rows, "path": str(table.path)} for table in gold},
+        "served": serving.rows,
+        "small_drop_seconds": small_seconds,
+    }
+
+
+def by_hand(console: Console, kept: Path | None) -> None:
+    """Print how to do the same without the demo."""
+    _heading(console, "By hand")
+    commands = [
+        ("landfall up --detach", "start the local Azure, deploy to it"),
+        ("landfall drop FILE -d users --wait", "upload a file and follow it"),
+        ("landfall runs", "what became of every drop"),
+        ("landfall show RUN", "one of them, step by step"),
+        ('eval "$(landfall env)"', "for azcopy, adlfs, delta-rs, your own"),
+        ("landfall down", "stop; the data stays"),
+    ]
+    if shutil.which("landfall") is None:
+        activate = os.path.relpath(Path(sys.prefix, "bin", "activate"))
+        commands.insert(0, (f"source {shlex.quote(activate)}", "puts landfall on the PATH"))
+    if kept is not None:
+        home = f"export LANDFALL_HOME={shlex.quote(str(kept.resolve()))}"
+        commands.insert(0, (home, "the lake of this demo"))
+    for command, what in commands:
+        line = Text(f"  {command:<36} ", style="cyan").append(what, style="dim")
+        console.print(line, soft_wrap=True)
+    if kept is None:
+        console.print("\n`landfall demo --keep DIR` keeps the lake, the tables and the logs.")
+
+
+def _all_served(gold: Sequence[GoldTable], serving: Serving) -> bool:
+    return {table.name: table.rows for table in gold} == serving.rows
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, style="bold underline"))

@@ -1,0 +1,147 @@
+"""`landfall demo`: start a local cloud, play the scenario, report, stop everything."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from devcloud.supervisor import StartError, Supervisor
+from rich.console import Console
+
+from devcloud import config as devcloud_config
+from devcloud import pidfile
+from landfall.cli import deploy, lake, live, render
+from landfall.cli.client import ApiProblem, Client
+from landfall.cli.demo import closing, files, scenario, served
+from landfall.cli.demo import gold as gold_tables
+from landfall.cli.demo.play import DemoDelivery, Play
+from landfall.cli.errors import REFUSED, CliError
+from landfall.cli.target import REPOSITORY, json_option, local
+
+_INTERRUPTED = 130
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Choice(["real", "generated", "auto"]),
+    default="auto",
+    show_default=True,
+    help="What to drop; auto takes the published tables where they are.",
+)
+@click.option("--rows", type=click.IntRange(5_000), help="Users to drop, in five files.")
+@click.option(
+    "--keep",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the lake, the tables and the logs, which then stay.",
+)
+@click.option("--timeout", default=600.0, show_default=True, help="Seconds for the drops to end.")
+@json_option
+def demo(data: str, rows: int | None, keep: Path | None, timeout: float, *, as_json: bool) -> None:
+    """Take drops the whole way through a local Azure and show what became of each.
+
+    Exits with 0 only when every run ended as it should.
+    """
+    console = render.console(stderr=as_json)
+    try:
+        with pidfile.orderly_end(), _folder(keep) as root:
+            document = _perform(console, root, data, rows, timeout)
+            closing.by_hand(console, keep)
+    except KeyboardInterrupt:
+        console.print("interrupted; everything is stopped")
+        raise click.exceptions.Exit(_INTERRUPTED) from None
+    except (StartError, pidfile.AlreadyRunningError) as error:
+        raise CliError(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    if not document["ok"]:
+        raise click.exceptions.Exit(REFUSED)
+
+
+def _perform(
+    console: Console, root: Path, data: str, rows: int | None, seconds: float
+) -> dict[str, Any]:
+    with ExitStack() as stack:
+        files.check(data)
+        drops = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="landfall-drops-")))
+        stack.enter_context(pidfile.claim(root))
+        config = devcloud_config.create(root, REPOSITORY)
+        with _step(console, "Starting the local Azure"):
+            stack.enter_context(Supervisor(config))
+        # Spark takes longest to be ready: what follows is done while it warms up.
+        with _step(console, "Preparing the files") as say:
+            say(files.prepare(drops, data, rows))
+        with _step(console, "Deploying factory and bundle"):
+            deploy.deploy_all(config, lambda _: None)
+        target = local(root)
+        client = stack.enter_context(Client(target))
+        container = stack.enter_context(lake.landing(str(target.lake)))
+        console.print("Dropping files and following their runs; loads begin when Spark is warm")
+        with live.board(console) as view:
+            play = Play(client, container, drops, view, seconds)
+            play.perform()
+        broken = _report_of_the_broken(client, play.deliveries)
+        gold = gold_tables.tables(config.lake_folder)
+        serving = served.read(config.database_dsn)
+        closing.show(
+            console,
+            play.deliveries,
+            broken,
+            gold=gold,
+            serving=serving,
+            small_seconds=play.small_seconds,
+        )
+        with _step(console, "\nStopping everything"):
+            stack.close()
+    return closing.document(play.deliveries, gold, serving, play.small_seconds)
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(
+            prefix="landfall-demo-", ignore_cleanup_errors=True
+        ) as name:
+            yield Path(name).resolve()
+        return
+    if keep.exists() and any(keep.iterdir()):
+        raise CliError(
+            f"{keep} is not empty, and the demo needs a lake of its own: name a new folder "
+            f"(`landfall up --data {shlex.quote(str(keep))}` brings back one that was kept)"
+        )
+    keep.mkdir(parents=True, exist_ok=True)
+    yield keep.resolve()
+
+
+@contextmanager
+def _step(console: Console, what: str) -> Iterator[Callable[[str], None]]:
+    """Say what is being done and, when it is, how long it took."""
+    remarks: list[str] = []
+    started = time.monotonic()
+    with console.status(what.strip()):
+        yield remarks.append
+    remark = "".join(f": {text}" for text in remarks)
+    console.print(f"{what}{remark} [dim]({time.monotonic() - started:.1f} s)[/]")
+
+
+def _report_of_the_broken(
+    client: Client, deliveries: list[DemoDelivery]
+) -> tuple[str, dict[str, Any]] | None:
+    for delivery in deliveries:
+        if delivery.drop is scenario.BROKEN:
+            run_id = delivery.landed.run_id
+            try:
+                return f"quarantine/{delivery.drop.dataset}/{run_id}/report.json", client.report(
+                    run_id
+                )
+            except ApiProblem:
+                return None
+    return None

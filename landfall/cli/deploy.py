@@ -1,0 +1,223 @@
+"""`landfall deploy adf|bundle`: the factory and the Databricks bundle, to a laptop or to Azure.
+
+Both ways call the same deployers; only addresses and credentials differ.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from devcloud.config import CloudConfig, app_settings, bundle_variables
+
+from devcloud import config as devcloud_config
+from landfall.cli.errors import CliError
+from landfall.cli.target import REPOSITORY, data_option, home, json_option
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from landfall.deploy.definitions import Overrides
+
+Settings = Mapping[str, str]
+Changes = list[dict[str, Any]]
+
+_VARIABLE = "BUNDLE_VAR_"
+
+_azure_option = click.option(
+    "--azure", is_flag=True, help="Deploy to what the app settings in the environment name."
+)
+
+
+@click.group()
+def deploy() -> None:
+    """Deploy the factory or the bundle, to the local cloud or to Azure."""
+
+
+@deploy.command()
+@_azure_option
+@click.option("--service-url", envvar="LANDFALL_URL", metavar="URL", help="Of the function app.")
+@click.option(
+    "--key-vault-url", envvar="LANDFALL_KEY_VAULT_URL", metavar="URL", help="Of the key vault."
+)
+@click.option("--lake-url", envvar="LANDFALL_LAKE_URL", metavar="URL", help="Of its dfs endpoint.")
+@click.option("--storage-account-id", metavar="ID", help="What storage-event triggers watch.")
+@click.option("--location", metavar="REGION", help="Of a factory that does not exist yet.")
+@data_option
+@json_option
+def adf(
+    *,
+    data: Path | None,
+    service_url: str | None,
+    key_vault_url: str | None,
+    lake_url: str | None,
+    storage_account_id: str | None,
+    location: str | None,
+    azure: bool,
+    as_json: bool,
+) -> None:
+    """Deploy the Data Factory: linked services, datasets, pipelines, triggers.
+
+    With --azure the URLs must be given, as options or in LANDFALL_URL, LANDFALL_KEY_VAULT_URL and
+    LANDFALL_LAKE_URL.
+    """
+    if not azure:
+        _answer(deploy_local_factory(_local_config(data)), as_json=as_json)
+        return
+    if not service_url or not key_vault_url or not lake_url:
+        raise click.UsageError("--azure needs --service-url, --key-vault-url and --lake-url")
+    from landfall.azure.credentials import app_credential  # noqa: PLC0415
+    from landfall.deploy.definitions import Overrides  # noqa: PLC0415 - the parser needs none of it
+
+    overrides = Overrides(
+        service_url=service_url,
+        key_vault_url=key_vault_url,
+        lake_url=lake_url,
+        storage_account_id=storage_account_id,
+        location=location,
+    )
+    _answer(_deploy_factory(os.environ, overrides, app_credential()), as_json=as_json)
+
+
+@deploy.command()
+@_azure_option
+@click.option("--target", default="", metavar="NAME", help="Target of the bundle.")
+@click.option(
+    "--var", "given", multiple=True, metavar="NAME=VALUE", help="A variable of the bundle."
+)
+@data_option
+@json_option
+def bundle(
+    target: str, given: tuple[str, ...], data: Path | None, *, azure: bool, as_json: bool
+) -> None:
+    """Deploy the Databricks asset bundle: wheel, files and jobs.
+
+    Variables are also taken from BUNDLE_VAR_<name>, as the Databricks CLI takes them.
+    """
+    if azure:
+        settings: Settings = os.environ
+        variables = {
+            name.removeprefix(_VARIABLE): value
+            for name, value in os.environ.items()
+            if name.startswith(_VARIABLE)
+        }
+    else:
+        config = _local_config(data)
+        settings, variables = app_settings(config), bundle_variables(config)
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise click.UsageError(f"--var {each}: it must be NAME=VALUE")
+        variables[name] = value
+    _answer(_deploy_bundle(settings, target, variables), as_json=as_json)
+
+
+def deploy_all(config: CloudConfig, say: Callable[[str], None]) -> None:
+    """Deploy factory and bundle to a local cloud.
+
+    Raises:
+        Trouble: one of them was not taken.
+    """
+    say(f"deployed the factory: {_summary(deploy_local_factory(config))}")
+    say(f"deployed the bundle: {_summary(_deploy_local_bundle(config))}")
+
+
+def _local_config(data: Path | None) -> CloudConfig:
+    root = home(data)
+    try:
+        return devcloud_config.load(root)
+    except FileNotFoundError:
+        raise CliError(
+            f"no local cloud in {root}: start one with `landfall up --data {root}`, "
+            "or deploy to Azure with --azure"
+        ) from None
+
+
+def deploy_local_factory(config: CloudConfig) -> Changes:
+    """Deploy the factory to a local cloud; returns what changed."""
+    from landfall.cli.identity import LocalIdentity  # noqa: PLC0415 - the SDKs take a second to import
+    from landfall.deploy.definitions import Overrides  # noqa: PLC0415
+
+    overrides = Overrides(
+        service_url=config.url("functions"),
+        key_vault_url=config.vault_url,
+        lake_url=config.lake_url,
+        lake_key=config.account_key,
+    )
+    identity = LocalIdentity(config.identity_url, config.identity_secret)
+    return _deploy_factory(app_settings(config), overrides, identity)
+
+
+def _deploy_factory(
+    settings: Settings, overrides: Overrides, credential: TokenCredential
+) -> Changes:
+    from azure.core.exceptions import AzureError  # noqa: PLC0415
+
+    from landfall.azure.arm import data_factory_client  # noqa: PLC0415
+    from landfall.deploy.factory import DefinitionError, deploy_factory  # noqa: PLC0415
+
+    endpoint = settings.get("LANDFALL_ADF_ENDPOINT") or "https://management.azure.com"
+    client = data_factory_client(
+        endpoint, _required(settings, "LANDFALL_ADF_SUBSCRIPTION"), credential
+    )
+    try:
+        changes = deploy_factory(
+            REPOSITORY / "adf",
+            client,
+            _required(settings, "LANDFALL_ADF_RESOURCE_GROUP"),
+            _required(settings, "LANDFALL_ADF_FACTORY"),
+            overrides,
+        )
+    except (DefinitionError, AzureError) as error:
+        raise CliError(f"the factory was not deployed: {error}") from None
+    return [asdict(change) for change in changes]
+
+
+def _deploy_local_bundle(config: CloudConfig) -> Changes:
+    return _deploy_bundle(app_settings(config), "", bundle_variables(config))
+
+
+def _deploy_bundle(settings: Settings, target: str, variables: Mapping[str, str]) -> Changes:
+    from databricks.sdk import WorkspaceClient  # noqa: PLC0415
+    from databricks.sdk.errors.base import DatabricksError  # noqa: PLC0415
+
+    from landfall.deploy.bundle import deploy_bundle  # noqa: PLC0415
+    from landfall.deploy.bundle_config import BundleError  # noqa: PLC0415
+    from landfall.deploy.wheel import WheelError  # noqa: PLC0415
+
+    try:
+        client = WorkspaceClient(
+            host=_required(settings, "DATABRICKS_HOST"),
+            token=settings.get("DATABRICKS_TOKEN") or None,
+        )
+        changes = deploy_bundle(REPOSITORY, client, target, variables)
+    except (BundleError, WheelError, DatabricksError, OSError, ValueError) as error:
+        raise CliError(f"the bundle was not deployed: {error}") from None
+    return [asdict(change) for change in changes]
+
+
+def _required(settings: Settings, name: str) -> str:
+    value = settings.get(name)
+    if not value:
+        raise CliError(f"the app setting {name} is not in the environment")
+    return value
+
+
+def _answer(changes: Changes, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"changes": changes}, indent=2))
+        return
+    for change in changes:
+        if change["action"] != "unchanged":
+            click.echo(f"{change['action']:<9} {change['kind']} {change['name']}")
+    click.echo(_summary(changes))
+
+
+def _summary(changes: Sequence[Mapping[str, Any]]) -> str:
+    changed = sum(change["action"] != "unchanged" for change in changes)
+    return f"{changed} changed, {len(changes) - changed} unchanged"

@@ -1,0 +1,142 @@
+"""`landfall drop`: put files where a producer would, and follow what becomes of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from landfall.cli import lake, live, render
+from landfall.cli.client import ApiProblem, Client
+from landfall.cli.errors import REFUSED, CliError
+from landfall.cli.lake import Landed
+from landfall.cli.target import Target, data_option, find, json_option, named
+
+_NOT_FOUND = 404
+
+
+@click.command()
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option(
+    "--dataset",
+    "-d",
+    required=True,
+    metavar="NAME",
+    callback=named,
+    help="Whose contract they follow.",
+)
+@click.option(
+    "--name",
+    metavar="NAME",
+    callback=named,
+    help="Name in the lake, where it is not the file's own.",
+)
+@click.option("--post", is_flag=True, help="Start the run by POST /ingest, not by the event.")
+@click.option("--wait", is_flag=True, help="Follow the runs until they end.")
+@click.option("--timeout", default=900.0, show_default=True, help="Seconds to wait at most.")
+@data_option
+@json_option
+def drop(
+    files: tuple[Path, ...],
+    dataset: str,
+    name: str | None,
+    data: Path | None,
+    timeout: float,
+    *,
+    post: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Upload each FILE to landing/<dataset>/ as a producer would.
+
+    With --wait it exits with 1 when a run is refused or fails.
+    """
+    if name is not None and len(files) > 1:
+        raise click.UsageError("--name names one file, and several were given")
+    target = find(data)
+    if target.lake is None:
+        raise CliError(
+            "LANDFALL_LAKE is not set: set it to the storage account's URL or connection string"
+        )
+    console = render.console(stderr=as_json)
+    paths = [(file, f"landing/{dataset}/{name or file.name}") for file in files]
+    with Client(target) as client:
+        landed = _upload(target, paths, console, announce=not post)
+        if post:
+            for one in landed:
+                client.ingest(dataset, one.path)
+        runs = _wait(client, landed, console, timeout) if wait else [it.known() for it in landed]
+    if as_json:
+        click.echo(json.dumps({"runs": runs}, indent=2))
+    elif wait:
+        console.print(render.runs_table(runs))
+    else:
+        for one in landed:
+            console.print(f"{one.path} is run {one.run_id}", markup=False, soft_wrap=True)
+        console.print(f"follow: landfall watch {landed[-1].run_id}", markup=False, soft_wrap=True)
+    if any(run["state"] in render.BAD for run in runs):
+        raise click.exceptions.Exit(REFUSED)
+    if wait and not live.all_final(runs):
+        raise CliError(f"not all runs ended within {timeout:.0f} s; `landfall watch` shows them")
+
+
+def _scan(client: Client, landed: Landed) -> dict[str, Any]:
+    """The run of a landed version; before the service knows of it, what is known here."""
+    try:
+        return client.run(landed.run_id)
+    except ApiProblem as problem:
+        if problem.status != _NOT_FOUND:
+            raise
+    return landed.known()
+
+
+def _upload(
+    target: Target, paths: Sequence[tuple[Path, str]], console: Console, *, announce: bool
+) -> list[Landed]:
+    landed = []
+    with lake.landing(str(target.lake)) as container, _bars(console) as bars:
+        for file, path in paths:
+            task = bars.add_task(file.name, total=file.stat().st_size)
+
+            def progress(done: int, task: Any = task) -> None:
+                bars.update(task, completed=done)
+
+            landed.append(lake.upload(container, file, path, announce=announce, progress=progress))
+    return landed
+
+
+def _wait(
+    client: Client, landed: Sequence[Landed], console: Console, seconds: float
+) -> list[dict[str, Any]]:
+    with live.board(console) as view:
+        view.show([one.known() for one in landed])  # a fast service is past that at the first look
+        return live.follow(
+            lambda: [_scan(client, one) for one in landed],
+            view,
+            done=live.all_final,
+            seconds=seconds,
+        )
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Progress]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as it:
+        yield it

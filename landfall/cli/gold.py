@@ -1,0 +1,235 @@
+"""`landfall gold`: a gold table as it is, or as it was; `landfall maintain`: run the upkeep now."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from landfall.cli import render
+from landfall.cli.errors import REFUSED, CliError
+from landfall.cli.target import data_option, find, home, json_option
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+_SHOWN_ROWS = 20
+_POLL_SECONDS = 1.0
+_JOB = "landfall_maintain"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where gold lies, and what a reader of Delta needs to reach it."""
+
+    root: str
+    options: Mapping[str, str]
+
+    def table(self, name: str) -> DeltaTable:
+        """A table of it.
+
+        Raises:
+            Trouble: there is none of this name.
+        """
+        from deltalake import DeltaTable  # noqa: PLC0415 - only this needs it
+        from deltalake.exceptions import DeltaError, TableNotFoundError  # noqa: PLC0415
+
+        try:
+            return DeltaTable(f"{self.root}/{name}", storage_options=dict(self.options) or None)
+        except (TableNotFoundError, DeltaError, OSError) as error:
+            raise CliError(f"there is no gold table {name!r}: {error}") from None
+
+
+@click.command()
+@click.argument("table", metavar="TABLE")
+@click.option(
+    "--as-of",
+    metavar="WHEN",
+    help="As it was then: a day (its end, UTC) or a time such as 2026-11-17T09:30.",
+)
+@click.option("--version", type=click.IntRange(0), help="As of this version of the table.")
+@click.option("--limit", default=_SHOWN_ROWS, show_default=True, help="Rows to show; 0 for all.")
+@data_option
+@json_option
+def gold(
+    *,
+    table: str,
+    as_of: str | None,
+    version: int | None,
+    limit: int,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Show a gold table, as it is or as it was.
+
+    Time travel reaches 30 days back, unless `landfall maintain` was told otherwise.
+    """
+    if as_of is not None and version is not None:
+        raise click.UsageError("--as-of and --version exclude each other")
+    found = _place(data).table(table)
+    from deltalake.exceptions import DeltaError  # noqa: PLC0415 - only this needs it
+
+    if as_of is not None:
+        version = version_at(found, moment(as_of))
+    elif version is None:
+        version = found.version()
+    try:
+        found.load_as_version(version)
+    except (DeltaError, OSError, ValueError) as error:
+        raise CliError(f"gold/{table} has no version {version} any more: {error}") from None
+    import polars as pl  # noqa: PLC0415 - slow to import
+
+    rows = pl.read_delta(found)
+    made = _commit_time(found, version)
+    if as_json:
+        kept = rows if limit == 0 else rows.head(limit)
+        document = {"table": table, "version": version, "committed_at": made.isoformat()}
+        shape = {"rows": rows.height, "columns": rows.columns, "data": kept.to_dicts()}
+        click.echo(json.dumps(document | shape, indent=2, default=str, ensure_ascii=False))
+        return
+    from landfall.cli.demo.gold import GoldTable, preview  # noqa: PLC0415 - needs rich's tables
+
+    head = rows if limit == 0 else rows.head(limit)
+    view = GoldTable(table, Path(table), rows.height, tuple(rows.columns), head.rows())
+    console = render.console()
+    console.print(preview(view, console.width))
+    console.print(f"version {version}, committed {made:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
+
+
+def moment(text: str) -> datetime:
+    """The instant that `--as-of` means; of a day its end.
+
+    Raises:
+        click.BadParameter: it is neither a day nor a time.
+    """
+    try:
+        return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC) + timedelta(1)
+    except ValueError:
+        pass
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is neither a day (2026-11-17) nor a time (2026-11-17T09:30)"
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def version_at(table: DeltaTable, when: datetime) -> int:
+    """The version that stood at an instant: the newest that was committed before it.
+
+    Raises:
+        Trouble: the table is younger.
+    """
+    commits = [(_instant(each), int(each["version"])) for each in table.history()]
+    earlier = [version for at, version in commits if at < when]
+    if not earlier:
+        first = min(at for at, _ in commits)
+        raise CliError(
+            f"there is no version of it before {when:%Y-%m-%d %H:%M} UTC; "
+            f"the oldest is of {first:%Y-%m-%d %H:%M}"
+        )
+    return max(earlier)
+
+
+def _commit_time(table: DeltaTable, version: int) -> datetime:
+    return next(
+        (_instant(each) for each in table.history() if each["version"] == version),
+        datetime.now(UTC),
+    )
+
+
+def _instant(commit: Mapping[str, Any]) -> datetime:
+    return datetime.fromtimestamp(commit["timestamp"] / 1000, UTC)
+
+
+def _place(data: Path | None) -> Place:
+    """Gold of the service that is meant: of a local cloud its folder, whether it runs or not."""
+    if data is None and os.environ.get("LANDFALL_URL"):
+        return _deployed(find(None).lake)
+    from devcloud import config as devcloud_config  # noqa: PLC0415 - only local targets need it
+
+    try:
+        config = devcloud_config.load(home(data))
+    except FileNotFoundError:
+        raise CliError(
+            f"no local cloud in {home(data)}: start one with `landfall up`, "
+            "or set LANDFALL_URL and LANDFALL_LAKE to reach a deployed one"
+        ) from None
+    return Place(str(config.lake_folder / "gold"), {})
+
+
+def _deployed(lake: str | None) -> Place:
+    if lake is None:
+        raise CliError(
+            "LANDFALL_LAKE is not set: set it to the connection string or the URL of the lake"
+        )
+    fields = dict(part.partition("=")[::2] for part in lake.split(";") if "=" in part)
+    account = fields.get("AccountName") or lake.split("//")[-1].partition(".")[0]
+    options = {"azure_storage_account_name": account}
+    if "AccountKey" in fields:
+        options["azure_storage_account_key"] = fields["AccountKey"]
+    else:
+        options["use_azure_cli"] = "true"
+    if "BlobEndpoint" in fields:
+        options["azure_storage_endpoint"] = fields["BlobEndpoint"]
+        options["allow_http"] = str(fields["BlobEndpoint"].startswith("http:")).lower()
+    return Place("az://gold", options)
+
+
+@click.command()
+@click.option("--keep-days", type=click.IntRange(7), help="How far back time travel is to reach.")
+@data_option
+@json_option
+def maintain(keep_days: int | None, data: Path | None, *, as_json: bool) -> None:
+    """Compact and vacuum the tables, serve what the database is behind with; runs the job.
+
+    Exits with 1 if the job fails.
+    """
+    from databricks.sdk import WorkspaceClient  # noqa: PLC0415 - slow to import
+
+    from devcloud import config as devcloud_config  # noqa: PLC0415 - likewise
+
+    host = token = None  # then the SDK takes what the environment names
+    if data is not None or "DATABRICKS_HOST" not in os.environ:
+        try:
+            config = devcloud_config.load(home(data))
+        except FileNotFoundError:
+            raise CliError(
+                f"no local cloud in {home(data)}: start one with `landfall up`, "
+                "or set DATABRICKS_HOST to reach a deployed workspace"
+            ) from None
+        host, token = config.url("databricks"), config.databricks_token
+    client = WorkspaceClient(host=host, token=token)
+    jobs = [job.job_id for job in client.jobs.list(name=_JOB)]
+    if len(jobs) != 1 or jobs[0] is None:
+        raise CliError(f"there are {len(jobs)} jobs named {_JOB}, not one: landfall deploy bundle")
+    given = {"keep_days": str(keep_days)} if keep_days else {}
+    started = client.jobs.run_now(jobs[0], job_parameters=given)
+    while True:
+        run = client.jobs.get_run(started.run_id)
+        if run.state and run.state.result_state:
+            break
+        time.sleep(_POLL_SECONDS)
+    told = [
+        (task.task_key, (client.jobs.get_run_output(task.run_id or 0).logs or "").splitlines())
+        for task in run.tasks or []
+    ]
+    good = run.state.result_state.value == "SUCCESS"
+    if as_json:
+        document = {"run_id": started.run_id, "ok": good, "tasks": dict(told)}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        for task, lines in told:
+            for line in lines:
+                click.echo(f"{task}: {line}")
+    if not good:
+        click.echo(f"landfall: {run.state.state_message}", err=True)
+        raise click.exceptions.Exit(REFUSED)

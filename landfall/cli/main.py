@@ -1,0 +1,91 @@
+"""The `landfall` command.
+
+Each subcommand lives in the module that `_COMMANDS` names and is imported when it is asked for, so
+that `landfall validate` starts without the HTTP client and `landfall runs` without the local cloud.
+
+Exit codes: 0 done; 1 the data was refused or a run failed; 2 wrong use or no connection.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import cast
+
+import click
+
+from landfall.cli import errors
+
+_COMMANDS = {
+    "up": "landfall.cli.cloud",
+    "down": "landfall.cli.cloud",
+    "env": "landfall.cli.cloud",
+    "demo": "landfall.cli.demo.command",
+    "drop": "landfall.cli.drop",
+    "runs": "landfall.cli.runs",
+    "show": "landfall.cli.runs",
+    "report": "landfall.cli.runs",
+    "watch": "landfall.cli.runs",
+    "cancel": "landfall.cli.operations",
+    "retry": "landfall.cli.operations",
+    "replay": "landfall.cli.operations",
+    "resend": "landfall.cli.operations",
+    "backlog": "landfall.cli.runs",
+    "datasets": "landfall.cli.runs",
+    "validate": "landfall.cli.validate",
+    "contract": "landfall.cli.contract",
+    "gold": "landfall.cli.gold",
+    "maintain": "landfall.cli.gold",
+    "deploy": "landfall.cli.deploy",
+    "faults": "landfall.cli.faults",
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(_COMMANDS[cmd_name])
+        return cast("click.Command", getattr(module, cmd_name))
+
+
+@click.group(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="A local cloud is found in ./.landfall, LANDFALL_HOME or --data; a deployed service by "
+    "LANDFALL_URL, LANDFALL_KEY and, to upload, LANDFALL_LAKE.",
+)
+@click.version_option(package_name="landfall", message="landfall %(version)s")
+def landfall() -> None:
+    """Take files that land in a data lake to Delta tables, and see where each of them is."""
+
+
+def main() -> None:
+    """Run the command line; whatever goes wrong ends in a message and an exit code."""
+    try:
+        code = landfall.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "")
+        code = errors.WRONG
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("landfall: interrupted", err=True)
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing more may be flushed to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = errors.DONE
+    except Exception as error:
+        if os.environ.get("LANDFALL_DEBUG"):
+            raise
+        click.echo(f"landfall: {errors.describe(error)}", err=True)
+        code = errors.WRONG
+    sys.exit(code or errors.DONE)

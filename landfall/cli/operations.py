@@ -1,0 +1,218 @@
+"""`landfall cancel|retry|replay|resend`: what an operator asks of runs.
+
+Each request carries an Idempotency-Key, a new one unless `--key` gives it: a command that was
+interrupted can be repeated with the same key and is done once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from pathlib import Path
+
+import click
+
+from ingest.runs.states import FINAL
+from landfall.cli import lake, live, render
+from landfall.cli.client import ApiProblem, Client, Json
+from landfall.cli.errors import REFUSED, CliError
+from landfall.cli.target import data_option, find, json_option, named
+
+_RUN = click.argument("run_id", metavar="RUN", callback=named)
+_REASON = click.option("--reason", metavar="TEXT", help="Why, for the run's history.")
+_KEY = click.option(
+    "--key",
+    metavar="KEY",
+    callback=named,
+    default=lambda: str(uuid.uuid4()),
+    help="Idempotency-Key of the request: the same key is done once (default: a new one).",
+)
+_WAIT = click.option("--wait", is_flag=True, help="Follow it to its end.")
+_NOT_FOUND = 404
+_POSTED = 32 * 1024 * 1024
+"""Bytes up to which a corrected file is sent in the request; a larger one is uploaded."""
+
+
+@click.command()
+@_RUN
+@_REASON
+@_KEY
+@data_option
+@json_option
+def cancel(run_id: str, reason: str | None, key: str, data: Path | None, *, as_json: bool) -> None:
+    """End a RUN that is not loading yet, and stop its copy."""
+    with Client(find(data)) as client:
+        run = client.verb(run_id, "cancel", {"reason": reason} if reason else {}, key)
+    click.echo(json.dumps(run, indent=2) if as_json else f"{run_id} is {run.get('state')}")
+
+
+@click.command()
+@_RUN
+@_REASON
+@_KEY
+@_WAIT
+@data_option
+@json_option
+def retry(
+    run_id: str, reason: str | None, key: str, data: Path | None, *, wait: bool, as_json: bool
+) -> None:
+    """Take up a RUN again that was quarantined, failed or cancelled.
+
+    With --wait it exits with 1 when the run is refused or fails.
+    """
+    with Client(find(data)) as client:
+        run = client.verb(run_id, "retry", {"reason": reason} if reason else {}, key)
+        _tell(client, run, f"{run_id} is {run.get('state')} again", wait=wait, as_json=as_json)
+
+
+@click.command()
+@click.argument("run_ids", metavar="[RUN]...", nargs=-1)
+@click.option(
+    "--from",
+    "origin",
+    default="raw",
+    show_default=True,
+    type=click.Choice(["raw", "bronze"]),
+    help="raw: validate, copy and load the file again; bronze: load what was copied again.",
+)
+@click.option(
+    "--dataset", "-d", metavar="NAME", callback=named, help="All runs of it, instead of named ones."
+)
+@click.option(
+    "--state",
+    default="succeeded",
+    show_default=True,
+    type=click.Choice(sorted(state.value for state in FINAL)),
+    metavar="STATE",
+    help="With --dataset: only runs that ended so.",
+)
+@click.option("--landed-from", metavar="TIME", help="With --dataset: landed at TIME or later.")
+@click.option("--landed-to", metavar="TIME", help="With --dataset: landed before TIME.")
+@click.option("--dry-run", is_flag=True, help="With --dataset: only tell which runs it would be.")
+@_REASON
+@_KEY
+@_WAIT
+@data_option
+@json_option
+def replay(
+    run_ids: tuple[str, ...],
+    *,
+    origin: str,
+    dataset: str | None,
+    state: str,
+    landed_from: str | None,
+    landed_to: str | None,
+    reason: str | None,
+    key: str,
+    data: Path | None,
+    dry_run: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Take ended runs through all of it again: each RUN, or those of a dataset.
+
+    Times are ISO 8601, in UTC where they say no offset.
+    With --wait it exits with 1 when a run is refused or fails.
+    """
+    if bool(run_ids) == bool(dataset):
+        raise click.UsageError("name runs, or a --dataset")
+    if run_ids and (dry_run or landed_from or landed_to):
+        raise click.UsageError("--dry-run, --landed-from and --landed-to go with --dataset")
+    more = {"from": origin, **({"reason": reason} if reason else {})}
+    with Client(find(data)) as client:
+        if run_ids:
+            # One key for each run: they are requests of their own.
+            runs = [client.verb(run, "replay", more, f"{key}.{run}") for run in run_ids]
+            text = "\n".join(f"{run['run_id']} is {run['state']} again" for run in runs)
+            _tell(client, {"runs": runs}, text, wait=wait, as_json=as_json)
+            return
+        asked = {"dataset": dataset, "state": state, **more}
+        times = {"landed_from": landed_from, "landed_to": landed_to}
+        asked |= {name: time for name, time in times.items() if time}
+        plan = client.replay(asked | {"dry_run": dry_run}, key)
+        if not dry_run and wait:
+            plan = _opened(client, plan)
+        _tell(client, plan, _plan(plan), wait=wait and not dry_run, as_json=as_json)
+
+
+@click.command()
+@_RUN
+@click.argument(
+    "file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@_KEY
+@_WAIT
+@data_option
+@json_option
+def resend(
+    run_id: str, file: Path, key: str, data: Path | None, *, wait: bool, as_json: bool
+) -> None:
+    """Send corrected rejects of a RUN: FILE becomes a drop of its own, linked to that run.
+
+    With --wait it exits with 1 when the new run is refused or fails.
+    """
+    target = find(data)
+    with Client(target) as client:
+        if file.stat().st_size <= _POSTED:
+            run = client.resend(run_id, file.name, file.read_bytes(), key)
+        else:
+            if target.lake is None:
+                raise CliError(f"{file} is too large for a request: set LANDFALL_LAKE to upload it")
+            dataset = client.run(run_id)["dataset"]
+            path = f"landing/{dataset}/_resend/{run_id}/{file.name}"
+            with lake.landing(target.lake) as container:
+                landed = lake.upload(container, file, path)
+            run = landed.known() | {"resend_of": run_id}
+        text = f"{file.name} is run {run['run_id']}, corrected rejects of {run_id}"
+        _tell(client, run, text, wait=wait, as_json=as_json)
+
+
+def _tell(client: Client, answer: Json, text: str, *, wait: bool, as_json: bool) -> None:
+    """Say what was asked for; with `wait` follow the runs in it to their end first."""
+    if not wait:
+        click.echo(json.dumps(answer, indent=2) if as_json else text)
+        return
+    console = render.console(stderr=as_json)
+    asked = answer.get("runs", [answer])
+    with live.board(console) as view:
+        runs = live.follow(
+            lambda: [_scan(client, run) for run in asked],
+            view,
+            done=live.all_final,
+            seconds=float("inf"),
+        )
+    if as_json:
+        whole = answer | {"runs": runs} if "runs" in answer else runs[0]
+        click.echo(json.dumps(whole, indent=2))
+    else:
+        console.print(render.runs_table(runs))
+    if any(run["state"] in render.BAD for run in runs):
+        raise click.exceptions.Exit(REFUSED)
+
+
+def _scan(client: Client, run: Json | str) -> Json:
+    """A run as it is now; one just uploaded may not be known yet."""
+    try:
+        return client.run(run if isinstance(run, str) else run["run_id"])
+    except ApiProblem as problem:
+        if problem.status != _NOT_FOUND or isinstance(run, str):
+            raise
+    return run
+
+
+def _opened(client: Client, plan: Json) -> Json:
+    """A replay when all of its runs are reopened, so that none is taken for ended already."""
+    while not plan["done"]:
+        time.sleep(live.POLL_SECONDS)
+        plan = client.plan(plan["replay_id"])
+    return plan
+
+
+def _plan(plan: Json) -> str:
+    runs = "\n".join(f"  {run}" for run in plan["runs"])
+    more = plan["total"] - len(plan["runs"])
+    rest = f"\n  and {more} more" if more else ""
+    if plan.get("dry_run"):
+        return f"{plan['total']} runs would be replayed{':' if runs else ''}\n{runs}{rest}".rstrip()
+    return f"replay {plan['replay_id']} of {plan['total']} runs\n{runs}{rest}".rstrip()

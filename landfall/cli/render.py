@@ -1,0 +1,287 @@
+"""What the commands show people: tables of runs, one run, a validation report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from ingest.runs.states import FINAL, State
+from landfall.validation.report import MASK
+
+Json = Mapping[str, Any]
+
+BAD = frozenset({State.QUARANTINED, State.FAILED, State.CANCELLED})
+"""Final states in which the drop's data is not in the tables."""
+
+_COLOURS = {
+    "succeeded": "green",
+    "quarantined": "yellow",
+    "duplicate": "cyan",
+    "failed": "red",
+    "cancelled": "magenta",
+}
+_STAGES = ("received", "claimed", "validating", "validated", "copying", "copied", "loading")
+_STEPS = len(_STAGES) + 1
+_SAMPLES = 3
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that keeps words as they are: no emoji codes, no guessing at numbers."""
+    return Console(stderr=stderr, highlight=False, emoji=False)
+
+
+def state(name: str) -> Text:
+    """A state in its colour."""
+    return Text(name, style=_COLOURS.get(name, "blue"))
+
+
+def way(name: str) -> Text:
+    """How far along its way a run is, as a bar that is full at its end."""
+    if name in FINAL:
+        return Text("▰" * _STEPS, style=_COLOURS[name])
+    done = _STAGES.index(name) + 1 if name in _STAGES else 0
+    return Text("▰" * done + "▱" * (_STEPS - done), style="blue")
+
+
+def number(value: int | None) -> str:
+    """A count with thousands apart; a dash where there is none."""
+    return "-" if value is None else f"{value:,}"
+
+
+def size(value: int | None) -> str:
+    """Bytes in the largest unit that leaves a digit before the point."""
+    if value is None:
+        return "-"
+    amount = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000 or unit == "GB":  # noqa: PLR2004 - SI steps
+            break
+        amount /= 1000
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def seconds(run: Json, now: datetime | None = None) -> float | None:
+    """How long a run took from when it became known; one that is not final, up to `now`."""
+    created, updated = run.get("created"), run.get("updated")
+    if not created or not updated:
+        return None
+    end = datetime.fromisoformat(updated)
+    if now is not None and run["state"] not in FINAL:
+        end = max(now, end)
+    return (end - datetime.fromisoformat(created)).total_seconds()
+
+
+def runs_table(runs: Sequence[Json]) -> Table:
+    """Runs as `landfall runs` lists them; the dataset is part of the run id.
+
+    The id stands on one line, for it is what people copy; the file's name gives way.
+    """
+    table = _table(None)
+    table.add_column("Run", no_wrap=True, overflow="ignore")
+    table.add_column("File", overflow="ellipsis", min_width=3)
+    table.add_column("State", no_wrap=True)
+    table.add_column("Rows", justify="right", no_wrap=True)
+    table.add_column("Rejected", justify="right", no_wrap=True)
+    for run in runs:
+        table.add_row(
+            escape(run["run_id"]),
+            escape(run["name"]),
+            state(run["state"]),
+            number(run.get("rows")),
+            number(run.get("rejected")),
+        )
+    return table
+
+
+def progress_table(runs: Sequence[Json], now: datetime | None = None) -> Table:
+    """Runs as a live view shows them, each with how far it is at that time."""
+    table = _table(None)
+    table.add_column("In landing", overflow="fold")
+    table.add_column("Way", no_wrap=True)
+    table.add_column("State", no_wrap=True, min_width=11)
+    table.add_column("Rows", justify="right", no_wrap=True)
+    table.add_column("Rejected", justify="right", no_wrap=True)
+    table.add_column("Seconds", justify="right", no_wrap=True)
+    for run in runs:
+        took = seconds(run, now)
+        table.add_row(
+            escape(f"{run['dataset']}/{run['name']}"),
+            way(run["state"]),
+            state(run["state"]),
+            number(run.get("rows")),
+            number(run.get("rejected")),
+            "-" if took is None else f"{took:.1f}",
+        )
+    return table
+
+
+def run_details(run: Json) -> RenderableType:
+    """One run: what it is, what became of it and why, and every step it took."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    source = run.get("source") or {}
+    facts.add_row("run", escape(run["run_id"]))
+    facts.add_row("file", escape(str(source.get("path") or run["name"])))
+    facts.add_row("state", state(run["state"]))
+    facts.add_row("because", escape(str(run.get("cause") or "")))
+    if run.get("waits"):
+        facts.add_row("waits", escape(run["waits"]))
+    facts.add_row("size", size(run.get("size")))
+    facts.add_row(
+        "rows",
+        f"{number(run.get('rows'))} in, {number(run.get('accepted'))} accepted, "
+        f"{number(run.get('rejected'))} rejected",
+    )
+    facts.add_row("landed", escape(str(run.get("landed_at") or "")))
+    for label, text in _traces(run):
+        facts.add_row(label, escape(text))
+    steps = _table("History")
+    steps.add_column("At", no_wrap=True)
+    steps.add_column("State", no_wrap=True)
+    steps.add_column("Cause", overflow="fold")
+    for line in run.get("history") or ():
+        at = datetime.fromisoformat(line["at"]).astimezone()
+        steps.add_row(
+            f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}",
+            state(line["state"]),
+            escape(line["cause"]),
+        )
+    return Group(facts, Text(), steps)
+
+
+def _traces(run: Json) -> Iterator[tuple[str, str]]:
+    """Where else a run left traces, as far as it came."""
+    if run.get("raw"):
+        yield "now in", str(run["raw"])
+    if run.get("resend_of"):
+        yield "mends", f"rejects of {run['resend_of']}"
+    if run.get("resends"):
+        yield "corrected by", ", ".join(run["resends"])
+    copy, load, verdict = (run.get(part) or {} for part in ("copy", "load", "verdict"))
+    if judging := run.get("judging"):
+        job = f"job run {judging.get('job_run_id') or '?'}, attempt {judging.get('number')}"
+        yield "validated by", f"{job} {judging.get('url') or ''}".rstrip()
+    if verdict.get("rejects"):
+        yield "rejects", str(verdict["rejects"])
+    if copy:
+        yield "copy", f"pipeline run {copy.get('adf_run_id') or '?'}, attempt {copy.get('number')}"
+    if load:
+        yield "load", f"job run {load.get('job_run_id') or '?'}, batch {load.get('batch_id')}"
+    result = load.get("result") or {}
+    if result:
+        counts = ((key, result.get(key)) for key in ("inserted", "updated", "unchanged"))
+        told = ", ".join(f"{number(count)} {key}" for key, count in counts if count is not None)
+        yield "merged", f"{told} (the whole batch)" if told else ""
+    if result.get("served"):
+        yield "served", _served(result["served"])
+
+
+def _served(tables: Mapping[str, Any]) -> str:
+    """What the database that reports read has of it."""
+    if "behind" in tables:
+        return f"BEHIND, gold is not in the database yet: {tables['behind']}"
+    return ", ".join(
+        f"{path.partition('/')[2]} (version {table['version']}, {number(table['rows'])} rows)"
+        for path, table in tables.items()
+    )
+
+
+def backlog(document: Json) -> RenderableType:
+    """What is on its way: the caps, and a line for each dataset and state."""
+    parts: list[RenderableType] = []
+    for kind in ("copies", "loads"):
+        of = document[kind]
+        text = f"{kind}: {of['under_way']} of {of['at_once']} under way, {of['waiting']} waiting"
+        parts.append(Text(text))
+    if not document["datasets"]:
+        return Group(*parts, Text("nothing is on its way"))
+    table = _table(None)
+    table.add_column("Dataset", overflow="fold")
+    table.add_column("State", no_wrap=True)
+    table.add_column("Runs", justify="right", no_wrap=True)
+    table.add_column("Waits", overflow="fold")
+    for dataset in document["datasets"]:
+        for name, count in dataset["states"].items():
+            why = dataset["waits"].get(name, "")
+            table.add_row(escape(dataset["dataset"]), state(name), number(count), escape(why))
+    return Group(*parts, Text(), table)
+
+
+def report(document: Json) -> RenderableType:
+    """A validation report: the verdict, what to do about it, each broken rule with samples."""
+    verdict = document["verdict"]
+    colour = {"accepted": "green", "accepted_with_rejects": "yellow"}.get(verdict, "red")
+    head = Text.assemble(
+        (str(document["name"]), "bold"),
+        " is ",
+        (verdict.replace("_", " "), colour),
+        f" by contract {document['dataset']} {document.get('contract_version', '')}".rstrip(),
+    )
+    counts = Text(
+        f"{number(document['rows'])} rows, {number(document['accepted'])} accepted, "
+        f"{number(document['rejected'])} rejected "
+        f"(tolerated: {document.get('max_rejected_ratio', 0):.1%})"
+    )
+    parts: list[RenderableType] = [head, counts]
+    problem = document.get("problem")
+    if problem:
+        parts += [
+            Text(f"why:        {problem['reason']}"),
+            Text(f"what to do: {problem['action']}"),
+        ]
+    columns = document.get("columns") or {}
+    for kind in ("missing", "extra"):
+        if columns.get(kind):
+            parts.append(Text(f"{kind} columns: {', '.join(columns[kind])}"))
+    if document.get("checks"):
+        parts += [Text(), _checks(document["checks"])]
+    return Group(*parts)
+
+
+def _checks(checks: Sequence[Json]) -> Table:
+    table = _table(None)
+    table.add_column("Rule", no_wrap=True)
+    table.add_column("Column", overflow="fold")
+    table.add_column("Rows", justify="right", no_wrap=True)
+    table.add_column("For example", overflow="fold")
+    for check in checks:
+        samples = "; ".join(
+            f"{_file(sample)}line {sample['line']}: {_value(sample['value'])}"
+            for sample in check["samples"][:_SAMPLES]
+        )
+        table.add_row(
+            check["rule"],
+            escape(check["column"] or "(whole row)"),
+            number(check["failed"]),
+            escape(samples),
+        )
+    return table
+
+
+def _file(sample: Json) -> str:
+    """The part of a folder drop that a sample stands in, before its line."""
+    return f"{sample['file']} " if sample.get("file") else ""
+
+
+def _table(title: str | None) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="bold",
+    )
+
+
+def _value(value: str | None) -> str:
+    """A sampled value as it came; the report has masked those that may not be shown."""
+    return "nothing" if value is None else value if value == MASK else repr(value)

@@ -1,0 +1,196 @@
+"""`landfall validate`: validate files by a contract before they are sent; needs no service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from landfall.cli import render
+from landfall.cli.errors import REFUSED, CliError
+from landfall.cli.target import REPOSITORY, json_option
+from landfall.contract.folder import SUFFIX, Contract, ContractError, parse
+from landfall.validation import Report
+from landfall.validation import validate as judge
+from landfall.validation.local_files import FileOutputs, FileReferences, FileSource
+
+_OUT = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option("--dataset", "-d", metavar="NAME", help="Whose contract they follow.")
+@click.option(
+    "--contract",
+    "-c",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The contract itself, instead of a dataset's.",
+)
+@click.option(
+    "--contracts",
+    default=REPOSITORY / "contracts",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the datasets' contracts.  [default: the repository's]",
+)
+@click.option(
+    "--rejects",
+    metavar="OUT",
+    type=_OUT,
+    help="Write the rejected rows there, as they came, and OUT.reasons.jsonl beside them.",
+)
+@click.option(
+    "--reference",
+    "references",
+    metavar="DATASET=FILE",
+    multiple=True,
+    help="A file of another dataset that the contract refers to; once for each.",
+)
+@click.option("--html", metavar="OUT", type=_OUT, help="Write the report there, as one page.")
+@json_option
+def validate(
+    files: tuple[Path, ...],
+    dataset: str | None,
+    contract: Path | None,
+    contracts: Path,
+    *,
+    rejects: Path | None,
+    references: tuple[str, ...],
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    """Validate each FILE by a contract, as the service will.
+
+    With several files, the OUT of an option is a folder and the answer in JSON a list. Exits with
+    1 when the service would refuse one of them.
+    """
+    if (dataset is None) == (contract is None):
+        raise click.UsageError("say either --dataset or --contract")
+    agreed = _from_folder(contracts, dataset) if contract is None else _read(contract)
+    others = _references(references, contracts)
+    reports = []
+    try:
+        _clear(rejects, files)
+        for file in files:
+            report = _validate(file, agreed, _place(rejects, file, files), others)
+            reports.append(report)
+            if html is not None:
+                _write_page(report, _place(html, file, files, ".html"))
+            if not as_json:
+                _show(report, _place(rejects, file, files), _place(html, file, files, ".html"))
+    except OSError as error:
+        raise CliError(f"cannot read or write: {error}") from None
+    if as_json:
+        documents = [report.to_dict() for report in reports]
+        answer = documents if len(files) > 1 else documents[0]
+        click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+    if any(report.verdict == "refused" for report in reports):
+        raise click.exceptions.Exit(REFUSED)
+
+
+def _validate(
+    file: Path, contract: Contract, rejects: Path | None, references: FileReferences
+) -> Report:
+    console = render.console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as it:
+        task = it.add_task(file.name, total=file.stat().st_size or 1)
+        return judge(
+            FileSource(file),
+            contract,
+            name=file.name,
+            outputs=FileOutputs(rejects=rejects),
+            on_progress=lambda done: it.update(task, completed=done),
+            references=references,
+        )
+
+
+def _clear(rejects: Path | None, files: tuple[Path, ...]) -> None:
+    """Take away what an earlier run rejected: a file that is there speaks of this run."""
+    for file in files if rejects is not None else ():
+        out = _place(rejects, file, files)
+        if out is None or any(out.resolve() == one.resolve() for one in files):
+            raise click.UsageError(f"--rejects {rejects} would overwrite {file}")
+        for old in (out, out.with_name(f"{out.name}.reasons.jsonl")):
+            old.unlink(missing_ok=True)
+
+
+def _references(said: tuple[str, ...], folder: Path) -> FileReferences:
+    """The files of other datasets, each with the contract that it is read by."""
+    files: dict[str, Path] = {}
+    for one in said:
+        dataset, equals, file = one.partition("=")
+        if not equals or not Path(file).is_file():
+            raise click.UsageError(f"--reference {one}: say DATASET=FILE, of a file that is there")
+        files[dataset] = Path(file)
+    return FileReferences(files, {dataset: _from_folder(folder, dataset) for dataset in files})
+
+
+def _place(out: Path | None, file: Path, files: tuple[Path, ...], suffix: str = "") -> Path | None:
+    """Where something about `file` is written: `out`, a folder if the files are several."""
+    if out is None or len(files) == 1:
+        return out
+    if len({one.name for one in files}) < len(files):
+        raise CliError(f"two of the files have one name, so they cannot share the folder {out}")
+    out.mkdir(parents=True, exist_ok=True)
+    return out / f"{file.name}{suffix}"
+
+
+def _write_page(report: Report, out: Path | None) -> None:
+    from landfall.authoring.page import render_html  # noqa: PLC0415 - only --html needs it
+
+    if out is not None:
+        out.write_text(render_html(report), encoding="utf-8")
+
+
+def _show(report: Report, rejects: Path | None, page: Path | None) -> None:
+    render.console().print(render.report(report.to_dict()))
+    for measure in report.measures:
+        value = "nothing" if measure.value is None else f"{measure.value:g}"
+        state = "kept" if measure.kept else "broken"
+        of = measure.column or "the table"
+        click.echo(f"{measure.rule} of {of}: {value}, must {measure.expected}: {state}")
+    for link in report.relationships:
+        state = (
+            f"found among {link.keys:,} values" if link.checked else f"not checked: {link.reason}"
+        )
+        click.echo(f"{link.column} refers to {link.to}: {state}")
+    if rejects is not None and report.rejected:
+        click.echo(f"\nrejected rows are in {rejects}")
+    if page is not None:
+        click.echo(f"the report is in {page}")
+
+
+def _read(file: Path) -> Contract:
+    try:
+        return parse(file.read_text(encoding="utf-8"), file=file.name)
+    except ContractError as error:
+        raise CliError(f"the contract is wrong: {error}") from None
+    except (OSError, UnicodeError) as error:
+        raise CliError(f"cannot read {file}: {error}") from None
+
+
+def _from_folder(folder: Path, dataset: str | None) -> Contract:
+    file = folder / f"{dataset}{SUFFIX}"
+    known = sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
+    if dataset not in known:
+        names = ", ".join(known) or "none"
+        raise CliError(f"no contract for dataset {dataset!r} in {folder}; there are: {names}")
+    found = _read(file)
+    if found.dataset != dataset:
+        raise CliError(f"the contract is wrong: {file} is of dataset {found.dataset!r}")
+    return found

@@ -1,0 +1,260 @@
+"""Reads one property of a contract's table: its type, its options, and whether they fit."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+from landfall.contract.formats import (
+    DEFAULT_PATTERNS,
+    INTEGERS,
+    NUMBERS,
+    TEXTS,
+    ecma_pattern,
+    moments,
+)
+from landfall.contract.model import SINK_TYPES, Column
+from landfall.contract.reader import Node
+
+_PROPERTY = frozenset(
+    {
+        "authoritativeDefinitions",
+        "businessName",
+        "classification",
+        "criticalDataElement",
+        "customProperties",
+        "deprecated",
+        "description",
+        "encryptedName",
+        "enum",
+        "examples",
+        "id",
+        "items",
+        "logicalType",
+        "logicalTypeOptions",
+        "map",
+        "name",
+        "partitionKeyPosition",
+        "partitioned",
+        "physicalName",
+        "physicalType",
+        "primaryKey",
+        "primaryKeyPosition",
+        "properties",
+        "quality",
+        "relationships",
+        "required",
+        "semanticType",
+        "synonyms",
+        "tags",
+        "transformDescription",
+        "transformLogic",
+        "transformSourceObjects",
+        "unique",
+    }
+)
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "string": ("format", "maxLength", "minLength", "pattern"),
+    "integer": ("format", "multipleOf", *_BOUNDS),
+    "number": ("format", "multipleOf", *_BOUNDS),
+    "boolean": (),
+    "date": ("format", *_BOUNDS),
+    "timestamp": ("defaultTimezone", "format", "timezone", *_BOUNDS),
+    "time": ("format", *_BOUNDS),
+}
+UNCHECKED_TEXTS = ("password", "byte", "binary")
+"""Formats of text that describe; nothing could be held against them."""
+_NO_POSITION = -1
+"""What the standard has for a position that is not said."""
+_UTC = ("UTC", "Etc/UTC", "Z")
+
+
+def read_column(node: Node) -> Column:
+    """One property; ContractError if it is wrong or asks for what is not supported."""
+    node.only(_PROPERTY)
+    name = node.need("name").text()
+    logical_type = node.need("logicalType").one_of(SINK_TYPES)
+    _refuse_unsupported(node, name)
+    options = node.get("logicalTypeOptions") or Node({}, node.file, f"{node.path}.options")
+    options.only(_OPTIONS[logical_type])
+    format_, timezone = _format(options, logical_type)
+    key_position = _key_position(node)
+    required = node.get("required")
+    unique = node.get("unique")
+    classification = node.get("classification")
+    description = node.get("description")
+    reader = value_reader(logical_type, format_, timezone)
+    bounds = _bounds(options, reader)
+    _check_order(options, bounds)
+    column = Column(
+        name=name,
+        logical_type=logical_type,
+        # A key column without a value identifies nothing, unless the contract says outright
+        # that it may be empty (a total's row, for instance).
+        required=required.flag() if required is not None else key_position is not None,
+        unique=unique is not None and unique.flag(),
+        key_position=key_position,
+        format=format_,
+        minimum=bounds["minimum"],
+        maximum=bounds["maximum"],
+        exclusive_minimum=bounds["exclusiveMinimum"],
+        exclusive_maximum=bounds["exclusiveMaximum"],
+        multiple_of=_multiple(options),
+        min_length=_length(options, "minLength"),
+        max_length=_length(options, "maxLength"),
+        pattern=_pattern(options),
+        enum=_enum(node, reader),
+        timezone=timezone,
+        classification=None if classification is None else classification.text(),
+        description="" if description is None else description.text(),
+    )
+    if (column.min_length or 0) > (column.max_length if column.max_length is not None else 2**63):
+        raise options.at("minLength").error("exceeds maxLength: no value could pass")
+    return column
+
+
+def _refuse_unsupported(node: Node, name: str) -> None:
+    node.refuse("customProperties", "custom properties belong to the whole contract")
+    for key in ("items", "map", "properties"):
+        node.refuse(key, "nested data is not supported; a table has flat columns")
+    physical = node.get("physicalName")
+    if physical is not None and physical.text() != name:
+        raise physical.error(f"differs from name {name!r}; files are matched by name")
+    semantic = node.get("semanticType")
+    if semantic is not None:
+        semantic.one_of(("column",))
+
+
+def _key_position(node: Node) -> int | None:
+    flag = node.get("primaryKey")
+    if flag is None or not flag.flag():
+        return None
+    position = node.get("primaryKeyPosition")
+    return 1 if position is None or position.value == _NO_POSITION else position.count()
+
+
+def _format(options: Node, logical_type: str) -> tuple[str | None, bool | None]:
+    """The column's format and, for timestamps, whether they carry an offset."""
+    flag = options.get("timezone")
+    timezone = None if flag is None else flag.flag()
+    default_zone = options.get("defaultTimezone")
+    # Where each value says its offset, no default is ever needed.
+    if default_zone is not None and timezone is not True:
+        default_zone.one_of(_UTC)
+    node = options.get("format")
+    if node is None:
+        return None, timezone
+    if logical_type == "integer":
+        return node.one_of(INTEGERS), None
+    if logical_type == "number":
+        return node.one_of(NUMBERS), None
+    if logical_type == "string":
+        text = node.one_of((*TEXTS, *UNCHECKED_TEXTS))
+        return (None if text in UNCHECKED_TEXTS else text), None
+    try:
+        moments(logical_type, node.text(), timezone)
+    except ValueError as error:
+        raise node.error(str(error)) from error
+    return node.text(), timezone
+
+
+ValueReader = Callable[[Node], Any]
+
+
+def value_reader(logical_type: str, format_: str | None, timezone: bool | None) -> ValueReader:
+    """How a bound or an allowed value of this type is read from the contract."""
+    if logical_type == "integer":
+        return _integer
+    if logical_type == "number":
+        return lambda node: node.number()
+    if logical_type == "boolean":
+        return lambda node: node.flag()
+    if logical_type == "string":
+        return lambda node: node.text()
+    parse = moments(logical_type, format_, timezone)
+    iso = moments(logical_type, None, None)
+
+    def moment(node: Node) -> Any:
+        value = node.value
+        # YAML itself makes dates of unquoted ones.
+        text = value.isoformat() if isinstance(value, (date, datetime)) else node.text()
+        for attempt in (parse, iso):
+            try:
+                return attempt(text)
+            except ValueError:
+                continue
+        pattern = format_ or DEFAULT_PATTERNS[logical_type]
+        raise node.error(f"is {text!r}, which is no {logical_type} written {pattern}")
+
+    return moment
+
+
+def _integer(node: Node) -> int:
+    number = node.number()
+    if number != int(number):
+        raise node.error(f"must be a whole number for an integer column, is {number!r}")
+    return int(number)
+
+
+def _bounds(options: Node, reader: ValueReader) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key in _BOUNDS:
+        node = options.get(key)
+        found[key] = None if node is None or _is_old_flag(node, key) else reader(node)
+    for exclusive, plain in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        node = options.get(exclusive)
+        if node is not None and _is_old_flag(node, exclusive) and node.flag():
+            if found[plain] is None:
+                raise node.error(f"is true, but there is no {plain} for it to exclude")
+            found[exclusive], found[plain] = found[plain], None
+    return found
+
+
+def _is_old_flag(node: Node, key: str) -> bool:
+    """Whether it says as in ODCS 3.0 that the plain bound is itself excluded."""
+    return key.startswith("exclusive") and isinstance(node.value, bool)
+
+
+def _check_order(options: Node, bounds: dict[str, Any]) -> None:
+    lows = [bounds[k] for k in ("minimum", "exclusiveMinimum") if bounds[k] is not None]
+    highs = [bounds[k] for k in ("maximum", "exclusiveMaximum") if bounds[k] is not None]
+    if lows and highs and max(lows) > min(highs):
+        raise options.error("the lower bound exceeds the upper: no value could pass")
+
+
+def _length(options: Node, key: str) -> int | None:
+    node = options.get(key)
+    return None if node is None else node.count()
+
+
+def _multiple(options: Node) -> str | None:
+    node = options.get("multipleOf")
+    if node is None:
+        return None
+    number = node.number()
+    if number <= 0:
+        raise node.error("must be greater than 0")
+    return repr(number)
+
+
+def _pattern(options: Node) -> str | None:
+    node = options.get("pattern")
+    if node is None:
+        return None
+    try:
+        ecma_pattern(node.text())
+    except ValueError as error:
+        raise node.error(str(error)) from error
+    return node.text()
+
+
+def _enum(node: Node, reader: ValueReader) -> tuple[Any, ...]:
+    listed = node.get("enum")
+    if listed is None:
+        return ()
+    values = [reader(entry.need("value")) for entry in listed.items()]
+    if not values:
+        raise listed.error("is empty: no value could pass")
+    if len(set(values)) != len(values):
+        raise listed.error("lists a value twice")
+    return tuple(values)

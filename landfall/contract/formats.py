@@ -1,0 +1,258 @@
+"""The formats of the standard's logical types: integer widths, date patterns, kinds of text."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, time, timedelta, timezone
+
+INTEGERS = {
+    "i8": (-(2**7), 2**7 - 1),
+    "i16": (-(2**15), 2**15 - 1),
+    "i32": (-(2**31), 2**31 - 1),
+    "i64": (-(2**63), 2**63 - 1),
+    "u8": (0, 2**8 - 1),
+    "u16": (0, 2**16 - 1),
+    "u32": (0, 2**32 - 1),
+}
+"""Bounds by format. Wider ones have no place in a Parquet or Delta long."""
+
+NUMBERS = {"f32": 3.4028234663852886e38, "f64": 1.7976931348623157e308}
+"""Largest finite value by format."""
+
+DEFAULT_PATTERNS = {
+    "date": "yyyy-MM-dd",
+    "timestamp": "yyyy-MM-dd'T'HH:mm:ss",
+    "time": "HH:mm:ss",
+}
+
+Moment = date | datetime | time
+MomentParser = Callable[[str], Moment]
+
+_DOTNET = {"uuuu": "yyyy", "XXX": "K", "XX": "K", "Z": "K", "xxx": "zzz"}
+_NOT_LITERAL = re.compile(r"[A-SU-Za-z%'\"\\]")
+"""What .NET may take for more than itself."""
+
+_TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']")
+_FIELDS = {
+    "yyyy": r"(?P<year>\d{4})",
+    "uuuu": r"(?P<year>\d{4})",
+    "MM": r"(?P<month>\d{2})",
+    "dd": r"(?P<day>\d{2})",
+    "HH": r"(?P<hour>\d{2})",
+    "mm": r"(?P<minute>\d{2})",
+    "ss": r"(?P<second>\d{2})",
+    "XXX": r"(?P<zone>Z|[+-]\d{2}:\d{2})",
+    "XX": r"(?P<zone>Z|[+-]\d{4})",
+    "xxx": r"(?P<zone>[+-]\d{2}:\d{2})",
+    # The standard's examples write this letter for the Z and for +10:00, the JDK for +1000.
+    "Z": r"(?P<zone>Z|[+-]\d{2}:?\d{2})",
+    "M": r"(?P<month>\d{1,2})",
+    "d": r"(?P<day>\d{1,2})",
+    "H": r"(?P<hour>\d{1,2})",
+    # No letter of the JDK's; the standard's examples write it without its quotes.
+    "T": "T",
+}
+_NEEDS = {
+    "date": {"year", "month", "day"},
+    "timestamp": {"year", "month", "day", "hour", "minute"},
+    "time": {"hour", "minute"},
+}
+_MAX_FRACTION = 7
+"""Digits of a second's fraction in a pattern; Data Factory reads no more."""
+
+
+def moments(logical_type: str, pattern: str | None, timezone_: bool | None) -> MomentParser:
+    """A parser of dates, timestamps or times, strict to the letter of a JDK `pattern`.
+
+    Without a pattern ISO 8601 is meant: a fraction of a second may follow, a blank may stand for
+    the `T`, and an offset is needed, forbidden or optional as `timezone_` is True, False or
+    None. A timestamp without an offset is taken as UTC. The parser raises ValueError.
+
+    Raises:
+        ValueError: the pattern has a letter that is not supported, or lacks a needed part.
+    """
+    regex = _moment_regex(logical_type, pattern, timezone_)
+
+    def parse(text: str) -> Moment:
+        match = regex.fullmatch(text)
+        if match is None:
+            raise ValueError(text)
+        part = match.groupdict()
+        if logical_type == "date":
+            return date(int(part["year"]), int(part["month"]), int(part["day"]))
+        micros = int(((part.get("fraction") or "") + "000000")[:6])
+        clock = (int(part["hour"]), int(part["minute"]), int(part.get("second") or 0), micros)
+        if logical_type == "time":
+            return time(*clock)
+        day = (int(part["year"]), int(part["month"]), int(part["day"]))
+        return datetime(*day, *clock, tzinfo=_zone(part.get("zone")))
+
+    return parse
+
+
+def moment_pattern(logical_type: str, pattern: str | None, timezone_: bool | None) -> str:
+    """The regular expression by which `moments` reads, with a named group for each part."""
+    return _moment_regex(logical_type, pattern, timezone_).pattern
+
+
+def _moment_regex(
+    logical_type: str, pattern: str | None, timezone_: bool | None
+) -> re.Pattern[str]:
+    if pattern is None:
+        return _iso(logical_type, timezone_)
+    regex = _from_pattern(logical_type, pattern)
+    has_zone = "zone" in regex.groupindex
+    if timezone_ is not None and logical_type == "timestamp" and has_zone != timezone_:
+        raise ValueError(f"pattern {pattern!r} contradicts timezone: {str(timezone_).lower()}")
+    return regex
+
+
+def _iso(logical_type: str, timezone_: bool | None) -> re.Pattern[str]:
+    day = _FIELDS["yyyy"] + "-" + _FIELDS["MM"] + "-" + _FIELDS["dd"]
+    clock = f"{_FIELDS['HH']}:{_FIELDS['mm']}:{_FIELDS['ss']}" + r"(?:\.(?P<fraction>\d{1,9}))?"
+    if logical_type == "date":
+        return re.compile(day, re.ASCII)
+    if logical_type == "time":
+        return re.compile(clock, re.ASCII)
+    zone = {True: _FIELDS["XXX"], False: "", None: f"(?:{_FIELDS['XXX']})?"}[timezone_]
+    return re.compile(f"{day}[T ]{clock}{zone}", re.ASCII)
+
+
+def _from_pattern(logical_type: str, pattern: str) -> re.Pattern[str]:
+    parts: list[str] = []
+    position = 0
+    for token in _TOKEN.finditer(pattern):
+        if token.start() != position:
+            break
+        position = token.end()
+        text = token.group()
+        if text in _FIELDS:
+            parts.append(_FIELDS[text])
+        elif set(text) == {"S"} and len(text) <= _MAX_FRACTION:
+            parts.append(rf"(?P<fraction>\d{{{len(text)}}})")
+        elif token.group(1) is not None:
+            parts.append(re.escape(token.group(1).replace("''", "'") or "'"))
+        elif token.group(2) is None:
+            parts.append(re.escape(text))
+        else:
+            known = ", ".join([*_FIELDS, "S"])
+            raise ValueError(f"pattern letters {text!r} are not supported; supported: {known}")
+    if position != len(pattern):
+        raise ValueError(f"pattern {pattern!r} has an unclosed quote")
+    try:
+        regex = re.compile("".join(parts), re.ASCII)
+    except re.error as error:
+        raise ValueError(f"pattern {pattern!r} names a part twice") from error
+    if lacking := _NEEDS[logical_type] - set(regex.groupindex):
+        raise ValueError(f"pattern {pattern!r} lacks {', '.join(sorted(lacking))}")
+    return regex
+
+
+def moment_tokens(pattern: str) -> Iterator[tuple[str, bool]]:
+    """The parts of a JDK `pattern` that `moments` takes, and whether each is a field.
+
+    Others stand for themselves, without their quotes.
+    """
+    for token in _TOKEN.finditer(pattern):
+        text = token.group()
+        if token.group(1) is not None:
+            yield token.group(1).replace("''", "'") or "'", False
+        else:
+            yield text, token.group(2) is not None
+
+
+def dotnet_pattern(pattern: str) -> str:
+    """A JDK `pattern` that `moments` takes, as .NET writes it: what a Copy reads dates by."""
+
+    def token(match: re.Match[str]) -> str:
+        text = match.group()
+        if match.group(2) is not None:
+            return "f" * len(text) if match.group(2) == "S" else _DOTNET.get(text, text)
+        if match.group(1) is not None:
+            text = match.group(1).replace("''", "'") or "'"
+        return _NOT_LITERAL.sub(r"\\\g<0>", text)
+
+    return _TOKEN.sub(token, pattern)
+
+
+def _zone(text: str | None) -> timezone:
+    if text is None or text == "Z":
+        return UTC
+    hours, minutes = int(text[1:3]), int(text[-2:])
+    if minutes >= 60:  # noqa: PLR2004 - minutes of an hour
+        raise ValueError(text)
+    offset = timedelta(hours=hours, minutes=minutes)
+    return timezone(-offset if text[0] == "-" else offset)
+
+
+def ecma_pattern(pattern: str) -> re.Pattern[str]:
+    """An ECMA-262 pattern in Python's terms: searched, `$` only at the very end, ASCII classes.
+
+    Raises:
+        ValueError: it cannot be compiled.
+    """
+    translated: list[str] = []
+    in_class = False
+    position = 0
+    while position < len(pattern):
+        char = pattern[position]
+        if char == "\\":
+            translated.append(pattern[position : position + 2])
+            position += 2
+            continue
+        if char == "[":
+            in_class = True
+        elif char == "]":
+            in_class = False
+        if not in_class and char == "$":
+            translated.append(r"\Z")
+        elif not in_class and re.match(r"\(\?<[A-Za-z_]", pattern[position:]):
+            translated.append("(?P<")
+            position += 2
+        else:
+            translated.append(char)
+        position += 1
+    try:
+        return re.compile("".join(translated), re.ASCII)
+    except re.error as error:
+        raise ValueError(f"pattern {pattern!r} is not a regular expression: {error}") from error
+
+
+def _is_ip(kind: type[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> Callable[[str], bool]:
+    def check(text: str) -> bool:
+        try:
+            kind(text)
+        except ValueError:
+            return False
+        return True
+
+    return check
+
+
+def _is_match(pattern: str) -> Callable[[str], bool]:
+    regex = re.compile(pattern, re.ASCII)
+    return lambda text: regex.fullmatch(text) is not None
+
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = rf"{_LABEL}(?:\.{_LABEL})*"
+
+_PATTERNS = {
+    "email": rf"[^@\s]{{1,64}}@{_HOST}",
+    "hostname": rf"(?=.{{1,253}}\Z){_HOST}",
+    "uri": r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+",
+    "uuid": r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
+}
+
+TEXTS: dict[str, Callable[[str], bool]] = {
+    **{kind: _is_match(pattern) for kind, pattern in _PATTERNS.items()},
+    "ipv4": _is_ip(ipaddress.IPv4Address),
+    "ipv6": _is_ip(ipaddress.IPv6Address),
+}
+"""Formats of text that are checked."""
+
+
+def text_form(kind: str) -> dict[str, str]:
+    """What a whole text of a format is: it matches a `pattern`, or is an `address`."""
+    pattern = _PATTERNS.get(kind)
+    return {"address": kind} if pattern is None else {"pattern": pattern}

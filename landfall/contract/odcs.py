@@ -1,0 +1,295 @@
+"""Reads an Open Data Contract Standard document, 3.0 to 3.2, into a `Contract`.
+
+What the standard defines as description is let be. What would change a verdict and is not
+supported is an error that names it: a contract never promises a check that does not run.
+"""
+
+from landfall.contract.columns import read_column
+from landfall.contract.delivery import DELIVERY, read_delivery
+from landfall.contract.model import Column, Contract, Drift, Hints
+from landfall.contract.quality import read_quality
+from landfall.contract.reader import Node
+from landfall.contract.relationships import read_relationships
+
+API_VERSIONS = ("v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0")
+
+
+_CONTRACT = frozenset(
+    {
+        "apiVersion",
+        "authoritativeDefinitions",
+        "context",
+        "contractCreatedTs",
+        "customProperties",
+        "dataProduct",
+        "description",
+        "domain",
+        "id",
+        "kind",
+        "name",
+        "price",
+        "roles",
+        "schema",
+        "servers",
+        "slaDefaultElement",
+        "slaProperties",
+        "status",
+        "support",
+        "tags",
+        "team",
+        "tenant",
+        "version",
+    }
+)
+_TABLE = frozenset(
+    {
+        "authoritativeDefinitions",
+        "businessName",
+        "context",
+        "customProperties",
+        "dataGranularityDescription",
+        "deprecated",
+        "description",
+        "id",
+        "logicalType",
+        "name",
+        "physicalName",
+        "physicalType",
+        "properties",
+        "quality",
+        "relationships",
+        "synonyms",
+        "tags",
+    }
+)
+_CUSTOM = frozenset(
+    {
+        "maxRejectedRatio",
+        "delimiter",
+        "quote",
+        "escape",
+        "encoding",
+        "format",
+        "trueValues",
+        "falseValues",
+        "drift",
+        "history",
+        *DELIVERY,
+    }
+)
+_DELIMITED = {"new_line": "jsonl", "array": "json"}
+_TABLES = frozenset({"delta", "iceberg", "table"})
+"""Formats of servers where the data stands later, as no file is dropped."""
+_KINDS = {"csv": "csv", "tsv": "csv", "json": "json", "jsonl": "jsonl", "parquet": "parquet"}
+_ENCODINGS = {
+    "ascii": "ascii",
+    "iso-8859-1": "latin-1",
+    "latin-1": "latin-1",
+    "utf-16": "utf-16",
+    "utf-16be": "utf-16-be",
+    "utf-16le": "utf-16-le",
+    "utf-8": "utf-8",
+    "windows-1252": "cp1252",
+}
+
+
+def parse(text: str, *, file: str) -> Contract:
+    """Read the YAML `text` of one contract; `file` is named in errors.
+
+    Raises:
+        ContractError: it is not YAML, not ODCS, or asks for what is not supported.
+    """
+    root = Node.of_yaml(text, file)
+    root.only(_CONTRACT)
+    root.need("kind").one_of(("DataContract",))
+    root.need("apiVersion").one_of(API_VERSIONS)
+    root.need("id").text()
+    version = root.need("version").text()
+    tables = root.need("schema").items()
+    if len(tables) != 1:
+        raise root.at("schema").error(f"has {len(tables)} objects; one contract says one table")
+    table = tables[0]
+    table.only(_TABLE)
+    table.refuse("customProperties", "custom properties belong to the whole contract")
+    properties = table.need("properties").items()
+    columns = tuple(read_column(node) for node in properties)
+    _check_names(table, columns)
+    custom = _custom(root)
+    dataset = table.need("name").text()
+    pairs = list(zip(properties, columns, strict=True))
+    return Contract(
+        dataset=dataset,
+        version=version,
+        description=_description(root),
+        columns=columns,
+        key=_key(table, columns),
+        max_rejected_ratio=_ratio(custom.get("maxRejectedRatio")),
+        hints=_hints(root, custom),
+        sla=tuple(sla.mapping() for sla in root.optional_items("slaProperties")),
+        rules=read_quality(table, dataset, columns, pairs),
+        relationships=read_relationships(table, dataset, pairs),
+        drift=_drift(custom.get("drift")),
+        delivery=read_delivery(custom),
+        history=_history(table, custom.get("history")),
+    )
+
+
+def _check_names(table: Node, columns: tuple[Column, ...]) -> None:
+    if not columns:
+        raise table.at("properties").error("a table needs at least one column")
+    seen: set[str] = set()
+    for index, column in enumerate(columns):
+        if column.name in seen:
+            node = table.at("properties").item(index)
+            raise node.error(f"a second column is called {column.name!r}")
+        seen.add(column.name)
+
+
+def _key(table: Node, columns: tuple[Column, ...]) -> tuple[str, ...]:
+    """Key columns in key order; several of them must say their positions 1, 2, ..."""
+    keyed = [c for c in columns if c.key_position is not None]
+    positions = [c.key_position or 0 for c in keyed]
+    if len(keyed) > 1 and sorted(positions) != list(range(1, len(keyed) + 1)):
+        raise table.at("properties").error(
+            f"the {len(keyed)} primary key columns need primaryKeyPosition 1 to {len(keyed)}, "
+            f"each once; found {positions}"
+        )
+    return tuple(c.name for c in sorted(keyed, key=lambda c: c.key_position or 0))
+
+
+def _history(table: Node, node: Node | None) -> bool:
+    if node is None:
+        return False
+    if node.one_of(("none", "scd2")) == "none":
+        return False
+    if not any(p.get("primaryKey") for p in table.need("properties").items()):
+        raise node.error("is 'scd2', but without a primary key nothing has versions")
+    return True
+
+
+def _description(root: Node) -> str:
+    node = root.get("description")
+    if node is None:
+        return ""
+    purpose = node.get("purpose")
+    return "" if purpose is None else purpose.text()
+
+
+def _custom(root: Node) -> dict[str, Node]:
+    """Our custom properties by name; another vendor's are left to that vendor."""
+    found: dict[str, Node] = {}
+    for node in root.optional_items("customProperties"):
+        vendor = node.get("vendor")
+        if vendor is not None and vendor.text() != "landfall":
+            continue
+        name = node.need("property").text()
+        if name not in _CUSTOM:
+            known = ", ".join(sorted(_CUSTOM))
+            raise node.at("property").error(
+                f"{name!r} is not known; known: {known}; another tool's property names its vendor"
+            )
+        if name in found:
+            raise node.at("property").error(f"{name!r} is given twice")
+        found[name] = node.need("value")
+    return found
+
+
+def _ratio(node: Node | None) -> float:
+    if node is None:
+        return 0.0
+    ratio = node.number()
+    if not 0 <= ratio <= 1:
+        raise node.error(f"is {ratio}; a ratio lies between 0 and 1")
+    return float(ratio)
+
+
+_DRIFT = {
+    "extraColumns": ("extra", ("discard", "evolve", "freeze")),
+    "reorderedColumns": ("reordered", ("evolve", "freeze")),
+    "missingColumns": ("missing", ("evolve", "freeze")),
+    "renamedColumns": ("renamed", ("discard", "evolve", "freeze")),
+    "changedTypes": ("changed", ("discard", "evolve", "freeze")),
+}
+"""What may be said of each kind of drift, and its field in `Drift`. There is nothing to discard
+of a column that is missing, or that stands elsewhere."""
+
+
+def _drift(node: Node | None) -> Drift:
+    if node is None:
+        return Drift()
+    node.only(_DRIFT)
+    said = {
+        field: policy.one_of(policies)
+        for kind, (field, policies) in _DRIFT.items()
+        if (policy := node.get(kind)) is not None
+    }
+    return Drift(**said)
+
+
+def _hints(root: Node, custom: dict[str, Node]) -> Hints:
+    servers = root.optional_items("servers")
+    formats = [f for s in servers if (f := s.get("format")) is not None]
+    if "format" in custom:
+        formats = [custom["format"]]
+    known = sorted({f.text().lower() for f in formats if f.text().lower() not in _TABLES})
+    for node in formats:
+        if node.text().lower() in known and node.text().lower() not in _KINDS:
+            raise node.error(f"is {node.text()!r}; files are read as {', '.join(_KINDS)}")
+    kind = _KINDS[known[0]] if len(known) == 1 else None
+    delimiter = _character(custom.get("delimiter"))
+    if delimiter is None and known == ["tsv"]:
+        delimiter = "\t"
+    if kind == "json":
+        kind = _json_kind(servers)
+    quote = _character(custom.get("quote")) or '"'
+    escape = _character(custom.get("escape"))
+    if delimiter is not None and delimiter in {quote, escape}:
+        raise custom["delimiter"].error("must differ from quote and escape")
+    encodings = [e for s in servers if (e := s.get("encoding")) is not None]
+    encoding = custom.get("encoding") or (encodings[0] if encodings else None)
+    return Hints(
+        kind=kind,
+        delimiter=delimiter,
+        quote=quote,
+        escape=None if escape == quote else escape,
+        encoding=_encoding(encoding),
+        true_values=_spellings(custom.get("trueValues"), "true"),
+        false_values=_spellings(custom.get("falseValues"), "false"),
+    )
+
+
+def _json_kind(servers: list[Node]) -> str | None:
+    """How the documents of a JSON file are delimited: each on a line, or in one array."""
+    said = {node.one_of(_DELIMITED) for s in servers if (node := s.get("delimiter")) is not None}
+    return _DELIMITED[said.pop()] if len(said) == 1 else None
+
+
+def _character(node: Node | None) -> str | None:
+    if node is None:
+        return None
+    text = node.text()
+    if len(text) != 1 or not text.isascii() or text in "\r\n\0":
+        raise node.error(f"is {text!r}; one ASCII character that is no line end is needed")
+    return text
+
+
+def _encoding(node: Node | None) -> str | None:
+    if node is None:
+        return None
+    name = node.text().lower()
+    if name not in _ENCODINGS:
+        raise node.error(f"is {node.text()!r}; supported: {', '.join(sorted(_ENCODINGS))}")
+    return _ENCODINGS[name]
+
+
+def _spellings(node: Node | None, word: str) -> tuple[str, ...]:
+    if node is None:
+        return (word, word.capitalize(), word.upper())
+    spellings = tuple(item.text() for item in node.items())
+    for text in spellings:
+        # Data Factory converts no other word to Boolean, so accepting one would fail the copy.
+        if text.lower() != word:
+            raise node.error(f"holds {text!r}; only ways to write {word!r} can be copied")
+    if not spellings:
+        raise node.error("is empty")
+    return spellings

@@ -1,0 +1,202 @@
+"""Which keys have been seen before: exact, over any number of records, in bounded memory.
+
+A Python set serves small files. Beyond that keys are numbers in sorted runs, merged when they grow
+alike, so that there are only ever a few: 8 bytes a whole number, 16 bytes any other key, which
+stands as two hashes of 64 bits under seeds of its own (two different keys among 10 million share
+both with a probability below 1e-24).
+"""
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # both take longer to load than a small file to validate
+    import numpy as np
+    import numpy.typing as npt
+    import polars as pl
+
+    Numbers = npt.NDArray[np.int64]
+
+SMALL = 200_000
+"""Keys held in a plain set; more cost more memory there than in runs."""
+
+_LEVEL = 4
+"""Runs of like length that are merged into one."""
+_SEEDS = (0x5BD1E995, 0x27D4EB2F)
+
+
+class Seen:
+    """The keys of all records so far. `whole_numbers`: every key is a 64-bit integer.
+
+    Other keys are text, of which different keys have different ones.
+    """
+
+    def __init__(self, *, whole_numbers: bool, small: int = SMALL) -> None:
+        self._whole_numbers = whole_numbers
+        self._small = small
+        self._few: set[Hashable] = set()
+        self._runs: _Runs | None = None
+
+    def repeated(self, keys: Sequence[Hashable]) -> list[int]:
+        """Positions in `keys` whose key was seen before, in this call or an earlier one.
+
+        A key of None is no key: it repeats nothing.
+        """
+        if self._runs is None:
+            again = self._among_few(keys)
+            if len(self._few) > self._small:
+                self._begin_runs()
+            return again
+        return self.repeated_in(self._series(list(keys)))
+
+    def repeated_in(self, keys: "pl.Series") -> list[int]:
+        """The same of a column of whole numbers or of text."""
+        import numpy as np  # noqa: PLC0415 - whoever has a column has loaded it
+
+        if self._runs is None:
+            self._begin_runs()
+        assert self._runs is not None  # noqa: S101 - for the type checker
+        positions = np.arange(len(keys))
+        if keys.null_count():
+            positions = np.flatnonzero(keys.is_not_null().to_numpy())
+            keys = keys.drop_nulls()
+        return positions[self._runs.take(*self._numbered(keys))].tolist()  # type: ignore[no-any-return]
+
+    def orphans_in(self, keys: "pl.Series") -> list[int]:
+        """Positions of keys that have not been seen; none is taken in, and None is no key."""
+        import numpy as np  # noqa: PLC0415 - whoever has a column has loaded it
+
+        if self._runs is None:
+            self._begin_runs()
+        assert self._runs is not None  # noqa: S101 - for the type checker
+        positions = np.flatnonzero(keys.is_not_null().to_numpy())
+        known = self._runs.known(*self._numbered(keys.drop_nulls()))
+        return positions[~known].tolist()  # type: ignore[no-any-return]
+
+    def orphans_among(self, numbers: Any, absent: Any) -> list[int]:
+        """The same of an array of whole numbers, with flags where there is none."""
+        import numpy as np  # noqa: PLC0415 - whoever knows other datasets' keys has loaded it
+
+        if self._runs is None:
+            self._begin_runs()
+        assert self._runs is not None  # noqa: S101 - for the type checker
+        positions = np.flatnonzero(np.frombuffer(absent, np.uint8) == 0)
+        known = self._runs.known(np.frombuffer(numbers, np.int64)[positions], None)
+        return positions[~known].tolist()  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        return len(self._few) if self._runs is None else len(self._runs)
+
+    def _among_few(self, keys: Sequence[Hashable]) -> list[int]:
+        distinct = set(keys)
+        distinct.discard(None)
+        met = distinct & self._few
+        self._few |= distinct
+        if len(distinct) == len(keys) and not met:
+            return []
+        again = []
+        for position, key in enumerate(keys):
+            if key is None:
+                continue
+            if key in met:
+                again.append(position)
+            else:
+                met.add(key)
+        return again
+
+    def _begin_runs(self) -> None:
+        self._runs = _Runs()
+        if self._few:
+            self._runs.take(*self._numbered(self._series(list(self._few))))
+        self._few = set()
+
+    def _series(self, keys: list[Hashable]) -> "pl.Series":
+        import polars as pl  # noqa: PLC0415 - only a large file pays for it
+
+        return pl.Series(keys, dtype=pl.Int64 if self._whole_numbers else pl.String)
+
+    def _numbered(self, keys: "pl.Series") -> tuple["Numbers", "Numbers | None"]:
+        """Keys as numbers to sort by, and further numbers to tell them apart by."""
+        import numpy as np  # noqa: PLC0415 - likewise
+
+        if self._whole_numbers:
+            return keys.to_numpy(), None
+        first, second = (keys.hash(seed).to_numpy().view(np.int64) for seed in _SEEDS)
+        return first, second
+
+
+class _Runs:
+    """Sorted arrays of distinct numbers, each with its further numbers if there are any."""
+
+    def __init__(self) -> None:
+        import numpy as np  # noqa: PLC0415 - only a large file pays for it
+
+        self._np: Any = np
+        self._runs: list[tuple[Numbers, Numbers | None]] = []
+
+    def take(self, keys: "Numbers", more: "Numbers | None") -> "Numbers":
+        """Take keys in; the positions of those that were there before, ascending."""
+        np = self._np
+        if more is None:
+            order, ordered, further = None, np.sort(keys), None
+        else:
+            order = np.lexsort((more, keys))
+            ordered, further = keys[order], more[order]
+        same = ordered[1:] == ordered[:-1]
+        if further is not None:
+            same &= further[1:] == further[:-1]
+        known = self.known(ordered, further)
+        if not same.any() and not known.any():
+            self._add(ordered, further)
+            none: Numbers = np.zeros(0, np.int64)
+            return none
+        if order is None:
+            order = np.argsort(keys, kind="stable")
+        # The order is stable: of equal keys in this call the first comes first.
+        repeats = np.concatenate((np.zeros(1, bool), same)) | known
+        self._add(ordered[~repeats], None if further is None else further[~repeats])
+        again: Numbers = np.sort(order[repeats])
+        return again
+
+    def __len__(self) -> int:
+        return sum(len(keys) for keys, _ in self._runs)
+
+    def known(self, keys: "Numbers", further: "Numbers | None") -> Any:
+        """Which of these keys are there."""
+        np = self._np
+        known = np.zeros(len(keys), bool)
+        for run, more in self._runs:
+            at = np.searchsorted(run, keys)
+            if more is None or further is None:
+                np.minimum(at, len(run) - 1, out=at)
+                known |= run[at] == keys
+                continue
+            active = np.ones(len(keys), bool)
+            while active.any():  # one round, but for keys that share the first number alone
+                active &= at < len(run)
+                np.minimum(at, len(run) - 1, out=at)
+                active &= run[at] == keys
+                known |= active & (more[at] == further)
+                active &= ~known
+                at += 1
+        return known
+
+    def _add(self, ordered: "Numbers", further: "Numbers | None") -> None:
+        np = self._np
+        if not len(ordered):
+            return
+        self._runs.append((ordered, further))
+        while True:
+            last = len(self._runs[-1][0])
+            alike = [run for run in self._runs if len(run[0]) < 2 * last]
+            if len(alike) < _LEVEL:
+                return
+            self._runs = [run for run in self._runs if len(run[0]) >= 2 * last]
+            keys = np.concatenate([run[0] for run in alike])
+            if further is None:
+                del alike  # the largest array there is; no more copies of it than needed
+                keys.sort()
+                self._runs.append((keys, None))
+                continue
+            more = np.concatenate([run[1] for run in alike if run[1] is not None])
+            order = np.argsort(keys, kind="stable")
+            self._runs.append((keys[order], more[order]))

@@ -1,0 +1,167 @@
+"""Validation of files on this machine: what the command line and tests hand in."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from landfall.contract.model import Contract
+from landfall.validation.batches import Reader
+from landfall.validation.columns import Cells, dtype_of
+from landfall.validation.problems import Refusal
+from landfall.validation.readers.choice import reader_of
+from landfall.validation.readers.opening import open_stream
+from landfall.validation.streams import ReferenceUnavailable, Writer
+
+if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
+    import polars as pl
+
+CHUNK = 1 << 20
+
+
+class FileSource:
+    """A local file, read in chunks of one MiB."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        return self._path.stat().st_size
+
+    def stream(self) -> Iterator[bytes]:
+        """A fresh pass over the file."""
+        with self._path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes of one range."""
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+
+class BytesSource:
+    """Bytes already in memory, streamed in chunks of a chosen size."""
+
+    def __init__(self, data: bytes, chunk: int = CHUNK) -> None:
+        self._data = data
+        self._chunk = chunk
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        return len(self._data)
+
+    def stream(self) -> Iterator[bytes]:
+        """A fresh pass over the bytes."""
+        for start in range(0, len(self._data), self._chunk):
+            yield self._data[start : start + self._chunk]
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes of one range."""
+        return self._data[offset : offset + length]
+
+
+class FileOutputs:
+    """Each finding in a file of its own where a path is given, else nowhere.
+
+    Reasons go beside the rejects, `<rejects>.reasons.jsonl`, where no path of theirs is given.
+    """
+
+    def __init__(
+        self,
+        *,
+        rejects: Path | None = None,
+        reasons: Path | None = None,
+        clean: Path | None = None,
+    ) -> None:
+        self._rejects = rejects
+        if reasons is None and rejects is not None:
+            reasons = rejects.with_name(f"{rejects.name}.reasons.jsonl")
+        self._reasons = reasons
+        self._clean = clean
+
+    def rejects(self) -> AbstractContextManager[Writer]:
+        """The rejected records as they came."""
+        return _open(self._rejects)
+
+    def reasons(self) -> AbstractContextManager[Writer]:
+        """JSON Lines beside them."""
+        return _open(self._reasons)
+
+    def clean(self) -> AbstractContextManager[Writer] | None:
+        """The file without them; without a place for it the file need not be read again."""
+        return None if self._clean is None else _open(self._clean)
+
+
+class FileReferences:
+    """Other datasets as files, one each, read by their contracts."""
+
+    def __init__(self, files: Mapping[str, Path], contracts: Mapping[str, Contract]) -> None:
+        self._files = files
+        self._contracts = contracts
+
+    def values(self, dataset: str, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
+        """These columns of all records in good form.
+
+        Raises:
+            NotThere: no file of the dataset was given, or it cannot be read.
+        """
+        if dataset not in self._files:
+            raise ReferenceUnavailable(f"no file of dataset {dataset} is at hand")
+        path, contract = self._files[dataset], self._contracts[dataset]
+        source = FileSource(path)
+        try:
+            opened = open_stream(source.stream(), path.name, contract.hints)
+            reader = reader_of(opened, contract, source)
+            reader.start()
+            yield from _columns(reader, contract, columns)
+        except Refusal as refusal:
+            raise ReferenceUnavailable(
+                f"{path} cannot be read: {refusal.problem.reason}"
+            ) from refusal
+
+
+def _columns(
+    reader: Reader, contract: Contract, columns: Sequence[str]
+) -> "Iterator[pl.DataFrame]":
+    import polars as pl  # noqa: PLC0415 - see the type's import
+
+    at = {name: index for index, name in enumerate(reader.names)}
+    wanted = [
+        Cells(contract.column(name), at.get(name), contract.hints, typed=reader.typed)
+        for name in columns
+    ]
+    for batch in reader.batches():
+        rows, broken = batch.rows, batch.broken
+        whole = [
+            row for index, row in enumerate(rows) if index not in broken and len(row) == len(at)
+        ]
+        table = list(zip(*whole, strict=True))
+        if table:
+            yield pl.DataFrame(
+                [
+                    pl.Series(
+                        one.column.name,
+                        one.values(one.of_table(table)),
+                        dtype=dtype_of(one.column.logical_type),
+                    )
+                    for one in wanted
+                ]
+            )
+
+
+class _Nowhere(io.RawIOBase):
+    def write(self, data: object, /) -> int:
+        return len(data) if isinstance(data, bytes) else 0
+
+
+def _open(path: Path | None) -> AbstractContextManager[Writer]:
+    if path is None:
+        return nullcontext(_Nowhere())
+    file: BinaryIO = path.open("wb")
+    return file

@@ -1,0 +1,80 @@
+"""Which screen stands in front of the record validator: the compiled kernel, Polars, or none."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from landfall.contract.model import Hints
+from landfall.validation.batches import Prefilter, Reader
+from landfall.validation.columns import Cells, Key
+from landfall.validation.metrics import Metrics
+from landfall.validation.prefilter import kernel
+from landfall.validation.prefilter.columnar import ColumnarPrefilter
+from landfall.validation.profile import Sketch, Slots
+from landfall.validation.references import Reference
+
+_LOG = logging.getLogger(__name__)
+
+
+class PrefilterChoice(NamedTuple):
+    """A prefilter, None where every record is validated, and what counts distinct values beside it."""
+
+    prefilter: Prefilter | None
+    sketch: Callable[[], Sketch]
+
+
+def prefilter_of(
+    reader: Reader,
+    hints: Hints,
+    cells: Sequence[Cells],
+    keys: Sequence[Key],
+    *,
+    metrics: Metrics,
+    referring: Sequence[Reference],
+) -> PrefilterChoice:
+    """The fastest screen that can validate this file by this contract.
+
+    With the kernel, `keys` are from now on seen by it; `referring` are the relationships whose
+    other datasets are at hand.
+    """
+    delimiter, quote = reader.format.delimiter, reader.format.quote or '"'
+    if delimiter is None:
+        return PrefilterChoice(None, Slots)
+    foreign = [reference.key for reference in referring]
+    why = _unsupported_by_kernel(delimiter, quote, hints, cells, [*keys, *foreign])
+    if not all(key.whole_numbers for key in foreign):
+        why = "the contract refers to other datasets, and not by one whole number"
+    elif metrics.needed or metrics.summed:
+        why = "the contract has conditions"
+    library = kernel.loaded() if why is None else None
+    if library is None:
+        _LOG.debug("Polars prefilters: %s", why or "there is no kernel, or it is off")
+        screening = ColumnarPrefilter(reader.names, cells, keys, delimiter, quote, metrics=metrics)
+        return PrefilterChoice(screening, Slots)
+    # Loaded where there is a kernel to load.
+    from landfall.validation.prefilter.kernel.scanning import KernelPrefilter  # noqa: PLC0415
+    from landfall.validation.prefilter.kernel.sets import KernelSketch, SeenNumbers  # noqa: PLC0415
+
+    _LOG.debug("the kernel prefilters")
+    for key in keys:
+        key.seen = SeenNumbers(library, whole_numbers=key.whole_numbers)
+    scanning = KernelPrefilter(
+        library, (len(reader.names), delimiter, quote), cells, [*keys, *foreign]
+    )
+    return PrefilterChoice(scanning, lambda: KernelSketch(library))
+
+
+def _unsupported_by_kernel(
+    delimiter: str, quote: str, hints: Hints, cells: Sequence[Cells], keys: Sequence[Key]
+) -> str | None:
+    """Why the kernel cannot screen; None if it can."""
+    if not kernel.is_plain(delimiter, quote, hints.escape):
+        return "the text is not in the kernel's dialect"
+    if len(cells) > kernel.MOST_COLUMNS:
+        return f"the contract has more than {kernel.MOST_COLUMNS} columns"
+    present = {one.column.name for one in cells}
+    for key in keys:
+        for part in key.cells:
+            if part.column.name not in present or part.column.logical_type not in kernel.KEYS:
+                return f"a key has {part.column.name}, which is not text or whole numbers"
+    return None

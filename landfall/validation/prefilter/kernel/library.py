@@ -1,0 +1,152 @@
+"""The kernel's functions and structures as Python calls them; `kernel.h` says what they mean."""
+
+import ctypes
+import logging
+import os
+from ctypes import (
+    POINTER,
+    Structure,
+    c_char_p,
+    c_double,
+    c_int,
+    c_int32,
+    c_int64,
+    c_uint8,
+    c_uint64,
+    c_void_p,
+)
+from pathlib import Path
+
+from landfall.validation.prefilter.kernel.building import PATH, sources_hash
+
+_LOG = logging.getLogger(__name__)
+
+ASK, INTEGER, NUMBER, TEXT, MOMENT = range(5)
+"""How the kernel validates the cells of a column."""
+
+
+class Ref(Structure):
+    """Bytes of a cell."""
+
+    _fields_ = (("at", c_uint64), ("length", c_uint64))
+
+
+class KernelColumn(Structure):
+    """One column: its program, then what was found in a block."""
+
+    _fields_ = (
+        ("position", c_int32),
+        ("kind", c_int32),
+        ("required", c_int32),
+        ("moment", c_int32),
+        ("layout", c_char_p),
+        ("low", c_int64),
+        ("high", c_int64),
+        ("least", c_double),
+        ("most", c_double),
+        ("nulls", c_int64),
+        ("any", c_int64),
+        ("low_found", c_int64),
+        ("high_found", c_int64),
+        ("least_found", c_double),
+        ("most_found", c_double),
+        ("first_found", Ref),
+        ("last_found", Ref),
+        ("fresh", c_int64),
+        ("hashes", c_int64),
+        ("integers", POINTER(c_int64)),
+        ("texts", POINTER(Ref)),
+        ("hash", c_void_p),
+    )
+
+
+class KeyColumns(Structure):
+    """One key: its columns, and where the numbers of each record go."""
+
+    _fields_ = (
+        ("parts", c_int32),
+        ("whole_number", c_int32),
+        ("columns", POINTER(c_int32)),
+        ("integers", POINTER(c_int32)),
+        ("first", c_void_p),
+        ("second", c_void_p),
+        ("absent", c_void_p),
+    )
+
+
+_FUNCTIONS = {
+    "lf_whole": (c_uint64, (c_char_p, c_uint64, c_uint8, c_uint8)),
+    "lf_newlines": (c_uint64, (c_char_p, c_uint64)),
+    "lf_scanner_new": (
+        c_void_p,
+        (c_void_p, c_void_p, c_uint64, c_void_p, c_uint64, c_uint64, c_uint8, c_uint8),
+    ),
+    "lf_scanner_free": (None, (c_void_p,)),
+    "lf_begin": (
+        c_int,
+        (c_void_p, c_char_p, c_uint64, c_void_p, c_void_p, c_void_p, c_void_p, c_uint64),
+    ),
+    "lf_scan": (c_int, (c_void_p,)),
+    "lf_questions": (c_uint64, (c_void_p, POINTER(POINTER(c_int64)))),
+    "lf_records": (c_uint64, (c_void_p,)),
+    "lf_scratch": (c_void_p, (c_void_p,)),
+    "lf_settle": (None, (c_void_p, c_char_p)),
+    "lf_seen_new": (c_void_p, (c_void_p, c_int)),
+    "lf_seen_free": (None, (c_void_p,)),
+    "lf_seen_count": (c_uint64, (c_void_p,)),
+    "lf_seen_take": (
+        c_int64,
+        (c_void_p, c_void_p, c_void_p, c_void_p, c_uint64, c_void_p),
+    ),
+    "lf_keys_of_texts": (
+        None,
+        (c_void_p, c_char_p, c_void_p, c_uint64, c_void_p, c_void_p),
+    ),
+    "lf_sketch_new": (c_void_p, ()),
+    "lf_sketch_free": (None, (c_void_p,)),
+    "lf_sketch_add": (None, (c_void_p, c_char_p, c_uint64)),
+    "lf_sketch_add_integers": (None, (c_void_p, c_void_p, c_uint64)),
+    "lf_sketch_add_texts": (None, (c_void_p, c_char_p, c_void_p, c_uint64)),
+    "lf_sketch_read": (None, (c_void_p, c_void_p)),
+}
+
+
+class Library:
+    """The kernel, loaded; `secret` is drawn by chance, so that no file can aim at its hashes."""
+
+    def __init__(self, path: Path) -> None:
+        self.functions = ctypes.CDLL(str(path))
+        built_from = self.functions.lf_built_from
+        built_from.restype = c_char_p
+        self.built_from = built_from().decode()
+        for name, (result, arguments) in _FUNCTIONS.items():
+            function = getattr(self.functions, name)
+            function.restype = result
+            function.argtypes = arguments
+        self.secret = (c_uint64 * 4).from_buffer_copy(os.urandom(32))
+
+    def whole(self, block: bytes, delimiter: str, quote: str) -> int:
+        """Where the first record begins that `block` does not hold whole; else its length."""
+        found: int = self.functions.lf_whole(block, len(block), ord(delimiter), ord(quote))
+        return found
+
+    def newlines(self, block: bytes, end: int) -> int:
+        """How many line ends there are before `end`."""
+        found: int = self.functions.lf_newlines(block, min(end, len(block)))
+        return found
+
+
+def load(path: Path = PATH) -> Library | None:
+    """The library at `path`; None, and a word in the log, if it is not there or not ours."""
+    if not path.exists():
+        _LOG.debug("no kernel at %s: Polars prefilters", path)
+        return None
+    try:
+        found = Library(path)
+    except (OSError, AttributeError) as error:
+        _LOG.warning("the kernel at %s cannot be loaded, Polars prefilters: %s", path, error)
+        return None
+    if found.built_from != sources_hash():
+        _LOG.warning("the kernel at %s is of other sources, Polars prefilters: build it anew", path)
+        return None
+    return found

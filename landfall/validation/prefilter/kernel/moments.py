@@ -1,0 +1,80 @@
+"""Dates, timestamps and times as the kernel reads and counts them."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from landfall.contract.formats import moment_tokens
+from landfall.contract.model import Column
+
+KINDS = ("date", "timestamp", "time")
+"""In the order of the kernel's `moment`."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_DAY = _EPOCH.toordinal()
+_MICROSECOND = timedelta(microseconds=1)
+_MIDNIGHT = datetime(1970, 1, 1)  # noqa: DTZ001 - a time of day has no zone
+_WIDEST = 2**63 - 1
+_FIELDS = {
+    "yyyy": "y",
+    "uuuu": "y",
+    "MM": "M",
+    "dd": "d",
+    "HH": "H",
+    "mm": "m",
+    "ss": "s",
+    "XXX": "Z",
+    "T": "'T",
+}
+_ISO = {"date": "y'-M'-d", "timestamp": "y'-M'-dTH':m':sF", "time": "H':m':sF"}
+_ZONES = {True: "Z", False: "", None: "z"}
+
+
+def layout(column: Column) -> bytes | None:
+    """How the kernel is told that a column's values are written; None if it cannot be."""
+    if column.format is None:
+        zone = _ZONES[column.timezone] if column.logical_type == "timestamp" else ""
+        return (_ISO[column.logical_type] + zone).encode()
+    parts = bytearray()
+    for text, is_field in moment_tokens(column.format):
+        if not is_field:
+            for byte in text.encode():
+                parts += b"'" + bytes([byte])
+        elif text.startswith("S"):
+            parts += f"f{len(text)}".encode()
+        elif text in _FIELDS:
+            parts += _FIELDS[text].encode()
+        else:
+            return None
+    return None if 0 in parts else bytes(parts)
+
+
+def bounds(column: Column) -> tuple[int, int]:
+    """The smallest and the largest sound value as the kernel counts."""
+    low, high = -_WIDEST - 1, _WIDEST
+    if column.minimum is not None:
+        low = max(low, counted(column.minimum))
+    if column.exclusive_minimum is not None:
+        low = max(low, counted(column.exclusive_minimum) + 1)
+    if column.maximum is not None:
+        high = min(high, counted(column.maximum))
+    if column.exclusive_maximum is not None:
+        high = min(high, counted(column.exclusive_maximum) - 1)
+    return low, high
+
+
+def counted(value: Any) -> int:
+    """A value as the kernel counts it."""
+    if isinstance(value, datetime):
+        return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+    if isinstance(value, date):
+        return value.toordinal() - _FIRST_DAY
+    return (datetime.combine(_MIDNIGHT, value) - _MIDNIGHT) // _MICROSECOND
+
+
+def value_of(kind: str, count: int) -> date | datetime | time:
+    """The value that the kernel counted."""
+    if kind == "date":
+        return date.fromordinal(_FIRST_DAY + count)
+    if kind == "time":
+        return (_MIDNIGHT + count * _MICROSECOND).time()
+    return _EPOCH + count * _MICROSECOND

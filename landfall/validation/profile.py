@@ -1,0 +1,382 @@
+"""What the values of each column are like, gathered while they are validated.
+
+Counts, nulls and extremes are of all records in good form whose value is one of the column's type,
+rejected or not. Distinct values are counted as long as they are few, then estimated from their
+hashes. Quantiles and pictures come from an even sample of the records.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from landfall.validation.batches import RecordBatch, RecordSubset, ScanResult
+from landfall.validation.columns import Cells, as_text
+from landfall.validation.report import Profile
+
+if TYPE_CHECKING:  # both take longer to load than a small file to validate
+    import numpy as np
+    import numpy.typing as npt
+    import polars as pl
+
+    Flags = npt.NDArray[np.bool_]
+    Hashes = npt.NDArray[np.uint64]
+    Positions = npt.NDArray[np.uint16]
+
+EXACT = 4096
+"""Distinct values that are counted one by one."""
+SAMPLE = 4000
+"""Records of the sample at most; of more records half of them at least."""
+
+_CHARACTERS = 4 << 20
+"""Of a column's distinct values that are counted one by one."""
+_SAMPLED = 16 << 20
+"""Bytes of the sample's records at most."""
+_SLOTS = 1 << 16
+_LOW = 1 << 14
+_FIRST_LIMIT = 1 << 58
+_BINS = 20
+_TOP = 8
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_SEED = 0x9E3779B9
+_SHOWN = 60
+
+
+class Sketch(Protocol):
+    """What is kept of values that are too many to be counted one by one."""
+
+    def add(self, values: Sequence[Any], /) -> None:
+        """Take values in, all of them whole numbers or all of them text."""
+
+    def add_hashes(self, hashes: Any, /) -> None:
+        """Take in what a prefilter made of some values."""
+
+    def state(self) -> tuple[int, int, int]:
+        """Slots taken by hashes; different hashes below a limit; that limit."""
+
+
+class Slots:
+    """A sketch by Polars' hashes."""
+
+    def __init__(self) -> None:
+        import numpy as np  # noqa: PLC0415 - so many values come from a large file
+
+        self._taken: Flags = np.zeros(_SLOTS, bool)
+        self._low: set[int] = set()
+        self._limit = _FIRST_LIMIT
+
+    def add(self, values: Sequence[Any]) -> None:
+        """Take values in, all of them whole numbers or all of them text."""
+        if values:
+            self.add_hashes(hashes(values))
+
+    def add_hashes(self, hashes: "tuple[Positions, Hashes]") -> None:
+        """Take in what `hashes` made of some values."""
+        slots, low = hashes
+        self._taken[slots] = True
+        self._low.update(low[low < self._limit].tolist())
+        while len(self._low) > _LOW:
+            self._limit //= 2
+            self._low = {one for one in self._low if one < self._limit}
+
+    def state(self) -> tuple[int, int, int]:
+        """Slots taken, hashes kept, and the limit."""
+        return int(self._taken.sum()), len(self._low), self._limit
+
+
+class Distinct:
+    """How many different values there are.
+
+    Counted while they are few and come as values; else estimated within some 2 %: from the share
+    of 65,536 slots that their hashes leave empty, and where nearly all are taken from how many
+    different hashes lie below a limit.
+    """
+
+    def __init__(self, sketch: Callable[[], Sketch] = Slots) -> None:
+        self._few: set[Any] = set()
+        self._characters = 0
+        self._begin = sketch
+        self._sketch: Sketch | None = None
+
+    def add(self, values: Iterable[Any]) -> None:
+        """Take values in, all of them numbers or all of them text."""
+        if self._sketch is not None:
+            self._sketch.add(list(values))
+            return
+        fresh = set(values) - self._few
+        self._few |= fresh
+        self._characters += sum(len(value) for value in fresh if isinstance(value, str))
+        if len(self._few) > EXACT or self._characters > _CHARACTERS:
+            self._many()
+
+    def add_hashes(self, hashes: Any) -> None:
+        """Take in what a prefilter made of some values for the sketch."""
+        self._many().add_hashes(hashes)
+
+    def _many(self) -> Sketch:
+        if self._sketch is None:
+            self._sketch = self._begin()
+            self._sketch.add(list(self._few))
+            self._few = set()
+        return self._sketch
+
+    @property
+    def exact(self) -> bool:
+        """Whether every one was counted."""
+        return self._sketch is None
+
+    def count(self) -> int:
+        """How many."""
+        if self._sketch is None:
+            return len(self._few)
+        taken, low, limit = self._sketch.state()
+        free = _SLOTS - taken
+        if free > _SLOTS // 20:
+            return round(-_SLOTS * math.log(free / _SLOTS))
+        return round(low * 2.0**64 / limit)
+
+
+def hashes(values: "Sequence[Any] | pl.Series") -> "tuple[Positions, Hashes]":
+    """Slots and low hashes of numbers or text; equal values give equal ones."""
+    import numpy as np  # noqa: PLC0415 - whoever has so many values has loaded it
+    import polars as pl  # noqa: PLC0415 - likewise
+
+    column = values if isinstance(values, pl.Series) else _column_of(values)
+    column = column.drop_nulls()
+    if column.dtype.is_integer():
+        mixed = column.to_numpy().view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(32)
+        mixed *= np.uint64(0xD6E8FEB86659FD93)
+        mixed ^= mixed >> np.uint64(32)
+    else:
+        mixed = column.hash(_SEED).to_numpy()
+    return (mixed >> np.uint64(48)).astype(np.uint16), mixed[mixed < _FIRST_LIMIT]
+
+
+def _column_of(values: "Sequence[Any]") -> "pl.Series":
+    import polars as pl  # noqa: PLC0415 - likewise
+
+    whole = all(isinstance(value, int) for value in values)
+    if whole:
+        return pl.Series(list(values), dtype=pl.Int64)
+    return pl.Series([str(value) for value in values], dtype=pl.String)
+
+
+class Count(Protocol):
+    """How many different values there are."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether every one was counted."""
+
+    def count(self) -> int:
+        """How many."""
+
+
+class ColumnCounts(Protocol):
+    """What is known of a column's values, all of them counted."""
+
+    @property
+    def cells(self) -> Cells:
+        """The column."""
+
+    @property
+    def count(self) -> int:
+        """Values that are one of the column's type."""
+
+    @property
+    def nulls(self) -> int:
+        """Missing ones."""
+
+    @property
+    def distinct(self) -> Count:
+        """Different ones."""
+
+    @property
+    def least(self) -> Any:
+        """The smallest; `most` the largest."""
+
+    @property
+    def most(self) -> Any:
+        """See `least`."""
+
+
+class _Column:
+    def __init__(self, cells: Cells, sketch: Callable[[], Sketch]) -> None:
+        self.cells = cells
+        self.count = self.nulls = 0
+        self.distinct = Distinct(sketch)
+        self.least: Any = None
+        self.most: Any = None
+
+    def extend(self, values: Sequence[Any]) -> None:
+        """Widen the extremes."""
+        if values:
+            least, most = min(values), max(values)
+            self.least = least if self.least is None else min(least, self.least)
+            self.most = most if self.most is None else max(most, self.most)
+
+
+class Profiler:
+    """Gathers the profiles of all columns of a file."""
+
+    def __init__(self, cells: Sequence[Cells], sketch: Callable[[], Sketch] = Slots) -> None:
+        self._columns = [_Column(one, sketch) for one in cells]
+        self.sample = RecordSample()
+
+    def take_cells(self, table: Sequence[Sequence[Any]]) -> None:
+        """Records in good form, column by column."""
+        if not table:
+            return
+        for column in self._columns:
+            cells = table[column.cells.position]
+            counts = Counter(map(_hashable, cells))
+            missing = counts.pop(None, 0) + counts.pop("", 0)
+            sound = column.cells.sound_values(list(counts))
+            column.nulls += missing
+            column.count += sum(counts[cell] for cell in sound)
+            column.distinct.add(_canonical(cell, value) for cell, value in sound.items())
+            column.extend(list(sound.values()))
+
+    def take_scan(self, scan: "ScanResult") -> None:
+        """The records of a block that were not validated one by one."""
+        rows = scan.rows - len(scan.candidates)
+        for column in self._columns if scan.facts else ():
+            fact = scan.facts[column.cells.position]
+            column.nulls += fact.nulls
+            column.count += rows - fact.nulls
+            column.extend([value for value in (fact.least, fact.most) if value is not None])
+            if fact.distinct is not None:
+                column.distinct.add(fact.distinct)
+            if fact.hashes is not None:
+                column.distinct.add_hashes(fact.hashes)
+
+    def profiles(self, width: int) -> tuple[Profile, ...]:
+        """One a column, in the contract's order; the file has `width` columns."""
+        table = self.sample.table(width)
+        return tuple(
+            profile_of(column, column.cells.repeating(table[column.cells.position]))
+            if table and not column.cells.column.masked
+            else profile_of(column, ())
+            for column in self._columns
+        )
+
+
+class RecordSample:
+    """Records at even distances from one another, the same ones whichever way they were validated."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[list[tuple[int, int]], RecordSubset]] = []
+        self._size = self._bytes = 0
+        self._stride = 1
+        self._records = 0
+
+    def take(self, records: int, batch: RecordBatch) -> None:
+        """Go past a batch of so many records."""
+        first = -self._records % self._stride
+        picked = range(first, records, self._stride)
+        if picked:
+            spans = map(batch.span, picked)
+            numbers = [
+                (self._records + at, end - start)
+                for at, (start, end) in zip(picked, spans, strict=True)
+            ]
+            self._parts.append((numbers, batch.some(picked)))
+            self._size += len(numbers)
+            self._bytes += sum(length for _, length in numbers)
+        self._records += records
+        while self._size > 1 and (self._size > SAMPLE or self._bytes > _SAMPLED):
+            self._thin()
+
+    def _thin(self) -> None:
+        """Let go of every other record."""
+        self._stride *= 2
+        parts = []
+        for numbers, some in self._parts:
+            kept = [at for at, (number, _) in enumerate(numbers) if number % self._stride == 0]
+            if kept:
+                parts.append(([numbers[at] for at in kept], some.pick(kept)))
+        self._parts = parts
+        self._size = sum(len(numbers) for numbers, _ in parts)
+        self._bytes = sum(length for numbers, _ in parts for _, length in numbers)
+
+    def table(self, width: int) -> list[Sequence[Any]]:
+        """The cells of those in good form, column by column."""
+        rows = [
+            row
+            for _, some in self._parts
+            for at, row in enumerate(some.rows)
+            if at not in some.broken and len(row) == width
+        ]
+        return list(zip(*rows, strict=True))
+
+
+def profile_of(column: ColumnCounts, values: Sequence[Any]) -> Profile:
+    """The profile of a column from what was counted and the values of a sample."""
+    kind = column.cells.column.logical_type
+    found: dict[str, Any] = {
+        "column": column.cells.column.name,
+        "type": kind,
+        "count": column.count,
+        "nulls": column.nulls,
+        "distinct": min(column.distinct.count(), column.count),
+        "exact": column.distinct.exact,
+    }
+    if column.cells.column.masked:
+        return Profile(**found, masked=True)
+    sample = sorted(value for value in values if value is not None)
+    found |= {"least": _shown(column.least), "most": _shown(column.most)}
+    if kind in {"integer", "number", "date", "timestamp"} and sample:
+        last = len(sample) - 1
+        found["quantiles"] = {
+            f"{100 * share:g}": _shown(sample[round(share * last)]) for share in _QUANTILES
+        }
+        found["histogram"] = tuple(_histogram(sample))
+    else:
+        shown: Counter[Any] = Counter()
+        for value, times in Counter(sample).items():
+            shown[_shown(value)] += times
+        top = shown.most_common(_TOP)
+        found["top"] = tuple((value, round(times / len(sample), 4)) for value, times in top)
+    return Profile(**found)
+
+
+def _histogram(ordered: Sequence[Any]) -> list[int]:
+    """Values in bins of equal width between the 1 % that are smallest and largest."""
+    edge = len(ordered) // 100
+    low, high = _number(ordered[edge]), _number(ordered[-1 - edge])
+    width = (high - low) / _BINS or 1
+    if isinstance(ordered[0], int):  # a bin holds as many whole numbers as any other
+        width = max(1, math.ceil((high - low + 1) / _BINS))
+    bins = [0] * min(_BINS, int((high - low) / width) + 1)
+    for value, times in Counter(ordered).items():
+        bins[max(0, min(len(bins) - 1, int((_number(value) - low) / width)))] += times
+    return bins
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    return float(value.toordinal() if isinstance(value, date) else value)
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, float):
+        return value + 0.0  # there is no second zero
+    if isinstance(value, (date, datetime, time)):
+        return value.isoformat()
+    if isinstance(value, str):
+        text = (as_text(value) or "").encode("utf-8", "surrogateescape")
+        shown = text.decode("utf-8", "backslashreplace")
+        return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
+    return value
+
+
+def _canonical(cell: Any, value: Any) -> Any:
+    return value if isinstance(value, int) and not isinstance(value, bool) else str(cell)
+
+
+def _hashable(cell: Any) -> Any:
+    """Nested JSON is no value of any type and only has to be counted apart."""
+    return repr(cell) if isinstance(cell, (dict, list)) else cell

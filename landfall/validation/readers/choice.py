@@ -1,0 +1,25 @@
+"""From what a file is to the reader of its records."""
+
+from landfall.contract.model import Contract
+from landfall.validation.batches import Reader
+from landfall.validation.readers.delimited import Delimited
+from landfall.validation.readers.opening import Opened
+from landfall.validation.streams import ByteSource
+
+
+def reader_of(opened: Opened, contract: Contract, source: ByteSource) -> Reader:
+    """The reader of `opened`; Parquet is read by ranges of `source`."""
+    kind = opened.format.kind
+    if kind == "csv":
+        return Delimited(opened, contract)
+    if kind == "jsonl":
+        from landfall.validation.readers.objects import Lines  # noqa: PLC0415 - most drops are CSV
+
+        return Lines(opened, contract)
+    if kind == "json":
+        from landfall.validation.readers.objects import Array  # noqa: PLC0415 - likewise
+
+        return Array(opened, contract)
+    from landfall.validation.readers.parquet import Parquet  # noqa: PLC0415 - likewise
+
+    return Parquet(opened, contract, source)

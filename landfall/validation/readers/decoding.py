@@ -1,0 +1,143 @@
+"""From the bytes of a file to plain UTF-8: counted, hashed, decompressed, transcoded."""
+
+import codecs
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+
+from landfall.validation.problems import Refusal
+
+GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+MAX_RATIO = 200
+"""How often compressed data may repeat its size; text reaches 20 to 100, a bomb 1,000 and more."""
+FREE_BYTES = 16 << 20
+"""Expansion below this is never a bomb."""
+
+_PIECE = 1 << 20
+_ZSTD_BITE = 256
+"""Bytes of zstd decompressed at a time; three may stand for 128 KiB."""
+_ZSTD_WINDOW = 64 << 20
+"""What a decompressor may keep in mind; the strongest levels of zstd ask for more."""
+
+
+class Meter:
+    """Counts and hashes what passes, and tells how far the reading is."""
+
+    def __init__(self, on_progress: Callable[[int], None]) -> None:
+        self._on_progress = on_progress
+        self._hash = hashlib.sha256()
+        self.bytes = 0
+
+    def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same chunks, counted."""
+        for chunk in chunks:
+            self._hash.update(chunk)
+            self.bytes += len(chunk)
+            self._on_progress(self.bytes)
+            yield chunk
+
+    def sha256(self) -> str:
+        """Hash of what has passed so far."""
+        return self._hash.hexdigest()
+
+
+def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """A gzip stream decompressed, member after member.
+
+    Raises:
+        Refusal: damaged, cut off, followed by something else, or a bomb.
+    """
+    inflater = zlib.decompressobj(wbits=31)
+    read = made = 0
+    for chunk in chunks:
+        read += len(chunk)
+        pending = chunk
+        while pending:
+            if inflater.eof:
+                pending = pending.lstrip(b"\0")  # padding after the last member
+                if not pending:
+                    break
+                inflater = zlib.decompressobj(wbits=31)
+            try:
+                piece = inflater.decompress(pending, _PIECE)
+            except zlib.error as error:
+                raise Refusal(
+                    f"the gzip data is damaged near byte {read}: {error}",
+                    "compress the file again and send it again",
+                ) from error
+            made += len(piece)
+            pending = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+            _refuse_bomb("gzip", read - len(pending), made)
+            if piece:
+                yield piece
+    if not inflater.eof:
+        raise Refusal(
+            f"the gzip data ends too early, after {read} bytes",
+            "the upload was cut off or the file is incomplete: send it again whole",
+        )
+
+
+def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """A zstd stream decompressed, frame after frame.
+
+    Raises:
+        Refusal: as `inflate` does, or the window is larger than what is kept in mind.
+    """
+    import zstandard  # noqa: PLC0415 - most drops are not zstd
+
+    opener = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    frame = opener.decompressobj()
+    read = made = 0
+    for chunk in chunks:
+        for start in range(0, len(chunk), _ZSTD_BITE):
+            pending = chunk[start : start + _ZSTD_BITE]
+            read += len(pending)
+            while pending:
+                if frame.eof:
+                    frame = opener.decompressobj()
+                try:
+                    piece = frame.decompress(pending)
+                except zstandard.ZstdError as error:
+                    raise Refusal(
+                        f"the zstd data is damaged near byte {read}: {error}",
+                        "compress the file again, at level 19 or below, and send it again",
+                    ) from error
+                made += len(piece)
+                _refuse_bomb("zstd", read, made)
+                for at in range(0, len(piece), _PIECE):
+                    yield piece[at : at + _PIECE]
+                pending = frame.unused_data if frame.eof else b""
+    if not frame.eof:
+        raise Refusal(
+            f"the zstd data ends too early, after {read} bytes",
+            "the upload was cut off or the file is incomplete: send it again whole",
+        )
+
+
+def _refuse_bomb(kind: str, read: int, made: int) -> None:
+    if made > FREE_BYTES and made > MAX_RATIO * read:
+        raise Refusal(
+            f"the {kind} data expands more than {MAX_RATIO} times",
+            "send the file uncompressed if it really holds so much",
+        )
+
+
+def transcode(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """Text of `encoding` as UTF-8.
+
+    Raises:
+        Refusal: a byte has no meaning in that encoding.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    done = 0
+    try:
+        for chunk in chunks:
+            yield decoder.decode(chunk).encode()
+            done += len(chunk)
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeError as error:
+        raise Refusal(
+            f"the bytes near {done} cannot be read as {encoding}: {error}",
+            f"save the file as UTF-8, or as {encoding} throughout",
+        ) from error

@@ -1,0 +1,267 @@
+"""CSV and its kin as a reader: content in chunks, out come batches of records."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from landfall.contract.model import Contract
+from landfall.validation.batches import RecordBatch
+from landfall.validation.prefilter import kernel
+from landfall.validation.problems import MAX_RECORD, Refusal, too_long, unclosed
+from landfall.validation.readers import plain
+from landfall.validation.readers.header import check_header, choose_delimiter
+from landfall.validation.readers.opening import Opened
+from landfall.validation.readers.plain import Block
+from landfall.validation.readers.spans import without
+from landfall.validation.readers.splitting import Splitter, UnclosedQuote
+from landfall.validation.report import Columns, Format
+from landfall.validation.streams import Writer
+
+if TYPE_CHECKING:  # what is only worth loading for large blocks
+    from landfall.validation.prefilter.kernel.library import Library
+    from landfall.validation.readers.record_index import RecordIndex
+
+_T = TypeVar("_T")
+
+BLOCK = 2 << 20
+"""Bytes validated at a time."""
+
+
+class Delimited:
+    """Reads delimited text; `start` must come first and `batches` once after it."""
+
+    typed = False
+
+    def __init__(self, opened: Opened, contract: Contract) -> None:
+        self._contract = contract
+        self._blocks = blocks(opened.chunks)
+        self._suffix = opened.suffix
+        self._rest = b""
+        self._ended = False
+        self._offset = 0
+        self._line = 1
+        self._splitter = Splitter(",", contract.hints.quote, contract.hints.escape)
+        self._chunks = opened.chunks
+        self.format = opened.format
+        self.head = b""
+        self.names: Sequence[str] = ()
+        self.columns = Columns()
+
+    @property
+    def clean_format(self) -> Format:
+        """A clean copy is UTF-8, uncompressed, and else as the file."""
+        return replace(self.format, encoding="UTF-8", compression="none")
+
+    @property
+    def rejects_format(self) -> Format:
+        """Rejects are as the file, uncompressed."""
+        return replace(self.format, compression="none")
+
+    def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
+        """Write the content without the `rejected` ranges of its bytes."""
+        for piece in without(self._chunks, rejected):
+            writer.write(piece)
+
+    def start(self) -> None:
+        """Read the header.
+
+        Raises:
+            Refusal: it is not the contract's, or there is none.
+        """
+        split = self._header()
+        data = self._rest
+        head = data[: _length(data, split.text[: split.end])]
+        if not head.isascii():
+            try:
+                head.decode()
+            except UnicodeDecodeError as error:
+                raise Refusal(
+                    f"the header is not UTF-8: byte {error.start} is {head[error.start]:#04x}",
+                    "save the file as UTF-8",
+                    line=1,
+                ) from error
+        self.columns = check_header(
+            split.names, split.line, self._splitter.delimiter, self._contract
+        )
+        known_as = {theirs: ours for ours, theirs in self.columns.renamed.items()}
+        self.names = [known_as.get(name, name) for name in split.names]
+        self.head = head
+        self._rest = data[len(head) :]
+        self._offset = len(head)
+        self._line = 1 + head.count(b"\n")
+
+    def _header(self) -> "_Header":
+        """The first record, over as many blocks as it takes."""
+        while True:
+            data = self._more()
+            if not data:
+                raise Refusal("the file is empty", "send it again with its header and records")
+            if len(data) > MAX_RECORD and data.find(b"\n", 0, MAX_RECORD) < 0:
+                raise too_long(1)
+            cut = len(data) if self._ended else data.rfind(b"\n") + 1
+            text = data[:cut].decode("utf-8", "surrogateescape")
+            skipped = len(text) - len(text.lstrip("\r\n"))
+            first = text[skipped : skipped + MAX_RECORD]
+            line = first.split("\n", 1)[0].rstrip("\r")
+            if not line:
+                if self._ended:
+                    raise Refusal("the file is blank", "send it again with its header and records")
+                continue
+            self._choose(line)
+            found = self._first_record(text, skipped)
+            if found is not None:
+                return found
+
+    def _first_record(self, text: str, skipped: int) -> "_Header | None":
+        try:
+            split = self._splitter.first(text[skipped:], final=self._ended)
+        except UnclosedQuote:
+            raise Refusal(
+                "a quote in the header is not closed", "close it, or double it", line=1
+            ) from None
+        if split is None:
+            if len(text) > MAX_RECORD:
+                raise too_long(1)
+            return None
+        names, end, broken = split
+        line = text[skipped : skipped + end].rstrip("\r\n")
+        if broken is not None:
+            if broken.rule == "newline":
+                raise Refusal(
+                    "the lines end in a carriage return alone",
+                    "save the file with LF or CRLF line ends",
+                    line=1,
+                )
+            masked = any(column.masked for column in self._contract.columns)
+            where = "" if masked else f" in {broken.value!r}"
+            raise Refusal(
+                f"the header has a stray quote{where}",
+                "quote whole fields only",
+                line=1,
+            )
+        return _Header(text, skipped + end, line, names)
+
+    def _choose(self, line: str) -> None:
+        hints = self._contract.hints
+        delimiter = hints.delimiter or ("\t" if self._suffix in {"tsv", "tab"} else None)
+        if delimiter is None:
+            delimiter = choose_delimiter(line, self._contract)
+        if delimiter != self._splitter.delimiter:
+            self._splitter = Splitter(delimiter, hints.quote, hints.escape)
+        self.format = replace(
+            self.format,
+            delimiter=delimiter,
+            quote=hints.quote,
+            escape=hints.escape or hints.quote,
+        )
+
+    def _more(self) -> bytes:
+        """What is left over with the next block behind it."""
+        block = next(self._blocks, None)
+        if block is None:
+            self._ended = True
+        else:
+            self._rest += block
+        return self._rest
+
+    def batches(self) -> Iterator[RecordBatch]:
+        """All records after the header.
+
+        Raises:
+            Refusal: a quote is never closed, or a record too long to hold.
+        """
+        pending = bool(self._rest)
+        while pending or not self._ended:
+            data = self._rest if pending else self._more()
+            pending = False
+            cut = len(data) if self._ended else data.rfind(b"\n") + 1
+            block = data[:cut]
+            if block:
+                batch, used = self._batch(block)
+                self._rest = data[used:]
+                yield batch
+            if len(self._rest) > MAX_RECORD:
+                raise too_long(self._line)
+
+    def _batch(self, data: bytes) -> tuple[RecordBatch, int]:
+        line, offset = self._line, self._offset
+        record_index = split = None
+        used, newlines = len(data), 0
+        library = self._kernel(data)
+        if self._splitter.quote.encode() not in data:
+            newlines = data.count(b"\n") if library is None else library.newlines(data, used)
+        elif library is not None:
+            used = self._whole(data, library)
+            newlines = library.newlines(data, used)
+        elif record_index := self._index_records(data):
+            used, newlines = record_index.consumed, record_index.newlines
+        else:
+            text = data.decode("utf-8", "surrogateescape")
+            split = self._try(lambda: self._splitter.split(text, final=self._ended))
+            used, newlines = _length(data, text[: split.consumed]), split.newlines
+        self._offset += used
+        self._line += newlines
+        kept = data if used == len(data) else data[:used]
+        return Block(
+            kept, line, offset, self._splitter, record_index=record_index, split=split
+        ), used
+
+    def _kernel(self, data: bytes) -> "Library | None":
+        """The kernel, if it may be asked where the records of a block are."""
+        splitter = self._splitter
+        if len(data) < min(plain.SMALLEST, kernel.SMALLEST):
+            return None
+        if not kernel.is_plain(splitter.delimiter, splitter.quote, splitter.escape):
+            return None
+        return kernel.loaded()
+
+    def _whole(self, data: bytes, library: "Library") -> int:
+        """Where the first record begins that is not all there."""
+        whole = library.whole(data, self._splitter.delimiter, self._splitter.quote)
+        if self._ended and whole < len(data):
+            raise unclosed(self._line + data.count(b"\n", 0, whole))
+        return whole
+
+    def _index_records(self, data: bytes) -> "RecordIndex | None":
+        """The survey of a block with quotes, if it is worth one."""
+        # More than two blocks are one record that goes on and on.
+        if not plain.SMALLEST <= len(data) <= 2 * BLOCK:
+            return None
+        from landfall.validation.readers.record_index import index_records  # noqa: PLC0415 - costs more than a small file
+
+        return self._try(lambda: index_records(data, self._splitter, final=self._ended))
+
+    def _try(self, cut: Callable[[], _T]) -> _T:
+        try:
+            return cut()
+        except UnclosedQuote as error:
+            raise unclosed(self._line + int(error.args[0])) from None
+
+
+class _Header:
+    def __init__(self, text: str, end: int, line: str, names: list[str]) -> None:
+        self.text = text
+        self.end = end
+        self.line = line
+        self.names = names
+
+
+def _length(data: bytes, text: str) -> int:
+    """Bytes that `text`, the beginning of `data`, takes there."""
+    if len(text) == len(data):
+        return len(data)
+    return len(text.encode("utf-8", "surrogateescape"))
+
+
+def blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of at least `BLOCK`, the last one apart."""
+    held: list[bytes] = []
+    length = 0
+    for chunk in chunks:
+        held.append(chunk)
+        length += len(chunk)
+        if length >= BLOCK:
+            yield b"".join(held)
+            held, length = [], 0
+    if held:
+        yield b"".join(held)

@@ -1,0 +1,221 @@
+"""JSON Lines and JSON arrays as readers: one object a record, whatever order its names are in."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from landfall.contract.model import Contract
+from landfall.validation.batches import ParsedBatch
+from landfall.validation.problems import MAX_RECORD, too_long
+from landfall.validation.readers.array import Elements
+from landfall.validation.readers.delimited import blocks
+from landfall.validation.readers.opening import Opened
+from landfall.validation.readers.spans import without
+from landfall.validation.readers.splitting import MalformedRecord
+from landfall.validation.report import Columns, Format
+from landfall.validation.streams import Writer
+
+_MAX_EXTRA = 1000
+_NO_TEXT = re.compile("[\udc80-\udcff]")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class ObjectBatch:
+    """Turns the text of one record into cells, and notes names the contract lacks."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._known = frozenset(names)
+        self._decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse)
+        self.extra: dict[str, None] = {}
+
+    def cells(self, text: str) -> list[Any] | MalformedRecord:
+        """The cells in the contract's order, None where a name is absent; or what is wrong."""
+        try:
+            found = self._decoder.decode(text)
+            if _SURROGATE.search(text):
+                _refuse_halves(found)
+        except RecursionError:
+            return MalformedRecord("json", None, "nested too deep")
+        except ValueError as error:
+            return MalformedRecord("json", None, str(error))
+        return self.of_value(found)
+
+    def of_value(self, found: Any) -> list[Any] | MalformedRecord:
+        """The same of a value already decoded."""
+        if not isinstance(found, dict):
+            return MalformedRecord("json", None, "not an object")
+        if len(self.extra) < _MAX_EXTRA:
+            for name in found.keys() - self._known:
+                self.extra[name] = None
+        return [found.get(name) for name in self._names]
+
+
+class _Json:
+    """What both kinds share."""
+
+    typed = True
+    head = b""
+
+    def __init__(self, opened: Opened, contract: Contract) -> None:
+        self.names: Sequence[str] = [column.name for column in contract.columns]
+        self.format = opened.format
+        self._chunks = opened.chunks
+        self._records = ObjectBatch(self.names)
+
+    @property
+    def columns(self) -> Columns:
+        """Names that are in no contract; a missing one is each record's own fault."""
+        return Columns(extra=tuple(self._records.extra))
+
+    @property
+    def rejects_format(self) -> Format:
+        """One object a line."""
+        return replace(self.format, kind="jsonl", compression="none")
+
+    @property
+    def clean_format(self) -> Format:
+        """One object a line, in UTF-8."""
+        return replace(self.rejects_format, encoding="UTF-8")
+
+    def start(self) -> None:
+        """There is no header."""
+
+
+class Lines(_Json):
+    """JSON Lines: one object a line, blank lines aside."""
+
+    def batches(self) -> Iterator[ParsedBatch]:
+        """All records; Refusal where a line is too long to hold."""
+        rest, number, offset = b"", 1, 0
+        for block in blocks(self._chunks):
+            data = rest + block
+            cut = data.rfind(b"\n") + 1
+            rest = data[cut:]
+            if cut:
+                yield self._batch(data[:cut], number, offset)
+                number += data.count(b"\n", 0, cut)
+                offset += cut
+            if len(rest) > MAX_RECORD:
+                raise too_long(number)
+        if rest:
+            yield self._batch(rest, number, offset)
+
+    def _batch(self, data: bytes, number: int, offset: int) -> ParsedBatch:
+        rows: list[list[Any]] = []
+        lines: list[int] = []
+        spans: list[tuple[int, int]] = []
+        broken: dict[int, MalformedRecord] = {}
+        start = 0
+        for index, line in enumerate(data.split(b"\n")):
+            end = min(start + len(line) + 1, len(data))
+            if line.strip():
+                cells = self._cells(line)
+                if isinstance(cells, MalformedRecord):
+                    broken[len(rows)] = cells
+                    cells = []
+                rows.append(cells)
+                lines.append(number + index)
+                spans.append((start, end))
+            start = end
+
+        def raw(index: int) -> bytes:
+            return data[slice(*spans[index])]
+
+        def span(index: int) -> tuple[int, int]:
+            return offset + spans[index][0], offset + spans[index][1]
+
+        return ParsedBatch(rows, lines, raw, span, broken)
+
+    def _cells(self, line: bytes) -> list[Any] | MalformedRecord:
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            return MalformedRecord("encoding", None, f"byte {line[error.start]:#04x} is not UTF-8")
+        return self._records.cells(text)
+
+    def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
+        """Write the content without the `rejected` ranges of its bytes."""
+        for piece in without(self._chunks, rejected):
+            writer.write(piece)
+
+
+class Array(_Json):
+    """One JSON array of objects; a record's place is its position in the array."""
+
+    def batches(self) -> Iterator[ParsedBatch]:
+        """All elements; Refusal where the array itself is malformed."""
+        position = 0
+        for elements in Elements(self._chunks):
+            rows: list[list[Any]] = []
+            broken: dict[int, MalformedRecord] = {}
+            for index, (text, _) in enumerate(elements):
+                cells = self._cells(text)
+                if isinstance(cells, MalformedRecord):
+                    broken[index] = cells
+                    cells = []
+                rows.append(cells)
+            yield self._batch(rows, broken, elements, position)
+            position += len(elements)
+
+    def _cells(self, text: str) -> list[Any] | MalformedRecord:
+        if not text.isascii() and (found := _NO_TEXT.search(text)) is not None:
+            byte = ord(found.group()) & 0xFF
+            return MalformedRecord("encoding", None, f"byte {byte:#04x} is not UTF-8")
+        return self._records.cells(text)
+
+    def _batch(
+        self,
+        rows: list[list[Any]],
+        broken: dict[int, MalformedRecord],
+        elements: list[tuple[str, int]],
+        position: int,
+    ) -> ParsedBatch:
+        return ParsedBatch(
+            rows,
+            [line for _, line in elements],
+            lambda index: _one_line(elements[index][0]),
+            lambda index: (position + index, position + index + 1),
+            broken,
+        )
+
+    def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
+        """Write all other elements, one a line."""
+        start, end = next(rejected, (-1, -1))
+        position = 0
+        for elements in Elements(self._chunks):
+            kept = []
+            for text, _ in elements:
+                if position == end:
+                    start, end = next(rejected, (-1, -1))
+                if not start <= position < end:
+                    kept.append(_one_line(text))
+                position += 1
+            writer.write(b"".join(kept))
+
+
+def _one_line(text: str) -> bytes:
+    """An element on a line of its own: a bare line end can only stand between its tokens."""
+    plain = text.replace("\r", " ").replace("\n", " ")
+    return plain.encode("utf-8", "surrogateescape") + b"\n"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is given twice")
+    return found
+
+
+def _refuse_halves(found: Any) -> None:
+    """Half of a surrogate pair can be spelt in JSON, and is no text."""
+    try:
+        json.dumps(found, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError("half of a surrogate pair is no text") from error
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,213 @@
+"""Finds out what a file is: its kind, compression and encoding, from content and name.
+
+The content decides. A name that promises something else is a refusal, because one of the two
+is a mistake and nobody can say which.
+"""
+
+import codecs
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from landfall.contract.model import Hints
+from landfall.validation.problems import Refusal
+from landfall.validation.readers.decoding import GZIP_MAGIC, ZSTD_MAGIC, inflate, transcode, unpack
+from landfall.validation.report import Format
+
+PARQUET_MAGIC = b"PAR1"
+_HEAD = 1 << 12
+
+_SUFFIXES = {
+    "csv": "csv",
+    "tsv": "csv",
+    "tab": "csv",
+    "txt": "csv",
+    "json": "json",
+    "jsonl": "json",
+    "ndjson": "json",
+    "parquet": "parquet",
+}
+_HINTED = {"csv": "csv", "json": "json", "jsonl": "json"}
+"""What a contract's format promises of files whose name promises nothing."""
+_FOREIGN = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"BZh": "bzip2 data",
+    b"\xfd7zXZ": "xz data",
+    b"ORC": "an ORC file",
+    b"Obj\x01": "an Avro file",
+    b"SQLite format 3": "an SQLite database",
+    b"\x7fELF": "a program",
+}
+_COMPRESSIONS = (
+    ((".gz", ".gzip"), "gzip", GZIP_MAGIC, inflate),
+    ((".zst", ".zstd"), "zstd", ZSTD_MAGIC, unpack),
+)
+_NAMES = {
+    "utf-8": "UTF-8",
+    "ascii": "US-ASCII",
+    "utf-16": "UTF-16",
+    "utf-16-le": "UTF-16",
+    "utf-16-be": "UTF-16BE",
+    "latin-1": "ISO-8859-1",
+    "cp1252": "WINDOWS-1252",
+}
+"""Python's names of encodings, and Data Factory's."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a file is, with a stream of its content as UTF-8 without a byte order mark.
+
+    `codec` is Python's name of the file's own encoding and `mark` its byte order mark, so
+    that records can be written again as they came. A Parquet file's `chunks` are its raw bytes.
+    """
+
+    format: Format
+    chunks: Iterator[bytes]
+    codec: str
+    mark: bytes
+    suffix: str
+
+
+def open_stream(chunks: Iterable[bytes], name: str, hints: Hints) -> Opened:
+    """Look at the beginning of `chunks` and decide how the rest is to be read.
+
+    Raises:
+        Refusal: empty, of a foreign kind, or not what `name` promises.
+    """
+    stream = iter(chunks)
+    head, stream = _peek(stream)
+    if not head:
+        raise Refusal("the file is empty", "send it again with its header and records")
+    stem = name.lower()
+    compression = "none"
+    for suffixes, kind, magic, opener in _COMPRESSIONS:
+        named = stem.endswith(suffixes)
+        if named:
+            stem = stem.rpartition(".")[0]
+            if not head.startswith(magic):
+                raise Refusal(
+                    f"the name ends in {suffixes[0]} but the content is not {kind}",
+                    f"compress the file, or drop {suffixes[0]} from its name",
+                )
+        if head.startswith(magic):
+            compression = kind
+            head, stream = _peek(opener(stream))
+            if not head:
+                raise Refusal("the file is empty", "send it again with its header and records")
+            break
+    suffix = stem.rpartition(".")[2] if "." in stem else ""
+    promised = _SUFFIXES.get(suffix) or _HINTED.get(hints.kind or "")
+    _refuse_foreign(head, promised)
+    if head.startswith(PARQUET_MAGIC):
+        if compression != "none":
+            raise Refusal(
+                "a Parquet file is compressed inside", f"send it without {compression} around it"
+            )
+        return Opened(Format("parquet"), stream, "", b"", suffix)
+    codec, mark = _encoding(head, hints)
+    stream = _without(stream, len(mark))
+    if codec != "utf-8":
+        head, stream = _peek(transcode(stream, codec))
+    else:
+        head = head[len(mark) :]
+    kind = _text_kind(head, promised)
+    return Opened(
+        Format(kind, encoding=_NAMES[codec], compression=compression), stream, codec, mark, suffix
+    )
+
+
+def _peek(stream: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes, enough to recognise a file, and the stream with them back in front."""
+    held: list[bytes] = []
+    length = 0
+    for chunk in stream:
+        held.append(chunk)
+        length += len(chunk)
+        if length >= _HEAD:
+            break
+    return b"".join(held)[:_HEAD], chain(held, stream)
+
+
+def _refuse_foreign(head: bytes, promised: str | None) -> None:
+    for magic, what in _FOREIGN.items():
+        if head.startswith(magic):
+            raise Refusal(f"the content is {what}", "send CSV, JSON or Parquet")
+    is_parquet = head.startswith(PARQUET_MAGIC)
+    if is_parquet and promised not in {None, "parquet"}:
+        raise Refusal(
+            f"the content is Parquet but the name says {promised}", "name the file .parquet"
+        )
+    if promised == "parquet" and not is_parquet:
+        raise Refusal(
+            "the name ends in .parquet but the content is not Parquet",
+            "write the file as Parquet, or name it after what it is",
+        )
+
+
+def _encoding(head: bytes, hints: Hints) -> tuple[str, bytes]:
+    """Codec and byte order mark; a mark in the file outweighs what the contract says."""
+    for mark, codec in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF32_LE, ""),
+        (codecs.BOM_UTF32_BE, ""),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
+        if head.startswith(mark):
+            if not codec:
+                raise Refusal("the text is UTF-32", "save the file as UTF-8")
+            return codec, mark
+    codec = hints.encoding or "utf-8"
+    if codec == "utf-16":
+        codec = "utf-16-le"  # without a mark; what Windows writes
+    if codec in {"utf-8", "ascii"} and _looks_wide(head):
+        raise Refusal(
+            "the text looks like UTF-16 without a byte order mark",
+            "save the file as UTF-8, or as UTF-16 with a byte order mark",
+        )
+    return codec, b""
+
+
+def _looks_wide(head: bytes) -> bool:
+    """Whether every second byte is mostly NUL, as in UTF-16 text of Latin letters."""
+    pairs = len(head) // 2
+    return pairs > 1 and max(head[0::2].count(0), head[1::2].count(0)) * 10 > pairs * 7
+
+
+def _without(stream: Iterator[bytes], length: int) -> Iterator[bytes]:
+    """The stream without its first `length` bytes."""
+    for chunk in stream:
+        if length:
+            taken = min(length, len(chunk))
+            length -= taken
+            if taken == len(chunk):
+                continue
+            yield chunk[taken:]
+        else:
+            yield chunk
+
+
+def _text_kind(head: bytes, promised: str | None) -> str:
+    first = head.lstrip(b" \t\r\n")[:1]
+    if promised == "json":
+        if first == b"[":
+            return "json"
+        if first == b"{":
+            return "jsonl"
+        shown = first.decode("latin-1")
+        raise Refusal(
+            f"the name says JSON but the content begins with {shown!r}",
+            "write one object a line, or an array of objects",
+        )
+    if promised is None and first == b"{":
+        return "jsonl"
+    if promised is None and first == b"[":
+        return "json"
+    return "csv"

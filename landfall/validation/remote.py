@@ -1,0 +1,288 @@
+"""A file that is validated elsewhere: what the other engine is told of it, and its answer as a report.
+
+The beginning of the file is validated here: what it is, its header, its drift. So a refusal of those
+is the same, word by word, and starts nothing. The records are validated by the other engine, from the
+contract's plan; it answers with counts, samples and extremes, which become the same report.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from landfall.contract.model import Contract
+from landfall.contract.plan import compile_plan, keys_of
+from landfall.validation.batches import Reader
+from landfall.validation.columns import Cells
+from landfall.validation.metrics import Metric, Metrics
+from landfall.validation.problems import AnswerError, Refusal, too_long, unclosed
+from landfall.validation.profile import profile_of
+from landfall.validation.readers.choice import reader_of
+from landfall.validation.readers.opening import Opened, open_stream
+from landfall.validation.report import (
+    Check,
+    Columns,
+    Example,
+    Measure,
+    Problem,
+    Profile,
+    Report,
+    Sample,
+)
+from landfall.validation.streams import ByteSource
+from landfall.validation.tolerance import excess
+
+SCHEMA = 1
+"""Of the answer."""
+_UNPACKED = (".bz2", ".deflate", ".gz", ".lz4", ".snappy", ".xz", ".zst", ".zstd")
+"""Names that a reader of Hadoop would take for compressed files, whatever is in them."""
+
+
+@dataclass(frozen=True)
+class RemoteValidation:
+    """A file whose beginning is sound, and which the other engine can read."""
+
+    contract: Contract
+    reader: Reader
+    mark: str
+
+    def plan(self, path: str) -> dict[str, Any]:
+        """What the other engine is told; `path` is where it finds the file."""
+        hints, kind = self.contract.hints, self.reader.format.kind
+        layout: dict[str, Any] = {
+            "kind": kind,
+            "path": path,
+            "names": list(self.reader.names),
+            "mark": self.mark,
+        }
+        if kind == "parquet":
+            renamed = self.reader.columns.renamed
+            layout["sources"] = [renamed.get(name, name) for name in self.reader.names]
+        if kind == "csv":
+            layout |= {
+                "delimiter": self.reader.format.delimiter,
+                "quote": hints.quote,
+                "escape": hints.escape,
+                "head": self.reader.head.decode(),
+                "head_lines": self.reader.head.count(b"\n"),
+            }
+        return compile_plan(self.contract, layout)
+
+    def report(
+        self, answer: Mapping[str, Any], *, name: str, size: int, sha256: str, seconds: float = 0.0
+    ) -> Report:
+        """The report of the other engine's answer.
+
+        Raises:
+            AnswerError: it is of another schema, or by another contract than this one.
+        """
+        if answer.get("schema") != SCHEMA:
+            raise AnswerError(f"the answer is of schema {answer.get('schema')!r}, not {SCHEMA}")
+        by, version = answer.get("contract_version"), self.contract.version
+        if by != version:
+            raise AnswerError(
+                f"it validates by version {by} of the contract, which is {version} now"
+            )
+        try:
+            report = _Answer(self, answer).report(name=name, size=size, sha256=sha256)
+        except (KeyError, TypeError, ValueError) as error:
+            raise AnswerError(f"it does not fit the contract: {error!r}") from error
+        return replace(report, seconds=seconds)
+
+
+def prepare(source: ByteSource, contract: Contract, name: str) -> RemoteValidation | None:
+    """The file as the other engine may have it; None where it is ours to validate or to refuse.
+
+    Ours are compressed files, JSON arrays and text that is not UTF-8, none of which can be read
+    from the middle; Parquet of types that Spark reads as others; what refers to other datasets;
+    and what is refused by its beginning. At most that beginning is read.
+    """
+    if name.lower().endswith(_UNPACKED) or contract.relationships:
+        return None
+    stream = source.stream()
+    try:
+        opened = open_stream(stream, name, contract.hints)
+        if not _splits(opened):
+            return None
+        if opened.format.kind == "parquet":
+            opened = replace(opened, chunks=iter(()))  # its footer is read by ranges
+        reader = reader_of(opened, contract, source)
+        reader.start()
+    except Refusal:
+        return None
+    finally:
+        _close(stream)
+    if opened.format.kind == "parquet" and not _plain_parquet(reader):
+        return None
+    if len(opened.mark) + len(reader.head) >= source.size or (
+        reader.head and not reader.head.endswith(b"\n")
+    ):
+        return None  # nothing stands behind the header
+    return RemoteValidation(contract, reader, opened.mark.decode())
+
+
+def _splits(opened: Opened) -> bool:
+    format_ = opened.format
+    if format_.kind == "parquet":
+        return True
+    plain = format_.compression == "none" and opened.codec == "utf-8"
+    return plain and format_.kind in {"csv", "jsonl"}
+
+
+def _plain_parquet(reader: Reader) -> bool:
+    """Whether Spark gives each of the file's columns the same values as they have here."""
+    import polars as pl  # noqa: PLC0415 - the reader of Parquet has loaded it
+
+    schema: Mapping[str, pl.DataType] = getattr(reader, "schema", {})
+    if len({name.casefold() for name in schema}) < len(schema):
+        return False  # Spark resolves names without regard to case
+    alike = (
+        *(pl.String, pl.Boolean, pl.Date, pl.Float32, pl.Float64),
+        *(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32),
+    )
+    found = [schema[reader.columns.renamed.get(name, name)] for name in reader.names]
+    return all(
+        isinstance(one, alike) or (isinstance(one, pl.Datetime) and one.time_unit == "us")
+        for one in found
+    )
+
+
+def _close(stream: Iterator[bytes]) -> None:
+    close = getattr(stream, "close", None)
+    if close is not None:
+        with suppress(OSError):
+            close()
+
+
+@dataclass(frozen=True)
+class _Distinct:
+    number: int
+    exact: bool
+
+    def count(self) -> int:
+        return self.number
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A column as the other engine counted it."""
+
+    cells: Cells
+    count: int
+    nulls: int
+    distinct: _Distinct
+    least: Any
+    most: Any
+
+
+@dataclass(frozen=True)
+class _Answer:
+    remote: RemoteValidation
+    answer: Mapping[str, Any]
+    cells: list[Cells] = field(init=False)
+
+    def __post_init__(self) -> None:
+        typed = self.remote.reader.typed
+        contract, names = self.remote.contract, self.remote.reader.names
+        evolve = contract.drift.changed == "evolve"
+        made = [
+            Cells(
+                column,
+                at if column.name in names else None,
+                contract.hints,
+                typed=typed,
+                evolve=evolve,
+            )
+            for at, column in enumerate(contract.columns)
+        ]
+        object.__setattr__(self, "cells", made)
+
+    def report(self, *, name: str, size: int, sha256: str) -> Report:
+        contract, reader, answer = self.remote.contract, self.remote.reader, self.answer
+        rows, rejected = int(answer["rows"]), int(answer["rejected"])
+        problem = self._problem()
+        measures = () if problem else self._measures(rows)
+        problem = problem or excess(contract, rows, rejected, measures)
+        verdict = "accepted_with_rejects" if rejected else "accepted"
+        columns = reader.columns
+        if answer["extra"]:
+            columns = Columns(extra=tuple(answer["extra"]))
+        return Report(
+            dataset=contract.dataset,
+            name=name,
+            verdict="refused" if problem else verdict,  # type: ignore[arg-type]
+            rows=rows,
+            accepted=rows - rejected,
+            rejected=rejected,
+            bytes=size,
+            sha256=sha256,
+            format=reader.format,
+            clean=reader.clean_format if rejected and not problem else None,
+            rejects=reader.rejects_format if rejected else None,
+            columns=columns,
+            checks=self._checks(),
+            examples=tuple(
+                Example(**one | {"faults": tuple((rule, at) for rule, at in one["faults"])})
+                for one in answer["examples"]
+            ),
+            profile=self._profiles(),
+            measures=measures,
+            problem=problem,
+            contract_version=contract.version,
+            max_rejected_ratio=contract.max_rejected_ratio,
+        )
+
+    def _problem(self) -> Problem | None:
+        found = self.answer["problem"]
+        if found is None:
+            return None
+        words = {"too_long": too_long, "unclosed_quote": unclosed}
+        if found["kind"] not in words:
+            raise AnswerError(f"the answer tells of a problem {found['kind']!r}")
+        return words[found["kind"]](int(found["line"])).problem
+
+    def _checks(self) -> tuple[Check, ...]:
+        order = {c.name: index for index, c in enumerate(self.remote.contract.columns)}
+        checks = [
+            Check(**one | {"samples": tuple(Sample(**sample) for sample in one["samples"])})
+            for one in self.answer["checks"]
+        ]
+        return tuple(
+            sorted(checks, key=lambda c: (order.get((c.column or "").split(",")[0], -1), c.rule))
+        )
+
+    def _measures(self, rows: int) -> tuple[Measure, ...]:
+        contract = self.remote.contract
+        by_name = {one.column.name: one for one in self.cells}
+        metrics: dict[int, Metric] = {}
+        for metric, values in zip(
+            Metrics(contract, by_name).all, self.answer["gauges"], strict=True
+        ):
+            metric.add(*values)
+            metrics[id(metric.rule)] = metric
+        repeating = [rule for rule in contract.rules if rule.kind == "duplicates"]
+        repeats = self.answer["repeats"][len(keys_of(contract)) - len(repeating) :]
+        for rule, count in zip(repeating, repeats, strict=True):
+            metrics[id(rule)] = Metric(rule, {})
+            metrics[id(rule)].count = count
+        return tuple(
+            metrics[id(rule)].measure(rows) for rule in contract.rules if not rule.per_record
+        )
+
+    def _profiles(self) -> tuple[Profile, ...]:
+        sample, names = self.answer["sample"], self.remote.reader.names
+        there = [one for one in self.cells if one.column.name in names]
+        return tuple(
+            profile_of(
+                _Found(
+                    one,
+                    found["count"],
+                    found["nulls"],
+                    _Distinct(found["distinct"], found["exact"]),
+                    found["least"],
+                    found["most"],
+                ),
+                one.values([record[at] for record in sample]),
+            )
+            for at, (one, found) in enumerate(zip(there, self.answer["columns"], strict=False))
+        )

@@ -1,0 +1,31 @@
+"""Whether what was found in a file is within what its contract tolerates."""
+
+from collections.abc import Sequence
+
+from landfall.contract.model import Contract
+from landfall.validation.report import Measure, Problem
+
+
+def excess(
+    contract: Contract, rows: int, rejected: int, measures: Sequence[Measure]
+) -> Problem | None:
+    """Why the records found are too few or too bad to go on with, if they are."""
+    if rows == 0:
+        return Problem("the file holds no records", "send it again with its records")
+    allowed = contract.max_rejected_ratio
+    if rejected > allowed * rows:
+        return Problem(
+            f"{rejected} of {rows} records break the contract "
+            f"({rejected / rows:.2%}); it tolerates {allowed:.2%}",
+            "fix the records listed in the rejects file and send the whole file again",
+        )
+    for measure in measures:
+        if not measure.kept:
+            of = "" if measure.column is None else f" of {measure.column}"
+            value = "not to be measured" if measure.value is None else f"{measure.value:g}"
+            return Problem(
+                f"{measure.rule}{of} is {value} and must {measure.expected}",
+                "fix the data, or agree with its consumers on another bound in the contract",
+                column=measure.column,
+            )
+    return None

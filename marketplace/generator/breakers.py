@@ -1,0 +1,179 @@
+"""Damages good files in known ways and says what was damaged where."""
+
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Injected(NamedTuple):
+    """One damaged record: the physical line it begins on, the rule and column it now breaks.
+
+    `column` is None where the whole record is out of shape.
+    """
+
+    line: int
+    kind: str
+    rule: str
+    column: str | None
+
+
+Cells = list[bytes]
+Change = Callable[[Cells, Mapping[str, int], random.Random], Cells]
+"""Damages the cells of a record, given where each column stands."""
+
+
+class Damage(NamedTuple):
+    """One kind of damage to a record: what it breaks, and how its cells change."""
+
+    rule: str
+    column: str | None
+    change: Change
+
+
+def set_to(column: str, *values: bytes) -> Change:
+    """The column becomes one of the values."""
+
+    def change(cells: Cells, at: Mapping[str, int], rng: random.Random) -> Cells:
+        cells[at[column]] = rng.choice(values)
+        return cells
+
+    return change
+
+
+def shorter(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
+    """Fewer fields than the header."""
+    return cells[: rng.randrange(1, len(cells))]
+
+
+def longer(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
+    """More fields than the header."""
+    return [*cells, *[b"more"] * rng.randint(1, 3)]
+
+
+def as_it_is(cells: Cells, _: Mapping[str, int], __: random.Random) -> Cells:
+    """For a key, which is repeated where the record before is known."""
+    return cells
+
+
+def _newline(cells: Cells, at: Mapping[str, int], _: random.Random) -> Cells:
+    cells[at["language"]] = b'"e\nn"'
+    return cells
+
+
+DAMAGES = {
+    "bad_type": Damage(
+        "type",
+        "socialNbFollows",
+        set_to("socialNbFollows", b"many", b"3.5", b"1e3", b" 12", b"+4", b"99999999999999999999"),
+    ),
+    "bad_number": Damage(
+        "type", "productsPassRate", set_to("productsPassRate", b"high", b"1.5.5", b"NaN", b"12 %")
+    ),
+    "bad_boolean": Damage("type", "hasIosApp", set_to("hasIosApp", b"yes", b"1", b"T", b"ja")),
+    "bad_enum": Damage("enum", "gender", set_to("gender", b"X", b"f", b"Female")),
+    "bad_pattern": Damage("pattern", "countryCode", set_to("countryCode", b"FR", b"f1", b"fra")),
+    "missing_required": Damage("required", "country", set_to("country", b"", b'""')),
+    "below_range": Damage("minimum", "productsSold", set_to("productsSold", b"-1", b"-20")),
+    "above_range": Damage(
+        "maximum", "productsPassRate", set_to("productsPassRate", b"100.5", b"1e3")
+    ),
+    "duplicate_key": Damage("unique", "identifierHash", as_it_is),
+    "short_record": Damage("fieldCount", None, shorter),
+    "long_record": Damage("fieldCount", None, longer),
+    "bad_bytes": Damage("encoding", "country", set_to("country", b"Su\xe8de", b"\xff\xfe")),
+    "stray_quote": Damage("quote", "type", set_to("type", b'us"er', b'"us"er')),
+    "newline_in_cell": Damage("enum", "language", _newline),
+}
+"""Kinds of damage to records of the users table."""
+
+
+def break_records(
+    source: Path,
+    target: Path,
+    counts: Mapping[str, int],
+    seed: int,
+    damages: Mapping[str, Damage] = DAMAGES,
+) -> list[Injected]:
+    """Copy a good file with so many records of each kind damaged, no record twice.
+
+    The records are drawn from the seed. Of a duplicated key the first stands undamaged. Memory
+    is bounded by the number of damaged records.
+
+    Returns:
+        What was injected, in file order, with lines of `target`.
+
+    Raises:
+        ValueError: an unknown kind, or more damage than the file has records to take it.
+    """
+    if unknown := sorted(set(counts) - set(damages)):
+        raise ValueError(f"unknown damage {unknown[0]!r}; known: {', '.join(damages)}")
+    rng = random.Random(seed)  # noqa: S311 - test data
+    with source.open("rb") as lines:
+        rows = sum(1 for _ in lines) - 1
+    wanted = sum(counts.values())
+    # The first record stays whole, so that a duplicate has something to repeat.
+    if wanted > rows - 1:
+        raise ValueError(f"{rows} records cannot take {wanted} faults")
+    chosen = rng.sample(range(1, rows), wanted)
+    kinds = [kind for kind, count in counts.items() for _ in range(count)]
+    plan = dict(zip(chosen, kinds, strict=True))
+    return _copy(source, target, plan, rng, damages)
+
+
+def _copy(
+    source: Path,
+    target: Path,
+    plan: dict[int, str],
+    rng: random.Random,
+    damages: Mapping[str, Damage],
+) -> list[Injected]:
+    injected: list[Injected] = []
+    with source.open("rb") as lines, target.open("wb") as out:
+        header = next(lines)
+        out.write(header)
+        at = {name.decode(): i for i, name in enumerate(header.strip().split(b","))}
+        line_number = 2
+        last_good: Cells = []
+        for index, line in enumerate(lines):
+            kind = plan.get(index)
+            if kind is None:
+                last_good = line.rstrip(b"\r\n").split(b",")
+                out.write(line)
+                line_number += 1
+                continue
+            damage = damages[kind]
+            cells = damage.change(line.rstrip(b"\r\n").split(b","), at, rng)
+            if kind == "duplicate_key":
+                for column in (damage.column or "").split(","):
+                    cells[at[column]] = last_good[at[column]]
+            injected.append(Injected(line_number, kind, damage.rule, damage.column))
+            broken = b",".join(cells) + b"\n"
+            out.write(broken)
+            line_number += broken.count(b"\n")
+    return injected
+
+
+def _rewrite_header(data: bytes, change: Callable[[list[bytes]], list[bytes]]) -> bytes:
+    header, _, rest = data.partition(b"\n")
+    return b",".join(change(header.rstrip(b"\r").split(b","))) + b"\n" + rest
+
+
+def _without_column(data: bytes) -> bytes:
+    at = data.partition(b"\n")[0].split(b",").index(b"gender")
+    lines = (line.split(b",") for line in data.splitlines())
+    return b"\n".join(b",".join(line[:at] + line[at + 1 :]) for line in lines) + b"\n"
+
+
+WRECKS: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "header_only": lambda data: data.partition(b"\n")[0] + b"\n",
+    "no_header": lambda data: data.partition(b"\n")[2],
+    "wrong_delimiter": lambda data: data.replace(b",", b";"),
+    "missing_column": _without_column,
+    "renamed_column": lambda data: data.replace(b"countryCode", b"country_code", 1),
+    "duplicate_header": lambda data: _rewrite_header(data, lambda n: [*n[:-1], n[0]]),
+    "unclosed_quote": lambda data: data.rstrip(b"\n") + b'\n1,"user\n',
+    "not_text": lambda data: b"\x89PNG\r\n\x1a\n" + data,
+}
+"""Ways to spoil a whole file, which must then be refused: content in, content out."""

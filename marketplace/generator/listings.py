@@ -1,0 +1,172 @@
+"""What is on sale: a catalogue that keeps some bytes a product, and its records."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from marketplace.generator.assortment import (
+    BRANDS,
+    CATEGORIES,
+    COLOURS,
+    CONDITIONS,
+    STYLES,
+    TIER_PERCENT,
+)
+from marketplace.generator.calendar import Window, epoch, portions, seconds
+from marketplace.generator.chance import (
+    STEPS,
+    Ints,
+    below,
+    from_table,
+    lognormal,
+    normal,
+    pareto,
+    share,
+    weighted,
+    words,
+)
+from marketplace.generator.people import BRAND_WEIGHTS, Crowd
+from marketplace.generator.tables import Frame, money
+
+FIRST_ID = 100_001
+LEAST_PRICE = 500
+"""Cents; nobody sends a parcel for less."""
+
+_DEAR, _NINE_FROM = 5_000, 1_000
+"""Prices are whole euros, from the first on in steps of five; from the second on many end in 9."""
+_BEFORE_DAYS = 180
+_BEFORE_SHARE = 0.35
+_UNBRANDED = 0.04
+_BLOCK = 100_000
+_STYLE_OF_BRAND, _STYLE_OF_PIECE = normal(7.0), normal(4.0)
+_APPEAL = pareto(0.9, 4_000)
+_PRICES = np.stack([lognormal(c.price, c.spread) for c in CATEGORIES])
+
+
+class Catalogue:
+    """Products in the order of their listing; those before a day are a prefix."""
+
+    def __init__(self, crowd: Crowd, count: int, window: Window) -> None:
+        self._crowd, self._seed = crowd, window.seed
+        self._window = [window.start - timedelta(days=_BEFORE_DAYS), *window.days()]
+        early = min(count, max(2, int(count * _BEFORE_SHARE)))
+        later = portions(count - early, self._window[1:], self._seed, "listings")
+        self._bounds = [0, *(early + bound for bound in later)]
+        index = np.arange(count)
+        self.category = weighted(
+            self._words("category", index), [c.weight for c in CATEGORIES]
+        ).astype(np.int8)
+        self.brand = weighted(self._words("brand", index), BRAND_WEIGHTS).astype(np.int8)
+        self.seller = self._sellers(index)
+        appeal = from_table(self._words("appeal", index), _APPEAL)
+        self._ranked, self._numbers = [], []
+        for category in range(len(CATEGORIES)):
+            members = np.flatnonzero(self.category == category)
+            self._numbers.append(members)
+            self._ranked.append(members[np.argsort(-appeal[members], kind="stable")])
+        cells = words(self._seed, "style of brand", np.arange(len(BRANDS) * STYLES))
+        self._brand_style = from_table(cells, _STYLE_OF_BRAND).reshape(len(BRANDS), STYLES)
+        self.brand_tier = np.array([brand.tier for brand in BRANDS])
+
+    def _words(self, what: str, index: Ints) -> NDArray[np.uint64]:
+        return words(self._seed, f"product {what}", index)
+
+    def _sellers(self, index: Ints) -> Ints:
+        sellers = self._crowd.sellers.draw(self._words("seller", index))
+        if len(index) > 1 and sellers[0] == sellers[1]:
+            # The first two have different sellers, so that there is always somebody to buy from.
+            others = self._crowd.sellers.positions
+            sellers[1] = others[0] if others[0] != sellers[0] else others[1]
+        return sellers
+
+    def before(self, day: int) -> int:
+        """How many products were listed before a day of the window."""
+        return self._bounds[day + 1]
+
+    def popular(self, category: Ints, bits: NDArray[np.uint64]) -> Ints:
+        """A product of each category, those of much appeal far more often than others."""
+        unit = (bits >> np.uint64(40)).astype(np.float64) / 2**24
+        return self._of(self._ranked, category, unit * unit * unit)
+
+    def recent(self, known: int, bits: NDArray[np.uint64]) -> Ints:
+        """One of the newer half of the first `known` products."""
+        return known - 1 - below(bits, max(1, known // 2))
+
+    def _of(self, lists: Sequence[Ints], category: Ints, unit: NDArray[np.float64]) -> Ints:
+        found = np.zeros(len(category), dtype=np.int64)
+        for number, members in enumerate(lists):
+            chosen = category == number
+            if len(members):
+                found[chosen] = members[(unit[chosen] * len(members)).astype(np.int64)]
+        return found
+
+    def style(self, products: Ints) -> Ints:
+        """How much of each style a product has: its brand's, and some of its own."""
+        cells = products[..., None] * STYLES + np.arange(STYLES)
+        own = from_table(self._words("style", cells), _STYLE_OF_PIECE)
+        return self._brand_style[self.brand[products]] + own
+
+    def condition(self, products: Ints) -> Ints:
+        """Numbers of `CONDITIONS`."""
+        return weighted(self._words("condition", products), [c[1] for c in CONDITIONS])
+
+    def price(self, products: Ints) -> Ints:
+        """Cents: by category, brand and condition, in steps that people choose."""
+        step = (self._words("price", products) >> np.uint64(52)).astype(np.int64) % STEPS
+        base = _PRICES[self.category[products].astype(np.int64), step]
+        tier = np.array(TIER_PERCENT)[self.brand_tier[self.brand[products]]]
+        worth = np.array([c[2] for c in CONDITIONS])[self.condition(products)]
+        cents = base * tier // 100 * worth // 100
+        euros = np.where(cents >= _DEAR, cents // 500 * 5, cents // 100)
+        nine = share(self._words("nine", products), 0.3) & (cents >= _NINE_FROM)
+        euros = np.where(nine, euros // 10 * 10 + 9, euros)
+        prices: Ints = np.maximum(euros * 100, LEAST_PRICE)
+        return prices
+
+    def records(self, day: int) -> Iterator[Frame]:
+        """The products listed on a day of the window, -1 being all the time before it."""
+        begin, end = self._bounds[day + 1], self._bounds[day + 2]
+        for low in range(begin, end, _BLOCK):
+            yield self._frame(day, np.arange(low, min(end, low + _BLOCK)))
+
+    def _frame(self, day: int, index: Ints) -> Frame:
+        category, brand = self.category[index].astype(np.int64), self.brand[index].astype(np.int64)
+        colour = weighted(self._words("colour", index), [w for _, w in COLOURS])
+        colours = np.array([name for name, _ in COLOURS])[colour]
+        branded = ~share(self._words("unbranded", index), _UNBRANDED)
+        brands = np.where(branded, np.array([b.name for b in BRANDS])[brand], "")
+        noun = self._picked("noun", index, category, [c.nouns for c in CATEGORIES])
+        size = self._picked("size", index, category, [c.sizes or ("",) for c in CATEGORIES])
+        start = epoch(self._window[day + 1])
+        at = start + seconds(self._words("hour", index), self._words("second", index))
+        if day < 0:
+            at = np.sort(start + below(self._words("moment", index), _BEFORE_DAYS * 86_400))
+        return {
+            "product_id": FIRST_ID + index,
+            "seller_id": self._crowd.ids[self.seller[index]],
+            "title": pl.Series(brands).str.replace("^(.+)$", "$1 ")
+            + pl.Series(colours)
+            + " "
+            + pl.Series(noun),
+            "category": np.array([c.name for c in CATEGORIES])[category],
+            "audience": np.array([c.audience for c in CATEGORIES])[category],
+            "brand": brands,
+            "size": size,
+            "colour": colours,
+            "condition": np.array([c[0] for c in CONDITIONS])[self.condition(index)],
+            "price": money(self.price(index)),
+            "currency": np.full(len(index), "EUR"),
+            "listed_at": pl.from_epoch(pl.Series(at)),
+        }
+
+    def _picked(
+        self, what: str, index: Ints, category: Ints, words_of: Sequence[Sequence[str]]
+    ) -> NDArray[np.str_]:
+        width = max(len(found) for found in words_of)
+        table = np.array([[found[n % len(found)] for n in range(width)] for found in words_of])
+        sizes = np.array([len(found) for found in words_of])[category]
+        picked: NDArray[np.str_] = table[category, below(self._words(what, index), sizes)]
+        return picked

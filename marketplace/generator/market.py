@@ -1,0 +1,186 @@
+"""The whole marketplace on disk: each table's files, and a manifest of what is in them."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+from zlib import crc32
+
+from marketplace.generator.aggregates import Aggregates, write_aggregates
+from marketplace.generator.calendar import Window
+from marketplace.generator.dirt import soil
+from marketplace.generator.listings import Catalogue
+from marketplace.generator.orders import Trade
+from marketplace.generator.people import Crowd, People
+from marketplace.generator.tables import Frame, write_csv
+from marketplace.generator.users import User, write_users
+from marketplace.generator.visits import Visits
+
+USERS = "users"
+TRADE = ("products", "orders", "order_lines", "interactions")
+DATASETS = (USERS, *TRADE)
+SPLITS: dict[str, Callable[[date], str]] = {
+    "whole": lambda _: "",
+    "month": lambda day: f"-{day:%Y-%m}",
+    "day": lambda day: f"-{day:%Y-%m-%d}",
+}
+"""What a file's name says of the days in it."""
+
+Watch = Callable[[str, int], None]
+"""Told of records of a dataset as they are written."""
+
+
+@dataclass(frozen=True)
+class MarketPlan:
+    """What to make. Sizes that are not said follow from the number of users.
+
+    Attributes:
+        datasets: those of `DATASETS` that get files.
+        users: how many, spread over `parts` files.
+        products: listings.
+        orders: each has a line and a half on average.
+        visits: views of a product; likes, wishes and what leads to orders come on top.
+        start: first day of the window in which things are listed, looked at and bought.
+        days: its length.
+        split: a key of `SPLITS`: how the tables of trade are cut into files.
+        dirt: share of each file's records that is damaged.
+    """
+
+    datasets: tuple[str, ...] = (USERS,)
+    users: int = 10_000
+    products: int = 0
+    orders: int = 0
+    visits: int = 0
+    seed: int = 1
+    parts: int = 1
+    start: date = date(2024, 11, 1)
+    days: int = 730
+    split: str = "whole"
+    dirt: float = 0.0
+
+
+class Written(NamedTuple):
+    """A file and how many records were put into it, damaged ones included."""
+
+    dataset: str
+    path: Path
+    rows: int
+
+
+@dataclass
+class _MarketFiles:
+    """The files of one table, one open at a time; names only ever go forward."""
+
+    dataset: str
+    folder: Path
+    watch: Watch
+    written: list[Written] = field(default_factory=list)
+    _file: IO[bytes] | None = None
+
+    def add(self, suffix: str, frame: Frame) -> None:
+        path = self.folder / f"{self.dataset}{suffix}.csv"
+        fresh = not self.written or self.written[-1].path != path
+        if fresh:
+            self.close()
+            self._file = path.open("wb")
+            self.written.append(Written(self.dataset, path, 0))
+        if self._file is None:
+            raise ValueError(f"{path} was closed")
+        rows = write_csv(self._file, frame, header=fresh)
+        self.written[-1] = self.written[-1]._replace(rows=self.written[-1].rows + rows)
+        self.watch(self.dataset, rows)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def write_market(plan: MarketPlan, folder: Path, watch: Watch = lambda _, __: None) -> list[Path]:
+    """Write what is planned, then a `manifest.json` that says what is in each file.
+
+    Memory holds a few numbers for each user and product; orders and interactions pass through it
+    day by day. The same plan gives the same bytes.
+
+    Returns:
+        All paths, in the order of the datasets; the aggregates after the users, the manifest last.
+    """
+    people = People(plan.seed)
+    aggregates = Aggregates()
+    written = _write_users(plan, folder, people, aggregates, watch)
+    tables = write_aggregates(aggregates, folder) if USERS in plan.datasets else []
+    if set(TRADE) & set(plan.datasets):
+        written += _write_trade(plan, people.freeze(), folder, watch)
+    files = [_judged(plan, file) for file in written]
+    manifest = folder / "manifest.json"
+    stated = asdict(plan) | {"start": plan.start.isoformat(), "datasets": list(plan.datasets)}
+    manifest.write_text(json.dumps({"plan": stated, "files": files}, indent=1) + "\n")
+    return [*(file.path for file in written), *tables, manifest]
+
+
+def _write_users(
+    plan: MarketPlan, folder: Path, people: People, aggregates: Aggregates, watch: Watch
+) -> list[Written]:
+    seen = 0
+
+    def see(user: User) -> None:
+        nonlocal seen
+        people.add(user)
+        aggregates.add(user)
+        seen += 1
+        if seen % 1000 == 0 or seen == plan.users:
+            watch(USERS, (seen - 1) % 1000 + 1)
+
+    written = []
+    for part in range(plan.parts):
+        begin = plan.users * part // plan.parts
+        end = plan.users * (part + 1) // plan.parts
+        path = folder / ("users.csv" if plan.parts == 1 else f"users-{part + 1}.csv")
+        write_users(path, end - begin, plan.seed, offset=begin, watch=see)
+        written.append(Written(USERS, path, end - begin))
+    if USERS in plan.datasets:
+        return written
+    for file in written:
+        file.path.unlink()
+    return []
+
+
+def _write_trade(plan: MarketPlan, crowd: Crowd, folder: Path, watch: Watch) -> list[Written]:
+    files = {name: _MarketFiles(name, folder, watch) for name in TRADE if name in plan.datasets}
+    try:
+        for name, suffix, frame in _frames(plan, crowd):
+            if name in files:
+                files[name].add(suffix, frame)
+    finally:
+        for table in files.values():
+            table.close()
+    return [file for name in TRADE if name in files for file in files[name].written]
+
+
+def _frames(plan: MarketPlan, crowd: Crowd) -> Iterator[tuple[str, str, Frame]]:
+    """Dataset, end of the file's name and records, in the order in which things happened."""
+    suffix = SPLITS[plan.split]
+    window = Window(plan.seed, plan.start, plan.days)
+    catalogue = Catalogue(crowd, plan.products or max(plan.users // 2, 10), window)
+    trade = Trade(crowd, catalogue, plan.orders or plan.users, window)
+    visits = Visits(crowd, catalogue, plan.visits or 8 * plan.users, window)
+    # What was on sale before the window is part of its first day.
+    for frame in catalogue.records(-1):
+        yield "products", suffix(plan.start), frame
+    others = set(plan.datasets) & {"orders", "order_lines", "interactions"}
+    for number, day in enumerate(window.days()):
+        for frame in catalogue.records(number):
+            yield "products", suffix(day), frame
+        if others:
+            bought = trade.day(number)
+            yield "orders", suffix(day), bought.orders
+            yield "order_lines", suffix(day), bought.lines
+            if "interactions" in plan.datasets:
+                yield "interactions", suffix(day), visits.day(number, bought)
+
+
+def _judged(plan: MarketPlan, file: Written) -> dict[str, Any]:
+    seed = crc32(f"{plan.seed} {file.path.name}".encode())
+    dirt = soil(file.path, file.dataset, file.rows, plan.dirt, seed)
+    return {"dataset": file.dataset, "name": file.path.name, "rows": file.rows, **dirt}

@@ -1,0 +1,165 @@
+"""Orders and their lines, day by day: who buys what of whom, and what comes back."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from marketplace.generator.assortment import CATEGORIES
+from marketplace.generator.calendar import Window, discount_percent, epoch, portions, seconds
+from marketplace.generator.chance import (
+    Flags,
+    Ints,
+    below,
+    from_table,
+    pareto,
+    share,
+    weighted,
+    words,
+)
+from marketplace.generator.choice import Chooser
+from marketplace.generator.listings import FIRST_ID, Catalogue
+from marketplace.generator.people import Crowd
+from marketplace.generator.tables import Frame, moments, money, where
+
+FIRST_ORDER = 1_000_001
+MOST_LINES = 20
+CHANNELS = (("web", 46), ("ios", 39), ("android", 15))
+
+_PAYMENTS = (("card", 62), ("paypal", 24), ("wallet", 9), ("transfer", 5))
+_CANCELLED = 0.035
+_LINES, _QUANTITIES = pareto(2.1, MOST_LINES), pareto(3.6, 12)
+_SHIPPING = np.array([490, 790, 1290])
+_FREE_FROM = 15_000
+_ON_THE_WAY, _NOT_SENT = 6, 2
+_DAY = 86_400
+
+
+class Day(NamedTuple):
+    """The orders of one day and, in their order, their lines; `order` says whose a line is."""
+
+    buyers: Ints
+    at: Ints
+    order: Ints
+    products: Ints
+    orders: Frame
+    lines: Frame
+
+
+class Trade:
+    """All orders of a window; each day is made from the seed alone."""
+
+    def __init__(self, crowd: Crowd, catalogue: Catalogue, count: int, window: Window) -> None:
+        self._crowd, self._catalogue, self._seed = crowd, catalogue, window.seed
+        self._window = window.days()
+        self._bounds = portions(count, self._window, self._seed, "orders")
+        self._chooser = Chooser(crowd, catalogue, self._seed)
+
+    def day(self, number: int) -> Day:
+        """The orders of a day of the window."""
+        begin, end = self._bounds[number], self._bounds[number + 1]
+        index, when = np.arange(begin, end), self._window[number]
+        buyers = self._crowd.buyers.draw(words(self._seed, "order buyer", index))
+        at = epoch(when) + seconds(
+            words(self._seed, "order hour", index), words(self._seed, "order second", index)
+        )
+        counts = from_table(words(self._seed, "order lines", index), _LINES)
+        order = np.repeat(np.arange(len(index)), counts)
+        position = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+        cell = index[order] * MOST_LINES + position
+        products, _ = self._chooser.choose("line", cell, buyers[order], number, when)
+        cancelled = share(words(self._seed, "order cancelled", index), _CANCELLED)
+        lines, cents, pieces, back = self._lines(
+            number,
+            index,
+            order=order,
+            position=position,
+            cell=cell,
+            products=products,
+            cancelled=cancelled,
+        )
+        amount = np.bincount(order, cents, len(index)).astype(np.int64)
+        items = np.bincount(order, pieces, len(index)).astype(np.int64)
+        all_back = np.bincount(order, back, len(index)).astype(np.int64) == counts
+        orders = self._orders(
+            number,
+            index,
+            buyers=buyers,
+            at=at,
+            amount=amount,
+            items=items,
+            cancelled=cancelled,
+            all_back=all_back,
+        )
+        return Day(buyers, at, order, products, orders, lines)
+
+    def _lines(
+        self,
+        number: int,
+        index: Ints,
+        *,
+        order: Ints,
+        position: Ints,
+        cell: Ints,
+        products: Ints,
+        cancelled: Flags,
+    ) -> tuple[Frame, Ints, Ints, Flags]:
+        """The lines; and of each its cents, its pieces, and whether it came back."""
+        price = self._catalogue.price(products)
+        off = discount_percent(self._window[number])
+        unit = price * (100 - off) // 100
+        pieces = from_table(words(self._seed, "line pieces", cell), _QUANTITIES)
+        part = np.array([c.returned for c in CATEGORIES])[self._catalogue.category[products]]
+        wanted = below(words(self._seed, "line returned", cell), 100) < part
+        after = 4 + below(words(self._seed, "line returned after", cell), 24)
+        # What comes back after the window has ended is not known in it.
+        back = wanted & ~cancelled[order] & (number + after < len(self._window))
+        status = np.where(cancelled[order], "cancelled", np.where(back, "returned", "sold"))
+        cents = unit * pieces
+        returned = moments(epoch(self._window[number]) + after * _DAY).dt.date()
+        lines = {
+            "order_id": FIRST_ORDER + index[order],
+            "line_number": position + 1,
+            "product_id": FIRST_ID + products,
+            "quantity": pieces,
+            "unit_price": money(unit),
+            "amount": money(cents),
+            "status": status,
+            "returned_on": where(back, returned),
+        }
+        return lines, cents, pieces, back
+
+    def _orders(
+        self,
+        number: int,
+        index: Ints,
+        *,
+        buyers: Ints,
+        at: Ints,
+        amount: Ints,
+        items: Ints,
+        cancelled: Flags,
+        all_back: Flags,
+    ) -> Frame:
+        def drawn(what: str, table: tuple[tuple[str, int], ...]) -> Ints:
+            bits = words(self._seed, f"order {what}", index)
+            return np.array([name for name, _ in table])[weighted(bits, [w for _, w in table])]
+
+        age = len(self._window) - 1 - number
+        stands = "placed" if age < _NOT_SENT else "shipped" if age < _ON_THE_WAY else "delivered"
+        status = np.where(cancelled, "cancelled", np.where(all_back, "returned", stands))
+        parcel = _SHIPPING[weighted(words(self._seed, "order parcel", index), (60, 30, 10))]
+        soon = 600 + below(words(self._seed, "order regretted", index), 20 * 3600)
+        return {
+            "order_id": FIRST_ORDER + index,
+            "buyer_id": self._crowd.ids[buyers],
+            "ordered_at": moments(at),
+            "status": status,
+            "cancelled_at": where(cancelled, moments(at + soon)),
+            "country_code": self._crowd.country(buyers),
+            "channel": drawn("channel", CHANNELS),
+            "payment_method": drawn("payment", _PAYMENTS),
+            "items": items,
+            "amount": money(amount),
+            "shipping": money(np.where(amount >= _FREE_FROM, 0, parcel)),
+            "currency": np.full(len(index), "EUR"),
+        }

@@ -1,0 +1,44 @@
+"""Records of a table as columns, and how they become CSV."""
+
+from collections.abc import Mapping
+from typing import IO, Any
+
+import polars as pl
+
+from marketplace.generator.chance import Ints
+
+Frame = Mapping[str, Any]
+"""Columns of equal length, by name: numpy arrays or polars series."""
+
+
+def money(cents: Ints) -> pl.Series:
+    """Amounts with two decimals, as text: no float ever holds them."""
+    whole = pl.Series(cents // 100).cast(pl.String)
+    return whole + "." + pl.Series(cents % 100).cast(pl.String).str.zfill(2)
+
+
+def where(kept: Any, values: pl.Series) -> pl.Series:
+    """The values where `kept`, and nothing elsewhere."""
+    return pl.select(pl.when(pl.lit(pl.Series(kept))).then(pl.lit(values))).to_series()
+
+
+def moments(at: Ints) -> pl.Series:
+    """Seconds since 1970 as times."""
+    return pl.from_epoch(pl.Series(at))
+
+
+def write_csv(file: IO[bytes], frame: Frame, *, header: bool) -> int:
+    """Write the records of a frame; how many they were.
+
+    Text must hold neither comma nor quote: what damages a file later cuts records at commas.
+    """
+    table = pl.DataFrame({name: pl.Series(name, values) for name, values in frame.items()})
+    file.write(
+        table.write_csv(
+            include_header=header,
+            datetime_format="%Y-%m-%d %H:%M:%S",
+            date_format="%Y-%m-%d",
+            quote_style="never",
+        ).encode()
+    )
+    return table.height

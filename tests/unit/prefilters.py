@@ -1,0 +1,43 @@
+"""The prefilters in front of the record validator, each put there for a test."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from landfall.validation.prefilter import kernel
+from landfall.validation.prefilter.kernel.building import NoCompiler, build
+from landfall.validation.prefilter.kernel.library import Library, load
+from landfall.validation.readers import plain
+
+SCREENS = ("kernel", "polars", "none")
+STRICT = ("-Wall", "-Wextra", "-Werror")
+
+
+@cache
+def built() -> Library | str:
+    """The kernel as its sources are now, without a warning; or why it cannot be built here."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = build(Path(folder) / "kernel.so", STRICT)
+        except NoCompiler as error:
+            return str(error)
+        found = load(path)
+    assert found is not None
+    return found
+
+
+def put(prefilter: str, patch: pytest.MonkeyPatch) -> None:
+    """Have one of `SCREENS` look at even the smallest block."""
+    none = prefilter == "none"
+    patch.setattr(plain, "SMALLEST", 1 << 30 if none else 0)
+    patch.setattr(kernel, "SMALLEST", 1 << 30 if none else 0)
+    patch.setenv(kernel.SWITCH, "on" if prefilter == "kernel" else "off")
+    if prefilter == "kernel":
+        library = built()
+        if isinstance(library, str):
+            pytest.skip(library)
+        patch.setattr(kernel, "_found", lambda: library)

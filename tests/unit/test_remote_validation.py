@@ -1,0 +1,186 @@
+"""The two engines on the same drops, without Spark: what its tasks would do, done here in turn.
+
+A file is cut into blocks at arbitrary line ends, each block is validated as a task of the Spark job
+validates it, and the results are put together as the job puts them together. tests/spark runs the job
+itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from landfall.contract.folder import Contract
+from landfall.contract.plan import compile_plan
+from landfall.validation.local_files import BytesSource
+from landfall.validation.remote import RemoteValidation, prepare
+from spark_jobs.errors import PlanError
+from spark_jobs.validation.blocks import Cutter, Piece, Survey, chained, stitched
+from spark_jobs.validation.judge import Bench, Judged
+from spark_jobs.validation.plan import parse_plan
+from spark_jobs.validation.scan import Reader
+from spark_jobs.validation.tally import Tally, merged
+from tests.unit.drops import Drop, drops
+from tests.unit.validation import CONTRACTS, Findings, run_validation, small
+
+Fault = tuple[str, str | None, str | None]
+
+
+@dataclass
+class Distant:
+    """What the job's tasks find in a file."""
+
+    tally: Tally
+    faults: dict[int, list[Fault]] = field(default_factory=dict)
+    rows: int = 0
+    open_line: int | None = None
+
+
+def judge_in_blocks(remote: RemoteValidation, data: bytes, cuts: Sequence[int]) -> Distant:
+    """Validate a file whose blocks end behind these lines."""
+    plan = parse_plan(json.dumps(remote.plan("raw/small/file")))
+    reader = Reader(plan.layout)
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    lines = lines[:-1] if not lines[-1] else lines
+    edges = [0, *sorted(min(cut, len(lines)) for cut in cuts), len(lines)]
+    blocks = {a: lines[a:b] for a, b in itertools.pairwise(edges) if b > a}
+    surveys = {}
+    for start, block in blocks.items():
+        surveys[start] = Survey()
+        surveys[start].take(block, reader.dialect)
+    chain = chained(surveys)
+    bench = Bench(plan, chain.lines)
+    found = Distant(bench.tally(), open_line=chain.open_line)
+    if chain.open_line is not None:
+        return found
+    pieces: list[Piece] = []
+    tallies: list[Tally] = []
+    keys: list[tuple[int, Any, Judged]] = []
+
+    def take(some: Sequence[Piece]) -> None:
+        kept = [p for p in some if p.line > plan.layout.head_lines and p.raw is not None]
+        rows = [reader.row(piece.raw or b"") for piece in kept]
+        tally = bench.tally()
+        validated = bench.run_validation([piece.line for piece in kept], rows, tally)
+        tallies.append(Tally.from_json(tally.to_json()))
+        keys.extend((p.line, row, one) for p, row, one in zip(kept, rows, validated, strict=True))
+
+    for start, block in reversed(blocks.items()):  # tasks end in any order
+        cutter = Cutter(reader.dialect, chain.entries[start])
+        cut = [*cutter.cut(block), *([rest] if (rest := cutter.rest()) else [])]
+        take([piece for piece in cut if piece.head and piece.tail])
+        pieces += [piece for piece in cut if not (piece.head and piece.tail)]
+    take(list(stitched(sorted(pieces, key=lambda piece: (piece.line, piece.head)))))
+    found.tally = merged(iter(tallies), bench.tally())
+    _add_repeats(found, bench, plan.keys, keys)
+    return found
+
+
+def _add_repeats(
+    found: Distant, bench: Bench, plans: Sequence[Any], records: list[tuple[int, Any, Judged]]
+) -> None:
+    """Of records that share a key, all but the first are at fault."""
+    seen: set[tuple[int, bytes]] = set()
+    for line, row, validated in sorted(records, key=lambda record: record[0]):
+        faults = list(validated.faults)
+        for number, key in enumerate(validated.keys):
+            if key is not None and (number, key) in seen and plans[number].counts:
+                faults.append(bench.repeated(number, row))
+            if key is not None:
+                seen.add((number, key))
+        if faults:
+            found.faults[line] = faults
+        found.rows += 1
+
+
+def told_here(data: bytes, contract: Contract, name: str) -> dict[int, list[Fault]]:
+    """Faults by line as the streaming engine tells them in its reasons file."""
+    _, findings = run_validation(data, contract, name=name)
+    reasons = findings["reasons"] or b""
+    return {
+        one["line"]: [(f["rule"], f["column"], f["value"]) for f in one["faults"]]
+        for one in map(json.loads, reasons.splitlines())
+    }
+
+
+def compare(drop: Drop, cuts: Sequence[int]) -> None:
+    """Both engines on one drop, in blocks that end behind these lines."""
+    report, _ = run_validation(drop.data, drop.contract, name=drop.name)
+    remote = prepare(BytesSource(drop.data), drop.contract, drop.name)
+    if remote is None:  # refused by its beginning; what looks like an array is validated here
+        assert report.verdict == "refused" or report.format.kind == "json", report
+        return
+    found = judge_in_blocks(remote, drop.data, cuts)
+    if found.open_line is not None:
+        assert report.problem is not None
+        assert report.problem.line == found.open_line
+        return
+    assert found.faults == told_here(drop.data, drop.contract, drop.name)
+    assert found.rows == report.rows
+    if drop.name.endswith(".jsonl"):
+        return  # where values have types, True and 1 may count as one or as two
+    for measured, column in zip(report.profile, found.tally.columns, strict=False):
+        assert (measured.count, measured.nulls) == (column.count, column.nulls), measured
+        assert measured.distinct == column.distinct(), measured
+
+
+@given(drops(), st.lists(st.integers(1, 40), max_size=6))
+@settings(max_examples=120, derandomize=True, deadline=None)
+def test_both_engines_find_the_same_faults(drop: Drop, cuts: list[int]) -> None:
+    """Every record has the same faults with the same values, wherever the blocks end."""
+    compare(drop, cuts)
+
+
+@pytest.mark.slow
+@given(drops(), st.lists(st.integers(1, 40), max_size=6))
+@settings(max_examples=3000, deadline=None)
+def test_both_engines_find_the_same_faults_in_many_drops(drop: Drop, cuts: list[int]) -> None:
+    """The same of many more drops."""
+    compare(drop, cuts)
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [2], [3], [2, 3], [1, 2, 3, 4, 5, 6, 7]])
+def test_a_record_over_several_blocks_is_one(cuts: list[int]) -> None:
+    """A quoted field may begin in one block, fill the next, and end in a third."""
+    data = b'id,name,secret\n1,"a\n\nb,\n""c""\n",s\n2,x"y,s\n3,"z",s\n'
+    compare(Drop(small(), data, "drop.csv"), cuts)
+
+
+def test_a_plan_that_is_not_understood_is_refused() -> None:
+    """Another version, an unknown part, check or operation stops the job: no half verdicts."""
+    plan = compile_plan(CONTRACTS["users"], {"kind": "csv", "path": "x", "names": ["a"]})
+    assert parse_plan(json.dumps(plan)).dataset == "users"
+    for change, words in _changes(plan):
+        with pytest.raises(PlanError, match=words):
+            Bench(parse_plan(json.dumps(change)), 1)
+    with pytest.raises(PlanError, match="not JSON"):
+        parse_plan("{")
+
+
+def _changes(plan: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    yield plan | {"plan": 2}, "version 2"
+    yield plan | {"surprise": 1}, "surprise"
+    yield {key: value for key, value in plan.items() if key != "keys"}, "keys"
+    yield plan | {"layout": plan["layout"] | {"kind": "avro"}}, "avro"
+    column = plan["columns"][0]
+    yield plan | {"columns": [column | {"type": "map"}]}, "map"
+    yield plan | {"columns": [column | {"checks": [["odd", 1]]}]}, "odd"
+    rule = {"rule": "r", "column": None, "per_record": True, "of": None}
+    call = {"call": "xor", "type": "boolean", "arguments": [{"literal": True, "type": "boolean"}]}
+    yield plan | {"rules": [rule | {"condition": call}]}, "xor"
+
+
+def test_a_masked_value_is_not_told() -> None:
+    """Faults of a column that is personal carry no value in either engine."""
+    data = b"id,name,secret\n1,a,hush\n"
+    compare(Drop(small(), data, "drop.csv"), [])
+    _, findings = run_validation(data, small())
+    assert b"hush" not in (findings["reasons"] or b"")
+    assert isinstance(findings, Findings)
