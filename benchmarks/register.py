@@ -34,13 +34,15 @@ from ingest.ports import Version
 from ingest.runs.archive import UNCOMMON
 from ingest.runs.document import dump, to_metadata
 from ingest.runs.run import LandedVersion, Run, Verdict, received
-from ingest.runs.states import Event, State
+from ingest.runs.states import Event
 from ingest.service import Landfall
 from ingest.settings import read
 from ingest.stages.claim import claim
 from ingest.stages.copy import plan
 from ingest.wiring import build
+from landfall import protocol
 from landfall.cli.deploy import deploy_local_factory
+from landfall.protocol import State
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATASETS = ("users", "products", "interactions")
@@ -68,7 +70,7 @@ class Sea:
 
 def _run(number: int, dataset: str, landed: datetime) -> Run:
     path = f"landing/{dataset}/drop-{number}.csv"
-    run_id = paths.run_id(landed, dataset, path, f"0x{number}")
+    run_id = protocol.run_id(landed, dataset, path, f"0x{number}")
     source = LandedVersion(path=path, etag=f"0x{number}", size=1000, landed=landed, via="event")
     run = received(run_id, dataset, source, landed)
     raw = paths.raw_file(dataset, run_id, path)

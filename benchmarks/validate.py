@@ -56,7 +56,7 @@ from pathlib import Path
 from landfall.contract.folder import parse
 from landfall.validation import validate
 from landfall.validation.local_files import FileOutputs, FileSource
-contract = parse(Path("contracts/users.odcs.yaml").read_text(), file="users")
+contract = parse(Path("marketplace/contracts/users.odcs.yaml").read_text(), file="users")
 clean = Path(sys.argv[2]) if len(sys.argv) > 2 else None
 source, outputs = FileSource(Path(sys.argv[1])), FileOutputs(clean=clean)
 report = validate(source, contract, name="users.csv", outputs=outputs)
@@ -65,7 +65,8 @@ print(report.verdict, report.rows, report.rejected)
 CONTRACT = """
 import sys
 import yaml
-properties = yaml.safe_load(open("contracts/users.odcs.yaml"))["schema"][0]["properties"]
+contract = yaml.safe_load(open("marketplace/contracts/users.odcs.yaml"))
+properties = contract["schema"][0]["properties"]
 def options(p):
     return p.get("logicalTypeOptions", {})
 def values(p):
@@ -143,7 +144,7 @@ DATACONTRACT = """
 import sys
 from datacontract.data_contract import DataContract
 from pathlib import Path
-text = Path("contracts/users.odcs.yaml").read_text()
+text = Path("marketplace/contracts/users.odcs.yaml").read_text()
 at = text.index("servers:"), text.index("schema:")
 server = f"servers: [{{server: l, type: local, path: {sys.argv[1]}, format: csv}}]\\n"
 DataContract(data_contract_str=text[:at[0]] + server + text[at[1]:], server="l").test()
@@ -331,7 +332,9 @@ def peers(folder: Path, rows: int, runs: int) -> list[Figure]:
 def exactness(folder: Path, rows: int) -> list[Figure]:
     """Faults that were missed or invented, over three seeds."""
     good, bad, out = (folder / name for name in ("good.csv", "bad.csv", "rejects.csv"))
-    contract = parse((REPOSITORY / "contracts/users.odcs.yaml").read_text(), file="users")
+    contract = parse(
+        (REPOSITORY / "marketplace/contracts/users.odcs.yaml").read_text(), file="users"
+    )
     wrong = injected_in_all = 0
     for seed in (1, 2, 3):
         write_users(good, rows, seed)

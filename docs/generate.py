@@ -12,17 +12,9 @@ from typing import Any
 
 import click
 
-from ingest.runs.states import (
-    ACTIVE,
-    COMMANDS,
-    FINAL,
-    RETRYABLE,
-    TRANSITIONS,
-    Command,
-    Event,
-    State,
-)
+from ingest.runs.states import ACTIVE, COMMANDS, RETRYABLE, TRANSITIONS, Command, Event
 from landfall.cli.main import landfall
+from landfall.protocol import FINAL, State
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 ARCHITECTURE = FOLDER.parents[1] / "ARCHITECTURE.md"

@@ -5,54 +5,26 @@ A lake path is `container/key`, with `/` between the segments of the key and no 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection
-from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
 from ingest.errors import BadRequest
+from landfall.protocol import LANDING, RESEND, dataset_of, day_and_dataset
 
-LANDING, RAW, QUARANTINE, BRONZE, MANIFEST = "landing", "raw", "quarantine", "bronze", "manifest"
+RAW, QUARANTINE, BRONZE, MANIFEST = "raw", "quarantine", "bronze", "manifest"
 SILVER = "silver"
 ACTIVE = f"{MANIFEST}/active/"
 ARCHIVE = f"{MANIFEST}/runs/"
 INDEX = f"{MANIFEST}/index/"
 REPLAYS, REPLAYS_DONE = f"{MANIFEST}/replays/open/", f"{MANIFEST}/replays/done/"
-RESEND = "_resend"
 REPORT = "report.json"
 
-UNASSIGNED = "unassigned"
-"""The dataset of a drop that stands in no dataset's folder."""
 
-_DATASET = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
-_RUN_ID = re.compile(r"(\d{8})T\d{6}Z-([a-z0-9_]{1,63})-[0-9a-f]{8}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 MARKER = "_SUCCESS"
 """Closes a folder: what Spark and Hadoop write last."""
 _MARKERS = (MARKER, "_committed", "_started")
-
-
-def run_id(landed: datetime, dataset: str, path: str, etag: str) -> str:
-    """The identity of a landed version: the same version always gives the same id.
-
-    `landed` is the blob's Last-Modified; path and ETag together name the version.
-    """
-    identity = hashlib.sha256(f"{path}\n{etag.strip(chr(34))}".encode()).hexdigest()[:8]
-    return f"{landed.astimezone(UTC):%Y%m%dT%H%M%SZ}-{dataset}-{identity}"
-
-
-def is_run_id(text: str) -> bool:
-    """Whether a text has the form of a run id."""
-    return _RUN_ID.fullmatch(text) is not None
-
-
-def dataset_of(landing_path: str) -> str:
-    """The dataset whose folder a landed file stands in, else `UNASSIGNED`."""
-    segments = landing_path.split("/")
-    if len(segments) > 2 and _DATASET.fullmatch(segments[1]):  # noqa: PLR2004 - landing/dataset/name
-        return segments[1]
-    return UNASSIGNED
 
 
 def is_drop(landing_path: str, folders: Collection[str] = ()) -> bool:
@@ -103,10 +75,10 @@ def index_entry(state: str, run_id: str) -> str:
 
 
 def _shelf(run_id: str) -> str:
-    match = _RUN_ID.fullmatch(run_id)
-    if match is None:
+    named = day_and_dataset(run_id)
+    if named is None:
         raise BadRequest(f"{run_id!r} is not a run id", status=404)
-    day, dataset = match.groups()
+    day, dataset = named
     return f"{dataset}/{day}"
 
 
@@ -173,16 +145,8 @@ def resend_folder(dataset: str, run_id: str) -> str:
     return f"{LANDING}/{dataset}/{RESEND}/{run_id}"
 
 
-def resent_run(landing_path: str) -> str | None:
-    """The run whose corrected rejects a landed file brings; None for an ordinary drop."""
-    segments = landing_path.split("/")
-    if len(segments) > 4 and segments[2] == RESEND and is_run_id(segments[3]):  # noqa: PLR2004
-        return segments[3]
-    return None
-
-
 def resend_links(run_id: str) -> str:
-    """The folder that holds one empty file for each run that brought corrected rejects of this one."""
+    """The folder with one empty file for each run that brought corrected rejects of this one."""
     return f"{MANIFEST}/resends/{run_id}/"
 
 
@@ -244,11 +208,3 @@ def _of_url(text: str, account_hosts: frozenset[str]) -> str:
     if place.lower() not in account_hosts:
         raise BadRequest(f"path {text!r} is in another storage account than this service's")
     return path
-
-
-def name_of(landing_path: str) -> str:
-    """The name of a drop as people see it: its path below the dataset's folder."""
-    segments = landing_path.split("/")
-    if resent_run(landing_path):
-        return segments[-1]
-    return "/".join(segments[2:] if dataset_of(landing_path) != UNASSIGNED else segments[1:])

@@ -24,14 +24,16 @@ from ingest.runs.document import Listed
 from ingest.runs.messages import Advance, Claim, LoadDataset, Message, Replay, decode
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import Run
-from ingest.runs.states import COMMANDS, FINAL, Command, Event, State
+from ingest.runs.states import COMMANDS, Command, Event
 from ingest.stages.claim import claim, end, take, taken
 from ingest.stages.copy import CopyStage, FenceAnswer
 from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.load.batching import Limits
 from ingest.stages.load.stage import BatchLoader
 from ingest.stages.validate.stage import ValidationStage
+from landfall import protocol
 from landfall.contract.folder import Contract
+from landfall.protocol import FINAL, State
 
 RECALL = timedelta(hours=1)
 """How long after its end a run still answers for the path that it came from."""
@@ -72,7 +74,7 @@ class Landfall:
         The event may be late, doubled or early: what counts is what stands there now. An empty file
         is an upload that has just begun; when it stays empty the sweep takes it.
         """
-        if not path.startswith(f"{paths.LANDING}/") or not paths.is_drop(path, self.folders):
+        if not path.startswith(f"{protocol.LANDING}/") or not paths.is_drop(path, self.folders):
             log.info("%s is not a drop: left alone", path)
             return []
         version = self.lake.head(path)
@@ -86,7 +88,7 @@ class Landfall:
         if not marker and version.size == 0 and self.clock() - version.modified < self.ticks.settle:
             log.info("%s is empty: an upload has begun", path)
             return []
-        return next_messages(self._claim(version, paths.dataset_of(path), "event"))
+        return next_messages(self._claim(version, protocol.dataset_of(path), "event"))
 
     def ingest(self, dataset: str, path: str) -> tuple[Run, list[Message]]:
         """A caller asks for the file at a path (or URL) in landing to be taken in.
@@ -160,7 +162,7 @@ class Landfall:
         settled = version and self.clock() - version.modified >= self.ticks.settle
         if version is None or not settled or version.pending:
             return []
-        return next_messages(self._claim(version, paths.dataset_of(path), "sweep"))
+        return next_messages(self._claim(version, protocol.dataset_of(path), "sweep"))
 
     def advance(
         self, run_id: str, *, in_raw: bool = False, redelivered: bool = False
@@ -286,7 +288,7 @@ class Landfall:
             *_answered(validated_remotely(watched, self.validation.job.jobs)),
             *_answered(self.replays.open()),
             *_answered(
-                unannounced(self.lake.list(f"{paths.LANDING}/"), now, self.ticks, self.folders)
+                unannounced(self.lake.list(f"{protocol.LANDING}/"), now, self.ticks, self.folders)
             ),
         ]
         # The loads of datasets are looked at by each tick; there are few of them.

@@ -21,7 +21,6 @@ from ingest.reconcile.reminders import PATIENCE, SentMessages
 from ingest.reconcile.tick import TickRules
 from ingest.runs.contents import AcceptedContents
 from ingest.runs.register import Register
-from ingest.runs.states import State
 from ingest.service import Landfall
 from ingest.settings import Settings, read
 from ingest.stages.copy import CopyRules, CopyStage
@@ -31,6 +30,7 @@ from ingest.stages.load.stage import BatchLoader, LoadRules
 from ingest.stages.validate.job import JobRules, ValidationJob
 from ingest.stages.validate.stage import ValidationRules, ValidationStage
 from landfall.contract.folder import ContractError, load_folder
+from landfall.protocol import State
 
 APP = Path(__file__).resolve().parent.parent
 

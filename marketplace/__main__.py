@@ -70,7 +70,8 @@ examples:
     sizes.add_argument("--orders", type=_size, default=0, metavar="N", help="one a user")
     sizes.add_argument("--visits", type=_size, default=0, metavar="N", help="8 a user")
     cut = asked.add_argument_group("time and files")
-    cut.add_argument("--start", type=date.fromisoformat, default=MarketPlan.start, metavar="YYYY-MM-DD",
+    cut.add_argument("--start", type=date.fromisoformat, default=MarketPlan.start,
+                     metavar="YYYY-MM-DD",
                      help=f"first day of trade ({MarketPlan.start})")  # fmt: skip
     cut.add_argument("--days", type=_size, default=MarketPlan.days, metavar="N",
                      help=f"how many days ({MarketPlan.days})")  # fmt: skip

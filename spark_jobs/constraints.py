@@ -1,7 +1,7 @@
 """What the contract says of values, as conditions that Delta enforces on every write.
 
-Ranges and allowed values become one CHECK constraint. Patterns and lengths do not: they are validated
-before the copy, in the contract's own dialect, and silver has trimmed texts.
+Ranges and allowed values become one CHECK constraint. Patterns and lengths do not: they are
+validated before the copy, in the contract's own dialect, and silver has trimmed texts.
 """
 
 from __future__ import annotations

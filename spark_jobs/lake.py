@@ -1,7 +1,7 @@
 """The lake as the jobs see it: where things are, and the documents that lie in it.
 
-Only `lake`, `bronze` and `tables` read or write. SparkLake paths are `container/key`; a URI is made from
-them by the template that the job was given.
+Only `lake`, `bronze` and `tables` read or write. SparkLake paths are `container/key`; a URI is made
+from them by the template that the job was given.
 """
 
 from __future__ import annotations

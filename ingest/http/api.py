@@ -21,13 +21,12 @@ from ingest.http.web import (
     run_id,
     text,
 )
-from ingest.paths import is_run_id
 from ingest.runs.document import run_json, summary
 from ingest.runs.messages import Advance, Message
 from ingest.runs.run import Run
-from ingest.runs.states import State
 from ingest.service import Landfall
 from landfall.contract.folder import Contract
+from landfall.protocol import State, is_run_id
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
 

@@ -24,8 +24,8 @@ from ingest.operations.operators import OperatorRequest, ReplayOrigin
 from ingest.operations.replays import ReplayPlan, ReplayQuery
 from ingest.runs.messages import Replay
 from ingest.runs.run import Run
-from ingest.runs.states import FINAL, State
 from ingest.service import Landfall, next_messages
+from landfall.protocol import FINAL, State
 
 _SHOWN = 100
 """Run ids that a dry run or a replay lists; the counts are of all."""

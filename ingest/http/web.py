@@ -1,7 +1,7 @@
 """HTTP without a framework: what the endpoints are given and give back, and errors as problems.
 
-Problem documents follow RFC 9457. Nothing here knows Azure Functions: a `ApiResponse` is turned into an
-HttpResponse by function_app.py.
+Problem documents follow RFC 9457. Nothing here knows Azure Functions: a `ApiResponse` is turned
+into an HttpResponse by function_app.py.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ingest.errors import (
     Throttled,
 )
 from ingest.log import log
-from ingest.paths import is_run_id
 from ingest.runs.messages import Message
 from ingest.service import Landfall
+from landfall.protocol import is_run_id
 
 JSON, PROBLEM = "application/json", "application/problem+json"
 POLL_AFTER_SECONDS = 5

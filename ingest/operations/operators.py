@@ -18,11 +18,13 @@ from ingest.ports import Clock, Lake
 from ingest.runs.register import Register, Stored
 from ingest.runs.relocation import exists, relocate, to_raw
 from ingest.runs.run import Run
-from ingest.runs.states import RETRYABLE, TRANSITIONS, Event, State
+from ingest.runs.states import RETRYABLE, TRANSITIONS, Event
 from ingest.stages.claim import claim, end, take
 from ingest.stages.copy import CopyStage
 from ingest.stages.validate.stage import ValidationStage
+from landfall import protocol
 from landfall.contract.folder import Contract
+from landfall.protocol import State
 
 MAX_RESEND = 32 * 1024 * 1024
 """Bytes that a resend may carry in its body; more is uploaded to the run's resend folder."""
@@ -178,7 +180,7 @@ class Operators:
 
     def _resent(self, path: str) -> Run | None:
         """The run that a path of a resend folder became."""
-        origin = paths.resent_run(path)
+        origin = protocol.resent_run(path)
         for child in self.resends(origin) if origin else ():
             found = self.manifest.find(child, fresh=True)
             if found and found.run.source.path == path:

@@ -21,7 +21,7 @@ from ingest.runs.document import Listed
 from ingest.runs.messages import Message, Replay
 from ingest.runs.register import Register
 from ingest.runs.run import Run
-from ingest.runs.states import State
+from landfall.protocol import State
 
 MAX_RUNS = 10_000
 STEP = 20

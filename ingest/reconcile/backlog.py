@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from ingest.runs.document import Listed
-from ingest.runs.states import State
 from ingest.stages.load.batching import Limits, choose
+from landfall.protocol import State
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from ingest import paths
 from ingest.ports import CopyRun, CopyService, JobService, ListEntry
 from ingest.runs.document import Listed
 from ingest.runs.messages import Advance, Claim, LoadDataset, Message
-from ingest.runs.states import COMMANDS, Command, State
+from ingest.runs.states import COMMANDS, Command
 from ingest.stages.copy import CLOCK_SKEW, RUNNING, CopyRules
+from landfall.protocol import State
 
 
 @dataclass(frozen=True)

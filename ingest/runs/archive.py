@@ -18,7 +18,7 @@ from itertools import islice
 from ingest.paths import ARCHIVE, INDEX
 from ingest.ports import Lake
 from ingest.runs.document import Listed, from_metadata
-from ingest.runs.states import FINAL, State
+from landfall.protocol import FINAL, State
 
 PAGE = 5000
 """How many entries the lake tells in one answer."""

@@ -12,7 +12,7 @@ from ingest.errors import AlreadyExists, NotFound, Stale
 from ingest.ports import Lake
 from ingest.runs.register import Register
 from ingest.runs.run import Run
-from ingest.runs.states import State
+from landfall.protocol import State
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from ingest.runs.run import (
     ValidationAttempt,
     Verdict,
 )
-from ingest.runs.states import State
+from landfall.protocol import State
 
 
 def dump(run: Run, writer: str) -> bytes:

@@ -28,7 +28,7 @@ from ingest.runs.document import Listed, dump, from_metadata, parse, to_metadata
 from ingest.runs.relocation import relocate
 from ingest.runs.run import Run
 from ingest.runs.states import ACTIVE as ACTIVE_STATES
-from ingest.runs.states import State
+from landfall.protocol import State
 
 _REMEMBERED = 4096
 

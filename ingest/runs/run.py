@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from ingest.paths import MARKER, name_of
-from ingest.runs.states import FINAL, REOPENING, Event, State, step
+from ingest.paths import MARKER
+from ingest.runs.states import REOPENING, Event, step
+from landfall.protocol import FINAL, State, name_of
 
 SCHEMA = 1
 

@@ -15,23 +15,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from ingest.errors import Conflict
-
-
-class State(StrEnum):
-    """Where a run is."""
-
-    RECEIVED = "received"  # known; the file still stands in landing
-    CLAIMED = "claimed"  # the file is ours, in raw
-    VALIDATING = "validating"
-    VALIDATED = "validated"
-    COPYING = "copying"
-    COPIED = "copied"  # in bronze, waiting for the next batch
-    LOADING = "loading"
-    SUCCEEDED = "succeeded"
-    QUARANTINED = "quarantined"  # breaks its contract beyond tolerance
-    DUPLICATE = "duplicate"  # the same content was already accepted for this dataset
-    FAILED = "failed"
-    CANCELLED = "cancelled"
+from landfall.protocol import FINAL, State
 
 
 class Event(StrEnum):
@@ -62,17 +46,14 @@ class Event(StrEnum):
 class Command(StrEnum):
     """What whoever looks at a run has to do."""
 
-    CLAIM = "take"  # move its file into raw
-    VALIDATE = "judge"  # against its contract, unless somebody is at it
+    CLAIM = "claim"  # move its file into raw
+    VALIDATE = "validate"  # against its contract, unless somebody is at it
     START_COPY = "start_copy"  # where there is room
     WATCH_COPY = "watch_copy"  # find its pipeline run, conclude when that has ended
     LOAD = "load"  # form, start or watch the batch of its dataset
-    ARCHIVE = "put_away"  # file its document
+    ARCHIVE = "archive"  # file its document
 
 
-FINAL = frozenset(
-    {State.SUCCEEDED, State.QUARANTINED, State.DUPLICATE, State.FAILED, State.CANCELLED}
-)
 ACTIVE = frozenset(State) - FINAL
 
 _WAY: dict[tuple[State, Event], State] = {

@@ -19,12 +19,14 @@ from ingest.errors import AlreadyExists, NotFound, Stale
 from ingest.ports import Clock, Lake, Version
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import LandedVersion, Resend, Run, received
-from ingest.runs.states import Event, State
+from ingest.runs.states import Event
+from landfall import protocol
+from landfall.protocol import State
 
 
 def identify(version: Version, dataset: str) -> str:
     """The run id of a landed version."""
-    return paths.run_id(version.modified, dataset, version.path, version.etag)
+    return protocol.run_id(version.modified, dataset, version.path, version.etag)
 
 
 def claim(
@@ -57,8 +59,8 @@ def _source(version: Version, via: str, lake: Lake) -> LandedVersion:
 
 
 def _resend(path: str, dataset: str, manifest: Register) -> Resend | None:
-    """The link to the run whose corrected rejects a file brings, where its folder names such a run."""
-    origin = paths.resent_run(path)
+    """The link to the run whose corrected rejects a file brings, if its folder names one."""
+    origin = protocol.resent_run(path)
     found = manifest.find(origin) if origin else None
     if found is None or found.run.dataset != dataset:
         return None
@@ -120,7 +122,7 @@ def _without_source(
     if now is None:
         cause = f"{run.source.path} was deleted before it could be claimed"
     elif isinstance(error, Stale):
-        newer = paths.run_id(now.modified, run.dataset, now.path, now.etag)
+        newer = protocol.run_id(now.modified, run.dataset, now.path, now.etag)
         cause = f"{run.source.path} was overwritten before it could be claimed; see run {newer}"
     else:
         raise Stale(f"{run.source.path} came back while it was being claimed") from error

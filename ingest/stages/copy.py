@@ -18,8 +18,9 @@ from ingest.log import log
 from ingest.ports import Clock, CopyRun, CopyService
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import Copy, Run
-from ingest.runs.states import Event, State
+from ingest.runs.states import Event
 from ingest.stages.claim import end
+from landfall.protocol import State
 
 RUNNING = frozenset({"Queued", "InProgress", "Canceling"})
 SINK_FILE = "data.parquet"

@@ -71,8 +71,8 @@ def lint(files: tuple[Path, ...]) -> None:
 
     Says of each what it holds that no verdict depends on. Exits with 1 if one of them is wrong.
     """
+    from landfall.authoring.lint import lint as check  # noqa: PLC0415 - its model is slow to import
     from landfall.authoring.notes import notes  # noqa: PLC0415 - only this needs it
-    from landfall.contract.folder import lint as check  # noqa: PLC0415 - its model is slow to import
 
     wrong = 0
     for file in files:

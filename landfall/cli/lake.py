@@ -12,8 +12,8 @@ from typing import Any
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from azure.storage.filedatalake import DataLakeServiceClient, ExponentialRetry, FileSystemClient
 
-from ingest.paths import LANDING, dataset_of, name_of, run_id
 from landfall.cli.errors import CliError
+from landfall.protocol import LANDING, dataset_of, name_of, run_id
 
 CHUNK_BYTES = 8 << 20
 Progress = Callable[[int], None]

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.live import Live
 
-from ingest.runs.states import FINAL
 from landfall.cli import render
 from landfall.cli.client import ApiProblem
 from landfall.cli.errors import CliError
+from landfall.protocol import FINAL
 
 Json = dict[str, Any]
 _SERVER_ERROR = 500

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import click
 
-from ingest.runs.states import FINAL
 from landfall.cli import lake, live, render
 from landfall.cli.client import ApiProblem, Client, Json
 from landfall.cli.errors import REFUSED, CliError
 from landfall.cli.target import data_option, find, json_option, named
+from landfall.protocol import FINAL
 
 _RUN = click.argument("run_id", metavar="RUN", callback=named)
 _REASON = click.option("--reason", metavar="TEXT", help="Why, for the run's history.")

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ingest.runs.states import FINAL, State
+from landfall.protocol import FINAL, State
 from landfall.validation.report import MASK
 
 Json = Mapping[str, Any]

@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from ingest.runs.states import State
 from landfall.cli import live, render
 from landfall.cli.client import ApiProblem, Client
 from landfall.cli.errors import REFUSED
 from landfall.cli.target import data_option, find, json_option, named
+from landfall.protocol import State
 
 _STATES = [state.value for state in State]
 _RUN = click.argument("run_id", metavar="RUN", callback=named)

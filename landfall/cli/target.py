@@ -13,7 +13,7 @@ import click
 from landfall.cli.errors import CliError
 
 DEFAULT_HOME = Path(".landfall")
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 """Where the function app, its contracts, the factory and the bundle are."""
 
 _F = TypeVar("_F", bound=Callable[..., object])

@@ -37,7 +37,7 @@ _OUT = click.Path(path_type=Path)
 )
 @click.option(
     "--contracts",
-    default=REPOSITORY / "contracts",
+    default=REPOSITORY / "marketplace" / "contracts",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of the datasets' contracts.  [default: the repository's]",

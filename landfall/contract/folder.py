@@ -1,13 +1,12 @@
-"""Data contracts: read one, read a folder of them, check one against the standard's own model.
+"""Data contracts: read one, read a folder of them.
 
 Reading is strict and needs nothing but a YAML parser, because it happens at every cold start.
-`lint` adds the standard's published model, whose import costs more than reading all contracts.
+`landfall.authoring.lint` adds the standard's published model.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from landfall.authoring.lint import lint
 from landfall.contract.model import Column, Contract, ContractError, DeliveryOptions, Hints
 from landfall.contract.odcs import parse
 
@@ -17,7 +16,6 @@ __all__ = [
     "ContractError",
     "DeliveryOptions",
     "Hints",
-    "lint",
     "load_folder",
     "parse",
 ]

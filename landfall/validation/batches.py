@@ -27,7 +27,7 @@ class ScannableBlock(Protocol):
 
 
 class ScanResult(Protocol):
-    """What a prefilter saw of a block: how many records, which to validate, what the others are like."""
+    """What a prefilter found in a block: row count, candidates, and facts about the others."""
 
     @property
     def rows(self) -> int:

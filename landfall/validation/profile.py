@@ -264,7 +264,7 @@ class Profiler:
 
 
 class RecordSample:
-    """Records at even distances from one another, the same ones whichever way they were validated."""
+    """Evenly spaced records; the same ones with and without a prefilter."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[list[tuple[int, int]], RecordSubset]] = []

@@ -1,8 +1,9 @@
-"""A file that is validated elsewhere: what the other engine is told of it, and its answer as a report.
+"""A file that is validated by the Spark job: its plan, and the answer as a report.
 
-The beginning of the file is validated here: what it is, its header, its drift. So a refusal of those
-is the same, word by word, and starts nothing. The records are validated by the other engine, from the
-contract's plan; it answers with counts, samples and extremes, which become the same report.
+The beginning of the file is validated here: what it is, its header, its drift. So a refusal of
+those is the same, word by word, and starts nothing. The records are validated by the other engine,
+from the contract's plan; it answers with counts, samples and extremes, which become the same
+report.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,8 @@
 """Validation of a drop by Spark: the same verdict, row by row, as the service's own engine gives.
 
 The checks come as a JSON document, the plan; nothing here knows what a contract is. Pure modules
-cut records and validate them, on lists of bytes; `scan` and `outcome` put them to work on DataFrames.
+cut records and validate them, on lists of bytes; `scan` and `outcome` put them to work on
+DataFrames.
 
     plan        the document, read exactly or refused
     cells       one cell: of its type, and within what is asked of a value

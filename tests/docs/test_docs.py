@@ -24,9 +24,10 @@ from ingest.runs.run import (
     ValidationAttempt,
     Verdict,
 )
-from ingest.runs.states import COMMANDS, Command, Event, State
+from ingest.runs.states import COMMANDS, Command, Event
 from ingest.settings import Settings, read
 from ingest.stages.load.batch import Batch
+from landfall.protocol import State
 from landfall.validation.prefilter import kernel
 from spark_jobs.result import Result
 from tests.docs import pages

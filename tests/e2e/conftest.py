@@ -126,7 +126,7 @@ def start(root: Path, settings: Mapping[str, str], **overrides: Any) -> Iterator
 def whole_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """One cloud for all tests of the session."""
     contracts = tmp_path_factory.mktemp("contracts")
-    for contract in (REPOSITORY / "contracts").iterdir():
+    for contract in (REPOSITORY / "marketplace" / "contracts").iterdir():
         shutil.copy(contract, contracts)
     (contracts / "readings.odcs.yaml").write_text(FOLDERS)
     settings = {

@@ -47,7 +47,7 @@ def fleet(whole_cloud: Cloud) -> Iterator[Cloud]:
 
 def report_here(name: str) -> Json:
     """What the streaming engine says of a drop."""
-    contract = load_folder(REPOSITORY / "contracts")["users"]
+    contract = load_folder(REPOSITORY / "marketplace" / "contracts")["users"]
     source = BytesSource(DROPS[name])
     found: Json = validate(source, contract, name=name, outputs=Findings()).to_dict()
     return json.loads(json.dumps(found))  # type: ignore[no-any-return]

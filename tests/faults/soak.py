@@ -108,7 +108,7 @@ def _countries(ids: range, wrong: str) -> bytes:
     return "\n".join([",".join(names), *(",".join(row) for row in rows), ""]).encode()
 
 
-_COUNTRIES = folder.load_folder(Path(__file__).resolve().parents[2] / "contracts")[
+_COUNTRIES = folder.load_folder(Path(__file__).resolve().parents[2] / "marketplace" / "contracts")[
     "buyers_by_country"
 ]
 _WRITERS = (("users", _users), ("online_retail", _invoices), ("buyers_by_country", _countries))

@@ -11,13 +11,13 @@ from typing import Any
 
 from ingest.errors import Retryable
 from ingest.http import web
-from ingest.paths import run_id
 from ingest.ports import CopyRun, JobRun
 from ingest.runs.messages import Message
 from ingest.runs.run import Run
 from ingest.service import Landfall
 from ingest.settings import read
 from ingest.wiring import build
+from landfall.protocol import run_id
 from tests.ingest.conftest import REPOSITORY, Clock, StorageAccount
 from tests.ingest.memory import InMemoryAccount
 from tests.ingest.remote import Factory, Workspace

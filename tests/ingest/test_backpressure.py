@@ -6,7 +6,7 @@ import pytest
 
 from ingest.http import api
 from ingest.runs.messages import Advance, LoadDataset
-from ingest.runs.states import State
+from landfall.protocol import State
 from tests.e2e.drops import users
 from tests.ingest.conftest import Clock
 from tests.ingest.harness import ServiceHarness

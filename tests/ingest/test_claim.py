@@ -11,8 +11,9 @@ from ingest import paths
 from ingest.errors import Retryable
 from ingest.runs.register import Register
 from ingest.runs.run import Run
-from ingest.runs.states import Event, State
+from ingest.runs.states import Event
 from ingest.stages.claim import claim, identify
+from landfall.protocol import State
 from tests.ingest.conftest import Clock, StorageAccount
 
 NAMES = [

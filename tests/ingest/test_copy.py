@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 
 from ingest.errors import OutcomeUnknown, Refused, Throttled
-from ingest.paths import run_id
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import LandedVersion, Verdict, received
-from ingest.runs.states import Event, State
+from ingest.runs.states import Event
 from ingest.stages.copy import CopyRules, CopyStage, plan
+from landfall.protocol import State, run_id
 from tests.ingest.conftest import Clock, StorageAccount
 from tests.ingest.remote import Factory
 

@@ -17,10 +17,10 @@ import pytest
 from ingest.errors import Retryable
 from ingest.paths import ACTIVE
 from ingest.runs.messages import Message
-from ingest.runs.states import State
 from ingest.service import Landfall
 from ingest.settings import read
 from ingest.wiring import build
+from landfall.protocol import State
 from tests.e2e.drops import users
 from tests.ingest.conftest import REPOSITORY, Clock, StorageAccount
 from tests.ingest.remote import Factory, Workspace

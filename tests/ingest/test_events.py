@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 from azure.storage.filedatalake import DataLakeServiceClient
 
-from ingest.paths import run_id
 from ingest.ports import Version
 from ingest.runs.messages import Claim, Message
-from ingest.runs.states import State
+from landfall.protocol import State, run_id
 from tests.e2e.drops import users
 from tests.ingest.conftest import Clock, StorageAccount
 from tests.ingest.harness import SETTLED, ServiceHarness

@@ -1,4 +1,4 @@
-"""Folder drops: a folder closed by `_SUCCESS` is one drop: claimed whole, validated, loaded once."""
+"""Folder drops: a folder closed by `_SUCCESS` is one drop, claimed, validated and loaded once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ingest.errors import Retryable
 from ingest.http import api, api_verbs
 from ingest.runs.messages import Claim
 from ingest.runs.run import Run
-from ingest.runs.states import State
+from landfall.protocol import State
 from tests.ingest.conftest import Clock, StorageAccount
 from tests.ingest.harness import FOLDERS, SETTLED, ServiceHarness
 
@@ -177,7 +177,7 @@ def test_a_crash_at_the_rename_loses_and_mixes_nothing(harness: ServiceHarness, 
 def test_a_folder_that_cannot_be_read_as_one_is_refused(
     harness: ServiceHarness, parts: dict[str, bytes], says: str
 ) -> None:
-    """The whole folder goes to quarantine with a reason that names the file; replay validates anew."""
+    """The whole folder goes to quarantine; the reason names the file; replay validates again."""
     marker = write(harness, f"bad-{abs(hash(says)) % 1000}", **parts)
     run = close(harness, marker)
     assert run.state is State.QUARANTINED

@@ -31,14 +31,15 @@ from hypothesis.stateful import (
 
 from ingest.errors import LandfallError
 from ingest.operations.operators import OperatorRequest, ReplayOrigin
-from ingest.paths import ACTIVE, ARCHIVE, LANDING, run_id
+from ingest.paths import ACTIVE, ARCHIVE
 from ingest.runs.document import parse
 from ingest.runs.messages import Message
 from ingest.runs.run import Run
-from ingest.runs.states import FINAL, REOPENING, TRANSITIONS, Event, State
+from ingest.runs.states import REOPENING, TRANSITIONS, Event
 from ingest.service import Landfall
 from ingest.settings import read
 from ingest.wiring import build
+from landfall.protocol import FINAL, LANDING, State, run_id
 from tests.ingest.conftest import Clock
 from tests.ingest.controlled_workers import (
     DIE,

@@ -17,8 +17,10 @@ from ingest.errors import Retryable, Stale, Throttled
 from ingest.ports import JobRun
 from ingest.runs.register import Register
 from ingest.runs.run import LandedVersion, Load, received
-from ingest.runs.states import FINAL, Event, State
+from ingest.runs.states import Event
 from ingest.stages.load.stage import BatchLoader, LoadRules
+from landfall import protocol
+from landfall.protocol import FINAL, State
 from tests.ingest.conftest import Clock, StorageAccount
 from tests.ingest.memory import InMemoryAccount, InMemoryLake
 from tests.ingest.remote import Workspace
@@ -33,7 +35,7 @@ def copied(storage_account: Any, clock: Clock, dataset: str, *names: str) -> lis
     for name in names:
         path = f"landing/{dataset}/{name}"
         source = LandedVersion(path=path, etag=name, size=1, landed=clock(), via="event")
-        run = received(paths.run_id(clock(), dataset, path, name), dataset, source, clock())
+        run = received(protocol.run_id(clock(), dataset, path, name), dataset, source, clock())
         stored, _ = manifest.create(run)
         run = run.apply(Event.CLAIM, "", clock()).apply(Event.START_VALIDATION, "", clock())
         run = run.apply(Event.ACCEPT, "", clock()).apply(Event.START_COPY, "", clock())
@@ -122,7 +124,7 @@ def test_a_copied_drop_waits_a_little_for_the_others(
     (run,) = copied(storage_account, clock, dataset, "a")
     path = f"landing/{dataset}/b"
     source = LandedVersion(path=path, etag="b", size=1, landed=clock(), via="event")
-    coming = received(paths.run_id(clock(), dataset, path, "b"), dataset, source, clock())
+    coming = received(protocol.run_id(clock(), dataset, path, "b"), dataset, source, clock())
     Register(storage_account.lake).create(coming)
     load = loader(storage_account, clock, workspace)
     load.step(dataset, TABLE)

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest.errors import Stale, Unavailable
-from ingest.paths import active_document, archived_document, run_id
+from ingest.paths import active_document, archived_document
 from ingest.runs import archive
 from ingest.runs.register import Register
 from ingest.runs.run import LandedVersion, Run, received
-from ingest.runs.states import Event, State
+from ingest.runs.states import Event
+from landfall.protocol import State, run_id
 from tests.ingest.conftest import Clock, StorageAccount
 
 DAY = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

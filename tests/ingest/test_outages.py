@@ -21,7 +21,8 @@ from ingest.errors import OutcomeUnknown, Throttled, Unavailable
 from ingest.ports import JobRun
 from ingest.runs.messages import Advance
 from ingest.runs.run import Lease
-from ingest.runs.states import Event, State
+from ingest.runs.states import Event
+from landfall.protocol import State
 from tests.e2e.drops import users
 from tests.ingest.conftest import Clock
 from tests.ingest.harness import ServiceHarness

@@ -18,7 +18,7 @@ from ingest.errors import Unavailable
 from ingest.operations.operators import OperatorRequest, ReplayOrigin
 from ingest.runs.messages import Advance, Message
 from ingest.runs.run import Run
-from ingest.runs.states import State
+from landfall.protocol import State
 from tests.e2e.drops import users
 from tests.ingest.conftest import Clock, StorageAccount
 from tests.ingest.harness import ServiceHarness

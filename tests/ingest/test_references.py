@@ -15,10 +15,10 @@ import pytest
 from ingest import paths
 from ingest.runs.register import Register
 from ingest.runs.run import LandedVersion, received
-from ingest.runs.states import State
 from ingest.stages.validate.delta import live_files
 from ingest.stages.validate.references import LakeReferences
 from landfall.contract.folder import parse
+from landfall.protocol import State
 from landfall.validation import Report, validate
 from landfall.validation.local_files import BytesSource, FileOutputs
 from tests.ingest.conftest import Clock, StorageAccount

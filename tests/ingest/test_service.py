@@ -15,10 +15,10 @@ from ingest.paths import raw_file
 from ingest.ports import CopyRun
 from ingest.runs.messages import Advance, Claim, LoadDataset, Message
 from ingest.runs.run import Run
-from ingest.runs.states import State
 from ingest.service import Landfall, next_messages
 from ingest.settings import read
 from ingest.wiring import build
+from landfall.protocol import State
 from tests.e2e.drops import users
 from tests.ingest.conftest import REPOSITORY, Clock, StorageAccount
 from tests.ingest.remote import Factory, Workspace

@@ -20,10 +20,10 @@ from ingest.operations.operators import OperatorRequest
 from ingest.ports import JobRun
 from ingest.runs.messages import Advance
 from ingest.runs.run import Run
-from ingest.runs.states import State
 from ingest.service import Landfall
 from ingest.settings import read
 from ingest.wiring import build
+from landfall.protocol import State
 from tests.e2e.drops import users
 from tests.ingest.conftest import REPOSITORY, Clock, StorageAccount
 from tests.ingest.remote import Factory, Workspace
@@ -303,7 +303,7 @@ def drop_with_crash(bay: JobHarness, mark: str, crash_point: CrashPoint) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_death_at_any_point_judges_once(bay: JobHarness) -> None:
-    """Wherever a worker dies on the way of a large drop, one job run validates it and it goes on."""
+    """Wherever a worker dies during a large drop, one job run validates it and it goes on."""
     reset_faults = CrashPoint()
     assert drop_with_crash(bay, "calm", reset_faults) == ""
     assert "jobs.start" in reset_faults.calls

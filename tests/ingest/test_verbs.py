@@ -13,8 +13,8 @@ from ingest.operations.operators import OperatorRequest, Operators, ReplayOrigin
 from ingest.runs.messages import Replay
 from ingest.runs.relocation import relocate
 from ingest.runs.run import Run
-from ingest.runs.states import State
 from ingest.service import Landfall, next_messages
+from landfall.protocol import State
 from tests.e2e.drops import users
 from tests.ingest.conftest import Clock, StorageAccount
 from tests.ingest.harness import SETTLE, ServiceHarness
@@ -271,7 +271,7 @@ def test_mended_rejects_are_linked_to_their_run(harness: ServiceHarness, way: st
         reply = harness.post(
             api_verbs.resend_rejects,
             mended,
-            query={"name": "mended.csv"},
+            query={"name": "corrected.csv"},
             run_id=parent.run_id,
         )
         assert reply.status == 202, reply.body
@@ -279,9 +279,9 @@ def test_mended_rejects_are_linked_to_their_run(harness: ServiceHarness, way: st
         child = harness.run(reply.body["run_id"])
     else:
         folder = paths.resend_folder("users", parent.run_id)
-        child = harness.take(f"{folder}/mended.csv", mended)
+        child = harness.take(f"{folder}/corrected.csv", mended)
     assert child.state is State.SUCCEEDED
-    assert child.name == "mended.csv"
+    assert child.name == "corrected.csv"
     assert child.resend is not None
     assert child.resend.of == parent.run_id
     shown = harness.post(api.get_run, run_id=parent.run_id)

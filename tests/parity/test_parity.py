@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from landfall.contract.folder import lint
+from landfall.authoring.lint import lint
 from tests.parity.cases import CASES, Case
 from tests.unit.validation import run_validation
 

@@ -1,4 +1,4 @@
-"""A drop validated by the Spark job, as the service has it validated: its plan, its answer, its files."""
+"""A drop validated by the Spark job as the service does it: its plan, answer and files."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def main() -> None:
         chunk = chance.choice([1 << 20, 1 << 20, 97])
         try:
             found, polars, _ = (
-                told(data, contract, prefilter, chunk) for prefilter in prefilters.SCREENS
+                told(data, contract, prefilter, chunk) for prefilter in prefilters.PREFILTERS
             )
             alike(found, polars)
         except BaseException:

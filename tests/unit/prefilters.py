@@ -13,7 +13,7 @@ from landfall.validation.prefilter.kernel.building import NoCompiler, build
 from landfall.validation.prefilter.kernel.library import Library, load
 from landfall.validation.readers import plain
 
-SCREENS = ("kernel", "polars", "none")
+PREFILTERS = ("kernel", "polars", "none")
 STRICT = ("-Wall", "-Wextra", "-Werror")
 
 
@@ -31,7 +31,7 @@ def built() -> Library | str:
 
 
 def put(prefilter: str, patch: pytest.MonkeyPatch) -> None:
-    """Have one of `SCREENS` look at even the smallest block."""
+    """Have one of `PREFILTERS` look at even the smallest block."""
     none = prefilter == "none"
     patch.setattr(plain, "SMALLEST", 1 << 30 if none else 0)
     patch.setattr(kernel, "SMALLEST", 1 << 30 if none else 0)
@@ -40,4 +40,4 @@ def put(prefilter: str, patch: pytest.MonkeyPatch) -> None:
         library = built()
         if isinstance(library, str):
             pytest.skip(library)
-        patch.setattr(kernel, "_found", lambda: library)
+        patch.setattr(kernel, "_load_kernel", lambda: library)

@@ -9,10 +9,10 @@ import pytest
 
 from ingest.reconcile.backlog import Backlog, Caps
 from ingest.runs.document import Listed
-from ingest.runs.states import State
 from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.load.batching import Choice, Limits, choose
 from landfall.contract.folder import DeliveryOptions
+from landfall.protocol import State
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 CALM = Limits(window=timedelta(0))

@@ -207,7 +207,7 @@ def test_a_replay_needs_runs_or_a_query(arguments: list[str]) -> None:
 
 def test_a_resend_is_followed_to_its_end(tmp_path: Path) -> None:
     """The file travels in the request; with --wait a refused run ends in exit code 1."""
-    file = tmp_path / "mended.csv"
+    file = tmp_path / "corrected.csv"
     file.write_text("id\n1\n")
     child = run("claimed", run_id="20261122T140000Z-users-00000001", resend_of=RUN)
     ended = {**child, "state": "quarantined"}

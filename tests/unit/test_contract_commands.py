@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 
 from landfall.authoring.diff import diff
 from landfall.authoring.infer import infer
+from landfall.authoring.lint import lint
 from landfall.cli.main import landfall
-from landfall.contract.folder import lint, parse
+from landfall.contract.folder import parse
 from landfall.validation.local_files import BytesSource
 from marketplace.generator import write_users
 from tests.unit.validation import CONTRACTS, run_validation

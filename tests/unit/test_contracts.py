@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from landfall.contract.folder import Contract, ContractError, Hints, lint, load_folder, parse
+from landfall.authoring.lint import lint
+from landfall.contract.folder import Contract, ContractError, Hints, load_folder, parse
 
-FOLDER = Path(__file__).resolve().parents[2] / "contracts"
+FOLDER = Path(__file__).resolve().parents[2] / "marketplace" / "contracts"
 
 
 def document(*properties: dict[str, Any], **root: Any) -> str:

@@ -12,4 +12,4 @@ def test_the_daily_sweep_visits_every_dataset() -> None:
 
     (started,) = trigger["properties"]["pipelines"]
     swept = started["parameters"]["datasets"]
-    assert sorted(load_folder(ROOT / "contracts")) == sorted(swept)
+    assert sorted(load_folder(ROOT / "marketplace" / "contracts")) == sorted(swept)

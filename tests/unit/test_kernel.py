@@ -22,7 +22,7 @@ from landfall.validation.prefilter.kernel.library import load
 from landfall.validation.readers import delimited
 from marketplace.generator import break_records, write_users
 from marketplace.generator.breakers import DAMAGES
-from tests.unit.prefilters import SCREENS, built, put
+from tests.unit.prefilters import PREFILTERS, built, put
 from tests.unit.test_validate_fuzz import COLUMN, ODD, WORDS, contract_of
 from tests.unit.test_validate_prefilter import CONTRACT, HEADER, LINE
 from tests.unit.validation import CONTRACTS, run_validation, small
@@ -46,7 +46,7 @@ def told(
 
 def hold(data: bytes, contract: Contract, chunk: int = 1 << 20) -> None:
     """All prefilters tell the same."""
-    first, *others = (told(data, contract, prefilter, chunk) for prefilter in SCREENS)
+    first, *others = (told(data, contract, prefilter, chunk) for prefilter in PREFILTERS)
     for other in others:
         assert first == other
 
@@ -223,7 +223,7 @@ def test_more_values_than_are_remembered(seed: int, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(delimited, "BLOCK", 100_000)
     data = many(12_000, seed)
 
-    kernels, polars = (told(data, MANY, prefilter) for prefilter in SCREENS[:2])
+    kernels, polars = (told(data, MANY, prefilter) for prefilter in PREFILTERS[:2])
 
     assert kernels["rejected"] > 50
     assert not all(one["exact"] for one in kernels["profile"])
@@ -255,7 +255,7 @@ def test_relationships(buyers: list[tuple[str, bool]]) -> None:
     ]
     data = "\n".join(["c0,c1,c2", *lines]).encode()
 
-    found = [told(data, contract, prefilter, references=Users()) for prefilter in SCREENS]
+    found = [told(data, contract, prefilter, references=Users()) for prefilter in PREFILTERS]
 
     assert found[0] == found[1] == found[2]
     assert not buyers or found[0]["relationships"][0]["checked"]
@@ -290,7 +290,7 @@ def test_damaged_users(tmp_path: Path) -> None:
     break_records(tmp_path / "good.csv", tmp_path / "bad.csv", dict.fromkeys(DAMAGES, 9), 6)
     data = (tmp_path / "bad.csv").read_bytes()
 
-    kernels, polars = (told(data, CONTRACTS["users"], prefilter) for prefilter in SCREENS[:2])
+    kernels, polars = (told(data, CONTRACTS["users"], prefilter) for prefilter in PREFILTERS[:2])
 
     assert kernels["rejected"] > 100
     alike(kernels, polars)

@@ -1,4 +1,4 @@
-"""The published days of Online Retail: a partner shop's real invoices, validated by their contract."""
+"""The published days of Online Retail, real invoices, validated by their contract."""
 
 import csv
 from pathlib import Path

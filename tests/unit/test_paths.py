@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ingest import paths
 from ingest.errors import BadRequest
+from landfall import protocol
 
 LANDED = datetime(2026, 11, 22, 13, 1, 14, tzinfo=UTC)
 HOSTS = frozenset(
@@ -21,19 +22,19 @@ HOSTS = frozenset(
 
 def test_run_id_says_when_and_of_what() -> None:
     """A run id begins with the landing time and names the dataset."""
-    run_id = paths.run_id(LANDED, "users", "landing/users/may.csv", '"0x8D"')
+    run_id = protocol.run_id(LANDED, "users", "landing/users/may.csv", '"0x8D"')
     assert run_id.startswith("20261122T130114Z-users-")
-    assert paths.is_run_id(run_id)
+    assert protocol.is_run_id(run_id)
 
 
 @given(st.text(), st.text(), st.text())
 def test_run_id_is_the_versions_own(path: str, etag: str, other: str) -> None:
     """The same version gives the same id, its ETag quoted or not; another version another."""
     etag, other = etag.strip('"'), other.strip('"')
-    first = paths.run_id(LANDED, "users", path, etag)
-    assert first == paths.run_id(LANDED, "users", path, f'"{etag}"')
+    first = protocol.run_id(LANDED, "users", path, etag)
+    assert first == protocol.run_id(LANDED, "users", path, f'"{etag}"')
     if other != etag:
-        assert first != paths.run_id(LANDED, "users", path, other)
+        assert first != protocol.run_id(LANDED, "users", path, other)
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), min_size=1, max_size=200))
@@ -114,14 +115,14 @@ def test_no_accepted_path_climbs(text: str) -> None:
     [
         ("landing/users/may.csv", "users", "may.csv"),
         ("landing/users/2026/may.csv", "users", "2026/may.csv"),
-        ("landing/may.csv", paths.UNASSIGNED, "may.csv"),
-        ("landing/Not A Dataset/may.csv", paths.UNASSIGNED, "Not A Dataset/may.csv"),
+        ("landing/may.csv", protocol.UNASSIGNED, "may.csv"),
+        ("landing/Not A Dataset/may.csv", protocol.UNASSIGNED, "Not A Dataset/may.csv"),
     ],
 )
 def test_the_folder_names_the_dataset(path: str, dataset: str, name: str) -> None:
     """A drop belongs to the dataset whose folder it stands in."""
-    assert paths.dataset_of(path) == dataset
-    assert paths.name_of(path) == name
+    assert protocol.dataset_of(path) == dataset
+    assert protocol.name_of(path) == name
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from ingest.ports import CopyRun, ListEntry, Version
 from ingest.reconcile.tick import TickRules, due, unannounced
 from ingest.runs.document import Listed
 from ingest.runs.messages import Advance, Claim, LoadDataset, Message
-from ingest.runs.states import State
 from ingest.stages.copy import CopyRules
+from landfall.protocol import State
 
 NOW = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
 RULES = TickRules(settle=timedelta(minutes=2), nudge=timedelta(minutes=2))

@@ -1,8 +1,8 @@
 """The two engines on the same drops, without Spark: what its tasks would do, done here in turn.
 
 A file is cut into blocks at arbitrary line ends, each block is validated as a task of the Spark job
-validates it, and the results are put together as the job puts them together. tests/spark runs the job
-itself.
+validates it, and the results are put together as the job puts them together. tests/spark runs the
+job itself.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def judge_in_blocks(remote: RemoteValidation, data: bytes, cuts: Sequence[int]) 
         kept = [p for p in some if p.line > plan.layout.head_lines and p.raw is not None]
         rows = [reader.row(piece.raw or b"") for piece in kept]
         tally = bench.tally()
-        validated = bench.run_validation([piece.line for piece in kept], rows, tally)
+        validated = bench.judge([piece.line for piece in kept], rows, tally)
         tallies.append(Tally.from_json(tally.to_json()))
         keys.extend((p.line, row, one) for p, row, one in zip(kept, rows, validated, strict=True))
 

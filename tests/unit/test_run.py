@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from ingest.runs.document import dump, from_metadata, parse, summary, to_metadata, writer_of
 from ingest.runs.run import Copy, LandedVersion, Lease, Load, Run, Verdict, received
-from ingest.runs.states import Event, IllegalTransition, State
+from ingest.runs.states import Event, IllegalTransition
+from landfall.protocol import State
 
 NOW = datetime(2026, 11, 22, 13, 1, 14, tzinfo=UTC)
 SOURCE = LandedVersion(path="landing/users/may.csv", etag="0x8D", size=10, landed=NOW, via="event")

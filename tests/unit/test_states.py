@@ -6,15 +6,14 @@ from hypothesis import strategies as st
 
 from ingest.runs.states import (
     ACTIVE,
-    FINAL,
     REOPENING,
     RETRYABLE,
     TRANSITIONS,
     Event,
     IllegalTransition,
-    State,
     step,
 )
+from landfall.protocol import FINAL, State
 
 _RETRY = {event for event in Event if event.name.startswith("RETRY")}
 _REPLAY = {event for event in Event if event.name.startswith("REPLAY")}

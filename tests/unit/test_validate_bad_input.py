@@ -1,7 +1,7 @@
 """Bad input: each kind ends in a refusal or a counted reject that says where and why.
 
-Every file is validated by a process of its own, as a producer would: it answers, it does not die, and
-it stays within its memory.
+Every file is validated by a process of its own, as a producer would: it answers, it does not die,
+and it stays within its memory.
 """
 
 from __future__ import annotations

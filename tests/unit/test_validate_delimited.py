@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from landfall.contract.folder import parse
-from tests.unit.prefilters import SCREENS, put
+from tests.unit.prefilters import PREFILTERS, put
 from tests.unit.validation import CONTRACTS, faults, run_validation, small
 
 GOOD = b"id,name,secret\n1,a,s\n2,b,s\n3,,\n"
@@ -358,7 +358,7 @@ def test_zstd_that_cannot_be_trusted_is_refused(data: bytes, reason: str) -> Non
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000
 
 
-@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("prefilter", PREFILTERS)
 def test_mixed_line_ends_and_nul_bytes(prefilter: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """LF and CRLF may alternate; a NUL and a return alone are faults of their records only."""
     put(prefilter, monkeypatch)
@@ -371,7 +371,7 @@ def test_mixed_line_ends_and_nul_bytes(prefilter: str, monkeypatch: pytest.Monke
     assert findings["clean"] == data.replace(b"1,a\0,s\n", b"").replace(b"5,f,s\r6,g,s\n", b"")
 
 
-@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("prefilter", PREFILTERS)
 def test_what_stands_before_an_open_quote_is_kept(
     prefilter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,7 +102,7 @@ def test_two_headers_for_one_column() -> None:
 
 @pytest.mark.parametrize("rows", [3, 40_000])
 def test_a_missing_column_is_empty_in_every_record(rows: int) -> None:
-    """Rules on it see a missing value, in small files and in prefiltered ones; nothing is copied."""
+    """Rules on it see a missing value, in small files and prefiltered ones; nothing is copied."""
     quality = f"quality: [{{metric: nullValues, mustBe: {rows}}}, {{metric: invalidValues, "
     quality += "arguments: {validValues: [a]}, mustBe: 0}]"
     text = SMALL_YAML.replace("RATIO", "0").replace("EXTRA", "")

@@ -1,4 +1,4 @@
-"""The prefilter in front of the record validator changes no verdict: the same rejects with and without it."""
+"""The prefilter changes no verdict: the same rejects with and without it."""
 
 from collections import Counter
 from itertools import chain
@@ -16,7 +16,7 @@ from landfall.validation.readers.opening import open_stream
 from landfall.validation.record_validator import RecordValidator, Reject
 from marketplace.generator import break_records, write_users
 from marketplace.generator.breakers import DAMAGES
-from tests.unit.prefilters import SCREENS, put
+from tests.unit.prefilters import PREFILTERS, put
 from tests.unit.validation import CONTRACTS
 
 CONTRACT = parse(
@@ -136,7 +136,7 @@ def sets(found: list[tuple[Reject, bytes, tuple[int, int]]]) -> list[object]:
     return [(r.line, Counter(r.faults), raw, place) for r, raw, place in found]
 
 
-@pytest.fixture(autouse=True, params=SCREENS[:2])
+@pytest.fixture(autouse=True, params=PREFILTERS[:2])
 def _screen_even_the_smallest(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

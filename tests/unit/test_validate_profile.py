@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from landfall.contract.folder import parse
 from landfall.validation.profile import Distinct, hashes
-from tests.unit.prefilters import SCREENS, put
+from tests.unit.prefilters import PREFILTERS, put
 from tests.unit.validation import run_validation, small
 
 CONTRACT = parse(
@@ -42,10 +42,10 @@ LINE = st.tuples(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(LINE, min_size=1, max_size=30))
 def test_screened_or_not(lines: list[str]) -> None:
-    """A profile is that of the records in good form, whichever screen is in front of the record validator."""
+    """A profile is that of the well-formed records, with any prefilter."""
     data = ("n,x,s,d,last\n" + "\n".join(lines) + "\n").encode()
     found = []
-    for prefilter in SCREENS:
+    for prefilter in PREFILTERS:
         with pytest.MonkeyPatch.context() as patch:
             put(prefilter, patch)
             found.append(run_validation(data, CONTRACT)[0].profile)

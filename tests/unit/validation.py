@@ -10,7 +10,7 @@ from landfall.contract.folder import Contract, load_folder, parse
 from landfall.validation import References, Report, Writer, validate
 from landfall.validation.local_files import BytesSource
 
-CONTRACTS = load_folder(Path(__file__).resolve().parents[2] / "contracts")
+CONTRACTS = load_folder(Path(__file__).resolve().parents[2] / "marketplace" / "contracts")
 
 SMALL_YAML = """
 apiVersion: v3.2.0

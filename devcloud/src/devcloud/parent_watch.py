@@ -1,8 +1,8 @@
 """Runs a service that dies with its supervisor, even when the supervisor was killed.
 
-`python -m devcloud.parent_watch MODULE ARGS...` runs a module as `python -m MODULE ARGS...` would, and
-ends when its standard input does: the supervisor holds the other end of that pipe, and the kernel
-closes it however the supervisor ends. The process leads a group of its own, so that what the
+`python -m devcloud.parent_watch MODULE ARGS...` runs a module as `python -m MODULE ARGS...` would,
+and ends when its standard input does: the supervisor holds the other end of that pipe, and the
+kernel closes it however the supervisor ends. The process leads a group of its own, so that what the
 service started (a JVM) goes with it.
 """
 

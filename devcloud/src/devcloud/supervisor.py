@@ -204,13 +204,16 @@ class ServiceProcess:
 
     @property
     def pid(self) -> int:
+        """The process id, 0 while there is none."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else 0
 
     def tail(self) -> list[str]:
+        """The last lines that it printed."""
         return list(self._lines)
 
     def start(self) -> None:
+        """Start it, in a thread that restarts it."""
         if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT_BYTES:
             self._log.replace(self._log.with_suffix(".log.1"))
         self._thread.start()
@@ -223,6 +226,7 @@ class ServiceProcess:
                 self._process.terminate()
 
     def join(self) -> None:
+        """Wait for its end; kill it when it takes too long."""
         if self._thread.ident is None:
             return
         self._thread.join(self._stop_seconds)
@@ -231,6 +235,7 @@ class ServiceProcess:
             self._thread.join()
 
     def crash(self) -> None:
+        """Kill it as it stands; it is started again."""
         process = self._process
         if process is not None:
             _kill_group(process.pid)

@@ -7,8 +7,8 @@ Rules:
    one drop as for a hundred.
 3. A batch has so many drops and rows at most, the oldest landing first; one drop always fits.
 4. Where the contract asks for order, a drop waits for all that landed before it. One that ended
-   badly is not waited for: it would hold its dataset up until somebody came. When it is corrected or
-   tried again, its rows take the place in silver that their landing time gives them.
+   badly is not waited for: it would hold its dataset up until somebody came. When it is corrected
+   or tried again, its rows take the place in silver that their landing time gives them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ingest.runs.document import Listed
-from ingest.runs.states import State
 from landfall.contract.folder import DeliveryOptions
+from landfall.protocol import State
 
 ON_THE_WAY = frozenset(
     {State.RECEIVED, State.CLAIMED, State.VALIDATING, State.VALIDATED, State.COPYING}

@@ -22,11 +22,12 @@ from ingest.errors import AlreadyExists, NotFound, Refused, Retryable, Stale
 from ingest.ports import Clock, JobRun, JobService, Lake
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import Load, Run
-from ingest.runs.states import Event, State
+from ingest.runs.states import Event
 from ingest.stages.claim import end
 from ingest.stages.load.batch import Batch, drop_of, dump, parse
 from ingest.stages.load.batching import Limits, choose
 from ingest.stages.load.failure_budget import FailureBudget
+from landfall.protocol import State
 
 
 @dataclass(frozen=True)

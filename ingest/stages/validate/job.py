@@ -1,10 +1,10 @@
 """The validation of a drop too large for a worker: by a Databricks job, while the run waits.
 
-The worker validates the beginning of the file, writes the plan of its contract into a folder of this
-attempt, starts the job, and streams the file once for its hash; then nobody holds the run. The
-job's idempotency token is made of run and attempt, so a start that is asked for again finds the
-job run that is there. When the job has ended, its answer and files become the same report, rejects
-and clean copy as those of the engine in `landfall.validation`.
+The worker validates the beginning of the file, writes the plan of its contract into a folder of
+this attempt, starts the job, and streams the file once for its hash; then nobody holds the run. The
+job's idempotency token is made of run and attempt, so a start that is asked for again finds the job
+run that is there. When the job has ended, its answer and files become the same report, rejects and
+clean copy as those of the engine in `landfall.validation`.
 
 The hash is taken here and not by the job: SHA-256 takes the bytes one after the other, so a cluster
 could not share the work, and both engines must know a content by the same hash.
@@ -25,10 +25,11 @@ from ingest.log import log
 from ingest.ports import Clock, JobRun, JobService, Lake
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import Lease, Run, ValidationAttempt
-from ingest.runs.states import Event, State
+from ingest.runs.states import Event
 from ingest.stages.claim import end
 from ingest.stages.validate.references import LakeSource
 from landfall.contract.folder import Contract
+from landfall.protocol import State
 from landfall.validation import Report
 from landfall.validation.problems import AnswerError
 

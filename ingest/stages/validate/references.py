@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from ingest import paths
 from ingest.ports import Lake
 from ingest.runs.register import Register
-from ingest.runs.states import State
 from ingest.stages.validate.delta import Unreadable, live_files
+from landfall.protocol import State
 from landfall.validation import ReferenceUnavailable
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate

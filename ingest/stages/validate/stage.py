@@ -1,9 +1,10 @@
 """The validation of a claimed drop, with its report and rejects left in the lake.
 
-The engine in `landfall.validation` validates; here its verdict becomes the run's next state. Several
-workers may validate the same drop at once. They write the same files, and the conditional write of the
-record lets one of them conclude. So a lease only saves work, and one is written only when a drop
-takes longer than a moment, or when a worker may have died of it; most are validated without.
+The engine in `landfall.validation` validates; here its verdict becomes the run's next state.
+Several workers may validate the same drop at once. They write the same files, and the conditional
+write of the record lets one of them conclude. So a lease only saves work, and one is written only
+when a drop takes longer than a moment, or when a worker may have died of it; most are validated
+without.
 
 Datasets that refer to one another are delivered in any order. A drop with records that refer to
 what is not there is validated again for a while, before these records count as rejects.
@@ -24,7 +25,7 @@ from ingest.runs import relocation
 from ingest.runs.contents import AcceptedContents
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import Lease, Run
-from ingest.runs.states import Event, State
+from ingest.runs.states import Event
 from ingest.stages import copy
 from ingest.stages.claim import end
 from ingest.stages.copy_limit import CopyLimit
@@ -41,6 +42,7 @@ from ingest.stages.validate.verdicts import (
     verdict,
 )
 from landfall.contract.folder import Contract
+from landfall.protocol import State
 from landfall.validation import Report
 
 
@@ -81,7 +83,8 @@ class ValidationStage:
 
         An accepted run comes back in `copying`: its first attempt is written in the same request,
         and the caller starts it. Where as many copies as may be are under way, it comes back
-        `validated` and waits for the tick. `redelivered` says that a worker may have died of this drop.
+        `validated` and waits for the tick. `redelivered` says that a worker may have died of this
+        drop.
 
         Raises:
             WorkerLost: another worker held the drop and fell silent; to be counted by the caller.

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from ingest import paths
 from ingest.runs.run import Run, Verdict
 from ingest.stages.validate.outputs import ValidationPaths
+from landfall import protocol
 from landfall.validation import Format, Problem, Report
 from landfall.validation.readers.header import nearest
 
@@ -58,7 +58,7 @@ def drifted(report: Report) -> dict[str, Any]:
 
 def no_contract(run: Run, known: list[str]) -> Report:
     """The refusal of a drop that lies in nobody's folder; names the dataset that may be meant."""
-    where = f"landing/{run.dataset}/" if run.dataset != paths.UNASSIGNED else "landing/"
+    where = f"landing/{run.dataset}/" if run.dataset != protocol.UNASSIGNED else "landing/"
     near = nearest(run.dataset, known)
     meant = f"landing/{near}/ may be meant" if near else f"there are {', '.join(known)}"
     return refused(
@@ -87,7 +87,7 @@ def refused(run: Run, problem: Problem) -> Report:
 
 
 def postponement(run: Run, report: Report, patience: timedelta, now: datetime) -> datetime | None:
-    """When a drop is validated again whose records refer to what is not there; None where it is not.
+    """When a drop with orphan records is validated again; None where it is not.
 
     The waits grow with the time that has passed; the last validation is at the end of `patience`.
     """

@@ -10,12 +10,12 @@ from typing import Any
 
 from azure.storage.filedatalake import FileSystemClient
 
-from ingest.runs.states import FINAL, State
 from landfall.cli import lake, live
 from landfall.cli.client import Client
 from landfall.cli.demo import scenario
 from landfall.cli.demo.scenario import DemoDrop
 from landfall.cli.lake import Landed
+from landfall.protocol import FINAL, State
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ingest.runs.states import State
+from landfall.protocol import State
 
 BAD_ROWS = 3
 """Rows of the tolerable file that break the contract."""

@@ -39,7 +39,7 @@ def prefiltered(
         for batch in held:
             yield batch, validator.scan(batch)
     else:
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="screen") as pool:
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="prefilter") as pool:
             waiting: deque[tuple[RecordBatch, Future[ScanResult | None]]] = deque()
             done = 0
             while held or waiting:

@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class PrefilterChoice(NamedTuple):
-    """A prefilter, None where every record is validated, and what counts distinct values beside it."""
+    """A prefilter (None: every record is validated) and the counter of distinct values."""
 
     prefilter: Prefilter | None
     sketch: Callable[[], Sketch]

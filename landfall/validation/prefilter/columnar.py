@@ -2,8 +2,8 @@
 
 It may mark a sound record, it never passes a faulty one. Polars parses whole blocks; whole
 numbers that must be there are typed on the way, every other column stays text whose distinct
-cells go to the record validator of that column. Records that Polars might read otherwise than the contract
-does were found by the survey; it sees a filler in their place.
+cells go to the record validator of that column. Records that Polars might read otherwise than the
+contract does were found by the survey; it sees a filler in their place.
 """
 
 from collections.abc import Hashable, Sequence

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.pipeline import PipelineRequest
+from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.mgmt.datafactory import DataFactoryManagementClient
 from azure.storage.blob import BlobServiceClient
 from starlette.applications import Starlette
@@ -26,7 +28,6 @@ from devcloud.datafactory.app import create_app
 from devcloud.lake.app import create_app as create_lake
 from devcloud.platform.identity import Identity
 from devcloud.serving import serve_in_thread
-from landfall.azure.arm import data_factory_client
 
 GROUP, FACTORY = "landfall", "landfall"
 FINAL = ("Succeeded", "Failed", "Cancelled")
@@ -36,9 +37,11 @@ class HastyClock:
     """The machine's time; every wait is short, so that retries of 30 s do not hold up a test."""
 
     def now(self) -> datetime:
+        """The machine's time."""
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
+        """Sleep 10 ms at most."""
         await asyncio.sleep(min(seconds, 0.01))
 
 
@@ -49,6 +52,7 @@ class StaticCredential:
         self._identity = Identity(config.identity_secret)
 
     def get_token(self, *scopes: str, **_options: Any) -> AccessToken:
+        """A token of the local identity."""
         return AccessToken(*self._identity.issue(scopes[0].removesuffix("/.default")))
 
     def close(self) -> None:
@@ -67,6 +71,8 @@ class Service:
     asked: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
 
     def app(self) -> Starlette:
+        """The application that records and answers."""
+
         async def answer(request: Request) -> Response:
             raw = await request.body()
             path = request.url.path
@@ -85,6 +91,7 @@ class Service:
         return Starlette(routes=[Route("/{path:path}", answer, methods=methods)])
 
     def bodies(self, ending: str) -> list[Any]:
+        """The bodies sent to paths with this ending."""
         return [body for _, path, _, body in self.asked if path.endswith(ending)]
 
 
@@ -100,22 +107,27 @@ class FactoryHost:
     lake: BlobServiceClient | None = None
 
     def put(self, kind: str, name: str, properties: dict[str, Any]) -> Any:
+        """Create or replace a resource."""
         operations = getattr(self.client, kind)
         return operations.create_or_update(GROUP, FACTORY, name, {"properties": properties})
 
     def pipeline(self, name: str, *activities: dict[str, Any], **properties: Any) -> None:
+        """Create a pipeline of these activities."""
         self.put("pipelines", name, {"activities": list(activities), **properties})
 
     def start(self, pipeline: str, **parameters: Any) -> str:
+        """Start a pipeline once; its run id."""
         created = self.client.pipelines.create_run(
             GROUP, FACTORY, pipeline, parameters=parameters, retry_total=0
         )
         return str(created.run_id)
 
     def status(self, run_id: str) -> str:
+        """The status of a pipeline run."""
         return str(self.client.pipeline_runs.get(GROUP, FACTORY, run_id).status)
 
     def ended(self, run_id: str, seconds: float = 15) -> Any:
+        """Wait for the end of a pipeline run."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             run = self.client.pipeline_runs.get(GROUP, FACTORY, run_id)
@@ -125,19 +137,23 @@ class FactoryHost:
         raise AssertionError(f"the run {run_id} is still {run.status}: {self.activities(run_id)}")
 
     def run(self, pipeline: str, **parameters: Any) -> Any:
+        """Start a pipeline and wait for its end."""
         return self.ended(self.start(pipeline, **parameters))
 
     def activities(self, run_id: str) -> dict[str, Any]:
+        """The activity runs of a pipeline run, by name."""
         query: Any = window()  # raw JSON is taken as well as models
         found = self.client.activity_runs.query_by_pipeline_run(GROUP, FACTORY, run_id, query)
         return {str(each.activity_name): each.as_dict() for each in found.value}
 
     def write(self, path: str, data: bytes) -> None:
+        """Write a file of the lake."""
         container, _, key = path.partition("/")
         assert self.lake is not None
         self.lake.get_blob_client(container, key).upload_blob(data, overwrite=True)
 
     def read(self, path: str) -> bytes:
+        """Read a file of the lake."""
         container, _, key = path.partition("/")
         assert self.lake is not None
         return self.lake.get_blob_client(container, key).download_blob().readall()
@@ -154,13 +170,26 @@ def window(**more: Any) -> dict[str, Any]:
 
 def configure(root: Path) -> CloudConfig:
     """A configuration whose ports nobody uses but by `hosting`."""
-    return create(root, Path(__file__).resolve().parents[2])
+    return create(root, root)
 
 
 def client_of(config: CloudConfig, url: str, credential: Any = None) -> DataFactoryManagementClient:
     """The SDK's client, by default with a token that was not asked for over HTTP."""
     token: TokenCredential = credential or StaticCredential(config)
-    return data_factory_client(url, config.subscription, token)
+    return DataFactoryManagementClient(
+        token,
+        config.subscription,
+        base_url=url,
+        credential_scopes=["https://management.azure.com/.default"],
+        per_call_policies=[_AllowPlainHttpPolicy()],
+    )
+
+
+class _AllowPlainHttpPolicy(SansIOHTTPPolicy[Any, Any]):
+    """Lets the token travel over http."""
+
+    def on_request(self, request: PipelineRequest[Any]) -> None:
+        request.context.options["enforce_https"] = False
 
 
 @contextlib.contextmanager

@@ -33,9 +33,11 @@ class RunningLake:
     control: httpx.Client
 
     def container(self, name: str = "landing") -> Any:
+        """A container's client (blob endpoint)."""
         return self.blobs.get_container_client(name)
 
     def filesystem(self, name: str = "landing") -> Any:
+        """A file system's client (dfs endpoint)."""
         return self.paths.get_file_system_client(name)
 
     def put(self, key: str, data: bytes = b"x", container: str = "landing", **more: Any) -> str:
@@ -44,9 +46,11 @@ class RunningLake:
         return str(answer.get_blob_properties().etag)
 
     def read(self, key: str, container: str = "landing") -> bytes:
+        """The bytes of a blob."""
         return bytes(self.container(container).download_blob(key).readall())
 
     def local(self, key: str, container: str = "landing") -> Path:
+        """Where a blob is on disk."""
         return self.config.lake_folder / container / key
 
     def fault(self, **rule: object) -> None:
@@ -54,9 +58,11 @@ class RunningLake:
         self.control.post("/_devcloud/faults", json=rule).raise_for_status()
 
     def clear_faults(self) -> None:
+        """Remove all fault rules."""
         self.control.delete("/_devcloud/faults")
 
     def events(self) -> dict[str, Any]:
+        """The events sent and pending."""
         found: dict[str, Any] = self.control.get("/_devcloud/events").json()
         return found
 

@@ -1,9 +1,9 @@
 """The compiled prefilter of delimited text: optional, and no verdict depends on it.
 
 The C files here are built into one shared library, for all versions of Python, by ``python -m
-landfall.validation.prefilter.kernel``. Where it is there, whatever it can validate goes its way: it takes a tenth of
-the time, and neither Polars nor numpy is loaded. Where it is not, where it was built from other
-sources, or where `LANDFALL_KERNEL` is `off`, Polars screens.
+landfall.validation.prefilter.kernel``. Where it is there, whatever it can validate goes its way: it
+takes a tenth of the time, and neither Polars nor numpy is loaded. Where it is not, where it was
+built from other sources, or where `LANDFALL_KERNEL` is `off`, Polars screens.
 """
 
 import os

@@ -1,0 +1,85 @@
+"""What the service and its clients both must know: states of a run, and names in the lake.
+
+A lake path is `container/key`, with `/` between the segments of the key and no leading slash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+
+LANDING = "landing"
+RESEND = "_resend"
+UNASSIGNED = "unassigned"
+"""The dataset of a drop that stands in no dataset's folder."""
+
+_DATASET = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
+_RUN_ID = re.compile(r"(\d{8})T\d{6}Z-([a-z0-9_]{1,63})-[0-9a-f]{8}")
+
+
+class State(StrEnum):
+    """Where a run is."""
+
+    RECEIVED = "received"  # known; the file still stands in landing
+    CLAIMED = "claimed"  # the file is ours, in raw
+    VALIDATING = "validating"
+    VALIDATED = "validated"
+    COPYING = "copying"
+    COPIED = "copied"  # in bronze, waiting for the next batch
+    LOADING = "loading"
+    SUCCEEDED = "succeeded"
+    QUARANTINED = "quarantined"  # breaks its contract beyond tolerance
+    DUPLICATE = "duplicate"  # the same content was already accepted for this dataset
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+FINAL = frozenset(
+    {State.SUCCEEDED, State.QUARANTINED, State.DUPLICATE, State.FAILED, State.CANCELLED}
+)
+
+
+def run_id(landed: datetime, dataset: str, path: str, etag: str) -> str:
+    """The identity of a landed version: the same version always gives the same id.
+
+    `landed` is the blob's Last-Modified; path and ETag together name the version.
+    """
+    identity = hashlib.sha256(f"{path}\n{etag.strip(chr(34))}".encode()).hexdigest()[:8]
+    return f"{landed.astimezone(UTC):%Y%m%dT%H%M%SZ}-{dataset}-{identity}"
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text has the form of a run id."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
+def day_and_dataset(run_id: str) -> tuple[str, str] | None:
+    """The day (`YYYYMMDD`) and the dataset that a run id names; None for another text."""
+    match = _RUN_ID.fullmatch(run_id)
+    return (match[1], match[2]) if match else None
+
+
+def dataset_of(landing_path: str) -> str:
+    """The dataset whose folder a landed file stands in, else `UNASSIGNED`."""
+    segments = landing_path.split("/")
+    if len(segments) > 2 and _DATASET.fullmatch(segments[1]):  # noqa: PLR2004 - landing/dataset/name
+        return segments[1]
+    return UNASSIGNED
+
+
+def resent_run(landing_path: str) -> str | None:
+    """The run whose corrected rejects a landed file brings; None for an ordinary drop."""
+    segments = landing_path.split("/")
+    if len(segments) > 4 and segments[2] == RESEND and is_run_id(segments[3]):  # noqa: PLR2004
+        return segments[3]
+    return None
+
+
+def name_of(landing_path: str) -> str:
+    """The name of a drop as people see it: its path below the dataset's folder."""
+    segments = landing_path.split("/")
+    if resent_run(landing_path):
+        return segments[-1]
+    return "/".join(segments[2:] if dataset_of(landing_path) != UNASSIGNED else segments[1:])
