@@ -31,7 +31,7 @@ def detached(cloud: CloudConfig) -> Iterator[subprocess.Popen[bytes]]:
     """A supervisor of the lake alone, in a process of its own."""
     code = (
         "import sys, threading; from pathlib import Path\n"
-        "from devcloud import config, standing; from devcloud.supervisor import Supervisor\n"
+        "from devcloud import config, pidfile; from devcloud.supervisor import Supervisor\n"
         "root = Path(sys.argv[1])\n"
         "try:\n"
         "    with pidfile.orderly_end(), pidfile.claim(root),"
@@ -116,7 +116,7 @@ def test_a_service_that_never_gets_ready_fails_the_start(cloud: CloudConfig) -> 
 def test_a_folder_has_one_supervisor(cloud: CloudConfig) -> None:
     """A second claim on a running folder is refused and names the process that has it."""
     code = (
-        "import sys; from pathlib import Path; from devcloud import standing\n"
+        "import sys; from pathlib import Path; from devcloud import pidfile\n"
         "with pidfile.claim(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()\n"
     )
     holder = subprocess.Popen(

@@ -20,7 +20,7 @@ GRACE_SECONDS = 5.0
 def main() -> None:
     """Run the module that the first argument names."""
     module, *arguments = sys.argv[1:]
-    threading.Thread(target=_follow, name="tether", daemon=True).start()
+    threading.Thread(target=_follow, name="parent-watch", daemon=True).start()
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

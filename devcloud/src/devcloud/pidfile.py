@@ -68,7 +68,7 @@ def stop(root: Path, seconds: float = 30.0) -> int | None:
     """End the supervisor of a folder and wait until its process is gone.
 
     Returns its pid, or None where none ran. After `seconds` it is killed; its services follow it
-    by their tether.
+    by `parent_watch`.
     """
     pid = holder(root)
     while pid == 0:  # its holder has not written it yet

@@ -34,7 +34,7 @@ class Schedules:
     def __init__(self, store: WorkspaceStore, run: Callable[[int], int], clock: Clock) -> None:
         self._store = store
         self._run = run
-        self._timetable: TriggerScheduler[int] = TriggerScheduler(clock)
+        self._triggers: TriggerScheduler[int] = TriggerScheduler(clock)
         self._last: dict[int, datetime] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -52,7 +52,7 @@ class Schedules:
     async def close(self) -> None:
         """Start nothing more."""
         self._loop = None
-        await self._timetable.close()
+        await self._triggers.close()
 
     def _read(self, job_id: int) -> None:
         found = self._store.job(job_id)
@@ -62,13 +62,13 @@ class Schedules:
             log.warning("job %s is not run by its schedule: %s", job_id, error.message)
             times = None
         if times is None:
-            self._timetable.drop(job_id)
+            self._triggers.drop(job_id)
             return
 
         async def fire(due: datetime, _now: datetime) -> None:
             await self._fire(job_id, due)
 
-        self._timetable.put(job_id, times, fire)
+        self._triggers.put(job_id, times, fire)
 
     async def _fire(self, job_id: int, due: datetime) -> None:
         last = self._last.get(job_id)

@@ -29,7 +29,7 @@ class Triggers:
     def __init__(self, resources: Resources, engine: Engine, clock: Clock) -> None:
         self._resources = resources
         self._engine = engine
-        self._timetable: TriggerScheduler[tuple[str, str]] = TriggerScheduler(clock)
+        self._triggers: TriggerScheduler[tuple[str, str]] = TriggerScheduler(clock)
 
     def recover(self) -> None:
         """Take up the triggers that are started."""
@@ -74,7 +74,7 @@ class Triggers:
         if not trigger["properties"].get("pipelines"):
             raise AzureError(400, "BadRequest", f"the trigger {name!r} starts no pipeline", name)
         trigger = self._resources.set_state(factory, name, "Started")
-        if (factory, name.lower()) not in self._timetable:
+        if (factory, name.lower()) not in self._triggers:
             self._run(factory, trigger)
 
     def stop(self, factory: str, name: str) -> None:
@@ -85,11 +85,11 @@ class Triggers:
         """
         self._resources.get(factory, "triggers", name)
         self._resources.set_state(factory, name, "Stopped")
-        self._timetable.drop((factory, name.lower()))
+        self._triggers.drop((factory, name.lower()))
 
     async def close(self) -> None:
         """Fire nothing more; the triggers stay started."""
-        await self._timetable.close()
+        await self._triggers.close()
 
     def _run(self, factory: str, trigger: dict[str, Any]) -> None:
         recurrence = Recurrence.read(trigger["properties"]["typeProperties"]["recurrence"])
@@ -97,7 +97,7 @@ class Triggers:
         async def fire(due: datetime, now: datetime) -> None:
             self._fire(factory, trigger, due, now)
 
-        self._timetable.put((factory, trigger["name"].lower()), recurrence, fire)
+        self._triggers.put((factory, trigger["name"].lower()), recurrence, fire)
 
     def _fire(self, factory: str, trigger: dict[str, Any], due: datetime, now: datetime) -> None:
         name = trigger["name"]

@@ -44,7 +44,7 @@ class Diary:
     async def until(self, count: int) -> None:
         """Wait for so many entries."""
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while len(self.entries) < count:  # noqa: ASYNC110 - it is the timetable that is waited for
+            while len(self.entries) < count:  # noqa: ASYNC110 - it is the scheduler that is waited for
                 await asyncio.sleep(0.005)
 
 
