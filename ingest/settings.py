@@ -51,7 +51,7 @@ class Settings:
     job: str
     validation_job: str
     spark_above: int
-    contracts: Path
+    project: Path
     settle: timedelta
     nudge: timedelta
     copy_grace: timedelta
@@ -84,7 +84,7 @@ def read(env: Mapping[str, str], *, app: Path) -> Settings:
         job=env.get("LANDFALL_JOB") or "landfall_load",
         validation_job=env.get("LANDFALL_VALIDATION_JOB") or "landfall_validate",
         spark_above=_count(env, "LANDFALL_VALIDATE_IN_SPARK_ABOVE", 512 << 20),
-        contracts=Path(env.get("LANDFALL_CONTRACTS") or app / "marketplace" / "contracts"),
+        project=Path(env.get("LANDFALL_PROJECT") or app / "marketplace"),
         settle=_seconds(env, "LANDFALL_SETTLE_SECONDS", 120),
         nudge=_seconds(env, "LANDFALL_NUDGE_SECONDS", 120),
         copy_grace=_seconds(env, "LANDFALL_COPY_GRACE_SECONDS", 60),

@@ -65,7 +65,7 @@ def build(
         Misconfigured: a contract is wrong; the message names file, place and reason.
     """
     try:
-        contracts = load_folder(settings.contracts)
+        contracts = load_folder(settings.project / "contracts")
     except ContractError as error:
         raise Misconfigured(f"contract: {error}") from error
     lake = lake or _lake(settings)

@@ -18,7 +18,7 @@ from devcloud import config as devcloud_config
 from devcloud import detached, pidfile
 from landfall.cli import render
 from landfall.cli.errors import CliError
-from landfall.cli.target import REPOSITORY, data_option, home, json_option
+from landfall.cli.target import app_folder, data_option, home, json_option
 
 _START_SECONDS = 120.0
 _COLOURS = {
@@ -148,7 +148,7 @@ def exports(config: CloudConfig) -> dict[str, str]:
 
 def _create(root: Path, spark_lake: str | None) -> CloudConfig:
     template = "abfs://{container}@landfall.dfs.core.windows.net" if spark_lake else None
-    return devcloud_config.create(root, REPOSITORY, spark_lake=template)
+    return devcloud_config.create(root, app_folder(), spark_lake=template)
 
 
 def _run_in_foreground(root: Path, spark_lake: str | None, *, deploy: bool, as_json: bool) -> None:

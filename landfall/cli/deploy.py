@@ -17,7 +17,7 @@ from devcloud.config import CloudConfig, app_settings, bundle_variables
 
 from devcloud import config as devcloud_config
 from landfall.cli.errors import CliError
-from landfall.cli.target import REPOSITORY, data_option, home, json_option
+from landfall.cli.target import app_folder, data_option, home, json_option
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -167,7 +167,7 @@ def _deploy_factory(
     )
     try:
         changes = deploy_factory(
-            REPOSITORY / "adf",
+            app_folder() / "adf",
             client,
             _required(settings, "LANDFALL_ADF_RESOURCE_GROUP"),
             _required(settings, "LANDFALL_ADF_FACTORY"),
@@ -195,7 +195,7 @@ def _deploy_bundle(settings: Settings, target: str, variables: Mapping[str, str]
             host=_required(settings, "DATABRICKS_HOST"),
             token=settings.get("DATABRICKS_TOKEN") or None,
         )
-        changes = deploy_bundle(REPOSITORY, client, target, variables)
+        changes = deploy_bundle(app_folder(), client, target, variables)
     except (BundleError, WheelError, DatabricksError, OSError, ValueError) as error:
         raise CliError(f"the bundle was not deployed: {error}") from None
     return [asdict(change) for change in changes]

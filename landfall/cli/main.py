@@ -51,8 +51,19 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(_COMMANDS[cmd_name])
+        try:
+            module = importlib.import_module(_COMMANDS[cmd_name])
+        except ModuleNotFoundError as error:
+            raise _missing(cmd_name, error) from error
         return cast("click.Command", getattr(module, cmd_name))
+
+
+def _missing(command: str, error: ModuleNotFoundError) -> errors.CliError:
+    extra = "cli,devcloud" if (error.name or "").startswith("devcloud") else "cli"
+    return errors.CliError(
+        f"`landfall {command}` needs {error.name}, which is not installed: "
+        f"pip install 'landfall[{extra}]'"
+    )
 
 
 @click.group(

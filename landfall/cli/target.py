@@ -13,10 +13,24 @@ import click
 from landfall.cli.errors import CliError
 
 DEFAULT_HOME = Path(".landfall")
-REPOSITORY = Path(__file__).resolve().parents[2]
-"""Where the function app, its contracts, the factory and the bundle are."""
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 _F = TypeVar("_F", bound=Callable[..., object])
+
+
+def app_folder() -> Path:
+    """The folder of the function app, the jobs, the factory and the bundle.
+
+    A wheel carries them as data of the package; in a checkout they are at its top level.
+    """
+    packaged = _PACKAGE / "_app"
+    return packaged if packaged.is_dir() else _PACKAGE.parent
+
+
+def project_folder() -> Path:
+    """The team's folder: contracts, gold tables, sources; `LANDFALL_PROJECT` names another."""
+    named = os.environ.get("LANDFALL_PROJECT")
+    return Path(named).resolve() if named else app_folder() / "marketplace"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from landfall.cli import render
 from landfall.cli.errors import REFUSED, CliError
-from landfall.cli.target import REPOSITORY, json_option
+from landfall.cli.target import json_option, project_folder
 from landfall.contract.folder import SUFFIX, Contract, ContractError, parse
 from landfall.validation import Report
 from landfall.validation import validate as judge
@@ -37,10 +37,10 @@ _OUT = click.Path(path_type=Path)
 )
 @click.option(
     "--contracts",
-    default=REPOSITORY / "marketplace" / "contracts",
+    default=lambda: project_folder() / "contracts",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the datasets' contracts.  [default: the repository's]",
+    help="Folder of the datasets' contracts.  [default: contracts/ of the project]",
 )
 @click.option(
     "--rejects",

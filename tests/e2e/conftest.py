@@ -125,12 +125,11 @@ def start(root: Path, settings: Mapping[str, str], **overrides: Any) -> Iterator
 @pytest.fixture(scope="session")
 def whole_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """One cloud for all tests of the session."""
-    contracts = tmp_path_factory.mktemp("contracts")
-    for contract in (REPOSITORY / "marketplace" / "contracts").iterdir():
-        shutil.copy(contract, contracts)
-    (contracts / "readings.odcs.yaml").write_text(FOLDERS)
+    project = tmp_path_factory.mktemp("project")
+    shutil.copytree(REPOSITORY / "marketplace", project, dirs_exist_ok=True)
+    (project / "contracts" / "readings.odcs.yaml").write_text(FOLDERS)
     settings = {
-        "LANDFALL_CONTRACTS": str(contracts),
+        "LANDFALL_PROJECT": str(project),
         "LANDFALL_COPY_GRACE_SECONDS": "4",
         "LANDFALL_NUDGE_SECONDS": "4",
         "LANDFALL_VALIDATE_IN_SPARK_ABOVE": "100000",  # only what a test makes so large

@@ -20,8 +20,9 @@ from tests.ingest.harness import FOLDERS, SETTLED, ServiceHarness
 @pytest.fixture
 def harness(storage_account: StorageAccount, clock: Clock, tmp_path: Path) -> ServiceHarness:
     """A service whose one dataset comes in folders."""
-    (tmp_path / "readings.odcs.yaml").write_text(FOLDERS)
-    return ServiceHarness(storage_account, clock, {"LANDFALL_CONTRACTS": str(tmp_path)})
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / "contracts" / "readings.odcs.yaml").write_text(FOLDERS)
+    return ServiceHarness(storage_account, clock, {"LANDFALL_PROJECT": str(tmp_path)})
 
 
 def part(*ids: int | str) -> bytes:

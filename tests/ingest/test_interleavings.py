@@ -78,7 +78,8 @@ PROCESSES = 3
 @pytest.fixture(scope="module", autouse=True)
 def contracts(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Two small contracts, whose files are validated in no time."""
-    folder = tmp_path_factory.mktemp("contracts")
+    folder = tmp_path_factory.mktemp("project") / "contracts"
+    folder.mkdir()
     for name, order in DATASETS.items():
         (folder / f"{name}.odcs.yaml").write_text(CONTRACT.format(name=name, order=order))
     InterleavedService.contracts = folder
@@ -115,7 +116,7 @@ class InterleavedService(RuleBasedStateMachine):
             "LANDFALL_ADF_RESOURCE_GROUP": "g",
             "LANDFALL_ADF_FACTORY": "f",
             "DATABRICKS_HOST": "http://localhost",
-            "LANDFALL_CONTRACTS": str(self.contracts),
+            "LANDFALL_PROJECT": str(self.contracts.parent),
             "LANDFALL_MAX_COPIES": "2",
             "LANDFALL_MAX_LOADS": "1",
         }

@@ -382,13 +382,15 @@ def test_sweep_offers_what_lies_in_landing(host: FactoryHost) -> None:
     """
     for name in ("a.csv", "b c.csv", "_SUCCESS", "day 1/part-0.csv", "day 1/_SUCCESS", "_tmp/x"):
         host.write(f"landing/users/{name}", b"id\n1\n")
+    datasets = [{"dataset": "users"}, {"dataset": "absent"}]
+    host.service.replies["/datasets"] = (200, {"datasets": datasets})
     host.service.replies["/ingest"] = [(202, {"run_id": "r"}), (404, {"title": "gone"})]
-    run = host.run("sweep", datasets=["users", "absent"])
+    run = host.run("sweep")
     assert (run.status, run.message) == ("Succeeded", "")
     offered = sorted({body["path"] for body in host.service.bodies("/ingest")})
     assert offered == ["landing/users/a.csv", "landing/users/b c.csv", "landing/users/day 1"]
     host.service.replies["/ingest"] = (500, {})
-    assert host.run("sweep", datasets=["users"]).status == "Failed"
+    assert host.run("sweep").status == "Failed"
 
 
 def test_partner_file_is_brought_to_landing(host: FactoryHost) -> None:

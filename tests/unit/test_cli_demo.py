@@ -10,13 +10,15 @@ from click.testing import CliRunner
 from rich.console import Console, RenderableType
 
 from landfall.cli import render
-from landfall.cli.demo import closing, files, scenario
+from landfall.cli.demo import closing
 from landfall.cli.demo.gold import GoldTable
 from landfall.cli.demo.play import DemoDelivery
 from landfall.cli.demo.served import Serving
 from landfall.cli.errors import CliError
 from landfall.cli.lake import Landed
 from landfall.cli.main import landfall
+from marketplace import demo as scenario
+from marketplace import demo_files as files
 from tests.realdata import C2C
 from tests.unit.cli_service import run
 
@@ -66,7 +68,7 @@ def test_the_small_file_is_small(prepared: Path) -> None:
     """The timed drop is the head of a good one."""
     good, small = _records(prepared / "users-2.csv"), _records(prepared / "users-small.csv")
 
-    assert small == good[: scenario.SMALL_ROWS]
+    assert small == good[: files.SMALL_ROWS]
 
 
 def test_real_data_that_is_not_there_is_said(
@@ -155,12 +157,12 @@ def test_the_document_names_every_run_and_table(tmp_path: Path) -> None:
     """`--json` promises ok, the runs as the service lists them, and each gold table's path."""
     gold = [GoldTable("buyers_by_country", tmp_path, 62, (), ())]
 
-    document = closing.document(_deliveries(), gold, Serving({"buyers_by_country": 62}, []), 1.5)
+    document = closing.document(_deliveries(), gold, Serving({"buyers_by_country": 62}), 1.5)
 
     assert document["ok"] is True
     assert document["gold"] == {"buyers_by_country": {"rows": 62, "path": str(tmp_path)}}
     assert {"run_id", "dataset", "name", "state", "rows", "rejected"} <= document["runs"][0].keys()
     assert document["served"] == {"buyers_by_country": 62}
-    behind = closing.document(_deliveries(), gold, Serving({"buyers_by_country": 61}, []), 1.5)
+    behind = closing.document(_deliveries(), gold, Serving({"buyers_by_country": 61}), 1.5)
     assert behind["ok"] is False
-    assert closing.document(_deliveries(), [], Serving({}, []), None)["ok"] is False
+    assert closing.document(_deliveries(), [], Serving({}), None)["ok"] is False

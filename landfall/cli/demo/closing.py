@@ -19,7 +19,7 @@ from landfall.cli import render
 from landfall.cli.demo import served
 from landfall.cli.demo.gold import GoldTable, preview
 from landfall.cli.demo.play import DemoDelivery
-from landfall.cli.demo.scenario import SMALL_ROWS
+from landfall.cli.demo.scenario import Scenario
 from landfall.cli.demo.served import Serving
 
 
@@ -63,6 +63,7 @@ def surprises(deliveries: Sequence[DemoDelivery]) -> Iterator[str]:
 
 def show(
     console: Console,
+    scenario: Scenario,
     deliveries: Sequence[DemoDelivery],
     broken: tuple[str, Mapping[str, Any]] | None,
     *,
@@ -74,6 +75,7 @@ def show(
 
     Args:
         console: where to.
+        scenario: what was delivered.
         deliveries: all of the scenario, in order.
         broken: lake path of the refused drop's report, and the report; None where there is none.
         gold: the tables that came of it.
@@ -100,11 +102,12 @@ def show(
     _heading(console, "What reports find in PostgreSQL")
     if not _all_served(gold, serving):
         console.print("NOT AS EXPECTED: the served tables are not those of gold")
-    console.print(Padding(Text(served.QUERY, style="cyan"), (0, 0, 1, 2)))
+    console.print(Padding(Text(scenario.query, style="cyan"), (0, 0, 1, 2)))
     console.print(Padding(served.show(serving), (0, 0, 1, 2), expand=False))
     if small_seconds is not None:
         console.print(
-            f"{SMALL_ROWS} rows took {small_seconds:.1f} s from upload to gold, with Spark warm."
+            f"{scenario.small_rows} rows took {small_seconds:.1f} s from upload to gold, "
+            "with Spark warm."
         )
 
 

@@ -19,11 +19,12 @@ from devcloud import config as devcloud_config
 from devcloud import pidfile
 from landfall.cli import deploy, lake, live, render
 from landfall.cli.client import ApiProblem, Client
-from landfall.cli.demo import closing, files, scenario, served
+from landfall.cli.demo import closing, scenario, served
 from landfall.cli.demo import gold as gold_tables
 from landfall.cli.demo.play import DemoDelivery, Play
+from landfall.cli.demo.scenario import DemoDrop
 from landfall.cli.errors import REFUSED, CliError
-from landfall.cli.target import REPOSITORY, json_option, local
+from landfall.cli.target import app_folder, json_option, local, project_folder
 
 _INTERRUPTED = 130
 
@@ -70,15 +71,16 @@ def _perform(
     console: Console, root: Path, data: str, rows: int | None, seconds: float
 ) -> dict[str, Any]:
     with ExitStack() as stack:
-        files.check(data)
+        demo = scenario.load(project_folder())
+        demo.check(data)
         drops = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="landfall-drops-")))
         stack.enter_context(pidfile.claim(root))
-        config = devcloud_config.create(root, REPOSITORY)
+        config = devcloud_config.create(root, app_folder())
         with _step(console, "Starting the local Azure"):
             stack.enter_context(Supervisor(config))
         # Spark takes longest to be ready: what follows is done while it warms up.
         with _step(console, "Preparing the files") as say:
-            say(files.prepare(drops, data, rows))
+            say(demo.prepare(drops, data, rows))
         with _step(console, "Deploying factory and bundle"):
             deploy.deploy_all(config, lambda _: None)
         target = local(root)
@@ -86,13 +88,14 @@ def _perform(
         container = stack.enter_context(lake.landing(str(target.lake)))
         console.print("Dropping files and following their runs; loads begin when Spark is warm")
         with live.board(console) as view:
-            play = Play(client, container, drops, view, seconds)
+            play = Play(demo, client, container, drops, view=view, seconds=seconds)
             play.perform()
-        broken = _report_of_the_broken(client, play.deliveries)
+        broken = _refused_report(client, demo.refused, play.deliveries)
         gold = gold_tables.tables(config.lake_folder)
-        serving = served.read(config.database_dsn)
+        serving = served.read(config.database_dsn, demo.query)
         closing.show(
             console,
+            demo,
             play.deliveries,
             broken,
             gold=gold,
@@ -132,11 +135,11 @@ def _step(console: Console, what: str) -> Iterator[Callable[[str], None]]:
     console.print(f"{what}{remark} [dim]({time.monotonic() - started:.1f} s)[/]")
 
 
-def _report_of_the_broken(
-    client: Client, deliveries: list[DemoDelivery]
+def _refused_report(
+    client: Client, refused: DemoDrop, deliveries: list[DemoDelivery]
 ) -> tuple[str, dict[str, Any]] | None:
     for delivery in deliveries:
-        if delivery.drop is scenario.BROKEN:
+        if delivery.drop is refused:
             run_id = delivery.landed.run_id
             try:
                 return f"quarantine/{delivery.drop.dataset}/{run_id}/report.json", client.report(

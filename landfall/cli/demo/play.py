@@ -12,8 +12,7 @@ from azure.storage.filedatalake import FileSystemClient
 
 from landfall.cli import lake, live
 from landfall.cli.client import Client
-from landfall.cli.demo import scenario
-from landfall.cli.demo.scenario import DemoDrop
+from landfall.cli.demo.scenario import DemoDrop, Scenario
 from landfall.cli.lake import Landed
 from landfall.protocol import FINAL, State
 
@@ -54,6 +53,7 @@ class Play:
     """Delivers drops and follows their runs.
 
     Args:
+        scenario: what is delivered.
         client: of the service; container: its landing container.
         files: folder with the scenario's files.
         view: shows how the runs stand.
@@ -62,14 +62,17 @@ class Play:
 
     def __init__(
         self,
+        scenario: Scenario,
         client: Client,
         container: FileSystemClient,
         files: Path,
+        *,
         view: live.Board,
         seconds: float,
     ) -> None:
         self.deliveries: list[DemoDelivery] = []
         self.small_seconds: float | None = None
+        self._scenario = scenario
         self._client = client
         self._container = container
         self._files = files
@@ -78,12 +81,12 @@ class Play:
 
     def perform(self) -> None:
         """Play the whole scenario; `deliveries` tells how it went."""
-        first, *_ = self.deliver(scenario.FIRST)
+        first, *_ = self.deliver(self._scenario.first)
         self._follow(lambda: first.view()["state"] in _ACCEPTED)
-        self.deliver([scenario.AGAIN])
+        self.deliver([self._scenario.again])
         self._follow(self._all_final)
         started = time.monotonic()
-        (small,) = self.deliver([scenario.SMALL])
+        (small,) = self.deliver([self._scenario.small])
         self._follow(self._all_final)
         if small.run.get("state") == State.SUCCEEDED:
             self.small_seconds = time.monotonic() - started

@@ -1,17 +1,16 @@
-"""What the demo drops and how each drop must end, as data."""
+"""What a demo drops and how each drop must end; the data is the project's, in its `demo.py`."""
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from landfall.cli.errors import CliError
 from landfall.protocol import State
-
-BAD_ROWS = 3
-"""Rows of the tolerable file that break the contract."""
-
-SMALL_ROWS = 200
-"""Rows of the drop whose way is timed."""
 
 
 @dataclass(frozen=True)
@@ -45,24 +44,41 @@ class DemoDrop:
         return f"{self.dataset}.csv" if self.file == "all.csv" else self.file
 
 
-AGAIN = DemoDrop("users", "users-1.csv", "the same again", State.DUPLICATE, rejected=None)
-"""Delivered when the first delivery of the same content has been accepted."""
+@dataclass(frozen=True)
+class Scenario:
+    """One demo.
 
-SMALL = DemoDrop("users", "users-small.csv", "timed")
-"""Delivered when all others have ended."""
+    Attributes:
+        first: delivered at once.
+        again: delivered when the first of `first` has been accepted: the same content.
+        small: delivered when all others have ended, and timed; it has `small_rows` rows.
+        refused: the drop of `first` whose report is shown.
+        query: SQL that is run against the served tables and shown.
+        check: raises a `CliError` if `prepare` cannot do what is asked.
+        prepare: writes every file into a folder, from the kind of data (`real`, `generated` or
+            `auto`) and the number of rows; returns in a few words where they come from.
+    """
 
-BROKEN = DemoDrop("users", "users-broken.csv", "a third bad", State.QUARANTINED, rejected=None)
+    first: tuple[DemoDrop, ...]
+    again: DemoDrop
+    small: DemoDrop
+    small_rows: int
+    refused: DemoDrop
+    query: str
+    check: Callable[[str], None]
+    prepare: Callable[[Path, str, int | None], str]
 
-FIRST = (
-    DemoDrop("users", "users-1.csv", ""),
-    DemoDrop("users", "users-2.csv", ""),
-    DemoDrop("users", "users-3.csv", ""),
-    DemoDrop("users", "users-4.csv", ""),
-    DemoDrop("users", "users-5.csv", "by POST", how="post"),
-    DemoDrop("users", "users-flawed.csv", f"{BAD_ROWS} bad rows", rejected=BAD_ROWS),
-    BROKEN,
-    DemoDrop("buyers_by_country", "all.csv", ""),
-    DemoDrop("top_seller_countries", "all.csv", ""),
-    DemoDrop("sellers_compared", "all.csv", ""),
-)
-"""Delivered at once; the first of them is the one that comes again."""
+
+def load(project: Path) -> Scenario:
+    """Return `SCENARIO` of a project's `demo.py`.
+
+    Raises:
+        CliError: the project has no demo.
+    """
+    if not (project / "demo.py").is_file():
+        raise CliError(f"{project} has no demo.py, so there is nothing to show")
+    if str(project.parent) not in sys.path:
+        sys.path.insert(0, str(project.parent))
+    module = importlib.import_module(f"{project.name}.demo")
+    scenario: Scenario = module.SCENARIO
+    return scenario

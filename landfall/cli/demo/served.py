@@ -7,37 +7,36 @@ from dataclasses import dataclass
 import psycopg
 from rich.table import Table
 
-QUERY = """SELECT country, buyers, topbuyers, topbuyerratio
-FROM gold.buyers_by_country
-ORDER BY topbuyers DESC, country LIMIT 4"""
 _COUNTS = "SELECT table_name, row_count FROM landfall.served ORDER BY table_name"
 
 
 @dataclass(frozen=True)
 class Serving:
-    """Rows of each served table, and the answer to `QUERY`."""
+    """Rows of each served table, and the answer to the demo's query."""
 
     rows: dict[str, int]
-    answer: list[tuple[str, ...]]
+    columns: tuple[str, ...] = ()
+    answer: tuple[tuple[object, ...], ...] = ()
 
 
-def read(dsn: str) -> Serving:
+def read(dsn: str, query: str) -> Serving:
     """Ask the database; nothing is served where nothing was ever loaded."""
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:
             rows = {str(name): int(count) for name, count in connection.execute(_COUNTS)}
-            answer = [tuple(map(str, row)) for row in connection.execute(QUERY)]
+            cursor = connection.execute(query.encode())
+            columns = tuple(column.name for column in cursor.description or ())
+            return Serving(rows, columns, tuple(cursor))
     except psycopg.Error:
-        return Serving({}, [])
-    return Serving(rows, answer)
+        return Serving({})
 
 
 def show(serving: Serving) -> Table:
-    """The answer as a table, below the query."""
+    """The answer as a table, below the query; numbers to the right."""
     view = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    names = [part.strip() for part in QUERY.partition("FROM")[0].removeprefix("SELECT").split(",")]
-    for name in names:
-        view.add_column(name, no_wrap=True, justify="left" if name == "country" else "right")
+    for position, name in enumerate(serving.columns):
+        text = any(isinstance(row[position], str) for row in serving.answer)
+        view.add_column(name, no_wrap=True, justify="left" if text else "right")
     for row in serving.answer:
-        view.add_row(*row)
+        view.add_row(*("" if cell is None else str(cell) for cell in row))
     return view

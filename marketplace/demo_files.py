@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
-from landfall.cli.demo.scenario import SMALL_ROWS
 from landfall.cli.errors import CliError
-from landfall.cli.target import REPOSITORY
 from marketplace.generator import Aggregates, break_records, write_aggregates, write_users
 
 PARTS = 5
-PUBLISHED = REPOSITORY.parent / "shared" / "data" / "c2c"
+PUBLISHED = Path(__file__).resolve().parents[2] / "shared" / "data" / "c2c"
+SMALL_ROWS = 200
+"""Rows of the drop that is timed."""
 _AGGREGATES = {
     "buyers_by_country.csv": "Buyers-repartition-by-country.csv",
     "top_seller_countries.csv": "Countries-with-Top-Sellers-(Fashion-C2C).csv",
