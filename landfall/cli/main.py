@@ -54,16 +54,25 @@ class _Lazy(click.Group):
         try:
             module = importlib.import_module(_COMMANDS[cmd_name])
         except ModuleNotFoundError as error:
-            raise _missing(cmd_name, error) from error
+            return _not_installed(cmd_name, error)
         return cast("click.Command", getattr(module, cmd_name))
 
 
-def _missing(command: str, error: ModuleNotFoundError) -> errors.CliError:
+def _not_installed(command: str, error: ModuleNotFoundError) -> click.Command:
+    """A command that says which extra it needs: the others and `--help` work without it."""
     extra = "cli,devcloud" if (error.name or "").startswith("devcloud") else "cli"
-    return errors.CliError(
-        f"`landfall {command}` needs {error.name}, which is not installed: "
-        f"pip install 'landfall[{extra}]'"
+    need = f"needs {error.name}, which is not installed: pip install 'landfall[{extra}]'"
+
+    @click.command(
+        command,
+        short_help=f"Not installed: needs landfall[{extra}].",
+        context_settings={"ignore_unknown_options": True},
     )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def refuse(arguments: tuple[str, ...]) -> None:  # noqa: ARG001 - whatever was asked
+        raise errors.CliError(f"`landfall {command}` {need}")
+
+    return refuse
 
 
 @click.group(

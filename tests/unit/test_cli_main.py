@@ -112,3 +112,18 @@ def test_validate_starts_without_clients_and_clouds() -> None:
     )
 
     assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+def test_a_command_without_its_packages_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A command whose extra is not installed names it; `--help` and the other commands work."""
+    gone = ("devcloud", "landfall.cli.cloud")
+    for name in [name for name in sys.modules if name.startswith(gone)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "devcloud", None)
+
+    result = CliRunner().invoke(landfall, ["up", "--detach"])
+    assert result.exit_code != 0
+    assert "pip install 'landfall[cli,devcloud]'" in str(result.exception or result.output)
+    assert "Not installed: needs landfall[cli,devcloud]." in CliRunner().invoke(landfall).output
