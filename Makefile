@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-crash test-soak peers lint format lock clean
+.PHONY: help setup demo test test-unit test-all docs coverage test-crash test-soak peers lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,17 @@ $(KERNEL): $(READY) $(wildcard landfall/validation/prefilter/kernel/*.[ch])
 
 demo: $(KERNEL) ## Take real drops the whole way through a local Azure, and show what became of each
 	@$(BIN)/landfall demo
+
+test-unit: $(KERNEL) ## The fast tests alone: nothing but Python, no JVM, no services
+	$(PYTEST) -q -m "not slow and not spark and not large" tests/unit tests/parity $(PYTEST_ARGS)
+
+coverage: $(KERNEL) ## The unit tests with the coverage of the library; fails below its floor
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow and not spark" tests/unit tests/parity \
+		--cov=landfall.contract --cov=landfall.validation --cov-report=term:skip-covered --cov-fail-under=90
+
+docs: $(READY) ## Build the documentation site into build/site
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 test: lint $(KERNEL) ## Check style and types, then run the tests (without those marked slow)
 	$(PYTEST) -m "not slow" $(PYTEST_ARGS)

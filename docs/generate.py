@@ -1,7 +1,7 @@
 """Writes what in the documentation follows from the code: `python docs/generate.py`.
 
 A test fails while a page differs from what this makes of the code.
-"""  # noqa: INP001 - documentation is no package
+"""
 
 from __future__ import annotations
 

@@ -51,6 +51,7 @@ def hold(data: bytes, contract: Contract, chunk: int = 1 << 20) -> None:
         assert first == other
 
 
+@pytest.mark.large
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(LINE, max_size=25),

@@ -131,6 +131,7 @@ def compare(drop: Drop, cuts: Sequence[int]) -> None:
         assert measured.distinct == column.distinct(), measured
 
 
+@pytest.mark.large
 @given(drops(), st.lists(st.integers(1, 40), max_size=6))
 @settings(max_examples=120, derandomize=True, deadline=None)
 def test_both_engines_find_the_same_faults(drop: Drop, cuts: list[int]) -> None:

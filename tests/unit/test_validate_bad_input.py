@@ -261,6 +261,7 @@ def validated(path: Path, **settings: str) -> tuple[int, dict[str, Any], int]:
     return done.returncode, json.loads(done.stdout), int(peak[1]) * 1024 if peak else 0
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input(case: str, tmp_path: Path) -> None:
     """The verdict, the reason or the rule, and the place; never a process that dies."""
@@ -285,6 +286,7 @@ def test_bad_input(case: str, tmp_path: Path) -> None:
     assert memory < BOUND
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("kernel", ["on", "off"])
 def test_nothing_right_in_a_file(kernel: str, tmp_path: Path) -> None:
     """A million faults in one block are told a piece at a time; they are never held at once."""
@@ -299,6 +301,7 @@ def test_nothing_right_in_a_file(kernel: str, tmp_path: Path) -> None:
     assert memory < BOUND - 100 * MB
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("kernel", ["on", "off"])
 def test_long_values_are_not_kept(kernel: str, tmp_path: Path) -> None:
     """Hundreds of different values of a megabyte are validated, counted and let go of."""

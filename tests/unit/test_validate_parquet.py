@@ -112,6 +112,7 @@ VALUES = st.sampled_from(
 )
 
 
+@pytest.mark.large
 @given(st.data(), st.none() | VALUES)
 @settings(max_examples=300, deadline=None)
 def test_a_footer_that_says_what_cannot_be_is_refused(
@@ -183,6 +184,7 @@ def test_pages_of_every_writer_are_sound(kind: str) -> None:
     assert (report.rows, report.rejected) == (1200, 401)
 
 
+@pytest.mark.large
 @given(st.data(), st.sampled_from(sorted(PAGED)), st.none() | VALUES)
 @settings(max_examples=300, deadline=None)
 def test_a_page_that_says_what_cannot_be_is_refused(

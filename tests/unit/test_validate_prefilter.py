@@ -146,6 +146,7 @@ def _screen_even_the_smallest(
 HEADER = ",".join(column.name for column in CONTRACT.columns).encode()
 
 
+@pytest.mark.large
 @settings(max_examples=250, deadline=None)
 @given(st.lists(LINE, max_size=25), st.sampled_from([b"\n", b"\r\n"]), st.booleans())
 @example([b"1,1,1,,,,1,", b"2,1,1,,,,1,,"], b"\n", True)

@@ -169,6 +169,7 @@ CONDITION = st.recursive(
 )
 
 
+@pytest.mark.large
 @settings(max_examples=200, deadline=None)
 @given(
     condition=CONDITION,
