@@ -25,8 +25,12 @@ REPORT = "report.json"
 UNASSIGNED = "unassigned"
 """The dataset of a drop that stands in no dataset's folder."""
 
+RESERVED_DATASETS = frozenset({UNASSIGNED})
+"""Names that mean something else where datasets stand; `_resend` is no name of a dataset anyway."""
+
 _DATASET = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
-_RUN_ID = re.compile(r"(\d{8})T\d{6}Z-([a-z0-9_]{1,63})-[0-9a-f]{8}")
+_RUN_ID = re.compile(r"(\d{8})T\d{6}Z-([a-z0-9_]{1,63})-[0-9a-f]{8}(?:[0-9a-f]{8})?")
+"""Ids of earlier releases end in 8 digits, those of this one in 16."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 MARKER = "_SUCCESS"
 """Closes a folder: what Spark and Hadoop write last."""
@@ -36,9 +40,11 @@ _MARKERS = (MARKER, "_committed", "_started")
 def run_id(landed: datetime, dataset: str, path: str, etag: str) -> str:
     """The identity of a landed version: the same version always gives the same id.
 
-    `landed` is the blob's Last-Modified; path and ETag together name the version.
+    `landed` is the blob's Last-Modified; path and ETag together name the version. Of their hash 64
+    bits are kept: among a million files of one dataset and second a collision has a chance of
+    1 in 37 million, and the manifest would find it.
     """
-    identity = hashlib.sha256(f"{path}\n{etag.strip(chr(34))}".encode()).hexdigest()[:8]
+    identity = hashlib.sha256(f"{path}\n{etag.strip(chr(34))}".encode()).hexdigest()[:16]
     return f"{landed.astimezone(UTC):%Y%m%dT%H%M%SZ}-{dataset}-{identity}"
 
 
@@ -110,6 +116,21 @@ def _shelf(run_id: str) -> str:
     return f"{dataset}/{day}"
 
 
+def is_dataset(name: str) -> bool:
+    """Whether a dataset may have a name: it is a folder in `landing` and part of run ids."""
+    return _DATASET.fullmatch(name) is not None and name not in RESERVED_DATASETS
+
+
+def contract_document(dataset: str, digest: str) -> str:
+    """Where a version of a contract is kept that was in force."""
+    return f"{contracts_folder(dataset)}{digest}.odcs.yaml"
+
+
+def contracts_folder(dataset: str) -> str:
+    """The versions of a dataset's contract that were in force."""
+    return f"{MANIFEST}/contracts/{dataset}/"
+
+
 def raw_folder(dataset: str, run_id: str) -> str:
     """The folder of what validation makes of a drop that it accepts."""
     return f"{RAW}/{dataset}/{run_id}"
@@ -133,6 +154,16 @@ def quarantine_folder(dataset: str, run_id: str) -> str:
     return f"{QUARANTINE}/{dataset}/{run_id}"
 
 
+def findings_folder(dataset: str, run_id: str, attempt: str) -> str:
+    """What one attempt at a validation found: rejects, reasons, the report of a refusal."""
+    return f"{quarantine_folder(dataset, run_id)}/{attempt}"
+
+
+def attempt_folder(dataset: str, run_id: str, attempt: str) -> str:
+    """What one attempt at a validation made of an accepted drop: the clean copy, its report."""
+    return f"{raw_folder(dataset, run_id)}/{attempt}"
+
+
 def quarantined_file(dataset: str, run_id: str, landing_path: str, reopened: int = 0) -> str:
     """Where a refused file stands; `reopened` as in `raw_file`."""
     return f"{quarantine_folder(dataset, run_id)}/{_kept_name(landing_path, reopened)}"
@@ -143,9 +174,12 @@ def _kept_name(landing_path: str, reopened: int) -> str:
     return f"again{reopened}-{name}" if reopened else name
 
 
-def bronze_folder(dataset: str, run_id: str) -> str:
-    """The folder that one run's copy writes, whole."""
-    return f"{BRONZE}/{dataset}/{run_id}"
+def bronze_folder(dataset: str, run_id: str, attempt: int | None = None) -> str:
+    """The folder that one attempt to copy a run writes, whole.
+
+    Earlier releases had one folder a run; the documents of their runs name no attempt's.
+    """
+    return f"{BRONZE}/{dataset}/{run_id}" + ("" if attempt is None else f".{attempt}")
 
 
 def content_document(dataset: str, sha256: str) -> str:

@@ -43,6 +43,7 @@ def plan(run: Run, clock: Clock, cause: str) -> Run:
         attempt_id=f"{run.run_id}.{number}",
         intent_at=clock(),
         failures=run.copy.failures if run.copy else 0,
+        folder=paths.bronze_folder(run.dataset, run.run_id, number),
     )
     return run.apply(Event.START_COPY, cause, clock(), copy=attempt)
 
@@ -53,7 +54,7 @@ def parameters(run: Run, translator: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"run {run.run_id} is {run.state}: there is nothing to copy yet")
     source_container, key = paths.split(run.verdict.copy_from)
     source_folder, _, source_file = key.rpartition("/")
-    sink_container, sink_folder = paths.split(paths.bronze_folder(run.dataset, run.run_id))
+    sink_container, sink_folder = paths.split(run.bronze)
     form = run.verdict.format
     return {
         "runId": run.run_id,
@@ -98,6 +99,9 @@ class CopyStage:
         The pipeline run's id is not written here: the fence writes it as the run begins, or
         `advance` when it finds the run by its attempt. A start that Data Factory refuses for good
         ends the run.
+
+        Raises:
+            AccessDenied: Data Factory refuses this app; the attempt was not started.
         """
         try:
             self.service.start(parameters(stored.run, translator))
@@ -114,23 +118,22 @@ class CopyStage:
     def fence(self, run_id: str, attempt_id: str, adf_run_id: str) -> FenceAnswer:
         """Let one pipeline run of the current attempt through; asking again gives the same answer.
 
+        A remembered document is only good for the write that grants: a refusal, and that it was
+        granted before, is said of the document as it stands.
+
         Raises:
             NotFound: there is no such run.
             Stale: others keep writing the run's document; ask again.
         """
-        for fresh in (
-            False,
-            True,
-            True,
-            True,
-        ):  # a refusal is never decided on a remembered document
+        for fresh in (False, True, True, True):
             stored = self.manifest.get(run_id, fresh=fresh)
             refusal = _refusal(stored.run, attempt_id, adf_run_id)
-            if refusal and fresh:
-                return FenceAnswer(False, refusal)
-            if refusal:
+            granted = stored.run.copy and stored.run.copy.adf_run_id == adf_run_id
+            if not fresh and (refusal or granted):
                 continue
-            if stored.run.copy and stored.run.copy.adf_run_id == adf_run_id:
+            if refusal:
+                return FenceAnswer(False, refusal)
+            if granted:
                 return FenceAnswer(True, "already granted to this pipeline run")
             try:
                 self.manifest.update(stored, self._adopted(stored.run, adf_run_id))
@@ -146,11 +149,7 @@ class CopyStage:
         if adf_run_id is None:
             adf_run_id = self._find(attempt)
             if adf_run_id is None:
-                if self.clock() - attempt.intent_at < self.rules.grace:
-                    return stored
-                return self._again(
-                    stored, f"attempt {attempt.attempt_id} never started", translator
-                )
+                return self._unstarted(stored, translator)
             stored = self.manifest.update(stored, self._adopted(stored.run, adf_run_id))
         observed = self.service.observe(adf_run_id)
         if observed is None:
@@ -162,6 +161,26 @@ class CopyStage:
             return stored
         cause = f"pipeline run {adf_run_id} {observed.status.lower()}: {observed.message}"
         return self._failed(stored, cause, translator)
+
+    def _unstarted(self, stored: Stored, translator: Mapping[str, Any]) -> Stored:
+        """What becomes of an attempt of which there is no pipeline run."""
+        attempt = _attempt(stored.run)
+        if stored.run.blocked:
+            return self._unblocked(stored, translator)
+        if self.clock() - attempt.intent_at < self.rules.grace:
+            return stored
+        return self._again(stored, f"attempt {attempt.attempt_id} never started", translator)
+
+    def _unblocked(self, stored: Stored, translator: Mapping[str, Any]) -> Stored:
+        """Start the attempt that Data Factory had refused; it is known not to have started.
+
+        Should it have, then the fence lets one pipeline run through.
+        """
+        started = self.start(stored, translator)
+        if started.run.final:
+            return started
+        attempt = replace(_attempt(started.run), intent_at=self.clock())
+        return self.manifest.update(started, replace(started.run, copy=attempt, blocked=None))
 
     def stop(self, run: Run) -> None:
         """Stop the pipeline run of a cancelled run, as far as Data Factory answers.
@@ -180,7 +199,10 @@ class CopyStage:
 
     def _adopted(self, run: Run, adf_run_id: str) -> Run:
         return replace(
-            run, copy=replace(_attempt(run), adf_run_id=adf_run_id), updated=self.clock()
+            run,
+            copy=replace(_attempt(run), adf_run_id=adf_run_id),
+            updated=self.clock(),
+            blocked=None,
         )
 
     def _find(self, attempt: Copy) -> str | None:

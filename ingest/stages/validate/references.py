@@ -60,7 +60,7 @@ class LakeReferences:
 
         # Asked first: what is loaded meanwhile is found twice, and never missed.
         waiting = [
-            run.run_id
+            str(run.steering.get("bronze") or paths.bronze_folder(dataset, run.run_id))
             for run in self.manifest.active()
             if run.dataset == dataset and run.state in {State.COPIED, State.LOADING}
         ]
@@ -81,8 +81,8 @@ class LakeReferences:
                 raise ReferenceUnavailable(
                     f"the silver table of {dataset} cannot be read: {file.path}: {error}"
                 ) from error
-        for run_id in waiting:
-            for entry in self.lake.list(f"{paths.bronze_folder(dataset, run_id)}/"):
+        for folder in waiting:
+            for entry in self.lake.list(f"{folder}/"):
                 copied = LakeSource(self.lake, entry.version.path, entry.version.size)
                 with suppress(ValueError):  # it lacks the column; what is damaged its load tells
                     yield from frames(copied, columns)
