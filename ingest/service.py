@@ -7,6 +7,7 @@ back as messages for the queue; a method that is interrupted is taken up again f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -16,26 +17,27 @@ from ingest.contract_store import ContractStore
 from ingest.errors import (
     BadRequest,
     Blocked,
+    Collision,
     Conflict,
     ContractMissing,
     Damaged,
     LandfallError,
     NotFound,
     Retryable,
+    Stale,
     WorkerLost,
 )
 from ingest.log import log, once
 from ingest.operations.operators import Operators
 from ingest.operations.replays import Replays
-from ingest.ports import Clock, Lake, Version
+from ingest.ports import Clock, Lake, ListEntry, Version
 from ingest.reconcile.backlog import Backlog, Caps
 from ingest.reconcile.reminders import SentMessages
 from ingest.reconcile.tick import TickRules, due, unannounced, validated_remotely
 from ingest.runs.document import Listed
 from ingest.runs.messages import Advance, Claim, LoadDataset, Message, Replay, decode
 from ingest.runs.register import Register, Stored
-from ingest.runs.run import Blocked as Waits
-from ingest.runs.run import Run
+from ingest.runs.run import Run, held_up
 from ingest.runs.states import COMMANDS, FINAL, Command, Event, State
 from ingest.stages.claim import claim, end, take, taken
 from ingest.stages.copy import CopyStage, FenceAnswer
@@ -190,14 +192,15 @@ class Landfall:
         `redelivered` says that a worker may have died of it: this one writes down that it begins.
 
         The document that this process remembers is good for a step that ends in a conditional
-        write, which fails where it is old. A step on it that wrote nothing is done once more on
-        the document as it stands.
+        write. A step on it that wrote nothing, or could not, is done once more on the document as
+        it stands.
         """
         remembered = self.manifest.remembered(run_id)
         if remembered is not None:
-            messages = self._advance(remembered, in_raw=in_raw, redelivered=redelivered)
-            if messages is not None:
-                return messages
+            with suppress(Stale):
+                messages = self._advance(remembered, in_raw=in_raw, redelivered=redelivered)
+                if messages is not None:
+                    return messages
         try:
             stored = self.manifest.find_active(run_id)
         except Damaged as error:
@@ -210,7 +213,6 @@ class Landfall:
 
     def _advance(self, stored: Stored, *, in_raw: bool, redelivered: bool) -> list[Message] | None:
         """The messages after one step on a document; None where the step wrote nothing."""
-        run_id = stored.run.run_id
         try:
             moved = self._step(stored, in_raw=in_raw, redelivered=redelivered)
         except WorkerLost as error:
@@ -220,18 +222,29 @@ class Landfall:
             return []
         except Retryable:
             raise
-        except Exception as error:  # a bug must not lose a run: it is counted
-            log.exception("run %s: %s failed", run_id, stored.run.state)
-            run = self._fault(stored.run, error)
-            if run is None or run.final:
-                return []
-            raise Retryable(f"run {run_id}: {run.state} failed: {error}") from error
+        except Exception as error:  # noqa: BLE001 - a bug must not lose a run: it is counted
+            return self._failed(stored.run, error)
         if moved is None or (moved.path, moved.etag) == (stored.path, stored.etag):
             return None
-        if moved.run.state is State.COPIED and not self.loading.arrived(moved.run.dataset):
+        return self._following(moved.run)
+
+    def _following(self, run: Run) -> list[Message]:
+        """What follows at once after a step that moved a run."""
+        if run.state is State.COPIED and not self.loading.arrived(run.dataset):
             return []
         # One that is still `validated` waits for room among the copies: the tick finds it.
-        return [] if moved.run.state is State.VALIDATED else next_messages(moved.run)
+        return [] if run.state is State.VALIDATED else next_messages(run)
+
+    def _failed(self, seen: Run, error: Exception) -> list[Message]:
+        """Count a failure of a step; the queue brings the message again until there are enough."""
+        if isinstance(error, Collision):
+            once(log.error, f"run {seen.run_id} is set aside: {error}")
+            return []
+        log.error("run %s: %s failed", seen.run_id, seen.state, exc_info=error)
+        run = self._fault(seen, error)
+        if run is None or run.final:
+            return []
+        raise Retryable(f"run {run.run_id}: {run.state} failed: {error}") from error
 
     def _lost(self, seen: Run, error: WorkerLost) -> list[Message]:
         """Count a worker that fell silent, if it is still its lease that the document has."""
@@ -244,19 +257,14 @@ class Landfall:
     def _block(self, seen: Run, error: Blocked) -> None:
         """Write down what a run waits for; one that has waited for long enough has failed."""
         stored = self.manifest.get(seen.run_id, fresh=True)
-        run, now, cause = stored.run, self.clock(), str(error)
-        if not self._same_step(seen, run):
+        if stored.run.final or not self._same_step(seen, stored.run):
             return
-        if run.blocked is None:
-            once(log.error, f"{run.dataset}: runs wait: {cause}")
-            blocked = Waits(now, cause)
-            self.manifest.update(stored, replace(run, blocked=blocked, lease=None))
-        elif now - run.blocked.since >= self.max_blocked:
-            waited = f"waited for {self.max_blocked}: {cause}"
-            end(stored, run.apply(Event.FAIL, waited, now), self.manifest)
-        elif run.blocked.cause != cause:
-            changed = replace(run.blocked, cause=cause)
-            self.manifest.update(stored, replace(run, blocked=changed, lease=None))
+        once(log.error, f"{stored.run.dataset}: runs wait: {error}")
+        run = held_up(stored.run, str(error), self.clock(), self.max_blocked)
+        if run is not None and run.final:
+            end(stored, run, self.manifest)
+        elif run is not None:
+            self.manifest.update(stored, run)
 
     def _step(self, stored: Stored, *, in_raw: bool, redelivered: bool) -> Stored | None:
         """The run after one step; None where nothing follows from it at once."""
@@ -385,14 +393,15 @@ class Landfall:
             *_answered(due(watched, now, self.ticks, rules, service)),
             *_answered(validated_remotely(watched, self.validation.job.jobs)),
             *_answered(self.replays.open()),
-            *_answered(
-                unannounced(self.lake.list(f"{paths.LANDING}/"), now, self.ticks, self.folders)
-            ),
+            *_answered(unannounced(self._landing(), now, self.ticks, self.folders)),
         ]
         # The loads of datasets are looked at by each tick; there are few of them.
         loads = [message for message in messages if isinstance(message, LoadDataset)]
         others = [message for message in messages if not isinstance(message, LoadDataset)]
         return [*loads, *self.reminders.fresh(others, now)]
+
+    def _landing(self) -> Iterator[ListEntry]:
+        yield from self.lake.list(f"{paths.LANDING}/")
 
     def _watched(self) -> Iterator[Listed]:
         """The active runs without those that wait for a copy and have no room, oldest first."""

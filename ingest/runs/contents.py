@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ingest import paths
-from ingest.errors import AlreadyExists, NotFound, Stale
+from ingest.errors import AlreadyExists, Blocked, Damaged, NotFound, Stale
 from ingest.ports import Lake
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import Run
@@ -36,7 +36,7 @@ class AcceptedContents:
             Stale: the other run has just been moved by somebody else; ask again.
         """
         taken_by = run.content_taken_by
-        if taken_by is not None and _stands(self.manifest.find(taken_by, fresh=True)):
+        if taken_by is not None and _stands(self._find(taken_by)):
             return taken_by
         path = paths.content_document(run.dataset, sha256)
         body = _note(run.run_id, attempt, report)
@@ -61,17 +61,25 @@ class AcceptedContents:
 
         A run that has failed is told first who takes its content over.
         """
-        stored = self.manifest.find(known, fresh=True)
+        stored = self._find(known)
         if stored is None:
             return None
         if _stands(stored):
             return known
         taken_by = stored.run.content_taken_by
         if taken_by != other:
-            if taken_by is not None and _stands(self.manifest.find(taken_by, fresh=True)):
+            if taken_by is not None and _stands(self._find(taken_by)):
                 return taken_by  # which has not written the note yet
             self.manifest.update(stored, replace(stored.run, content_taken_by=other))
         return None
+
+    def _find(self, run_id: str) -> Stored | None:
+        try:
+            return self.manifest.find(run_id, fresh=True)
+        except Damaged as error:
+            raise Blocked(
+                f"whether run {run_id} has accepted it cannot be told: {error}"
+            ) from error
 
     def _set_aside(self, dataset: str, note: Mapping[str, Any]) -> None:
         kept = json.dumps(note["report"], ensure_ascii=False, indent=2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ingest.paths import MARKER, bronze_folder, name_of
@@ -271,6 +271,17 @@ class Run:
             history=folded((*self.history, line)),
             **{"lease": None, "postponed": None, "blocked": None} | changes,
         )
+
+
+def held_up(run: Run, cause: str, now: datetime, longest: timedelta) -> Run | None:
+    """The run that waits for a person, or has waited for too long; None if it says so already."""
+    if run.blocked is None:
+        return replace(run, blocked=Blocked(now, cause), lease=None)
+    if now - run.blocked.since >= longest:
+        return run.apply(Event.FAIL, f"waited for {longest}: {cause}", now)
+    if run.blocked.cause != cause:
+        return replace(run, blocked=replace(run.blocked, cause=cause), lease=None)
+    return None
 
 
 FULL = 50

@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import Any
 
 from ingest import paths
-from ingest.errors import OutcomeUnknown, Refused, Retryable, Stale, Throttled
-from ingest.log import log
+from ingest.errors import AccessDenied, OutcomeUnknown, Refused, Retryable, Stale, Throttled
+from ingest.log import log, once
 from ingest.ports import Clock, CopyRun, CopyService
 from ingest.runs.register import Register, Stored
-from ingest.runs.run import Copy, Run
+from ingest.runs.run import Copy, Run, held_up
 from ingest.runs.states import Event, State
 from ingest.stages.claim import end
 
@@ -29,10 +29,14 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class CopyRules:
-    """How long to wait for a start to show, and how many failed attempts make a failed run."""
+    """How long to wait for a start to show, and how many failed attempts make a failed run.
+
+    `max_blocked` is how long a run waits for a person before it has failed.
+    """
 
     grace: timedelta = timedelta(seconds=60)
     max_failures: int = 3
+    max_blocked: timedelta = timedelta(days=3)
 
 
 def plan(run: Run, clock: Clock, cause: str) -> Run:
@@ -98,18 +102,29 @@ class CopyStage:
 
         The pipeline run's id is not written here: the fence writes it as the run begins, or
         `advance` when it finds the run by its attempt. A start that Data Factory refuses for good
-        ends the run.
-
-        Raises:
-            AccessDenied: Data Factory refuses this app; the attempt was not started.
+        ends the run. One that it refuses to this app is written down: the run waits for a person,
+        and the same attempt is started again from time to time. Should it have started after all,
+        the fence lets one pipeline run through.
         """
         try:
             self.service.start(parameters(stored.run, translator))
         except (Throttled, OutcomeUnknown):
             pass  # `advance` looks for the attempt, and replaces it when it never came to life
+        except AccessDenied as error:
+            return self._held_up(stored, error)
         except Refused as error:
             return self._end(stored, f"Data Factory refused to start the copy: {error}")
-        return stored
+        if stored.run.blocked is None:
+            return stored
+        attempt = replace(_attempt(stored.run), intent_at=self.clock())
+        return self.manifest.update(stored, replace(stored.run, copy=attempt, blocked=None))
+
+    def _held_up(self, stored: Stored, error: AccessDenied) -> Stored:
+        once(log.error, f"{stored.run.dataset}: runs wait: {error}")
+        run = held_up(stored.run, str(error), self.clock(), self.rules.max_blocked)
+        if run is None:
+            return stored
+        return end(stored, run, self.manifest) if run.final else self.manifest.update(stored, run)
 
     def plan(self, stored: Stored) -> Stored:
         """Write down a fresh attempt for an accepted drop."""
@@ -166,21 +181,10 @@ class CopyStage:
         """What becomes of an attempt of which there is no pipeline run."""
         attempt = _attempt(stored.run)
         if stored.run.blocked:
-            return self._unblocked(stored, translator)
+            return self.start(stored, translator)
         if self.clock() - attempt.intent_at < self.rules.grace:
             return stored
         return self._again(stored, f"attempt {attempt.attempt_id} never started", translator)
-
-    def _unblocked(self, stored: Stored, translator: Mapping[str, Any]) -> Stored:
-        """Start the attempt that Data Factory had refused; it is known not to have started.
-
-        Should it have, then the fence lets one pipeline run through.
-        """
-        started = self.start(stored, translator)
-        if started.run.final:
-            return started
-        attempt = replace(_attempt(started.run), intent_at=self.clock())
-        return self.manifest.update(started, replace(started.run, copy=attempt, blocked=None))
 
     def stop(self, run: Run) -> None:
         """Stop the pipeline run of a cancelled run, as far as Data Factory answers.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -107,13 +106,16 @@ class Instances:
         """Land good drops and let one process bring them to where they wait for their load."""
         names = []
         for path in paths:
-            number = len(self.lake.files)
-            names.append(self.land(f"landing/{dataset}/{path}", f"id\n{number}\n".encode()))
-        self.run_on(by, [], by.on_landing(f"landing/{dataset}/{paths[0]}"), load=False)
-        for path in paths[1:]:
-            self.run_on(by, [], by.on_landing(f"landing/{dataset}/{path}"), load=False)
-        assert {self.run(name).state for name in names} == {State.COPIED}
+            body = f"id\n{len(self.lake.files)}\n".encode()
+            names += self.copied_as(by, path, body, dataset)
         return names
+
+    def copied_as(self, by: Landfall, path: str, body: bytes, dataset: str = "things") -> list[str]:
+        """The same with one drop of this content."""
+        name = self.land(f"landing/{dataset}/{path}", body)
+        self.run_on(by, messages=by.on_landing(f"landing/{dataset}/{path}"), load=False)
+        assert self.run(name).state is State.COPIED
+        return [name]
 
     def run_on(
         self,
@@ -145,10 +147,16 @@ class Instances:
             ended.append(str(run.parameters["runId"]))
         return ended
 
+    def hand(self, by: Landfall, message: Message) -> list[Message]:
+        """Hand a process a message; one that it cannot do now the queue would bring again."""
+        try:
+            return by.handle(message)
+        except Retryable:
+            return []
+
     def load(self, by: Landfall, dataset: str = "things") -> None:
         """Hand a process the message that the tick sends for a dataset's load."""
-        with suppress(Retryable):
-            by.handle(LoadDataset(dataset))
+        self.hand(by, LoadDataset(dataset))
 
     def settle(self, by: Landfall, rounds: int = 20) -> None:
         """Let a process tick, and all that was begun end, until nothing is left to do."""

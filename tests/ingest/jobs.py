@@ -66,7 +66,7 @@ class Jobs:
     def _end(self, job: Job) -> None:
         try:
             batch = json.loads(self.lake.get(job.parameters["batch"])[0])
-        except NotFound:
+        except (NotFound, ValueError):
             batch = {}
         members = tuple(drop["run_id"] for drop in batch.get("drops", ()))
         if batch.get("batch_id") != job.parameters["batch_id"]:

@@ -17,7 +17,15 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from ingest import paths
-from ingest.errors import AccessDenied, AlreadyExists, NotFound, Refused, Retryable, Stale
+from ingest.errors import (
+    AccessDenied,
+    AlreadyExists,
+    Damaged,
+    NotFound,
+    Refused,
+    Retryable,
+    Stale,
+)
 from ingest.log import log, once
 from ingest.ports import Clock, JobRun, JobService, Lake
 from ingest.runs.register import Register, Stored
@@ -292,13 +300,21 @@ class BatchLoader:
         with suppress(Retryable):
             for run_id in run_ids:
                 with failures.tolerate():
-                    if stored := self._manifest.find(run_id):
+                    if stored := self._find(run_id):
                         members.append(stored.run)
                 if in_order and failures.last:
                     break
         if not members:
             failures.settle()
         return members
+
+    def _find(self, run_id: str, *, fresh: bool = False) -> Stored | None:
+        """A run; None where it is not known, or its document cannot be read."""
+        try:
+            return self._manifest.find(run_id, fresh=fresh)
+        except Damaged as error:
+            once(log.error, f"run {run_id} is set aside: {error}")
+            return None
 
     def _joined(self, current: _Current, *, in_order: bool) -> _Current | None:
         """The batch with those of its drops that could be marked; None where there are none left.
@@ -346,7 +362,7 @@ class BatchLoader:
     def _mark(self, run_id: str, batch: Batch) -> Run | None:
         """Mark a drop as a member; None for one that has ended, or cannot be in this batch."""
         for fresh in (False, True):
-            stored = self._manifest.find(run_id, fresh=fresh)
+            stored = self._find(run_id, fresh=fresh)
             run = stored.run if stored else None
             if stored is None or run is None or _digest(run) != batch.contract:
                 continue
@@ -496,7 +512,7 @@ class BatchLoader:
         for run_id in run_ids:
             with failures.tolerate():
                 for fresh in (False, True):
-                    stored = self._manifest.find(run_id, fresh=fresh)
+                    stored = self._find(run_id, fresh=fresh)
                     if stored is None or not batch.holds(stored.run):
                         continue
                     try:
