@@ -103,14 +103,16 @@ def build(
             service=copier or Lazy(lambda: _copier(settings)),
             manifest=manifest,
             clock=clock,
-            rules=CopyRules(grace=settings.copy_grace),
+            rules=CopyRules(grace=settings.copy_grace, max_blocked=settings.blocked),
         ),
         loading=BatchLoader(
             lake=lake,
             manifest=manifest,
             loader=loader or Lazy(lambda: _databricks(settings, settings.job)),
             clock=clock,
-            rules=LoadRules(limits=batches, max_loads=settings.max_loads),
+            rules=LoadRules(
+                limits=batches, max_loads=settings.max_loads, max_blocked=settings.blocked
+            ),
             spark_lake=settings.spark_lake,
         ),
         ticks=TickRules(settle=settings.settle, nudge=settings.nudge),
@@ -118,6 +120,7 @@ def build(
         batches=batches,
         caps=Caps(copies=settings.max_copies, loads=settings.max_loads),
         account_hosts=settings.lake.hosts,
+        max_blocked=settings.blocked,
         reminders=SentMessages(min(PATIENCE, settings.nudge)),
     )
 
