@@ -6,12 +6,17 @@ LandfallError
 │   ├── Throttled        the other side said 429; `retry_after` in seconds where it said when
 │   ├── OutcomeUnknown   a start may or may not have happened: look before starting again
 │   ├── Stale            somebody else wrote the document first: read it again
-│   └── WorkerLost       whoever was at work fell silent: take over, and count it
+│   ├── WorkerLost       whoever was at work fell silent: take over, and count it
+│   └── Blocked          nothing goes on until a person has acted; the run waits and says why
+│       ├── AccessDenied     the other side answered 401 or 403, or lacks what a setting names
+│       └── ContractMissing  the contract of a dataset is not deployed any more
 └── Final                the same call will fail again
     ├── NotFound         the thing asked for is not there
     ├── AlreadyExists    create-if-absent found it there
     ├── Refused          the other side understood and will not (4xx)
     ├── Conflict         the run's state does not allow it
+    ├── Collision        two landed versions have the same run id
+    ├── Damaged          a stored document cannot be read: it is set aside
     ├── BadRequest       the caller's words are off
     └── Misconfigured    a setting is missing or wrong; names the setting
 """
@@ -51,6 +56,18 @@ class WorkerLost(Retryable):
     """The worker that held a run fell silent: it was killed, perhaps by the very file."""
 
 
+class Blocked(Retryable):
+    """Trying again helps only after a person has acted; until then a run waits."""
+
+
+class AccessDenied(Blocked):
+    """The other side refuses this app (401, 403), or does not have what a setting names."""
+
+
+class ContractMissing(Blocked):
+    """The contract of a dataset that has runs on their way is not deployed."""
+
+
 class Final(LandfallError):
     """The same call will fail again."""
 
@@ -69,6 +86,14 @@ class Refused(Final):
 
 class Conflict(Final):
     """The state of a run does not allow what was asked."""
+
+
+class Collision(Final):
+    """Two landed versions have the same run id."""
+
+
+class Damaged(Final):
+    """A stored document cannot be read by this release."""
 
 
 class BadRequest(Final):

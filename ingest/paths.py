@@ -82,6 +82,16 @@ def _shelf(run_id: str) -> str:
     return f"{dataset}/{day}"
 
 
+def contract_document(dataset: str, digest: str) -> str:
+    """Where a version of a contract is kept that was in force."""
+    return f"{contracts_folder(dataset)}{digest}.odcs.yaml"
+
+
+def contracts_folder(dataset: str) -> str:
+    """The versions of a dataset's contract that were in force."""
+    return f"{MANIFEST}/contracts/{dataset}/"
+
+
 def raw_folder(dataset: str, run_id: str) -> str:
     """The folder of what validation makes of a drop that it accepts."""
     return f"{RAW}/{dataset}/{run_id}"
@@ -105,6 +115,16 @@ def quarantine_folder(dataset: str, run_id: str) -> str:
     return f"{QUARANTINE}/{dataset}/{run_id}"
 
 
+def findings_folder(dataset: str, run_id: str, attempt: str) -> str:
+    """What one attempt at a validation found: rejects, reasons, the report of a refusal."""
+    return f"{quarantine_folder(dataset, run_id)}/{attempt}"
+
+
+def attempt_folder(dataset: str, run_id: str, attempt: str) -> str:
+    """What one attempt at a validation made of an accepted drop: the clean copy, its report."""
+    return f"{raw_folder(dataset, run_id)}/{attempt}"
+
+
 def quarantined_file(dataset: str, run_id: str, landing_path: str, reopened: int = 0) -> str:
     """Where a refused file stands; `reopened` as in `raw_file`."""
     return f"{quarantine_folder(dataset, run_id)}/{_kept_name(landing_path, reopened)}"
@@ -115,9 +135,12 @@ def _kept_name(landing_path: str, reopened: int) -> str:
     return f"again{reopened}-{name}" if reopened else name
 
 
-def bronze_folder(dataset: str, run_id: str) -> str:
-    """The folder that one run's copy writes, whole."""
-    return f"{BRONZE}/{dataset}/{run_id}"
+def bronze_folder(dataset: str, run_id: str, attempt: int | None = None) -> str:
+    """The folder that one attempt to copy a run writes, whole.
+
+    Earlier releases had one folder a run; the documents of their runs name no attempt's.
+    """
+    return f"{BRONZE}/{dataset}/{run_id}" + ("" if attempt is None else f".{attempt}")
 
 
 def content_document(dataset: str, sha256: str) -> str:

@@ -7,23 +7,37 @@ back as messages for the queue; a method that is interrupted is taken up again f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from ingest import paths
-from ingest.errors import BadRequest, Conflict, NotFound, Retryable, WorkerLost
-from ingest.log import log
+from ingest.contract_store import ContractStore
+from ingest.errors import (
+    BadRequest,
+    Blocked,
+    Collision,
+    Conflict,
+    ContractMissing,
+    Damaged,
+    LandfallError,
+    NotFound,
+    Retryable,
+    Stale,
+    WorkerLost,
+)
+from ingest.log import log, once
 from ingest.operations.operators import Operators
 from ingest.operations.replays import Replays
-from ingest.ports import Clock, Lake, Version
+from ingest.ports import Clock, Lake, ListEntry, Version
 from ingest.reconcile.backlog import Backlog, Caps
 from ingest.reconcile.reminders import SentMessages
 from ingest.reconcile.tick import TickRules, due, unannounced, validated_remotely
 from ingest.runs.document import Listed
 from ingest.runs.messages import Advance, Claim, LoadDataset, Message, Replay, decode
 from ingest.runs.register import Register, Stored
-from ingest.runs.run import Run
+from ingest.runs.run import Run, held_up
 from ingest.runs.states import COMMANDS, Command, Event
 from ingest.stages.claim import claim, end, take, taken
 from ingest.stages.copy import CopyStage, FenceAnswer
@@ -34,6 +48,8 @@ from ingest.stages.validate.stage import ValidationStage
 from landfall import protocol
 from landfall.contract.folder import Contract
 from landfall.protocol import FINAL, State
+
+Item = TypeVar("Item")
 
 RECALL = timedelta(hours=1)
 """How long after its end a run still answers for the path that it came from."""
@@ -47,7 +63,7 @@ class Landfall:
 
     lake: Lake
     manifest: Register
-    contracts: Mapping[str, Contract]
+    store: ContractStore
     clock: Clock
     validation: ValidationStage
     copying: CopyStage
@@ -59,6 +75,12 @@ class Landfall:
     account_hosts: frozenset[str]
     reminders: SentMessages
     max_faults: int = 5
+    max_blocked: timedelta = timedelta(days=3)
+
+    @property
+    def contracts(self) -> Mapping[str, Contract]:
+        """The deployed contracts, by dataset."""
+        return self.store.deployed
 
     @property
     def folders(self) -> frozenset[str]:
@@ -170,28 +192,81 @@ class Landfall:
         """Take a run one step further; a step that keeps failing by itself ends the run.
 
         `redelivered` says that a worker may have died of it: this one writes down that it begins.
+
+        The document that this process remembers is good for a step that ends in a conditional
+        write. A step on it that wrote nothing, or could not, is done once more on the document as
+        it stands.
         """
-        stored = self.manifest.find_active(run_id)
+        remembered = self.manifest.remembered(run_id)
+        if remembered is not None:
+            with suppress(Stale):
+                messages = self._advance(remembered, in_raw=in_raw, redelivered=redelivered)
+                if messages is not None:
+                    return messages
+        try:
+            stored = self.manifest.find_active(run_id)
+        except Damaged as error:
+            once(log.error, f"run {run_id} is set aside: {error}")
+            return []
         if stored is None:
             log.info("run %s has ended: an old message", run_id)
             return []
+        return self._advance(stored, in_raw=in_raw, redelivered=redelivered) or []
+
+    def _advance(self, stored: Stored, *, in_raw: bool, redelivered: bool) -> list[Message] | None:
+        """The messages after one step on a document; None where the step wrote nothing."""
         try:
             moved = self._step(stored, in_raw=in_raw, redelivered=redelivered)
         except WorkerLost as error:
-            log.warning("run %s: %s", run_id, error)
-            return [] if self._fault(stored.run, error).final else [Advance(run_id)]
+            return self._lost(stored.run, error)
+        except Blocked as error:
+            self._block(stored.run, error)
+            return []
         except Retryable:
             raise
-        except Exception as error:  # a bug must not lose a run: it is counted
-            log.exception("run %s: %s failed", run_id, stored.run.state)
-            run = self._fault(stored.run, error)
-            if run.final:
-                return []
-            raise Retryable(f"run {run_id}: {run.state} failed: {error}") from error
+        except Exception as error:  # noqa: BLE001 - a bug must not lose a run: it is counted
+            return self._failed(stored.run, error)
+        if moved is None or (moved.path, moved.etag) == (stored.path, stored.etag):
+            return None
+        return self._following(moved.run)
+
+    def _following(self, run: Run) -> list[Message]:
+        """What follows at once after a step that moved a run."""
+        if run.state is State.COPIED and not self.loading.arrived(run.dataset):
+            return []
         # One that is still `validated` waits for room among the copies: the tick finds it.
-        return (
-            [] if moved is None or moved.run.state is State.VALIDATED else next_messages(moved.run)
-        )
+        return [] if run.state is State.VALIDATED else next_messages(run)
+
+    def _failed(self, seen: Run, error: Exception) -> list[Message]:
+        """Count a failure of a step; the queue brings the message again until there are enough."""
+        if isinstance(error, Collision):
+            once(log.error, f"run {seen.run_id} is set aside: {error}")
+            return []
+        log.error("run %s: %s failed", seen.run_id, seen.state, exc_info=error)
+        run = self._fault(seen, error)
+        if run is None or run.final:
+            return []
+        raise Retryable(f"run {run.run_id}: {run.state} failed: {error}") from error
+
+    def _lost(self, seen: Run, error: WorkerLost) -> list[Message]:
+        """Count a worker that fell silent, if it is still its lease that the document has."""
+        stored = self.manifest.get(seen.run_id, fresh=True)
+        if stored.run.final or stored.run.lease != seen.lease:
+            return []
+        log.warning("run %s: %s", seen.run_id, error)
+        return [] if self._count(stored, error).final else [Advance(seen.run_id)]
+
+    def _block(self, seen: Run, error: Blocked) -> None:
+        """Write down what a run waits for; one that has waited for long enough has failed."""
+        stored = self.manifest.get(seen.run_id, fresh=True)
+        if stored.run.final or not self._same_step(seen, stored.run):
+            return
+        once(log.error, f"{stored.run.dataset}: runs wait: {error}")
+        run = held_up(stored.run, str(error), self.clock(), self.max_blocked)
+        if run is not None and run.final:
+            end(stored, run, self.manifest)
+        elif run is not None:
+            self.manifest.update(stored, run)
 
     def _step(self, stored: Stored, *, in_raw: bool, redelivered: bool) -> Stored | None:
         """The run after one step; None where nothing follows from it at once."""
@@ -206,9 +281,7 @@ class Landfall:
                 planned = self.copying.plan(stored)
                 return self.copying.start(planned, self._translator(planned.run))
             case Command.WATCH_COPY:
-                moved = self.copying.advance(stored, self._translator(run))
-                copied = moved.run.state is State.COPIED
-                return None if copied and not self.loading.arrived(run.dataset) else moved
+                return self.copying.advance(stored, self._translator(run))
             case Command.ARCHIVE:
                 return self.manifest.file(stored)
         return stored
@@ -225,18 +298,37 @@ class Landfall:
         return validated_remotely
 
     def _translator(self, run: Run) -> Mapping[str, Any]:
-        """The typed mapping of the run's contract, for the kind of file that is copied."""
-        contract = self.contracts[run.dataset]
+        """The typed mapping of the contract that validated, for the kind of file that is copied."""
+        contract = self.store.of(run.dataset, run.verdict.digest if run.verdict else None)
         if run.verdict is None:
             return contract.translator()
         return contract.translator(run.verdict.format["kind"], run.verdict.drifted)
 
-    def _fault(self, seen: Run, error: Exception) -> Run:
-        """Count a failure that no outside can be blamed for; the last of too many ends the run."""
+    def _fault(self, seen: Run, error: Exception) -> Run | None:
+        """Count a failure that no outside can be blamed for; the last of too many ends the run.
+
+        It is not counted where somebody else has moved the run meanwhile: then it was not the run
+        as it is now that failed.
+        """
         stored = self.manifest.get(seen.run_id, fresh=True)
+        return self._count(stored, error) if self._same_step(seen, stored.run) else None
+
+    def _same_step(self, seen: Run, run: Run) -> bool:
+        """Whether a run is still where a step of this worker began, but for what that wrote."""
+        lease = run.lease
+        others = lease and lease.owner != self.validation.worker and lease.until > self.clock()
+        begun = {seen.state}
+        if COMMANDS[seen.state] in (Command.CLAIM, Command.VALIDATE):
+            begun |= {State.CLAIMED, State.VALIDATING}
+        return (
+            not others
+            and run.state in begun
+            and run.reopened == seen.reopened
+            and (run.copy and run.copy.attempt_id) == (seen.copy and seen.copy.attempt_id)
+        )
+
+    def _count(self, stored: Stored, error: Exception) -> Run:
         run, step = stored.run, str(stored.run.state)
-        if run.final:
-            return run  # somebody else ended it meanwhile
         count = run.faults.get(step, 0) + 1
         counted = replace(run, faults={**run.faults, step: count}, lease=None)
         if count < self.max_faults:
@@ -260,10 +352,16 @@ class Landfall:
 
     def load(self, dataset: str) -> list[Message]:
         """Take the load of a dataset's copied drops one step further."""
-        contract = self.contracts.get(dataset)
-        table = contract.table() if contract else {}
-        limits = self.limits_of(dataset)
-        return [LoadDataset(dataset)] if self.loading.step(dataset, table, limits) else []
+
+        def table(digest: str | None) -> Mapping[str, Any]:
+            return self.store.of(dataset, digest).table()
+
+        try:
+            more = self.loading.step(dataset, table, self.limits_of(dataset))
+        except (ContractMissing, Damaged) as error:
+            once(log.error, f"the load of {dataset} waits: {error}")
+            return []
+        return [LoadDataset(dataset)] if more else []
 
     def limits_of(self, dataset: str) -> Limits:
         """The limits of a dataset's batches: its contract's, else the service's."""
@@ -271,9 +369,19 @@ class Landfall:
         return self.batches.of(contract.delivery) if contract else self.batches
 
     def backlog(self) -> Backlog:
-        """What waits, and for what; costs one list call."""
+        """What waits, and for what; costs one list call, and a look at each load under way."""
         limits = {name: self.limits_of(name) for name in self.contracts}
-        return Backlog(tuple(self.manifest.active()), limits, self.caps, self.clock())
+        aside: dict[str, str] = {}
+        runs = tuple(self.manifest.active(aside))
+        blocked: dict[str, str] = {}
+        for dataset in sorted({run.dataset for run in runs if run.state is State.LOADING}):
+            try:
+                cause = self.loading.blocked(dataset)
+            except Damaged as error:
+                aside[paths.current_batch(dataset)] = cause = str(error)
+            if cause:
+                blocked[dataset] = cause
+        return Backlog(runs, limits, self.caps, self.clock(), blocked, aside)
 
     def reconcile(self) -> list[Message]:
         """One tick: messages for all that can move, and for what has landed unannounced.
@@ -282,19 +390,20 @@ class Landfall:
         """
         now = self.clock()
         service, rules = self.copying.service, self.copying.rules
-        watched = list(self._watched())
+        watched = list(_answered(self._watched()))
         messages = [
             *_answered(due(watched, now, self.ticks, rules, service)),
             *_answered(validated_remotely(watched, self.validation.job.jobs)),
             *_answered(self.replays.open()),
-            *_answered(
-                unannounced(self.lake.list(f"{protocol.LANDING}/"), now, self.ticks, self.folders)
-            ),
+            *_answered(unannounced(self._landing(), now, self.ticks, self.folders)),
         ]
         # The loads of datasets are looked at by each tick; there are few of them.
         loads = [message for message in messages if isinstance(message, LoadDataset)]
         others = [message for message in messages if not isinstance(message, LoadDataset)]
         return [*loads, *self.reminders.fresh(others, now)]
+
+    def _landing(self) -> Iterator[ListEntry]:
+        yield from self.lake.list(f"{protocol.LANDING}/")
 
     def _watched(self) -> Iterator[Listed]:
         """The active runs without those that wait for a copy and have no room, oldest first."""
@@ -320,7 +429,7 @@ class Landfall:
         return Operators(
             lake=self.lake,
             manifest=self.manifest,
-            contracts=self.contracts,
+            store=self.store,
             clock=self.clock,
             validation=self.validation,
             copying=self.copying,
@@ -340,11 +449,13 @@ class Landfall:
         return self.validation.contents.report(self.manifest.get(run_id, fresh=True).run)
 
 
-def _answered(messages: Iterator[Message]) -> Iterator[Message]:
-    """The messages up to the point where a side did not answer."""
+def _answered(items: Iterator[Item]) -> Iterator[Item]:
+    """The items up to the point where a side did not answer, or refused."""
     try:
-        yield from messages
-    except Retryable as error:
+        yield from items
+    except Blocked as error:
+        once(log.error, f"tick: {error}")
+    except LandfallError as error:
         log.warning("tick: %s", error)
 
 

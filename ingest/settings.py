@@ -57,6 +57,7 @@ class Settings:
     copy_grace: timedelta
     lease: timedelta
     reference_wait: timedelta
+    blocked: timedelta
     batch_window: timedelta
     batch_drops: int
     max_copies: int
@@ -90,6 +91,7 @@ def read(env: Mapping[str, str], *, app: Path) -> Settings:
         copy_grace=_seconds(env, "LANDFALL_COPY_GRACE_SECONDS", 60),
         lease=_seconds(env, "LANDFALL_LEASE_SECONDS", 300),
         reference_wait=_seconds(env, "LANDFALL_REFERENCE_WAIT_SECONDS", 300),
+        blocked=_seconds(env, "LANDFALL_BLOCKED_SECONDS", 3 * 86400),
         batch_window=_seconds(env, "LANDFALL_BATCH_WINDOW_SECONDS", 10),
         batch_drops=_count(env, "LANDFALL_BATCH_MAX_DROPS", 500),
         max_copies=_count(env, "LANDFALL_MAX_COPIES", 100),

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ingest.contract_store import ContractStore
 from ingest.errors import LandfallError, Misconfigured
 from ingest.ports import Clock, CopyService, JobService, Lake
 from ingest.reconcile.backlog import Caps
@@ -70,17 +71,18 @@ def build(
         raise Misconfigured(f"contract: {error}") from error
     lake = lake or _lake(settings)
     manifest = Register(lake)
+    store = ContractStore(lake, contracts)
     gate = CopyLimit(settings.max_copies, lambda: manifest.count(State.COPYING), clock)
     batches = Limits(max_drops=settings.batch_drops, window=settings.batch_window)
     return Landfall(
         lake=lake,
         manifest=manifest,
-        contracts=contracts,
+        store=store,
         clock=clock,
         validation=ValidationStage(
             lake=lake,
             manifest=manifest,
-            contracts=contracts,
+            contracts=store,
             clock=clock,
             rules=ValidationRules(settings.lease, reference_wait=settings.reference_wait),
             worker=uuid.uuid4().hex,
@@ -89,7 +91,7 @@ def build(
             job=ValidationJob(
                 lake=lake,
                 manifest=manifest,
-                contracts=contracts,
+                contracts=store,
                 jobs=validator or Lazy(lambda: _databricks(settings, settings.validation_job)),
                 clock=clock,
                 rules=JobRules(above=settings.spark_above),
@@ -101,14 +103,16 @@ def build(
             service=copier or Lazy(lambda: _copier(settings)),
             manifest=manifest,
             clock=clock,
-            rules=CopyRules(grace=settings.copy_grace),
+            rules=CopyRules(grace=settings.copy_grace, max_blocked=settings.blocked),
         ),
         loading=BatchLoader(
             lake=lake,
             manifest=manifest,
             loader=loader or Lazy(lambda: _databricks(settings, settings.job)),
             clock=clock,
-            rules=LoadRules(limits=batches, max_loads=settings.max_loads),
+            rules=LoadRules(
+                limits=batches, max_loads=settings.max_loads, max_blocked=settings.blocked
+            ),
             spark_lake=settings.spark_lake,
         ),
         ticks=TickRules(settle=settings.settle, nudge=settings.nudge),
@@ -116,6 +120,7 @@ def build(
         batches=batches,
         caps=Caps(copies=settings.max_copies, loads=settings.max_loads),
         account_hosts=settings.lake.hosts,
+        max_blocked=settings.blocked,
         reminders=SentMessages(min(PATIENCE, settings.nudge)),
     )
 

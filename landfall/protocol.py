@@ -15,8 +15,12 @@ RESEND = "_resend"
 UNASSIGNED = "unassigned"
 """The dataset of a drop that stands in no dataset's folder."""
 
+RESERVED_DATASETS = frozenset({UNASSIGNED})
+"""Names that mean something else where datasets stand; `_resend` is no name of a dataset anyway."""
+
 _DATASET = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
-_RUN_ID = re.compile(r"(\d{8})T\d{6}Z-([a-z0-9_]{1,63})-[0-9a-f]{8}")
+_RUN_ID = re.compile(r"(\d{8})T\d{6}Z-([a-z0-9_]{1,63})-[0-9a-f]{8}(?:[0-9a-f]{8})?")
+"""Ids of earlier releases end in 8 digits, those of this one in 16."""
 
 
 class State(StrEnum):
@@ -44,9 +48,11 @@ FINAL = frozenset(
 def run_id(landed: datetime, dataset: str, path: str, etag: str) -> str:
     """The identity of a landed version: the same version always gives the same id.
 
-    `landed` is the blob's Last-Modified; path and ETag together name the version.
+    `landed` is the blob's Last-Modified; path and ETag together name the version. Of their hash 64
+    bits are kept: among a million files of one dataset and second a collision has a chance of
+    1 in 37 million, and the register would find it.
     """
-    identity = hashlib.sha256(f"{path}\n{etag.strip(chr(34))}".encode()).hexdigest()[:8]
+    identity = hashlib.sha256(f"{path}\n{etag.strip(chr(34))}".encode()).hexdigest()[:16]
     return f"{landed.astimezone(UTC):%Y%m%dT%H%M%SZ}-{dataset}-{identity}"
 
 
@@ -59,6 +65,11 @@ def day_and_dataset(run_id: str) -> tuple[str, str] | None:
     """The day (`YYYYMMDD`) and the dataset that a run id names; None for another text."""
     match = _RUN_ID.fullmatch(run_id)
     return (match[1], match[2]) if match else None
+
+
+def is_dataset(name: str) -> bool:
+    """Whether a dataset may have a name: it is a folder in `landing` and part of run ids."""
+    return _DATASET.fullmatch(name) is not None and name not in RESERVED_DATASETS
 
 
 def dataset_of(landing_path: str) -> str:

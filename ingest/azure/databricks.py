@@ -10,7 +10,12 @@ from typing import Any
 import requests
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config, CredentialsStrategy, DatabricksError
-from databricks.sdk.errors import InvalidParameterValue, NotFound
+from databricks.sdk.errors import (
+    InvalidParameterValue,
+    NotFound,
+    PermissionDenied,
+    Unauthenticated,
+)
 from databricks.sdk.service.jobs import (
     QueueSettings,
     RunLifeCycleState,
@@ -18,7 +23,7 @@ from databricks.sdk.service.jobs import (
     TerminationTypeType,
 )
 
-from ingest.errors import Refused, Unavailable
+from ingest.errors import AccessDenied, Refused, Unavailable
 from ingest.ports import JobRun
 
 # The Azure Databricks resource, as Entra ID knows it in every tenant.
@@ -72,22 +77,25 @@ class DatabricksJob:
     def _job_id(self) -> int:
         found = [job.job_id for job in self._client.jobs.list(name=self._job)]
         if len(found) != 1 or found[0] is None:
-            raise Unavailable(f"Databricks has {len(found)} jobs named {self._job!r}, not one")
+            raise AccessDenied(f"Databricks shows {len(found)} jobs named {self._job!r}, not one")
         return int(found[0])
 
     def start(self, token: str, parameters: Mapping[str, str]) -> int:
         """See `ingest.ports.JobService`."""
         with _answering():
             try:
-                started = self._client.jobs.run_now(
-                    self._job_id,
-                    idempotency_token=token,
-                    job_parameters=dict(parameters),
-                    queue=QueueSettings(enabled=True),
-                )
+                return self._run_now(token, parameters)
             except NotFound:
                 self.__dict__.pop("_job_id", None)  # deployed anew under another id
-                raise
+                return self._run_now(token, parameters)
+
+    def _run_now(self, token: str, parameters: Mapping[str, str]) -> int:
+        started = self._client.jobs.run_now(
+            self._job_id,
+            idempotency_token=token,
+            job_parameters=dict(parameters),
+            queue=QueueSettings(enabled=True),
+        )
         return int(started.run_id)
 
     def observe(self, job_run_id: int) -> JobRun | None:
@@ -142,5 +150,8 @@ def _answering() -> Iterator[None]:
         yield
     except InvalidParameterValue as error:
         raise Refused(str(error)) from error
+    except (PermissionDenied, Unauthenticated, NotFound) as error:
+        kind = getattr(error, "error_code", "") or type(error).__name__
+        raise AccessDenied(f"Databricks refuses this app: {kind}: {error}") from error
     except (DatabricksError, TimeoutError, requests.RequestException, ValueError) as error:
         raise Unavailable(f"Databricks did not answer as it should: {error}") from error

@@ -12,14 +12,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceNotFoundError,
+)
 from azure.mgmt.datafactory import DataFactoryManagementClient
 from azure.mgmt.datafactory.models import RunFilterParameters, RunQueryFilter, RunQueryOrderBy
 
-from ingest.errors import OutcomeUnknown, Refused, Throttled, Unavailable
+from ingest.errors import AccessDenied, OutcomeUnknown, Refused, Throttled, Unavailable
 from ingest.ports import CopyRun
 
 _BAD_REQUEST, _TOO_MANY = 400, 429
+_DENIED = frozenset({401, 403, 404})
+"""What stays so until a person acts: no right, or a factory or pipeline of another name."""
 _TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 30}
 _QUICK: dict[str, Any] = {**_TIMEOUTS, "retry_total": 1}
 
@@ -46,10 +53,14 @@ class DataFactory:
             )
             return str(created.run_id)
         except HttpResponseError as error:
+            if isinstance(error, ClientAuthenticationError) and error.status_code is None:
+                raise AccessDenied(f"this app has no token for Data Factory: {error}") from error
             if error.status_code == _TOO_MANY:
                 raise Throttled(f"Data Factory is throttling: {error.message}") from error
             if error.status_code == _BAD_REQUEST:
                 raise Refused(error.message or "bad request") from error
+            if error.status_code in _DENIED:
+                raise _denied(error, f"start the pipeline {self.pipeline}") from error
             raise OutcomeUnknown(f"createRun answered {error.status_code}") from error
         except (AzureError, AttributeError, TypeError, ValueError) as error:
             # The last three: a reply that was cut off after the effect cannot be decoded.
@@ -126,6 +137,12 @@ class DataFactory:
                     raise
 
 
+def _denied(error: HttpResponseError, what: str) -> AccessDenied:
+    """What a person has to fix: a role, or the name of a factory or pipeline."""
+    code = error.error.code if error.error and error.error.code else error.reason
+    return AccessDenied(f"Data Factory does not let this app {what}: {error.status_code} {code}")
+
+
 def _copy_run(run: Any) -> CopyRun:
     return CopyRun(
         adf_run_id=str(run.run_id),
@@ -142,6 +159,8 @@ def _answering() -> Iterator[None]:
     except HttpResponseError as error:
         if error.status_code == _TOO_MANY:
             raise Throttled(f"Data Factory is throttling: {error.message}") from error
+        if error.status_code in _DENIED:
+            raise _denied(error, "look at its pipeline runs") from error
         raise Unavailable(f"Data Factory answered {error.status_code}: {error.message}") from error
     except AzureError as error:
         raise Unavailable(f"Data Factory did not answer: {error}") from error

@@ -26,6 +26,7 @@ from azure.storage.blob import BlobBlock, BlobClient, BlobPrefix, BlobServiceCli
 from azure.storage.filedatalake import DataLakeServiceClient
 
 from ingest.errors import (
+    AccessDenied,
     AlreadyExists,
     LandfallError,
     NotFound,
@@ -284,7 +285,7 @@ def _translated(path: str) -> Iterator[None]:
     except ResourceNotFoundError as error:
         raise NotFound(f"{path} is not there") from error
     except ClientAuthenticationError as error:
-        raise Unavailable(f"the lake does not accept this app's credential: {error}") from error
+        raise AccessDenied(f"the lake does not accept this app's credential: {error}") from error
     except HttpResponseError as error:
         raise _of_status(path, error) from error
     except AzureError as error:
@@ -299,6 +300,7 @@ def _code(error: HttpResponseError) -> str:
     return str(headers.get("x-ms-error-code", ""))
 
 
+_UNAUTHORIZED, _FORBIDDEN = 401, 403
 _NOT_FOUND, _PRECONDITION, _TOO_MANY, _SERVER = 404, 412, 429, 500
 
 
@@ -306,6 +308,9 @@ def _of_status(path: str, error: HttpResponseError) -> LandfallError:
     """What the Data Lake SDK leaves unclassified, a rename's source condition among it."""
     status = error.status_code
     text = f"{path}: the lake answered {status}: {error.reason}"
+    if status in (_UNAUTHORIZED, _FORBIDDEN):
+        what = _code(error) or error.reason
+        return AccessDenied(f"the lake refuses this app {split(path)[0]}: {status} {what}")
     if status == _PRECONDITION:
         return Stale(text)
     if status == _NOT_FOUND:

@@ -7,12 +7,13 @@ the run that it moves, so that the same request, sent again after a crash, moves
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from ingest import paths
+from ingest.contract_store import ContractStore
 from ingest.errors import BadRequest, Conflict, NotFound
 from ingest.ports import Clock, Lake
 from ingest.runs.register import Register, Stored
@@ -23,7 +24,6 @@ from ingest.stages.claim import claim, end, take
 from ingest.stages.copy import CopyStage
 from ingest.stages.validate.stage import ValidationStage
 from landfall import protocol
-from landfall.contract.folder import Contract
 from landfall.protocol import State
 
 MAX_RESEND = 32 * 1024 * 1024
@@ -51,7 +51,7 @@ class Operators:
 
     lake: Lake
     manifest: Register
-    contracts: Mapping[str, Contract]
+    store: ContractStore
     clock: Clock
     validation: ValidationStage
     copying: CopyStage
@@ -140,7 +140,7 @@ class Operators:
             BadRequest: the file is empty, too large or has no fit name.
         """
         run = self.manifest.get(run_id, fresh=True).run
-        if run.dataset not in self.contracts:
+        if run.dataset not in self.store.deployed:
             raise Conflict(
                 f"run {run_id} is of no known dataset: drop its file in a dataset's folder"
             )
@@ -216,12 +216,16 @@ class Operators:
     def _resumption(self, run: Run) -> tuple[Event, dict[str, Any]]:
         if run.raw is None:
             return Event.RETRY_CLAIM, {}
-        if run.state is State.QUARANTINED or run.verdict is None:
-            return Event.RETRY_VALIDATION, {"verdict": None, **self._file(run)}
+        deployed = self.store.deployed.get(run.dataset)
+        changed = run.verdict and deployed and run.verdict.digest != deployed.digest
+        if run.state is State.QUARANTINED or run.verdict is None or changed:
+            changes = {"verdict": None, "copy": _without_failures(run), "load": None}
+            return Event.RETRY_VALIDATION, {**changes, **self._file(run)}
         self._check_content(run)
         if run.copy is not None and run.copy.rows is not None:
-            return Event.RETRY_LOAD, {"load": None}
-        return Event.RETRY_COPY, {"copy": _without_failures(run)}
+            return Event.RETRY_LOAD, {"load": None, "content_taken_by": None}
+        changes = {"copy": _without_failures(run), "content_taken_by": None}
+        return Event.RETRY_COPY, changes
 
     def _from_raw(self, run: Run) -> tuple[Event, dict[str, Any]]:
         if run.raw is None:
@@ -235,18 +239,22 @@ class Operators:
             raise Conflict(
                 f"run {run.run_id} is {run.state} and was not copied: replay it from raw"
             )
-        folder = paths.bronze_folder(run.dataset, run.run_id)
-        if next(iter(self.lake.list(f"{folder}/")), None) is None:
-            raise Conflict(f"{folder} is not there any more: replay it from raw")
+        if next(iter(self.lake.list(f"{run.bronze}/")), None) is None:
+            raise Conflict(f"{run.bronze} is not there any more: replay it from raw")
         self._check_content(run)
-        return Event.REPLAY_BRONZE, {"load": None}
+        return Event.REPLAY_BRONZE, {"load": None, "content_taken_by": None}
 
     def _check_content(self, run: Run) -> None:
-        """See that no other run has accepted the same content meanwhile."""
+        """See that no other run has accepted the same content meanwhile.
+
+        One that does so after this look writes it into this run's document first: then the write
+        that takes this run up again, conditional on the document that was read, fails.
+        """
         if run.verdict is None:
             return
-        report = self.validation.contents.report(run)
-        if holder := self.validation.contents.holder(run, run.verdict.sha256, report):
+        contents, attempt = self.validation.contents, run.verdict.attempt
+        report = contents.report(run)
+        if holder := contents.holder(run, run.verdict.sha256, report, attempt):
             raise Conflict(
                 f"run {run.run_id} cannot be taken up again: "
                 f"its content was meanwhile accepted as run {holder}"

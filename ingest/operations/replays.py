@@ -16,7 +16,7 @@ from typing import Any
 from ingest import paths
 from ingest.errors import AlreadyExists, BadRequest, Conflict, NotFound, Retryable
 from ingest.operations.operators import OperatorRequest, Operators, ReplayOrigin
-from ingest.ports import Clock, Lake
+from ingest.ports import Clock, Lake, ListEntry
 from ingest.runs.document import Listed
 from ingest.runs.messages import Message, Replay
 from ingest.runs.register import Register
@@ -165,9 +165,11 @@ class Replays:
 
     def open(self) -> Iterator[Message]:
         """A message for each replay that is not done."""
-        for entry in self.lake.list(paths.REPLAYS):
-            name = entry.version.path.rsplit("/", 1)[-1]
-            yield Replay(name.removesuffix(".json"))
+        yield from map(_reminder, self.lake.list(paths.REPLAYS))
+
+
+def _reminder(entry: ListEntry) -> Message:
+    return Replay(entry.version.path.rsplit("/", 1)[-1].removesuffix(".json"))
 
 
 def _dump(plan: ReplayPlan) -> bytes:

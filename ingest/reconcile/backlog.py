@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -23,12 +23,18 @@ class Caps:
 
 @dataclass(frozen=True)
 class Backlog:
-    """The active runs, as one list showed them."""
+    """The active runs, as one list showed them.
+
+    `limits` has the datasets whose contracts are deployed, `blocked` the loads that wait for a
+    person, `set_aside` the documents that cannot be read.
+    """
 
     runs: tuple[Listed, ...]
     limits: Mapping[str, Limits]
     caps: Caps
     now: datetime
+    blocked: Mapping[str, str] = field(default_factory=dict)
+    set_aside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def loading(self) -> set[str]:
@@ -41,6 +47,8 @@ class Backlog:
 
     def waits(self, dataset: str, state: State) -> str | None:
         """What the runs of a dataset in a state wait for; None where they are being worked on."""
+        if why := self._person(dataset, state):
+            return why
         if state is State.VALIDATED:
             copies = self.count(State.COPYING)
             return f"for a copy: {copies} are under way, {self.caps.copies} may be at once"
@@ -51,6 +59,21 @@ class Backlog:
         limits = self.limits.get(dataset, Limits())
         choice = choose(self.runs, dataset, limits, self.caps.loads, self.now)
         return choice.waits or "for the next tick"
+
+    def _person(self, dataset: str, state: State) -> str | None:
+        """What the runs of a dataset in a state wait for that a person has to do."""
+        if state is State.LOADING and dataset in self.blocked:
+            return self.blocked[dataset]
+        causes = [
+            str(run.steering["blocked"])
+            for run in self.runs
+            if run.dataset == dataset and run.state is state and run.steering.get("blocked")
+        ]
+        if causes:
+            return causes[0]
+        if state is State.COPIED and dataset not in self.limits:
+            return f"no contract of dataset {dataset} is deployed: they wait until there is one"
+        return None
 
     def document(self) -> dict[str, Any]:
         """The answer of `GET /backlog`."""
@@ -68,6 +91,9 @@ class Backlog:
             },
             "datasets": [
                 self._dataset(name) for name in sorted({run.dataset for run in self.runs})
+            ],
+            "set_aside": [
+                {"path": path, "why": why} for path, why in sorted(self.set_aside.items())
             ],
         }
 

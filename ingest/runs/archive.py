@@ -12,11 +12,13 @@ then hour by hour.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
+from ingest.errors import Damaged
+from ingest.log import log, once
 from ingest.paths import ARCHIVE, INDEX
-from ingest.ports import Lake
+from ingest.ports import Lake, ListEntry
 from ingest.runs.document import Listed, from_metadata
 from landfall.protocol import FINAL, State
 
@@ -71,4 +73,25 @@ def _day(lake: Lake, folder: str, day: str) -> Iterator[Listed]:
         prefixes = (f"{folder}{day}T{hour:02}" for hour in reversed(range(24)))
         hours = (list(lake.list(prefix, metadata=True)) for prefix in prefixes)
     for entries in hours:
-        yield from sorted((from_metadata(e.metadata) for e in entries), key=age, reverse=True)
+        yield from sorted(_readable(entries), key=age, reverse=True)
+
+
+def _readable(entries: Iterable[ListEntry]) -> Iterator[Listed]:
+    """The runs of a listing; one that cannot be read is named in the log and left out."""
+    for entry in entries:
+        try:
+            yield listed(entry.metadata)
+        except Damaged as error:
+            once(log.error, f"{entry.version.path} is set aside: {error}")
+
+
+def listed(metadata: Mapping[str, str]) -> Listed:
+    """A run as its metadata show it.
+
+    Raises:
+        Damaged: they cannot be read, or are of a release that this one does not understand.
+    """
+    try:
+        return from_metadata(metadata)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Damaged(f"its metadata cannot be read: {type(error).__name__}: {error}") from error

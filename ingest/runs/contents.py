@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ingest import paths
-from ingest.errors import AlreadyExists, NotFound, Stale
+from ingest.errors import AlreadyExists, Blocked, Damaged, NotFound, Stale
 from ingest.ports import Lake
-from ingest.runs.register import Register
+from ingest.runs.register import Register, Stored
 from ingest.runs.run import Run
 from landfall.protocol import State
 
@@ -22,33 +22,70 @@ class AcceptedContents:
     lake: Lake
     manifest: Register
 
-    def holder(self, run: Run, sha256: str, report: Mapping[str, Any]) -> str | None:
+    def holder(self, run: Run, sha256: str, report: Mapping[str, Any], attempt: str) -> str | None:
         """The other run by which this content is already accepted; notes this run where none is.
 
-        The note carries the report, which saves a file for each accepted drop. When a content
-        passes on from a run that failed, that run's report goes to its own folder first.
+        The note carries the report of the attempt that accepted, which saves a file for each
+        accepted drop; a report that gives way to another goes to its own attempt's folder first.
+
+        A content passes on from a run that has failed only after that has been written into the
+        failed run's own document, under its version. So a retry of that run, which writes the same
+        document, and the run that takes its content over cannot both go on.
+
+        Raises:
+            Stale: the other run has just been moved by somebody else; ask again.
         """
+        taken_by = run.content_taken_by
+        if taken_by is not None and _stands(self._find(taken_by)):
+            return taken_by
         path = paths.content_document(run.dataset, sha256)
-        body = _note(run.run_id, report)
+        body = _note(run.run_id, attempt, report)
         try:
             self.lake.put(path, body, if_absent=True)
         except AlreadyExists:
             found, etag = self.lake.get(path)
             note = json.loads(found)
             known = str(note["run_id"])
-            if known != run.run_id:
-                other = self.manifest.find(known, fresh=True)
-                if other and (not other.run.final or other.run.state is State.SUCCEEDED):
-                    return known
-                if "report" in note:
-                    kept = json.dumps(note["report"], ensure_ascii=False, indent=2)
-                    folder = paths.raw_folder(run.dataset, known)
-                    self.lake.put(f"{folder}/{paths.REPORT}", kept.encode())
+            if known != run.run_id and (holder := self._standing_for(known, run.run_id)):
+                return holder
+            if (known, note.get("attempt", "")) != (run.run_id, attempt) and "report" in note:
+                self._set_aside(run.dataset, note)
             try:
                 self.lake.put(path, body, if_match=etag)
             except Stale:
-                return self.holder(run, sha256, report)
+                return self.holder(run, sha256, report, attempt)
         return None
+
+    def _standing_for(self, known: str, other: str) -> str | None:
+        """The run that stands for a content that a note gives to `known`; None: `other` may.
+
+        A run that has failed is told first who takes its content over.
+        """
+        stored = self._find(known)
+        if stored is None:
+            return None
+        if _stands(stored):
+            return known
+        taken_by = stored.run.content_taken_by
+        if taken_by != other:
+            if taken_by is not None and _stands(self._find(taken_by)):
+                return taken_by  # which has not written the note yet
+            self.manifest.update(stored, replace(stored.run, content_taken_by=other))
+        return None
+
+    def _find(self, run_id: str) -> Stored | None:
+        try:
+            return self.manifest.find(run_id, fresh=True)
+        except Damaged as error:
+            raise Blocked(
+                f"whether run {run_id} has accepted it cannot be told: {error}"
+            ) from error
+
+    def _set_aside(self, dataset: str, note: Mapping[str, Any]) -> None:
+        kept = json.dumps(note["report"], ensure_ascii=False, indent=2)
+        self.lake.put(
+            _own_report(dataset, str(note["run_id"]), str(note.get("attempt", ""))), kept.encode()
+        )
 
     def report(self, run: Run) -> Mapping[str, Any]:
         """The report of a validated run, from where it is kept.
@@ -61,14 +98,29 @@ class AcceptedContents:
         found: dict[str, Any] = json.loads(self.lake.get(run.verdict.report)[0])
         if "run_id" not in found:
             return found
-        if found["run_id"] == run.run_id:
+        if (found["run_id"], found.get("attempt", "")) == (run.run_id, run.verdict.attempt):
             noted: dict[str, Any] = found["report"]
             return noted
-        folder = paths.raw_folder(run.dataset, run.run_id)
-        kept: dict[str, Any] = json.loads(self.lake.get(f"{folder}/{paths.REPORT}")[0])
+        path = _own_report(run.dataset, run.run_id, run.verdict.attempt)
+        kept: dict[str, Any] = json.loads(self.lake.get(path)[0])
         return kept
 
 
-def _note(run_id: str, report: Mapping[str, Any]) -> bytes:
-    note = {"run_id": run_id, "report": report}
+def _stands(stored: Stored | None) -> bool:
+    """Whether a run has accepted its content, or may still."""
+    return stored is not None and (not stored.run.final or stored.run.state is State.SUCCEEDED)
+
+
+def _own_report(dataset: str, run_id: str, attempt: str) -> str:
+    """Where the report of an attempt goes when the note of its content is another's."""
+    folder = (
+        paths.attempt_folder(dataset, run_id, attempt)
+        if attempt
+        else paths.raw_folder(dataset, run_id)
+    )
+    return f"{folder}/{paths.REPORT}"
+
+
+def _note(run_id: str, attempt: str, report: Mapping[str, Any]) -> bytes:
+    note = {"run_id": run_id, "attempt": attempt, "report": report}
     return json.dumps(note, ensure_ascii=False, indent=2).encode()

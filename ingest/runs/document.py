@@ -14,6 +14,7 @@ from typing import Any
 
 from ingest.runs.run import (
     SCHEMA,
+    Blocked,
     Copy,
     LandedVersion,
     Lease,
@@ -60,6 +61,7 @@ def parse(document: bytes) -> Run:
         "copy": _part(Copy, raw["copy"]),
         "load": _part(Load, raw["load"]),
         "resend": _part(Resend, raw.get("resend")),
+        "blocked": _part(Blocked, raw.get("blocked")),
     }
     run: Run = _part(Run, raw | parts)
     return run
@@ -70,7 +72,9 @@ def writer_of(document: bytes) -> str:
     return str(json.loads(document).get("writer", ""))
 
 
-_TIMES = frozenset({"at", "until", "landed", "intent_at", "as_of", "not_before", "postponed"})
+_TIMES = frozenset({"at", "until", "landed", "intent_at", "as_of", "not_before", "postponed"}) | {
+    "since"
+}
 
 
 def _part(kind: type[Any], raw: Mapping[str, Any] | None) -> Any:
@@ -127,7 +131,7 @@ def summary(run: Run) -> dict[str, Any]:
 def to_metadata(run: Run) -> dict[str, str]:
     """Blob metadata that lets a listing show and steer the run without reading its document.
 
-    Metadata values are ASCII, so the JSON goes in base64.
+    Metadata values are ASCII, so the JSON goes in base64; Azure takes 8 KB of them at most.
     """
     steering = {
         "lease_until": run.lease.until.isoformat() if run.lease else None,
@@ -137,9 +141,43 @@ def to_metadata(run: Run) -> dict[str, str]:
         "adf_run_id": run.copy.adf_run_id if run.copy else None,
         "intent_at": run.copy.intent_at.isoformat() if run.copy else None,
         "batch_id": run.load.batch_id if run.load else None,
+        "bronze": run.bronze if run.copy else None,
+        "contract": run.verdict.digest if run.verdict else None,
+        "blocked": _cut(run.blocked.cause, _CAUSE_LENGTH) if run.blocked else None,
+        "blocked_since": run.blocked.since.isoformat() if run.blocked else None,
     }
-    text = json.dumps(summary(run) | {"steering": steering}, separators=(",", ":"))
-    return {"state": run.state.value, "summary": base64.b64encode(text.encode()).decode()}
+    text = _fitting(summary(run) | {"steering": steering})
+    return {"state": run.state.value, "summary": base64.b64encode(text).decode()}
+
+
+_METADATA = 8 * 1024
+"""Bytes that Azure takes as the metadata of a blob: names and values."""
+_FIT = (_METADATA - 64) * 3 // 4
+"""Bytes of JSON that fit there in base64, beside the names and the state."""
+_SHORTEST = 60
+
+
+def _fitting(fields: dict[str, Any]) -> bytes:
+    """The fields as JSON of at most `_FIT` bytes: texts are cut where they are too long.
+
+    The path goes last: a run is found by it, and what the lake takes as a path fits.
+    """
+    text = _compact(fields)
+    for key in ("cause", "name", "path"):
+        while len(text) > _FIT and len(fields[key]) > _SHORTEST:
+            kept = max(_SHORTEST, len(fields[key]) - max(1, (len(text) - _FIT) // 6))
+            fields = fields | {key: _cut(fields[key], kept)}
+            text = _compact(fields)
+    return text
+
+
+def _compact(fields: Mapping[str, Any]) -> bytes:
+    text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+    return text.encode(errors="replace")
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice, takewhile
 
-from ingest.errors import AlreadyExists, NotFound, Stale
+from ingest.errors import AlreadyExists, Collision, Damaged, NotFound, Stale
+from ingest.log import log, once
 from ingest.paths import ACTIVE, active_document, archived_document, index_entry
 from ingest.ports import Lake
 from ingest.runs import archive
-from ingest.runs.document import Listed, dump, from_metadata, parse, to_metadata, writer_of
+from ingest.runs.archive import listed
+from ingest.runs.document import Listed, dump, parse, to_metadata, writer_of
 from ingest.runs.relocation import relocate
 from ingest.runs.run import Run
 from ingest.runs.states import ACTIVE as ACTIVE_STATES
@@ -50,8 +52,9 @@ class Register:
     """Reads and writes run documents.
 
     The last version that this process saw of an active document is remembered, to save a read: it
-    may be old, and then the conditional write that follows fails as `Stale`. Pass `fresh=True`
-    where a decision is not followed by such a write.
+    may be old, and then the conditional write that follows fails as `Stale`. It is only there for
+    such writes: whoever draws a conclusion without one reads the document, with `fresh=True`.
+    What is final or filed is never remembered: nothing follows from it but such conclusions.
     """
 
     def __init__(self, lake: Lake, new_id: Callable[[], str] = _random_id) -> None:
@@ -64,6 +67,9 @@ class Register:
         """Write the document of a new run; if it is there already, read it instead.
 
         Returns the stored run, and whether this call created it.
+
+        Raises:
+            Collision: the document is about another landed version.
         """
         path, writer = active_document(run.run_id), self._new_id()
         body = dump(run, writer)
@@ -73,8 +79,11 @@ class Register:
             try:
                 body, etag = self._lake.get(path)
             except NotFound:  # filed just now
-                return self.get(run.run_id, fresh=True), False
-            return self._remember(Stored(parse(body), path, etag)), writer_of(body) == writer
+                stored = self.get(run.run_id, fresh=True)
+            else:
+                stored = self._remember(Stored(_parsed(body, path), path, etag))
+            _same_version(run, stored)
+            return stored, writer_of(body) == writer
         return self._remember(Stored(run, path, etag)), True
 
     def find(self, run_id: str, *, fresh: bool = False) -> Stored | None:
@@ -90,21 +99,24 @@ class Register:
                 body, etag = self._lake.get(path)
             except NotFound:
                 continue
-            return self._remember(Stored(parse(body), path, etag))
+            return self._remember(Stored(_parsed(body, path), path, etag))
         self._forget(run_id)
         return None
 
-    def find_active(self, run_id: str) -> Stored | None:
-        """A run that is not filed; None for one that is, or that is not known: one look."""
+    def remembered(self, run_id: str) -> Stored | None:
+        """The last version of an active document that this process saw: only for a write on it."""
         with self._lock:
-            if seen := self._seen.get(run_id):
-                return seen
+            return self._seen.get(run_id)
+
+    def find_active(self, run_id: str) -> Stored | None:
+        """A run that is not filed, as it stands; None for one that is, or that is not known."""
         path = active_document(run_id)
         try:
             body, etag = self._lake.get(path)
         except NotFound:
+            self._forget(run_id)
             return None
-        return self._remember(Stored(parse(body), path, etag))
+        return self._remember(Stored(_parsed(body, path), path, etag))
 
     def get(self, run_id: str, *, fresh: bool = False) -> Stored:
         """A run wherever it stands.
@@ -142,7 +154,11 @@ class Register:
     def file(self, stored: Stored) -> Stored:
         """Move the document of a final run out of the active ones; nothing to do where it is.
 
-        Before that its file is where the document says.
+        Before that its file is where the document says. Where a filed document of the run is
+        there already, this one is a ghost: it was made anew by a worker that stood still.
+
+        Raises:
+            Collision: the filed document is about another landed version.
         """
         run = stored.run
         target = archived_document(run.run_id)
@@ -151,8 +167,22 @@ class Register:
         relocate(run, self._lake)
         if run.state in archive.UNCOMMON:
             self._lake.put(index_entry(run.state, run.run_id), b"", metadata=to_metadata(run))
-        self._move(stored, target)
+        try:
+            self._move(stored, target, if_absent=True)
+        except AlreadyExists:
+            return self._haunted(stored)
         return replace(stored, path=target)
+
+    def _haunted(self, stored: Stored) -> Stored:
+        """What to do where a run that is filed has an active document too."""
+        archived = self.archived(stored.run.run_id)
+        if archived is None:  # brought back just now
+            raise Stale(f"run {stored.run.run_id} is being taken up again")
+        if archived.etag != stored.etag:  # else a rename was repeated whose answer was lost
+            _same_version(stored.run, archived)
+            log.error("run %s had ended before: its second document is dropped", stored.run.run_id)
+            self.discard(stored)
+        return archived
 
     def reopen(self, stored: Stored) -> Stored:
         """Move the document of a filed run among the active ones again, for a retry."""
@@ -165,10 +195,10 @@ class Register:
         self._move(stored, target)
         return self._remember(replace(stored, path=target))
 
-    def _move(self, stored: Stored, target: str) -> None:
+    def _move(self, stored: Stored, target: str, *, if_absent: bool = False) -> None:
         self._forget(stored.run.run_id)
         try:
-            self._lake.rename(stored.path, target, etag=stored.etag)
+            self._lake.rename(stored.path, target, etag=stored.etag, if_absent=if_absent)
         except NotFound:
             if self._lake.head(target) is None:
                 raise
@@ -185,13 +215,27 @@ class Register:
             body, etag = self._lake.get(archived_document(run_id))
         except NotFound:
             return None
-        return Stored(parse(body), archived_document(run_id), etag)
+        return Stored(_parsed(body, archived_document(run_id)), archived_document(run_id), etag)
 
-    def active(self) -> Iterator[Listed]:
-        """The runs that are not filed, oldest first: one list call for 5,000 of them."""
+    def active(self, set_aside: dict[str, str] | None = None) -> Iterator[Listed]:
+        """The runs that are not filed, oldest first: one list call for 5,000 of them.
+
+        A document that cannot be read is left out, and named in the log and in `set_aside`, by
+        its path. One whose metadata was lost is read for them.
+        """
         for entry in self._lake.list(ACTIVE, metadata=True):
-            if "summary" in entry.metadata:
-                yield from_metadata(entry.metadata)
+            path = entry.version.path
+            try:
+                yield listed(entry.metadata) if entry.metadata else self._unlisted(path)
+            except Damaged as error:
+                once(log.error, f"{path} is set aside: {error}")
+                if set_aside is not None:
+                    set_aside[path] = str(error)
+            except NotFound:
+                continue  # filed just now
+
+    def _unlisted(self, path: str) -> Listed:
+        return listed(to_metadata(_parsed(self._lake.get(path)[0], path)))
 
     def count(self, state: State) -> int:
         """How many active runs are in a state."""
@@ -258,7 +302,8 @@ class Register:
     def _remember(self, stored: Stored) -> Stored:
         with self._lock:
             self._seen.pop(stored.run.run_id, None)
-            self._seen[stored.run.run_id] = stored
+            if not stored.run.final and stored.path == active_document(stored.run.run_id):
+                self._seen[stored.run.run_id] = stored
             while len(self._seen) > _REMEMBERED:
                 self._seen.popitem(last=False)
         return stored
@@ -266,6 +311,27 @@ class Register:
     def _forget(self, run_id: str) -> None:
         with self._lock:
             self._seen.pop(run_id, None)
+
+
+def _parsed(body: bytes, path: str) -> Run:
+    """The run of a document.
+
+    Raises:
+        Damaged: it is none, or of a release that this one does not understand.
+    """
+    try:
+        return parse(body)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Damaged(f"{path} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _same_version(run: Run, stored: Stored) -> None:
+    mine, other = run.source, stored.run.source
+    if (mine.path, mine.etag) != (other.path, other.etag):
+        raise Collision(
+            f"run id {run.run_id} is that of {other.path} with ETag {other.etag} already: "
+            f"{mine.path} with ETag {mine.etag} cannot be taken in; write the file once more"
+        )
 
 
 def _prefix(moment: datetime) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from ingest.paths import MARKER
+from ingest.paths import MARKER, bronze_folder
 from ingest.runs.states import REOPENING, Event, step
 from landfall.protocol import FINAL, State, name_of
 
@@ -59,7 +59,14 @@ class Lease:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What validation found, in short; the report has the rest."""
+    """What validation found, in short; the report has the rest.
+
+    Attributes:
+        attempt: names the attempt at the validation whose files these are; empty in documents of
+            earlier releases, which had one place for all attempts of a run.
+        contract: version of the contract that validated; None in documents of earlier releases.
+        digest: of that contract, by which it is found again.
+    """
 
     verdict: str
     rows: int
@@ -72,6 +79,17 @@ class Verdict:
     format: Mapping[str, Any]
     problem: str | None = None
     drifted: Mapping[str, Any] = field(default_factory=dict)
+    attempt: str = ""
+    contract: str | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """What a run waits for until a person has acted, and since when."""
+
+    since: datetime
+    cause: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +101,8 @@ class ValidationAttempt:
         failures: attempts that ran and failed.
         sha256: of the file, once it was streamed.
         not_before: when the attempt may start, after one that failed.
+        attempt: names the attempt: part of its folder and its idempotency token.
+        digest: of the contract that the attempt validates by.
     """
 
     number: int
@@ -91,6 +111,8 @@ class ValidationAttempt:
     failures: int = 0
     sha256: str | None = None
     not_before: datetime | None = None
+    attempt: str = ""
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +125,7 @@ class Copy:
         intent_at: when the attempt was written down, before anything was started.
         adf_run_id: the pipeline run that the fence let through, or that was adopted.
         failures: attempts that ran and failed, as against those that never came to life.
+        folder: where in bronze this attempt writes; None in documents of earlier releases.
     """
 
     number: int
@@ -111,6 +134,7 @@ class Copy:
     adf_run_id: str | None = None
     failures: int = 0
     rows: int | None = None
+    folder: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,13 +160,17 @@ class Resend:
 
 @dataclass(frozen=True)
 class Transition:
-    """One line of a run's history; `request` names the operator's request that caused it."""
+    """One line of a run's history; `request` names the operator's request that caused it.
+
+    `count` is more than 1 where a line stands for others like it that were folded into it.
+    """
 
     at: datetime
     state: State
     event: str
     cause: str
     request: str | None = None
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -155,6 +183,8 @@ class Run:
         lease: who validates it now; only where that takes longer than a moment.
         postponed: when it is validated again, as what it refers to was not there.
         faults: how often a step has failed by itself, by the state that it was done in.
+        blocked: why it waits for a person; None where it does not.
+        content_taken_by: of a run that failed: the run that has accepted its content since.
     """
 
     run_id: str
@@ -174,6 +204,8 @@ class Run:
     load: Load | None = None
     faults: Mapping[str, int] = field(default_factory=dict)
     resend: Resend | None = None
+    blocked: Blocked | None = None
+    content_taken_by: str | None = None
     schema: int = SCHEMA
 
     @property
@@ -210,7 +242,14 @@ class Run:
     @property
     def reopened(self) -> int:
         """How often it was taken up again after it had ended."""
-        return sum(line.event in REOPENING for line in self.history)
+        return sum(line.count for line in self.history if line.event in REOPENING)
+
+    @property
+    def bronze(self) -> str:
+        """The folder in bronze of its current attempt to copy."""
+        if self.copy is not None and self.copy.folder is not None:
+            return self.copy.folder
+        return bronze_folder(self.dataset, self.run_id)
 
     def has_seen_request(self, request: str | None) -> bool:
         """Whether an operator's request has moved the run before."""
@@ -230,9 +269,48 @@ class Run:
             self,
             state=state,
             updated=at,
-            history=(*self.history, line),
-            **{"lease": None, "postponed": None} | changes,
+            history=folded((*self.history, line)),
+            **{"lease": None, "postponed": None, "blocked": None} | changes,
         )
+
+
+def held_up(run: Run, cause: str, now: datetime, longest: timedelta) -> Run | None:
+    """The run that waits for a person, or has waited for too long; None if it says so already."""
+    if run.blocked is None:
+        return replace(run, blocked=Blocked(now, cause), lease=None)
+    if now - run.blocked.since >= longest:
+        return run.apply(Event.FAIL, f"waited for {longest}: {cause}", now)
+    if run.blocked.cause != cause:
+        return replace(run, blocked=replace(run.blocked, cause=cause), lease=None)
+    return None
+
+
+FULL = 50
+"""Lines of a history from which on repetitions are folded."""
+
+
+def folded(history: tuple[Transition, ...]) -> tuple[Transition, ...]:
+    """A long history with what repeats at its end told once: its first, its last and a count.
+
+    A step that is tried again for days makes the same line, or the same two in turn. Lines that a
+    person asked for stay.
+    """
+    for period in (1, 2):
+        if len(history) <= max(FULL, 3 * period):
+            return history
+        first, middle, last = (
+            history[-3 * period : -2 * period],
+            history[-2 * period : -period],
+            history[-period:],
+        )
+        kinds = {tuple((line.event, line.state) for line in part) for part in (first, middle, last)}
+        if len(kinds) == 1 and not any(line.request for line in (*middle, *last)):
+            again = (
+                replace(new, count=new.count + old.count)
+                for old, new in zip(middle, last, strict=True)
+            )
+            return (*history[: -2 * period], *again)
+    return history
 
 
 def received(

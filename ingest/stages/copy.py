@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import Any
 
 from ingest import paths
-from ingest.errors import OutcomeUnknown, Refused, Retryable, Stale, Throttled
-from ingest.log import log
+from ingest.errors import AccessDenied, OutcomeUnknown, Refused, Retryable, Stale, Throttled
+from ingest.log import log, once
 from ingest.ports import Clock, CopyRun, CopyService
 from ingest.runs.register import Register, Stored
-from ingest.runs.run import Copy, Run
+from ingest.runs.run import Copy, Run, held_up
 from ingest.runs.states import Event
 from ingest.stages.claim import end
 from landfall.protocol import State
@@ -30,10 +30,14 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class CopyRules:
-    """How long to wait for a start to show, and how many failed attempts make a failed run."""
+    """How long to wait for a start to show, and how many failed attempts make a failed run.
+
+    `max_blocked` is how long a run waits for a person before it has failed.
+    """
 
     grace: timedelta = timedelta(seconds=60)
     max_failures: int = 3
+    max_blocked: timedelta = timedelta(days=3)
 
 
 def plan(run: Run, clock: Clock, cause: str) -> Run:
@@ -44,6 +48,7 @@ def plan(run: Run, clock: Clock, cause: str) -> Run:
         attempt_id=f"{run.run_id}.{number}",
         intent_at=clock(),
         failures=run.copy.failures if run.copy else 0,
+        folder=paths.bronze_folder(run.dataset, run.run_id, number),
     )
     return run.apply(Event.START_COPY, cause, clock(), copy=attempt)
 
@@ -54,7 +59,7 @@ def parameters(run: Run, translator: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"run {run.run_id} is {run.state}: there is nothing to copy yet")
     source_container, key = paths.split(run.verdict.copy_from)
     source_folder, _, source_file = key.rpartition("/")
-    sink_container, sink_folder = paths.split(paths.bronze_folder(run.dataset, run.run_id))
+    sink_container, sink_folder = paths.split(run.bronze)
     form = run.verdict.format
     return {
         "runId": run.run_id,
@@ -98,15 +103,29 @@ class CopyStage:
 
         The pipeline run's id is not written here: the fence writes it as the run begins, or
         `advance` when it finds the run by its attempt. A start that Data Factory refuses for good
-        ends the run.
+        ends the run. One that it refuses to this app is written down: the run waits for a person,
+        and the same attempt is started again from time to time. Should it have started after all,
+        the fence lets one pipeline run through.
         """
         try:
             self.service.start(parameters(stored.run, translator))
         except (Throttled, OutcomeUnknown):
             pass  # `advance` looks for the attempt, and replaces it when it never came to life
+        except AccessDenied as error:
+            return self._held_up(stored, error)
         except Refused as error:
             return self._end(stored, f"Data Factory refused to start the copy: {error}")
-        return stored
+        if stored.run.blocked is None:
+            return stored
+        attempt = replace(_attempt(stored.run), intent_at=self.clock())
+        return self.manifest.update(stored, replace(stored.run, copy=attempt, blocked=None))
+
+    def _held_up(self, stored: Stored, error: AccessDenied) -> Stored:
+        once(log.error, f"{stored.run.dataset}: runs wait: {error}")
+        run = held_up(stored.run, str(error), self.clock(), self.rules.max_blocked)
+        if run is None:
+            return stored
+        return end(stored, run, self.manifest) if run.final else self.manifest.update(stored, run)
 
     def plan(self, stored: Stored) -> Stored:
         """Write down a fresh attempt for an accepted drop."""
@@ -115,23 +134,22 @@ class CopyStage:
     def fence(self, run_id: str, attempt_id: str, adf_run_id: str) -> FenceAnswer:
         """Let one pipeline run of the current attempt through; asking again gives the same answer.
 
+        A remembered document is only good for the write that grants: a refusal, and that it was
+        granted before, is said of the document as it stands.
+
         Raises:
             NotFound: there is no such run.
             Stale: others keep writing the run's document; ask again.
         """
-        for fresh in (
-            False,
-            True,
-            True,
-            True,
-        ):  # a refusal is never decided on a remembered document
+        for fresh in (False, True, True, True):
             stored = self.manifest.get(run_id, fresh=fresh)
             refusal = _refusal(stored.run, attempt_id, adf_run_id)
-            if refusal and fresh:
-                return FenceAnswer(False, refusal)
-            if refusal:
+            granted = stored.run.copy and stored.run.copy.adf_run_id == adf_run_id
+            if not fresh and (refusal or granted):
                 continue
-            if stored.run.copy and stored.run.copy.adf_run_id == adf_run_id:
+            if refusal:
+                return FenceAnswer(False, refusal)
+            if granted:
                 return FenceAnswer(True, "already granted to this pipeline run")
             try:
                 self.manifest.update(stored, self._adopted(stored.run, adf_run_id))
@@ -147,11 +165,7 @@ class CopyStage:
         if adf_run_id is None:
             adf_run_id = self._find(attempt)
             if adf_run_id is None:
-                if self.clock() - attempt.intent_at < self.rules.grace:
-                    return stored
-                return self._again(
-                    stored, f"attempt {attempt.attempt_id} never started", translator
-                )
+                return self._unstarted(stored, translator)
             stored = self.manifest.update(stored, self._adopted(stored.run, adf_run_id))
         observed = self.service.observe(adf_run_id)
         if observed is None:
@@ -163,6 +177,15 @@ class CopyStage:
             return stored
         cause = f"pipeline run {adf_run_id} {observed.status.lower()}: {observed.message}"
         return self._failed(stored, cause, translator)
+
+    def _unstarted(self, stored: Stored, translator: Mapping[str, Any]) -> Stored:
+        """What becomes of an attempt of which there is no pipeline run."""
+        attempt = _attempt(stored.run)
+        if stored.run.blocked:
+            return self.start(stored, translator)
+        if self.clock() - attempt.intent_at < self.rules.grace:
+            return stored
+        return self._again(stored, f"attempt {attempt.attempt_id} never started", translator)
 
     def stop(self, run: Run) -> None:
         """Stop the pipeline run of a cancelled run, as far as Data Factory answers.
@@ -181,7 +204,10 @@ class CopyStage:
 
     def _adopted(self, run: Run, adf_run_id: str) -> Run:
         return replace(
-            run, copy=replace(_attempt(run), adf_run_id=adf_run_id), updated=self.clock()
+            run,
+            copy=replace(_attempt(run), adf_run_id=adf_run_id),
+            updated=self.clock(),
+            blocked=None,
         )
 
     def _find(self, attempt: Copy) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from landfall.contract.model import Column, Contract, ContractError, DeliveryOptions, Hints
 from landfall.contract.odcs import parse
+from landfall.protocol import RESERVED_DATASETS, is_dataset
 
 __all__ = [
     "Column",
@@ -39,10 +40,36 @@ def load_folder(folder: Path) -> dict[str, Contract]:
                 "schema[0].name",
                 f"is {contract.dataset!r}, but the file's name makes it dataset {expected!r}",
             )
+        _check_name(contract.dataset, path.name)
         contracts[contract.dataset] = contract
     for contract in contracts.values():
+        _check_history(contract, contracts)
         _check_relationships(contract, contracts)
     return contracts
+
+
+def _check_name(dataset: str, file: str) -> None:
+    """A dataset is a folder in `landing` and part of run ids, so not every name will do."""
+    if not is_dataset(dataset):
+        reason = (
+            f"is {dataset!r}, which has another meaning there"
+            if dataset in RESERVED_DATASETS
+            else f"is {dataset!r}: a dataset's name has up to 63 of a-z, 0-9 and _, and begins "
+            "with a letter or digit"
+        )
+        raise ContractError(file, "schema[0].name", reason)
+
+
+def _check_history(contract: Contract, contracts: Mapping[str, Contract]) -> None:
+    """The history of a dataset is a silver table, whose name no other dataset may have."""
+    table = f"{contract.dataset}_history"
+    if contract.history and table in contracts:
+        raise ContractError(
+            f"{contract.dataset}{SUFFIX}",
+            "customProperties.history",
+            f"keeps what is superseded in silver/{table}, which is the table of dataset {table}: "
+            "give that dataset another name",
+        )
 
 
 def _check_relationships(contract: Contract, contracts: Mapping[str, Contract]) -> None:

@@ -1,5 +1,6 @@
 """A contract as the rest of the product sees it: one table, its columns, its key, its tolerance."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -193,7 +194,8 @@ class Contract:
     """A whole contract; columns in the contract's order, `key` in key order.
 
     `max_rejected_ratio` is the share of records, 0 to 1, that may be split off as rejects.
-    `history` keeps what later drops supersede in silver.
+    `history` keeps what later drops supersede in silver. `text` is the document it was read
+    from, by which it can be kept and read again.
     """
 
     dataset: str
@@ -209,6 +211,12 @@ class Contract:
     drift: Drift = field(default_factory=Drift)
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
     history: bool = False
+    text: str = field(default="", repr=False, compare=False)
+
+    @property
+    def digest(self) -> str:
+        """Names this very document among all versions of the contract."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:24]
 
     def column(self, name: str) -> Column:
         """The column called `name`; KeyError if there is none."""

@@ -131,6 +131,7 @@ def parse(text: str, *, file: str) -> Contract:
         drift=_drift(custom.get("drift")),
         delivery=read_delivery(custom),
         history=_history(table, custom.get("history")),
+        text=text,
     )
 
 

@@ -18,7 +18,7 @@ _FENCE = re.compile(
 _LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 _VARIABLE = (
-    (re.compile(r"\d{8}T\d{6}Z-(\w+)-[0-9a-f]{8}"), r"<id of \1>"),
+    (re.compile(r"\d{8}T\d{6}Z-(\w+)-[0-9a-f]{16}"), r"<id of \1>"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<uuid>"),
     (re.compile(r"\d\d:\d\d:\d\d(\.\d+)?"), "<time>"),
     (re.compile(r"job run \d+"), "job run <n>"),

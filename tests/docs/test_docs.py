@@ -122,7 +122,7 @@ def _documented_settings() -> dict[str, str]:
 def _defaults(settings: Settings) -> dict[str, str]:
     seconds = {
         f"LANDFALL_{name.upper()}_SECONDS": f"{getattr(settings, name).total_seconds():g}"
-        for name in ("settle", "nudge", "copy_grace", "lease", "batch_window")
+        for name in ("settle", "nudge", "copy_grace", "lease", "blocked", "batch_window")
     }
     counts = {
         "LANDFALL_MAX_COPIES": str(settings.max_copies),
@@ -196,15 +196,17 @@ def test_paths_of_the_lake_are_all_there() -> None:
         paths.replay_document("<replay id>", done=True),
         paths.request_document("<token>"),
         paths.content_document("<dataset>", "<sha256>"),
+        paths.contract_document("<dataset>", "<digest>"),
         paths.current_batch("<dataset>"),
         paths.done_batch("<dataset>", "<batch id>"),
         f"{paths.results_folder('<dataset>', '<batch id>')}part-*",
-        f"{paths.raw_folder('<dataset>', '<run id>')}/report.json",
-        f"{paths.judging_folder('<dataset>', '<run id>')}/<number>/",
+        f"{paths.attempt_folder('<dataset>', '<run id>', '<attempt>')}/report.json",
+        f"{paths.judging_folder('<dataset>', '<run id>')}/<attempt>/",
+        f"{paths.findings_folder('<dataset>', '<run id>', '<attempt>')}/report.json",
         paths.raw_file("<dataset>", "<run id>", "").replace("drop", "<file>"),
         paths.raw_file("<dataset>", "<run id>", "", 7).replace("7-drop", "<n>-<file>"),
         paths.quarantined_file("<dataset>", "<run id>", "").replace("drop", "<file>"),
-        f"{paths.bronze_folder('<dataset>', '<run id>')}/data.parquet",
+        f"{paths.bronze_folder('<dataset>', '<run id>', 7)}/data.parquet".replace("7", "<number>"),
     ]
 
     assert [path for path in made if path not in listed] == []

@@ -120,7 +120,9 @@ class FaultEnvironment:
     def copies(self, run_id: str) -> int:
         """How often a copy wrote the bronze file of a run, since the journal was cleared."""
         return sum(
-            f"/{run_id}/data.parquet" in each["target"] and each["operation"] in _COMMITS
+            f"/{run_id}." in each["target"]
+            and "/data.parquet" in each["target"]
+            and each["operation"] in _COMMITS
             for each in self.journal("lake")
             if "/bronze/" in each["target"] and each["method"] in ("PUT", "PATCH")
         )

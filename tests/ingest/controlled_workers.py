@@ -60,6 +60,11 @@ class ControlledWorker:
         self._go.release()
         assert self._parked.acquire(timeout=_PATIENCE), f"{self.at} does not come back"
 
+    def steps(self, calls: int) -> None:
+        """Let it make so many calls, or all that it has."""
+        for _ in range(calls):
+            self.step()
+
     def finish(self) -> None:
         """Let it work to its end."""
         while not self.over:

@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ingest.errors import AlreadyExists, NotFound, Stale
+from ingest.errors import AlreadyExists, NotFound, Refused, Stale
 from ingest.ports import BinaryWriter, Clock, CopyRun, JobRun, ListEntry, Version
+
+MAX_METADATA = 8 * 1024
+"""Bytes that Azure takes as the metadata of a blob."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class InMemoryLake:
     ) -> str:
         if if_absent and path in self.files:
             raise AlreadyExists(path)
+        if sum(len(k) + len(v) for k, v in (metadata or {}).items()) > MAX_METADATA:
+            raise Refused(f"{path}: the lake answered 400: MetadataTooLarge")
         if if_match is not None and (path not in self.files or self.files[path].etag != if_match):
             raise Stale(path)
         self.writes += 1
@@ -95,6 +100,10 @@ class InMemoryLake:
         if path in self.files and etag not in (None, self.files[path].etag):
             raise Stale(path)
         self.files.pop(path, None)
+
+    def delete_folder(self, path: str) -> None:
+        for name in [name for name in self.files if name.startswith(f"{path}/")]:
+            del self.files[name]
 
     def list(self, prefix: str, *, metadata: bool = False) -> Iterator[ListEntry]:
         for path in sorted(self.files):

@@ -404,7 +404,7 @@ class InterleavedService(RuleBasedStateMachine):
 
     def check_silver(self, run: Run) -> None:
         """Each row of a run is in silver, or one of the same key that landed later."""
-        bronze = self.lake.files[f"bronze/{run.dataset}/{run.run_id}/data.parquet"]
+        bronze = self.lake.files[f"{run.bronze}/data.parquet"]
         for row in json.loads(bronze.data):
             statement = (run.as_of.isoformat(), run.run_id)
             assert self.workspace.silver[f"{run.dataset}/{row}"] >= statement, run.run_id

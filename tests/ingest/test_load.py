@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,10 +23,16 @@ from ingest.stages.load.stage import BatchLoader, LoadRules
 from landfall import protocol
 from landfall.protocol import FINAL, State
 from tests.ingest.conftest import Clock, StorageAccount
+from tests.ingest.controlled_workers import ControlledWorker, Interceptor
 from tests.ingest.memory import InMemoryAccount, InMemoryLake
 from tests.ingest.remote import Workspace
 
 TABLE = {"key": ["id"], "columns": []}
+
+
+def table(_digest: str | None) -> Mapping[str, Any]:
+    """The table of the only contract there is."""
+    return TABLE
 
 
 def copied(storage_account: Any, clock: Clock, dataset: str, *names: str) -> list[str]:
@@ -58,6 +65,11 @@ def loader(
     )
 
 
+def strung(account: InMemoryAccount) -> Any:
+    """The same lake, before whose calls puppets stop."""
+    return SimpleNamespace(lake=Interceptor("lake", account.lake))
+
+
 def states(storage_account: Any, runs: Iterable[str]) -> list[State]:
     """Where runs stand, freshly read."""
     manifest = Register(storage_account.lake)
@@ -75,19 +87,19 @@ def test_copied_drops_are_loaded_together(storage_account: StorageAccount, clock
     dataset, workspace = "together", Workspace(status="running")
     first = copied(storage_account, clock, dataset, "a", "b", "c")
     load = loader(storage_account, clock, workspace)
-    assert not load.step(dataset, TABLE)
+    assert not load.step(dataset, table)
     assert frozen(storage_account, dataset) == first
     late = copied(storage_account, clock, dataset, "d")
-    assert not load.step(dataset, TABLE)
+    assert not load.step(dataset, table)
     assert states(storage_account, [*first, *late]) == [State.LOADING] * 3 + [State.COPIED]
     load.arrived(dataset)
     workspace.status = "succeeded"
-    assert load.step(dataset, TABLE)
+    assert load.step(dataset, table)
     assert states(storage_account, first) == [State.SUCCEEDED] * 3
-    load.step(dataset, TABLE)
+    load.step(dataset, table)
     assert states(storage_account, late) == [State.SUCCEEDED]
     assert len(workspace.batches) == 2
-    assert not load.step(dataset, TABLE)
+    assert not load.step(dataset, table)
 
 
 def test_a_crash_after_the_start_finds_the_same_job_run(
@@ -97,7 +109,7 @@ def test_a_crash_after_the_start_finds_the_same_job_run(
     dataset, workspace = "tokens", Workspace(status="running")
     copied(storage_account, clock, dataset, "a")
     for _ in range(3):
-        loader(storage_account, clock, workspace).step(dataset, TABLE)
+        loader(storage_account, clock, workspace).step(dataset, table)
     assert (workspace.posts, len(workspace.batches)) == (3, 1)
 
 
@@ -112,7 +124,7 @@ def test_a_crash_before_the_freeze_leaves_nobody_behind(
     manifest.update(
         stored, stored.run.apply(Event.START_LOAD, "", clock(), load=Load(batch_id="lost"))
     )
-    loader(storage_account, clock, workspace).step(dataset, TABLE)
+    loader(storage_account, clock, workspace).step(dataset, table)
     assert states(storage_account, [orphan, other]) == [State.SUCCEEDED] * 2
 
 
@@ -127,10 +139,10 @@ def test_a_copied_drop_waits_a_little_for_the_others(
     coming = received(protocol.run_id(clock(), dataset, path, "b"), dataset, source, clock())
     Register(storage_account.lake).create(coming)
     load = loader(storage_account, clock, workspace)
-    load.step(dataset, TABLE)
+    load.step(dataset, table)
     assert states(storage_account, [run]) == [State.COPIED]
     clock.turn(seconds=10)
-    load.step(dataset, TABLE)
+    load.step(dataset, table)
     assert states(storage_account, [run]) == [State.SUCCEEDED]
 
 
@@ -139,18 +151,18 @@ def test_two_workers_load_one_batch(storage_account: StorageAccount, clock: Cloc
     dataset, workspace = "shared", Workspace(status="running")
     runs = copied(storage_account, clock, dataset, "a", "b")
     one, two = loader(storage_account, clock, workspace), loader(storage_account, clock, workspace)
-    one.step(dataset, TABLE)
-    two.step(dataset, TABLE)
+    one.step(dataset, table)
+    two.step(dataset, table)
     workspace.status = "succeeded"
-    two.step(dataset, TABLE)
+    two.step(dataset, table)
     assert states(storage_account, runs) == [State.SUCCEEDED] * 2
     more = copied(storage_account, clock, dataset, "c")
     workspace.status = "running"
-    two.step(dataset, TABLE)
+    two.step(dataset, table)
     workspace.status = "succeeded"
     for _ in range(3):
         with suppress(Retryable):
-            one.step(dataset, TABLE)
+            one.step(dataset, table)
     assert states(storage_account, more) == [State.SUCCEEDED]
     assert len(workspace.batches) == 2
 
@@ -163,30 +175,33 @@ def test_a_batch_is_not_frozen_over_another(clock: Clock) -> None:
     lake: Any = account.lake
     seen = list(Register(lake).active())
     copied(account, clock, dataset, "c")  # so that the other's batch would be another
-    one.step(dataset, TABLE)
+    one.step(dataset, table)
     before, _ = account.lake.get(paths.current_batch(dataset))
-    two._manifest.active = lambda: iter(seen)  # type: ignore[method-assign]
-    two.step(dataset, TABLE)
+    two._manifest.active = lambda set_aside=None: iter(seen)  # type: ignore[method-assign]  # noqa: ARG005
+    two.step(dataset, table)
     assert account.lake.get(paths.current_batch(dataset))[0] == before
     assert len(workspace.batches) == 1
     assert states(account, runs) == [State.LOADING] * 2
 
 
 def test_a_batch_is_not_set_back(clock: Clock) -> None:
-    """A worker that remembers an earlier attempt cannot write over what followed it."""
+    """A worker that stands still before it writes cannot write over what followed it."""
     account, dataset, workspace = InMemoryAccount(clock), "back", Workspace(status="running")
     copied(account, clock, dataset, "a")
-    late, other = loader(account, clock, workspace), loader(account, clock, workspace)
-    late.step(dataset, TABLE)
-    other.step(dataset, TABLE)
+    late, other = (loader(strung(account), clock, workspace) for _ in range(2))
+    late.step(dataset, table)
+    other.step(dataset, table)
     workspace.status = "interrupted"
+    worker = ControlledWorker(lambda: late.step(dataset, table))
+    while worker.at != "lake.put":
+        worker.step()
     for _ in range(3):
-        other.step(dataset, TABLE)
+        other.step(dataset, table)
         clock.turn(minutes=10)
     before, _ = account.lake.get(paths.current_batch(dataset))
     assert json.loads(before)["attempt"] > 2
-    with pytest.raises(Stale):
-        late.step(dataset, TABLE)
+    worker.finish()
+    assert isinstance(worker.error, Stale)
     assert account.lake.get(paths.current_batch(dataset))[0] == before
 
 
@@ -194,7 +209,7 @@ def test_the_job_is_told_where_the_batch_is(storage_account: StorageAccount, clo
     """Parameters name the lake, the dataset and the frozen batch."""
     dataset, workspace = "told", Workspace(status="running")
     copied(storage_account, clock, dataset, "a")
-    loader(storage_account, clock, workspace).step(dataset, TABLE)
+    loader(storage_account, clock, workspace).step(dataset, table)
     (parameters,) = workspace.batches.values()
     batch = json.loads(storage_account.lake.get(parameters["batch"])[0])
     assert parameters["batch_id"] == batch["batch_id"]
@@ -225,7 +240,7 @@ def test_a_poisoned_drop_ends_alone(
         storage_account, clock, Poisoned(storage_account, dataset, runs[bad]), max_attempts=1
     )
     for _ in range(12):
-        load.step(dataset, TABLE)
+        load.step(dataset, table)
     expected = [State.SUCCEEDED] * 5
     expected[bad] = State.FAILED
     assert states(storage_account, runs) == expected
@@ -239,12 +254,12 @@ def test_a_failed_load_is_tried_again_after_a_while(
     dataset, workspace = "again", Workspace(status="failed")
     (run,) = copied(storage_account, clock, dataset, "a")
     load = loader(storage_account, clock, workspace)
-    load.step(dataset, TABLE)
-    assert not load.step(dataset, TABLE)
+    load.step(dataset, table)
+    assert not load.step(dataset, table)
     assert len(workspace.batches) == 1
     clock.turn(seconds=30)
     workspace.status = "succeeded"
-    load.step(dataset, TABLE)
+    load.step(dataset, table)
     assert len(workspace.batches) == 2
     assert states(storage_account, [run]) == [State.SUCCEEDED]
 
@@ -283,7 +298,7 @@ def test_a_large_batch_ends_though_requests_fail(clock: Clock) -> None:
     ):
         worker = loader(account, clock, workspace)  # each time another, which remembers nothing
         with suppress(Retryable):
-            worker.step("many", TABLE)
+            worker.step("many", table)
         clock.turn(seconds=11)
         steps += 1
         assert steps < 40, waiting

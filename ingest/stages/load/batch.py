@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from typing import Any
 
-from ingest import paths
+from ingest.errors import Damaged
 from ingest.runs.run import Run
+from landfall.protocol import State
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,9 @@ class Batch:
     """The frozen list of copied drops that one job run loads.
 
     `table` is the dataset's key and columns, `drops` one object per member with its run id, bronze
-    folder, rows, and the time at which it landed (the newest wins in silver).
+    folder, rows, and the time at which it landed (the newest wins in silver). `contract` is the
+    digest of the contract that validated all of them, None where they were validated by a release
+    that kept none. `blocked` says since when and why no job can be started or asked.
     """
 
     batch_id: str
@@ -29,6 +34,8 @@ class Batch:
     not_before: str | None = None
     failures: int = 0
     interruptions: int = 0
+    contract: str | None = None
+    blocked: Mapping[str, str] | None = None
     schema: int = 1
 
     @property
@@ -36,13 +43,30 @@ class Batch:
         """Databricks' idempotency token: at most 64 characters."""
         return hashlib.sha256(f"{self.batch_id}\n{self.attempt}".encode()).hexdigest()
 
+    @property
+    def formed(self) -> bool:
+        """Whether it is known that its members were marked: it was tried or halved before."""
+        return self.attempt > 1 or "." in self.batch_id
+
+    def holds(self, run: Run) -> bool:
+        """Whether a run is loading in this batch, or in one that this was halved from."""
+        if run.state is not State.LOADING or run.load is None:
+            return False
+        joined = run.load.batch_id
+        return self.batch_id == joined or self.batch_id.startswith(f"{joined}.")
+
+
+def new_id(dataset: str, now: datetime) -> str:
+    """The id of a new batch: no other has it, whoever forms one of the same drops meanwhile."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{dataset}-{secrets.token_hex(8)}"
+
 
 def drop_of(run: Run) -> dict[str, Any]:
     """A drop as batch documents carry it."""
     missing = run.verdict.drifted.get("missing") if run.verdict else None
     return ({"missing": missing} if missing else {}) | {
         "run_id": run.run_id,
-        "bronze": paths.bronze_folder(run.dataset, run.run_id),
+        "bronze": run.bronze,
         "rows": run.verdict.accepted if run.verdict else None,
         "rejected": run.verdict.rejected if run.verdict else 0,
         "landed_at": run.as_of.isoformat(),
@@ -51,12 +75,19 @@ def drop_of(run: Run) -> dict[str, Any]:
 
 
 def dump(batch: Batch) -> bytes:
-    """The batch as the manifest stores it."""
+    """The batch as it is stored."""
     return json.dumps(asdict(batch), indent=1).encode()
 
 
 def parse(body: bytes) -> Batch:
-    """What `dump` wrote; what a later release added to it is passed over."""
-    raw = json.loads(body)
-    known = {each.name for each in fields(Batch)}
-    return Batch(**{key: raw[key] for key in known & set(raw)} | {"drops": tuple(raw["drops"])})
+    """What `dump` wrote; what a later release added to it is passed over.
+
+    Raises:
+        Damaged: it is not a batch.
+    """
+    try:
+        raw = json.loads(body)
+        known = {each.name for each in fields(Batch)}
+        return Batch(**{key: raw[key] for key in known & set(raw)} | {"drops": tuple(raw["drops"])})
+    except (ValueError, KeyError, TypeError) as error:
+        raise Damaged(f"not the document of a batch: {type(error).__name__}: {error}") from error

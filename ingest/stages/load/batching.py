@@ -6,7 +6,8 @@ Rules:
 2. A copied drop waits a little for others that are on their way: a load costs nearly the same for
    one drop as for a hundred.
 3. A batch has so many drops and rows at most, the oldest landing first; one drop always fits.
-4. Where the contract asks for order, a drop waits for all that landed before it. One that ended
+4. All drops of a batch were validated by the same version of the contract.
+5. Where the contract asks for order, a drop waits for all that landed before it. One that ended
    badly is not waited for: it would hold its dataset up until somebody came. When it is corrected
    or tried again, its rows take the place in silver that their landing time gives them.
 """
@@ -87,12 +88,19 @@ def choose(
         ready = [run for run in ready if run.run_id < oldest or run.state is State.LOADING]
         if not ready:
             return wait(f"run {oldest} landed earlier and is still on its way", now + limits.window)
-    members = _cut(ready, limits)
+    alike = [run for run in ready if _contract(run) == _contract(ready[0])]
+    members = _cut(alike, limits)
     until = min(run.updated for run in ready) + limits.window
-    full = len(members) < len(ready) or len(members) >= limits.max_drops
+    full = len(members) < len(alike) or len(members) >= limits.max_drops
     if coming and not full and now < until:
         return wait(f"for {len(coming)} more on their way, a little while", until)
     return Choice(tuple(run.run_id for run in members))
+
+
+def _contract(run: Listed) -> str | None:
+    """The contract by which a run was validated."""
+    digest: str | None = run.steering.get("contract")
+    return digest
 
 
 def _cut(ready: Sequence[Listed], limits: Limits) -> list[Listed]:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ingest import paths
+from ingest.contract_store import ContractStore
 from ingest.errors import AlreadyExists, NotFound, Refused, Retryable, Stale
 from ingest.log import log
 from ingest.ports import Clock, JobRun, JobService, Lake
@@ -27,6 +28,7 @@ from ingest.runs.register import Register, Stored
 from ingest.runs.run import Lease, Run, ValidationAttempt
 from ingest.runs.states import Event
 from ingest.stages.claim import end
+from ingest.stages.validate.outputs import ValidationPaths
 from ingest.stages.validate.references import LakeSource
 from landfall.contract.folder import Contract
 from landfall.protocol import State
@@ -34,7 +36,6 @@ from landfall.validation import Report
 from landfall.validation.problems import AnswerError
 
 if TYPE_CHECKING:  # they know what is here
-    from ingest.stages.validate.outputs import ValidationPaths
     from landfall.validation.remote import RemoteValidation
 
 
@@ -62,6 +63,8 @@ class Answer:
 
     stored: Stored
     report: Report | None = None
+    places: ValidationPaths | None = None
+    contract: Contract | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class ValidationJob:
 
     lake: Lake
     manifest: Register
-    contracts: Mapping[str, Contract]
+    contracts: ContractStore
     jobs: JobService
     clock: Clock
     rules: JobRules
@@ -81,14 +84,10 @@ class ValidationJob:
         """Whether a run waits for the job, or its drop is large enough to be handed to it."""
         if run.state is State.VALIDATING and run.judging is not None:
             return True
-        return run.source.size > self.rules.above and run.dataset in self.contracts
+        return run.source.size > self.rules.above and run.dataset in self.contracts.deployed
 
     def step(
-        self,
-        stored: Stored,
-        places: ValidationPaths,
-        hold: Callable[[Stored], LeaseHolder],
-        lease: Lease,
+        self, stored: Stored, hold: Callable[[Stored], LeaseHolder], lease: Lease
     ) -> Answer | None:
         """Take the validation one step further; None where the file is not for the job.
 
@@ -101,19 +100,24 @@ class ValidationJob:
         if judging is None or judging.job_run_id is None:
             if judging and judging.not_before and self.clock() < judging.not_before:
                 return Answer(stored)
-            remote = self._prepare(run, places)
+            contract = self.contracts.of(run.dataset, None)
+            remote = self._prepare(run, contract)
             if remote is None:
                 return None
-            number = judging.number if judging else (run.judging.number if run.judging else 0) + 1
-            fresh = judging or ValidationAttempt(
-                number, sha256=run.judging.sha256 if run.judging else None
+            last = judging or run.judging or ValidationAttempt(0)
+            number = judging.number if judging else last.number + 1
+            fresh = replace(
+                last if judging else ValidationAttempt(number, sha256=last.sha256),
+                attempt=_attempt(run, number, contract),
+                digest=contract.digest,
             )
-            stored = self._start(stored, fresh, remote, places, lease)
+            self.contracts.keep(contract)
+            stored = self._start(stored, fresh, remote, lease)
             if stored.run.final or stored.run.judging is None:
                 return Answer(stored)
         if stored.run.judging and stored.run.judging.sha256 is None:
-            stored = self._hash(hold(stored), places)
-        return self._watch(stored, places)
+            stored = self._hash(hold(stored))
+        return self._watch(stored)
 
     def stop(self, run: Run) -> None:
         """Stop the job run of a run that was cancelled; one that has ended is left as it is."""
@@ -121,30 +125,22 @@ class ValidationJob:
             self.jobs.cancel(run.judging.job_run_id)
 
     def tidy(self, run: Run) -> None:
-        """Delete what attempts have left that nobody needs any more."""
+        """Delete what the attempt has left that nobody needs any more; only its own folder."""
         if run.judging is not None:
-            self.lake.delete_folder(paths.judging_folder(run.dataset, run.run_id))
+            self.lake.delete_folder(_folder(run, run.judging))
 
-    def _prepare(self, run: Run, places: ValidationPaths) -> RemoteValidation | None:
+    def _prepare(self, run: Run, contract: Contract) -> RemoteValidation | None:
         from landfall.validation.remote import prepare  # noqa: PLC0415 - few drops are so large
 
-        contract = self.contracts.get(run.dataset)
-        if contract is None:
-            return None
-        source = LakeSource(self.lake, places.drop, run.source.size)
+        source = LakeSource(self.lake, _drop(run), run.source.size)
         return prepare(source, contract, run.name)
 
     def _start(
-        self,
-        stored: Stored,
-        judging: ValidationAttempt,
-        remote: RemoteValidation,
-        places: ValidationPaths,
-        lease: Lease,
+        self, stored: Stored, judging: ValidationAttempt, remote: RemoteValidation, lease: Lease
     ) -> Stored:
         run = stored.run
         plan = f"{_folder(run, judging)}/plan.json"
-        text = json.dumps(remote.plan(places.drop), indent=1)
+        text = json.dumps(remote.plan(_drop(run)), indent=1)
         try:
             self.lake.put(plan, text.encode(), if_absent=True)
         except AlreadyExists:
@@ -180,11 +176,11 @@ class ValidationJob:
             except Retryable as error:
                 log.warning("job run %d of cancelled run %s goes on: %s", job_run_id, run_id, error)
 
-    def _hash(self, lease_keeper: LeaseHolder, places: ValidationPaths) -> Stored:
+    def _hash(self, lease_keeper: LeaseHolder) -> Stored:
         """Stream the file once for its hash, and write it down."""
         digest = hashlib.sha256()
         done = 0
-        for chunk in self.lake.stream(places.drop):
+        for chunk in self.lake.stream(_drop(lease_keeper.stored.run)):
             digest.update(chunk)
             done += len(chunk)
             lease_keeper.keep(done)
@@ -194,7 +190,7 @@ class ValidationJob:
         )
         return self.manifest.update(lease_keeper.stored, replace(run, judging=judging, lease=None))
 
-    def _watch(self, stored: Stored, places: ValidationPaths) -> Answer:
+    def _watch(self, stored: Stored) -> Answer:
         judging = stored.run.judging
         if judging is None:  # pragma: no cover - it was started
             return Answer(stored)
@@ -204,12 +200,14 @@ class ValidationJob:
         if observed.status != "succeeded":
             cause = f"job run {judging.job_run_id} of {self.job} failed: {observed.message}"
             return Answer(self._failed(stored, judging, cause))
+        contract = self.contracts.of(stored.run.dataset, judging.digest)
+        places = ValidationPaths(stored.run, judging.attempt or f"judging{judging.number}")
         try:
-            report = self._report(stored.run, judging, places)
+            report = self._report(stored.run, judging, places, contract)
         except AnswerError as error:
             cause = f"job run {judging.job_run_id} of {self.job} left no answer to use: {error}"
             return Answer(self._failed(stored, judging, cause))
-        return Answer(stored, report)
+        return Answer(stored, report, places, contract)
 
     def _observed(self, judging: ValidationAttempt) -> JobRun:
         job_run_id = judging.job_run_id or 0
@@ -232,17 +230,21 @@ class ValidationJob:
         waiting = run.apply(
             Event.START_VALIDATION, f"{cause}; it is tried again", self.clock(), judging=again
         )
-        return self.manifest.update(stored, waiting)
+        planned = self.manifest.update(stored, waiting)
+        self.lake.delete_folder(_folder(run, judging))
+        return planned
 
-    def _report(self, run: Run, judging: ValidationAttempt, places: ValidationPaths) -> Report:
+    def _report(
+        self, run: Run, judging: ValidationAttempt, places: ValidationPaths, contract: Contract
+    ) -> Report:
         folder = _folder(run, judging)
         part = self._part(f"{folder}/result")
         if part is None:
             raise AnswerError(f"there is none in {folder}/result")
         answer: dict[str, Any] = json.loads(self.lake.get(part)[0])
-        remote = self._prepare(run, places)
+        remote = self._prepare(run, contract)
         if remote is None:
-            raise AnswerError("the contract was changed meanwhile, and is not for the job now")
+            raise AnswerError("the contract is not for the job")
         report = remote.report(
             answer,
             name=run.name,
@@ -276,9 +278,22 @@ class ValidationJob:
         return None
 
 
+def _attempt(run: Run, number: int, contract: Contract) -> str:
+    """Names an attempt: the same after a crash, and another for another contract or a replay."""
+    return f"j{number}-{run.reopened}-{contract.digest[:8]}"
+
+
+def _drop(run: Run) -> str:
+    if run.raw is None:
+        raise ValueError(f"run {run.run_id} is {run.state} without its file")
+    return run.raw
+
+
 def _folder(run: Run, judging: ValidationAttempt) -> str:
-    return f"{paths.judging_folder(run.dataset, run.run_id)}/{judging.number}"
+    folder = paths.judging_folder(run.dataset, run.run_id)
+    return f"{folder}/{judging.attempt or judging.number}"
 
 
 def _token(run: Run, judging: ValidationAttempt) -> str:
-    return hashlib.sha256(f"{run.run_id}\n{judging.number}".encode()).hexdigest()
+    attempt = judging.attempt or judging.number
+    return hashlib.sha256(f"{run.run_id}\n{attempt}".encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -14,9 +15,14 @@ from ingest.stages.validate.parts import FolderParts
 
 @dataclass(frozen=True)
 class ValidationPaths:
-    """Where the drop of a run and what validation makes of it stand in the lake."""
+    """Where the drop of a run and what an attempt to validate it makes of it stand in the lake.
+
+    Nobody but the attempt writes to its places; what it found counts when the run's document names
+    them. Those of an attempt that came to nothing are deleted by itself.
+    """
 
     run: Run
+    attempt: str
 
     @property
     def drop(self) -> str:
@@ -45,25 +51,35 @@ class ValidationPaths:
         return stem if dot and suffix in ("gz", "zst", "zstd") else self.name
 
     @property
-    def quarantine(self) -> str:
-        """The folder of what was refused."""
-        return paths.quarantine_folder(self.run.dataset, self.run.run_id)
+    def findings(self) -> str:
+        """The folder of what the attempt found: rejects, reasons, the report of a refusal."""
+        return paths.findings_folder(self.run.dataset, self.run.run_id, self.attempt)
 
     @property
-    def raw(self) -> str:
-        """The folder of what goes with an accepted drop."""
-        return paths.raw_folder(self.run.dataset, self.run.run_id)
+    def own(self) -> str:
+        """The folder of what the attempt makes of an accepted drop."""
+        return paths.attempt_folder(self.run.dataset, self.run.run_id, self.attempt)
 
     @property
     def rejects(self) -> str:
         """The rejected records, with the suffix of the file that they come from."""
         _, dot, suffix = self._plain_name.rpartition(".")
-        return f"{self.quarantine}/rejects{dot}{suffix if dot else ''}"
+        return f"{self.findings}/rejects{dot}{suffix if dot else ''}"
 
     @property
     def clean(self) -> str:
         """The drop without its rejected records."""
-        return f"{self.raw}/clean/{self._plain_name}"
+        return f"{self.own}/clean/{self._plain_name}"
+
+    def clear(self, lake: Lake) -> None:
+        """Delete what the attempt has written; its places are nobody else's."""
+        for folder in (self.findings, self.own):
+            lake.delete_folder(folder)
+
+
+def new_attempt() -> str:
+    """The name of an attempt: no other has it, whichever worker makes it."""
+    return f"v{secrets.token_hex(6)}"
 
 
 @dataclass(frozen=True)

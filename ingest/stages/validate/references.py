@@ -8,11 +8,12 @@ are copied and not loaded yet are read from bronze, as two datasets are often de
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingest import paths
+from ingest.errors import Retryable
 from ingest.ports import Lake
 from ingest.runs.register import Register
 from ingest.stages.validate.delta import Unreadable, live_files
@@ -60,29 +61,39 @@ class LakeReferences:
 
         # Asked first: what is loaded meanwhile is found twice, and never missed.
         waiting = [
-            run.run_id
+            str(run.steering.get("bronze") or paths.bronze_folder(dataset, run.run_id))
             for run in self.manifest.active()
             if run.dataset == dataset and run.state in {State.COPIED, State.LOADING}
         ]
         table = f"{paths.SILVER}/{dataset}"
-        try:
+        with _of_others(f"the silver table of {dataset} cannot be read"):
             files = live_files(self.lake, table)
-        except Unreadable as error:
-            raise ReferenceUnavailable(
-                f"the silver table of {dataset} cannot be read: {error}"
-            ) from error
         if files is None and not waiting:
             raise ReferenceUnavailable(f"dataset {dataset} is not in the lake yet")
         for file in files or ():
             source = LakeSource(self.lake, f"{table}/{file.path}", file.size)
-            try:
+            with _of_others(f"the silver table of {dataset} cannot be read: {file.path}"):
                 yield from frames(source, columns)
-            except ValueError as error:
-                raise ReferenceUnavailable(
-                    f"the silver table of {dataset} cannot be read: {file.path}: {error}"
-                ) from error
-        for run_id in waiting:
-            for entry in self.lake.list(f"{paths.bronze_folder(dataset, run_id)}/"):
+        for folder in waiting:
+            for entry in self.lake.list(f"{folder}/"):
                 copied = LakeSource(self.lake, entry.version.path, entry.version.size)
-                with suppress(ValueError):  # it lacks the column; what is damaged its load tells
+                # It lacks the column, or is damaged: its own load tells.
+                with suppress(ReferenceUnavailable), _of_others(entry.version.path):
                     yield from frames(copied, columns)
+
+
+@contextmanager
+def _of_others(what: str) -> Iterator[None]:
+    """Whatever is wrong with another dataset's files is no fault of the drop that refers to it.
+
+    Raises:
+        NotThere: something is; it says what.
+        Retryable: the lake did not answer.
+    """
+    try:
+        yield
+    except (GeneratorExit, Retryable, ReferenceUnavailable):
+        raise
+    except Exception as error:  # damaged files fail in every place that reads them
+        why = str(error) if isinstance(error, Unreadable | ValueError) else repr(error)
+        raise ReferenceUnavailable(f"{what}: {why}") from error

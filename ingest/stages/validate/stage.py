@@ -1,10 +1,10 @@
 """The validation of a claimed drop, with its report and rejects left in the lake.
 
 The engine in `landfall.validation` validates; here its verdict becomes the run's next state.
-Several workers may validate the same drop at once. They write the same files, and the conditional
-write of the record lets one of them conclude. So a lease only saves work, and one is written only
-when a drop takes longer than a moment, or when a worker may have died of it; most are validated
-without.
+Several workers may validate the same drop at once. Each attempt writes to places of its own, and
+the conditional write of the record, which names them, lets one of them conclude. So a lease only
+saves work, and one is written only when a drop takes longer than a moment, or when a worker may
+have died of it; most are validated without.
 
 Datasets that refer to one another are delivered in any order. A drop with records that refer to
 what is not there is validated again for a while, before these records count as rejects.
@@ -13,13 +13,14 @@ what is not there is validated again for a while, before these records count as 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ingest import paths
-from ingest.errors import Retryable, WorkerLost
+from ingest.contract_store import ContractStore
+from ingest.errors import ContractMissing, Retryable, Stale, WorkerLost
 from ingest.ports import Clock, Lake
 from ingest.runs import relocation
 from ingest.runs.contents import AcceptedContents
@@ -30,7 +31,7 @@ from ingest.stages import copy
 from ingest.stages.claim import end
 from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.validate.job import Answer, ValidationJob
-from ingest.stages.validate.outputs import LakeOutputs, ValidationPaths
+from ingest.stages.validate.outputs import LakeOutputs, ValidationPaths, new_attempt
 from ingest.stages.validate.parts import FolderParts
 from ingest.stages.validate.references import LakeReferences, LakeSource
 from ingest.stages.validate.verdicts import (
@@ -41,6 +42,7 @@ from ingest.stages.validate.verdicts import (
     refused,
     verdict,
 )
+from landfall import protocol
 from landfall.contract.folder import Contract
 from landfall.protocol import State
 from landfall.validation import Report
@@ -68,7 +70,7 @@ class ValidationStage:
 
     lake: Lake
     manifest: Register
-    contracts: Mapping[str, Contract]
+    contracts: ContractStore
     clock: Clock
     rules: ValidationRules
     worker: str
@@ -99,30 +101,62 @@ class ValidationStage:
             self._raise_if_lease_expired(stored.run)
             relocation.relocate(stored.run, self.lake)
             if stored.run.source.parts is None and self.job.takes(stored.run):
-                answer = self.job.step(
-                    stored, ValidationPaths(stored.run), self._hold, self.new_lease()
-                )
+                answer = self.job.step(stored, self._hold, self.new_lease())
                 if answer is not None:
                     return self._answered(answer)
             lease_keeper = self._hold(self._begin(stored))
             if redelivered or stored.run.faults:
                 lease_keeper.renew()
-            try:
-                report = self._validate(lease_keeper.stored.run, lease_keeper.keep)
-            except Retryable:
-                lease_keeper.release()
-                raise
-            return self._conclude(lease_keeper.stored, report)
+            return self._attempt(lease_keeper)
         finally:
             self._busy.discard(run_id)
 
+    def _attempt(self, lease_keeper: LeaseKeeper) -> Stored:
+        """Validate into places of this attempt, and conclude; clear them if that is too late."""
+        contract = self._contract(lease_keeper.stored.run)
+        places = ValidationPaths(lease_keeper.stored.run, new_attempt())
+        try:
+            report = self._validate(places, contract, lease_keeper.keep)
+        except Retryable:
+            lease_keeper.release()
+            raise
+        try:
+            return self._conclude(lease_keeper.stored, report, places, contract)
+        except Stale:
+            self._clear(places, report)
+            raise
+
+    def _clear(self, places: ValidationPaths, report: Report) -> None:
+        """Delete what an attempt wrote that does not count; its places are nobody else's."""
+        if report.rejects or report.clean or report.verdict == "refused":
+            with suppress(Retryable):  # it lies there in nobody's way
+                places.clear(self.lake)
+
+    def _contract(self, run: Run) -> Contract | None:
+        """The deployed contract of a drop; None where no dataset ever had its name.
+
+        Raises:
+            ContractMissing: there was one, and it is not deployed any more.
+        """
+        contract = self.contracts.deployed.get(run.dataset)
+        if (
+            contract is None
+            and protocol.is_dataset(run.dataset)
+            and self.contracts.ever(run.dataset)
+        ):
+            raise ContractMissing(
+                f"dataset {run.dataset} had a contract, and none is deployed now: its drops wait "
+                "until there is one"
+            )
+        return contract
+
     def _answered(self, answer: Answer) -> Stored:
         """Conclude if the job has answered, and clear away what it leaves then."""
-        if answer.report is None:
+        if answer.report is None or answer.places is None:
             if answer.stored.run.state is State.FAILED:
                 self.job.tidy(answer.stored.run)
             return answer.stored
-        concluded = self._conclude(answer.stored, answer.report)
+        concluded = self._conclude(answer.stored, answer.report, answer.places, answer.contract)
         self.job.tidy(concluded.run)
         return concluded
 
@@ -148,30 +182,30 @@ class ValidationStage:
                 f"its lease ran out at {lease.until:%H:%M:%S}"
             )
 
-    def _conclude(self, stored: Stored, report: Report) -> Stored:
-        until = postponement(stored.run, report, self._patience(stored.run), self.clock())
+    def _conclude(
+        self, stored: Stored, report: Report, places: ValidationPaths, contract: Contract | None
+    ) -> Stored:
+        until = postponement(stored.run, report, self._patience(contract), self.clock())
         if until is not None:
-            return self._postpone(stored, report, until)
+            return self._postpone(stored, report, places, until)
         if report.verdict == "refused":
-            return self._refuse(stored, report)
-        return self._accept(stored, report)
+            return self._refuse(stored, report, places, contract)
+        return self._accept(stored, report, places, contract)
 
-    def _patience(self, run: Run) -> timedelta:
-        contract = self.contracts.get(run.dataset)
+    def _patience(self, contract: Contract | None) -> timedelta:
         said = contract.delivery.reference_wait if contract else None
         return self.rules.reference_wait if said is None else said
 
-    def _postpone(self, stored: Stored, report: Report, until: datetime) -> Stored:
-        """Let the drop wait, and clear away what this validation has written beside it."""
-        run, places = stored.run, ValidationPaths(stored.run)
+    def _postpone(
+        self, stored: Stored, report: Report, places: ValidationPaths, until: datetime
+    ) -> Stored:
+        """Let the drop wait, and clear away what this attempt has written beside it."""
+        run = stored.run
         cause = f"{missing(report)}; validated again at {until:%H:%M:%S}"
         waiting = self.manifest.update(
             stored, run.apply(Event.POSTPONE, cause, self.clock(), postponed=until)
         )
-        if report.rejects:
-            self.lake.delete_folder(places.quarantine)
-        if report.clean:
-            self.lake.delete(places.clean)
+        self._clear(places, report)
         return waiting
 
     def _begin(self, stored: Stored) -> Stored:
@@ -188,11 +222,12 @@ class ValidationStage:
         """A lease of this worker from now on."""
         return Lease(owner=self.worker, until=self.clock() + self.rules.lease)
 
-    def _validate(self, run: Run, keep: Callable[[int], None]) -> Report:
-        contract = self.contracts.get(run.dataset)
+    def _validate(
+        self, places: ValidationPaths, contract: Contract | None, keep: Callable[[int], None]
+    ) -> Report:
+        run = places.run
         if contract is None:
-            return no_contract(run, sorted(self.contracts))
-        places = ValidationPaths(run)
+            return no_contract(run, sorted(self.contracts.deployed))
         parts = FolderParts(self.lake, places.drop) if run.source.parts else None
         if parts and parts.problem:
             return refused(run, parts.problem)
@@ -208,33 +243,41 @@ class ValidationStage:
         )
         return parts.located(report, run.name) if parts else report
 
-    def _refuse(self, stored: Stored, report: Report) -> Stored:
-        run, places = stored.run, ValidationPaths(stored.run)
-        path = f"{places.quarantine}/{paths.REPORT}"
+    def _refuse(
+        self, stored: Stored, report: Report, places: ValidationPaths, contract: Contract | None
+    ) -> Stored:
+        run, digest = stored.run, contract.digest if contract else None
+        path = f"{places.findings}/{paths.REPORT}"
         self.lake.put(path, report.to_json().encode())
         final = run.apply(
             Event.REFUSE,
             refusal(report),
             self.clock(),
-            verdict=verdict(places, report, path),
+            verdict=verdict(places, report, path, digest),
             **relocation.to_quarantine(run),
         )
         return end(stored, final, self.manifest)
 
-    def _accept(self, stored: Stored, report: Report) -> Stored:
-        run, places = stored.run, ValidationPaths(stored.run)
+    def _accept(
+        self, stored: Stored, report: Report, places: ValidationPaths, contract: Contract | None
+    ) -> Stored:
+        run = stored.run
+        if contract is not None:
+            self.contracts.keep(contract)  # before a run depends on it
         path = paths.content_document(run.dataset, report.sha256 or "")
-        found = verdict(places, report, path)
-        if other := self.contents.holder(run, found.sha256, report.to_dict()):
+        found = verdict(places, report, path, contract.digest if contract else None)
+        if other := self.contents.holder(run, found.sha256, report.to_dict(), places.attempt):
             cause = f"the same content was already accepted as run {other}"
-            path = f"{places.raw}/{paths.REPORT}"
+            path = f"{places.own}/{paths.REPORT}"
             self.lake.put(path, report.to_json().encode())
             found = replace(found, report=path)
             final = run.apply(Event.REPEAT, cause, self.clock(), verdict=found)
             return end(stored, final, self.manifest)
         rejected = f", {report.rejected} rejected" if report.rejected else ""
         cause = f"{report.accepted} of {report.rows} rows accepted{rejected}"
-        accepted = run.apply(Event.ACCEPT, cause, self.clock(), verdict=found)
+        accepted = run.apply(
+            Event.ACCEPT, cause, self.clock(), verdict=found, content_taken_by=None
+        )
         if not self.gate.admit():
             return self.manifest.update(stored, accepted)
         return self.manifest.update(

@@ -13,8 +13,11 @@ from landfall.validation import Format, Problem, Report
 from landfall.validation.readers.header import nearest
 
 
-def verdict(places: ValidationPaths, report: Report, path: str) -> Verdict:
-    """The verdict as the run's document carries it; the report stands at `path`."""
+def verdict(places: ValidationPaths, report: Report, path: str, digest: str | None) -> Verdict:
+    """The verdict as the run's document carries it.
+
+    The report stands at `path`; `digest` is that of the contract that validated.
+    """
     return Verdict(
         verdict=report.verdict,
         rows=report.rows,
@@ -27,6 +30,9 @@ def verdict(places: ValidationPaths, report: Report, path: str) -> Verdict:
         format=asdict(report.clean or report.format),
         problem=report.problem.reason if report.problem else None,
         drifted=drifted(report),
+        attempt=places.attempt,
+        contract=report.contract_version,
+        digest=digest,
     )
 
 
