@@ -63,7 +63,7 @@ class Instances:
     def __post_init__(self) -> None:
         self.lake = InMemoryLake(self.clock)
         self.factory = InMemoryFactory(self.lake, self.clock)
-        self.jobs = Jobs(self.lake)
+        self.jobs = Jobs(self.lake, self.clock)
         if not list(self.folder.glob("*.yaml")):
             self.deploy("things")
 

@@ -96,7 +96,8 @@ def test_the_backlog_says_what_waits_and_for_what() -> None:
         run(4, State.COPIED, "orders"),
         run(5, State.COPIED, "views"),
     )
-    backlog = Backlog(runs, {"views": Limits()}, Caps(copies=1, loads=1), NOW)
+    limits = {"views": Limits(), "orders": Limits()}
+    backlog = Backlog(runs, limits, Caps(copies=1, loads=1), NOW)
     document = backlog.document()
     assert document["copies"] == {"under_way": 1, "at_once": 1, "waiting": 1}
     assert document["loads"] == {"under_way": 1, "at_once": 1, "waiting": 1}
