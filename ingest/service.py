@@ -49,6 +49,8 @@ from landfall.contract.folder import Contract
 
 Item = TypeVar("Item")
 
+_LONG = frozenset({Command.CLAIM, Command.VALIDATE})
+
 RECALL = timedelta(hours=1)
 """How long after its end a run still answers for the path that it came from."""
 RECALL_LANDED = timedelta(days=7)
@@ -193,10 +195,10 @@ class Landfall:
 
         The document that this process remembers is good for a step that ends in a conditional
         write. A step on it that wrote nothing, or could not, is done once more on the document as
-        it stands.
+        it stands. A file is not validated in vain for it: then it has to be just claimed.
         """
         remembered = self.manifest.remembered(run_id)
-        if remembered is not None:
+        if remembered is not None and (in_raw or COMMANDS[remembered.run.state] not in _LONG):
             with suppress(Stale):
                 messages = self._advance(remembered, in_raw=in_raw, redelivered=redelivered)
                 if messages is not None:
@@ -316,7 +318,7 @@ class Landfall:
         lease = run.lease
         others = lease and lease.owner != self.validation.worker and lease.until > self.clock()
         begun = {seen.state}
-        if COMMANDS[seen.state] in (Command.CLAIM, Command.VALIDATE):
+        if COMMANDS[seen.state] in _LONG:
             begun |= {State.CLAIMED, State.VALIDATING}
         return (
             not others

@@ -64,6 +64,7 @@ class _Current(NamedTuple):
 
 _BELIEVED = timedelta(seconds=10)
 """How long a process that saw a load run does not look again because a drop was copied."""
+_MANY = 1_000_000
 
 
 @dataclass
@@ -114,12 +115,14 @@ class BatchLoader:
         """
         self._arrived.add(dataset)
         quiet = self._quiet.get(dataset)
-        if quiet is None or self._clock() >= quiet.until:
-            return True
-        if quiet.others is None:
-            return False
-        quiet.others -= 1
-        return quiet.others <= 0
+        if quiet is not None and self._clock() < quiet.until:
+            if quiet.others is None:
+                return False
+            quiet.others -= 1
+            if quiet.others > 0:
+                return False
+        self._quiet[dataset] = _Quiet(_MANY, self._clock() + _BELIEVED)  # one look for all
+        return True
 
     def step(self, dataset: str, table: TableOf, limits: Limits | None = None) -> bool:
         """Take the dataset's load one step further; says whether there is more to do at once.
