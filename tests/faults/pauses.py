@@ -94,7 +94,7 @@ def orphans(many: Instances, _: Landfall) -> Stage:
     """The validation of a drop that refers to what is not there: it is postponed."""
     many.deploy("others")
     many.deploy("things", more=REFERS)
-    silver(many, [1])
+    silver(many.lake, "others", [1])
     bodies = landed(many, ORPHANS)
     (message,) = many.process().on_landing(PATH)
     return Stage(lambda _: many.process().handle(message), bodies)

@@ -7,7 +7,7 @@ import json
 
 import polars as pl
 
-from tests.ingest.instances import Instances
+from tests.ingest.memory import InMemoryLake
 
 REFERS = """
       - name: to
@@ -17,15 +17,15 @@ customProperties: [{property: maxRejectedRatio, value: 0.6}]
 """
 
 
-def silver(many: Instances, ids: list[int]) -> None:
+def silver(lake: InMemoryLake, dataset: str, ids: list[int]) -> None:
     """A Delta table of one commit."""
     data = io.BytesIO()
     pl.DataFrame({"id": ids}).write_parquet(data)
-    many.lake.put("silver/others/part-0.parquet", data.getvalue())
+    lake.put(f"silver/{dataset}/part-0.parquet", data.getvalue())
     commit = [
         {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
         {"metaData": {"id": "1", "configuration": {}}},
         {"add": {"path": "part-0.parquet", "size": len(data.getvalue())}},
     ]
     log = "\n".join(json.dumps(action) for action in commit)
-    many.lake.put(f"silver/others/_delta_log/{0:020}.json", log.encode())
+    lake.put(f"silver/{dataset}/_delta_log/{0:020}.json", log.encode())

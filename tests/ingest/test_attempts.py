@@ -27,7 +27,7 @@ def many(tmp_path: Path) -> Instances:
     many = Instances(tmp_path)
     many.deploy("others")
     many.deploy("things", more=REFERS)
-    silver(many, [1])
+    silver(many.lake, "others", [1])
     return many
 
 
@@ -66,7 +66,7 @@ def test_a_late_worker_deletes_nothing_that_counts(
     """
 
     def story(many: Instances, pause: int) -> bool:
-        silver(many, [1])
+        silver(many.lake, "others", [1])
         late, other = many.process(), many.process()
         path = "landing/things/x.csv"
         name = many.land(path, content)
@@ -88,7 +88,7 @@ def test_a_late_worker_deletes_nothing_that_counts(
 
     def taken(many: Instances, pause: int) -> bool:
         """The same where the late worker has claimed the drop itself, and postpones it first."""
-        silver(many, [1])
+        silver(many.lake, "others", [1])
         late, other = many.process(), many.process()
         path = "landing/things/x.csv"
         name = many.land(path, content)
