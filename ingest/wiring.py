@@ -31,6 +31,7 @@ from ingest.stages.load.batching import Limits
 from ingest.stages.load.stage import BatchLoader, LoadRules
 from ingest.stages.validate.job import JobRules, ValidationJob
 from ingest.stages.validate.stage import ValidationRules, ValidationStage
+from ingest.stages.validate.verdicts import LONGEST_WAIT
 from landfall.contract.folder import ContractError, load_folder
 
 APP = Path(__file__).resolve().parent.parent
@@ -115,7 +116,11 @@ def build(
             ),
             spark_lake=settings.spark_lake,
         ),
-        ticks=TickRules(settle=settings.settle, nudge=settings.nudge),
+        ticks=TickRules(
+            settle=settings.settle,
+            nudge=settings.nudge,
+            longest_hold=max(settings.lease, LONGEST_WAIT),
+        ),
         gate=gate,
         batches=batches,
         caps=Caps(copies=settings.max_copies, loads=settings.max_loads),

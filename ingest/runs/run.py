@@ -273,6 +273,19 @@ class Run:
         )
 
 
+SKEW = timedelta(minutes=1)
+"""By how much the clocks of two instances may differ without anybody taking notice."""
+
+
+def holds(until: datetime, now: datetime, longest: timedelta) -> bool:
+    """Whether a time until which others shall wait is still to come.
+
+    One that is farther away than anybody here waits was written by a clock that is not ours: it
+    is not believed. What is done twice for it does no harm.
+    """
+    return now < until <= now + longest + SKEW
+
+
 def held_up(run: Run, cause: str, now: datetime, longest: timedelta) -> Run | None:
     """The run that waits for a person, or has waited for too long; None if it says so already."""
     if run.blocked is None:

@@ -25,7 +25,7 @@ from ingest.ports import Clock, Lake
 from ingest.runs import relocation
 from ingest.runs.contents import AcceptedContents
 from ingest.runs.register import Register, Stored
-from ingest.runs.run import Lease, Run
+from ingest.runs.run import Lease, Run, holds
 from ingest.runs.states import Event, State
 from ingest.stages import copy
 from ingest.stages.claim import end
@@ -35,6 +35,7 @@ from ingest.stages.validate.outputs import LakeOutputs, ValidationPaths, new_att
 from ingest.stages.validate.parts import FolderParts
 from ingest.stages.validate.references import LakeReferences, LakeSource
 from ingest.stages.validate.verdicts import (
+    LONGEST_WAIT,
     missing,
     no_contract,
     postponement,
@@ -164,12 +165,15 @@ class ValidationStage:
         """
         now, lease = self.clock(), run.lease
         if lease is None:
-            return run.postponed is not None and run.postponed > now
-        return lease.until > now and lease.owner != self.worker
+            return run.postponed is not None and holds(run.postponed, now, LONGEST_WAIT)
+        return lease.owner != self.worker and holds(lease.until, now, self.rules.lease)
 
     def _raise_if_lease_expired(self, run: Run) -> None:
         lease = run.lease
-        if lease is not None and lease.owner != self.worker:
+        if lease is None or lease.owner == self.worker:
+            return
+        # One that ran out long ago, or is yet to begin, is of a worker whose clock is not ours.
+        if timedelta(0) <= self.clock() - lease.until <= _PLAUSIBLE:
             raise WorkerLost(
                 f"worker {lease.owner} fell silent while it validated the file: "
                 f"its lease ran out at {lease.until:%H:%M:%S}"
@@ -278,6 +282,10 @@ class ValidationStage:
         )
 
 
+_PLAUSIBLE = timedelta(hours=1)
+"""A lease that ran out within it says that its worker died; the tick looks far more often."""
+
+
 class LeaseKeeper:
     """Holds a run while its file is being validated: by a lease, once that takes longer."""
 
@@ -287,9 +295,25 @@ class LeaseKeeper:
         self._write_at = stage.clock() + min(stage.rules.moment, stage.rules.lease / 2)
 
     def keep(self, _bytes_read: int) -> None:
-        """Write the lease, and renew it at half its time; called by the engine as it reads."""
-        if self._stage.clock() >= self._write_at:
+        """Write the lease, and renew it at half its time; called by the engine in every phase.
+
+        A lake that does not answer is asked again a little later, as long as the lease holds.
+
+        Raises:
+            Stale: another worker took over, or the run was moved.
+        """
+        now = self._stage.clock()
+        if now < self._write_at:
+            return
+        try:
             self.renew()
+        except Stale:
+            raise
+        except Retryable:
+            lease = self.stored.run.lease
+            if lease is None or now >= lease.until:
+                raise
+            self._write_at = now + self._stage.rules.lease / 8
 
     def renew(self) -> None:
         """Write the lease now."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from ingest import paths
 from ingest.runs.run import Run, Verdict
+from ingest.runs.states import Event, State
 from ingest.stages.validate.outputs import ValidationPaths
 from landfall.validation import Format, Problem, Report
 from landfall.validation.readers.header import nearest
@@ -95,14 +96,38 @@ def refused(run: Run, problem: Problem) -> Report:
 def postponement(run: Run, report: Report, patience: timedelta, now: datetime) -> datetime | None:
     """When a drop is validated again whose records refer to what is not there; None where it is not.
 
-    The waits grow with the time that has passed; the last validation is at the end of `patience`.
+    The waits grow with the time that was waited; the last validation is at the end of `patience`.
+    What was waited is the time since the drop was claimed, where that is of one order with the sum
+    of its waits; else that sum, as the clock of some instance is wrong.
     """
-    waited = now - run.claimed_at
+    waited = _waited(run, patience)
+    since = now - run.claimed_at
+    if waited <= since <= 2 * waited + LONGEST_WAIT:
+        waited = since
     # A file that cannot be read to its end is refused, whatever its records refer to.
     torn = report.sha256 is None or (report.problem is not None and report.problem.line is not None)
     if torn or not _orphans(report) or waited >= patience:
         return None
-    return now + min(max(waited, _SHORTEST), _LONGEST, patience - waited)
+    return now + _wait(waited, patience)
+
+
+def _waited(run: Run, patience: timedelta) -> timedelta:
+    """How long a drop was told to wait, since its file came into `raw`."""
+    times = 0
+    for line in reversed(run.history):
+        if line.state is State.CLAIMED:
+            break
+        times += line.count if line.event == Event.POSTPONE else 0
+    waited = timedelta(0)
+    for _ in range(times):
+        if waited >= patience:
+            break
+        waited += _wait(waited, patience)
+    return waited
+
+
+def _wait(waited: timedelta, patience: timedelta) -> timedelta:
+    return min(max(waited, _SHORTEST), LONGEST_WAIT, patience - waited)
 
 
 def missing(report: Report) -> str:
@@ -115,4 +140,5 @@ def _orphans(report: Report) -> dict[str | None, int]:
     return {c.column: c.failed for c in report.checks if c.rule == "foreignKey" and c.failed}
 
 
-_SHORTEST, _LONGEST = timedelta(seconds=10), timedelta(minutes=2)
+_SHORTEST, LONGEST_WAIT = timedelta(seconds=10), timedelta(minutes=2)
+"""Between two validations of a drop whose records refer to what is not there."""
