@@ -34,6 +34,7 @@ from ingest.stages.validate.stage import ValidationRules, ValidationStage
 from ingest.stages.validate.verdicts import LONGEST_WAIT
 from landfall.contract.folder import ContractError, load_folder
 
+_COPIES = (State.COPYING, State.VALIDATED)
 APP = Path(__file__).resolve().parent.parent
 
 
@@ -73,7 +74,7 @@ def build(
     lake = lake or _lake(settings)
     manifest = Register(lake)
     store = ContractStore(lake, contracts)
-    gate = CopyLimit(settings.max_copies, lambda: manifest.count(State.COPYING), clock)
+    gate = CopyLimit(settings.max_copies, lambda: manifest.count(*_COPIES), clock)
     batches = Limits(max_drops=settings.batch_drops, window=settings.batch_window)
     return Landfall(
         lake=lake,

@@ -237,9 +237,9 @@ class Register:
     def _unlisted(self, path: str) -> Listed:
         return listed(to_metadata(_parsed(self._lake.get(path)[0], path)))
 
-    def count(self, state: State) -> int:
-        """How many active runs are in a state."""
-        return sum(run.state is state for run in self.active())
+    def count(self, *states: State) -> int:
+        """How many active runs are in one of these states."""
+        return sum(run.state in states for run in self.active())
 
     def newest(
         self,

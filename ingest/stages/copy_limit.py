@@ -2,7 +2,9 @@
 
 Nobody counts for all instances. Each lists the copies anew when it has let its share through of the
 room that it saw, which is a small one, and the tick tells what it has seen. So `SHARES` instances
-that all saw the same room at the same moment fill it, and do not overfill it.
+that all saw the same room at the same moment fill it, and do not overfill it. Runs that wait for a
+copy come first: the tick hands out the room that they need, and only what is beyond it is let
+through here.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ class CopyLimit:
     """The cap, as one process keeps it.
 
     Args:
-        cap: copies at once; count: counts those under way; costs a list call.
+        cap: copies at once; count: counts those under way and those that wait; costs a list call.
     """
 
     def __init__(self, cap: int, count: Callable[[], int], clock: Clock) -> None:
@@ -38,7 +40,7 @@ class CopyLimit:
         self._at: datetime | None = None
 
     def learn(self, copying: int) -> int:
-        """What a list has just shown; returns the room that it leaves."""
+        """What a list has just shown, with those that wait; returns the room that it leaves."""
         with self._lock:
             self._room = max(0, self.cap - copying)
             self._share = self._room // SHARES
