@@ -356,11 +356,19 @@ class Landfall:
             return self.store.of(dataset, digest).table()
 
         try:
-            more = self.loading.step(dataset, table, self.limits_of(dataset))
+            more = self.loading.step(
+                dataset, table, self.limits_of(dataset), lambda: self._unclaimed(dataset)
+            )
         except (ContractMissing, Damaged) as error:
             once(log.error, f"the load of {dataset} waits: {error}")
             return []
         return [LoadDataset(dataset)] if more else []
+
+    def _unclaimed(self, dataset: str) -> str | None:
+        """How the id would begin of the oldest drop of a dataset that nobody has claimed yet."""
+        unannounced = (entry.version for entry in self.lake.list(f"{paths.LANDING}/{dataset}/"))
+        times = [v.modified for v in unannounced if paths.is_drop(v.path, self.folders)]
+        return paths.id_prefix(min(times)) if times else None
 
     def limits_of(self, dataset: str) -> Limits:
         """The limits of a dataset's batches: its contract's, else the service's."""

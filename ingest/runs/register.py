@@ -17,12 +17,12 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice, takewhile
 
 from ingest.errors import AlreadyExists, Collision, Damaged, NotFound, Stale
 from ingest.log import log, once
-from ingest.paths import ACTIVE, active_document, archived_document, index_entry
+from ingest.paths import ACTIVE, active_document, archived_document, id_prefix, index_entry
 from ingest.ports import Lake
 from ingest.runs import archive
 from ingest.runs.archive import listed
@@ -272,7 +272,7 @@ class Register:
 
         Costs one list call for the active ones and one for each day.
         """
-        oldest = _prefix(landed_since)
+        oldest = id_prefix(landed_since)
         archived = archive.newest(self._lake, dataset=dataset, oldest_day=oldest[:8])
         runs = takewhile(lambda run: run.run_id >= oldest, archived)
         found = (
@@ -289,12 +289,12 @@ class Register:
 
         Their drops landed from `since` on and before `until`.
         """
-        first = _prefix(since) if since else ""
+        first = id_prefix(since) if since else ""
         archived = archive.newest(
             self._lake,
             dataset=dataset,
             state=state,
-            before=_prefix(until) if until else None,
+            before=id_prefix(until) if until else None,
             oldest_day=first[:8],
         )
         return takewhile(lambda run: run.run_id >= first, archived)
@@ -332,11 +332,6 @@ def _same_version(run: Run, stored: Stored) -> None:
             f"run id {run.run_id} is that of {other.path} with ETag {other.etag} already: "
             f"{mine.path} with ETag {mine.etag} cannot be taken in; write the file once more"
         )
-
-
-def _prefix(moment: datetime) -> str:
-    """How the ids of drops begin that landed at a time."""
-    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def _distinct(runs: Iterator[Listed]) -> Iterator[Listed]:

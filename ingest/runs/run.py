@@ -161,7 +161,8 @@ class Resend:
 class Transition:
     """One line of a run's history; `request` names the operator's request that caused it.
 
-    `count` is more than 1 where a line stands for others like it that were folded into it.
+    `by` is who asked for it, where the platform knows. `count` is more than 1 where a line stands
+    for others like it that were folded into it.
     """
 
     at: datetime
@@ -170,6 +171,7 @@ class Transition:
     cause: str
     request: str | None = None
     count: int = 1
+    by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -255,15 +257,22 @@ class Run:
         return request is not None and any(line.request == request for line in self.history)
 
     def apply(
-        self, event: Event, cause: str, at: datetime, *, request: str | None = None, **changes: Any
+        self,
+        event: Event,
+        cause: str,
+        at: datetime,
+        *,
+        request: str | None = None,
+        by: str | None = None,
+        **changes: Any,
     ) -> Run:
-        """The run after an event, with its cause in the history.
+        """The run after an event, with its cause in the history, and who asked for it.
 
         Raises:
             IllegalTransition: the run's state does not allow the event.
         """
         state = step(self.state, event)
-        line = Transition(at=at, state=state, event=event.value, cause=cause, request=request)
+        line = Transition(at, state, event.value, cause, request, by=by)
         return replace(
             self,
             state=state,
@@ -316,7 +325,7 @@ def folded(history: tuple[Transition, ...]) -> tuple[Transition, ...]:
             history[-period:],
         )
         kinds = {tuple((line.event, line.state) for line in part) for part in (first, middle, last)}
-        if len(kinds) == 1 and not any(line.request for line in (*middle, *last)):
+        if len(kinds) == 1 and not any(line.request or line.by for line in (*middle, *last)):
             again = (
                 replace(new, count=new.count + old.count)
                 for old, new in zip(middle, last, strict=True)
