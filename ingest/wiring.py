@@ -30,6 +30,7 @@ from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.load.batching import Limits
 from ingest.stages.load.stage import BatchLoader, LoadRules
 from ingest.stages.validate.job import JobRules, ValidationJob
+from ingest.stages.validate.references import CopiedDrops
 from ingest.stages.validate.stage import ValidationRules, ValidationStage
 from ingest.stages.validate.verdicts import LONGEST_WAIT
 from landfall.contract.folder import ContractError, load_folder
@@ -89,6 +90,7 @@ def build(
             rules=ValidationRules(settings.lease, reference_wait=settings.reference_wait),
             worker=uuid.uuid4().hex,
             contents=AcceptedContents(lake, manifest),
+            copied=CopiedDrops(manifest, clock),
             gate=gate,
             job=ValidationJob(
                 lake=lake,

@@ -33,9 +33,10 @@ from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.validate.job import Answer, ValidationJob
 from ingest.stages.validate.outputs import LakeOutputs, ValidationPaths, new_attempt
 from ingest.stages.validate.parts import FolderParts
-from ingest.stages.validate.references import LakeReferences, LakeSource
+from ingest.stages.validate.references import CopiedDrops, LakeReferences, LakeSource
 from ingest.stages.validate.verdicts import (
     LONGEST_WAIT,
+    last_look,
     missing,
     no_contract,
     postponement,
@@ -76,6 +77,7 @@ class ValidationStage:
     gate: CopyLimit
     job: ValidationJob
     contents: AcceptedContents
+    copied: CopiedDrops
     _busy: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -113,13 +115,14 @@ class ValidationStage:
         """Validate once, into places of this attempt, and conclude; clear them if that is too late."""
         contract = self._contract(lease_keeper.stored.run)
         places = ValidationPaths(lease_keeper.stored.run, new_attempt())
+        last = last_look(lease_keeper.stored.run, self._patience(contract), self.clock())
         try:
-            report = self._validate(places, contract, lease_keeper.keep)
+            report = self._validate(places, contract, lease_keeper.keep, last=last)
         except Retryable:
             lease_keeper.release()
             raise
         try:
-            return self._conclude(lease_keeper.stored, report, places, contract)
+            return self._conclude(lease_keeper.stored, report, places, contract, last=last)
         except Stale:
             self._clear(places, report)
             raise
@@ -150,7 +153,9 @@ class ValidationStage:
             if answer.stored.run.state is State.FAILED:
                 self.job.tidy(answer.stored.run)
             return answer.stored
-        concluded = self._conclude(answer.stored, answer.report, answer.places, answer.contract)
+        concluded = self._conclude(
+            answer.stored, answer.report, answer.places, answer.contract, last=True
+        )
         self.job.tidy(concluded.run)
         return concluded
 
@@ -180,10 +185,17 @@ class ValidationStage:
             )
 
     def _conclude(
-        self, stored: Stored, report: Report, places: ValidationPaths, contract: Contract | None
+        self,
+        stored: Stored,
+        report: Report,
+        places: ValidationPaths,
+        contract: Contract | None,
+        *,
+        last: bool,
     ) -> Stored:
+        """What the report makes of the run; `last` says that it waits for nothing any more."""
         until = postponement(stored.run, report, self._patience(contract), self.clock())
-        if until is not None:
+        if until is not None and not last:
             return self._postpone(stored, report, places, until)
         if report.verdict == "refused":
             return self._refuse(stored, report, places, contract)
@@ -220,7 +232,12 @@ class ValidationStage:
         return Lease(owner=self.worker, until=self.clock() + self.rules.lease)
 
     def _validate(
-        self, places: ValidationPaths, contract: Contract | None, keep: Callable[[int], None]
+        self,
+        places: ValidationPaths,
+        contract: Contract | None,
+        keep: Callable[[int], None],
+        *,
+        last: bool,
     ) -> Report:
         run = places.run
         if contract is None:
@@ -236,7 +253,7 @@ class ValidationStage:
             name=parts.name if parts else run.name,
             outputs=LakeOutputs(self.lake, places, parts),
             on_progress=keep,
-            references=LakeReferences(self.lake, self.manifest),
+            references=LakeReferences(self.lake, self.copied, fresh=last),
         )
         return parts.located(report, run.name) if parts else report
 

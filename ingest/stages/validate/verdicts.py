@@ -96,22 +96,32 @@ def refused(run: Run, problem: Problem) -> Report:
 def postponement(run: Run, report: Report, patience: timedelta, now: datetime) -> datetime | None:
     """When a drop is validated again whose records refer to what is not there; None where it is not.
 
-    The waits grow with the time that was waited; the last validation is at the end of `patience`.
-    What was waited is the time since the drop was claimed, where that is of one order with the sum
-    of its waits; else that sum, as the clock of some instance is wrong.
+    The waits grow with the time that was waited, up to the end of `patience`; see `last_look`.
     """
-    waited = _waited(run, patience)
-    since = now - run.claimed_at
-    if waited <= since <= 2 * waited + LONGEST_WAIT:
-        waited = since
     # A file that cannot be read to its end is refused, whatever its records refer to.
     torn = report.sha256 is None or (report.problem is not None and report.problem.line is not None)
-    if torn or not _orphans(report) or waited >= patience:
+    if torn or not _orphans(report):
         return None
-    return now + _wait(waited, patience)
+    return now + max(_wait(_waited(run, patience, now), patience), timedelta(seconds=1))
 
 
-def _waited(run: Run, patience: timedelta) -> timedelta:
+def last_look(run: Run, patience: timedelta, now: datetime) -> bool:
+    """Whether a drop has waited for long enough for what its records refer to."""
+    return _waited(run, patience, now) >= patience
+
+
+def _waited(run: Run, patience: timedelta, now: datetime) -> timedelta:
+    """How long a drop has waited since its file came into `raw`.
+
+    That is the time since then, where it is of one order with the sum of the waits that it was
+    told; else that sum, as the clock of some instance is wrong.
+    """
+    told = _told(run, patience)
+    since = now - run.claimed_at
+    return since if told <= since <= 2 * told + LONGEST_WAIT else told
+
+
+def _told(run: Run, patience: timedelta) -> timedelta:
     """How long a drop was told to wait, since its file came into `raw`."""
     times = 0
     for line in reversed(run.history):
