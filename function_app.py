@@ -5,6 +5,7 @@ does not exist is answered 202 and lost. A test holds them fast.
 """
 
 import logging
+import os
 from typing import List  # noqa: UP035 - see Messages
 
 import azure.functions as func
@@ -164,6 +165,7 @@ def _respond(
         query=dict(req.params),
         route=dict(req.route_params),
         key=req.headers.get("idempotency-key", ""),
+        caller=web.caller(req.headers, os.environ),
     )
     reply = web.answer(endpoint, wiring.service, request)
     if todo is not None:

@@ -34,7 +34,7 @@ from ingest.ports import Clock, Lake, ListEntry, Version
 from ingest.reconcile.backlog import Backlog, Caps
 from ingest.reconcile.reminders import SentMessages
 from ingest.reconcile.tick import TickRules, due, unannounced, validated_remotely
-from ingest.runs.document import Listed
+from ingest.runs.document import Listed, slim
 from ingest.runs.messages import Advance, Claim, LoadDataset, Message, Replay, decode
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import Run, held_up
@@ -50,6 +50,8 @@ from landfall.contract.folder import Contract
 from landfall.protocol import FINAL, State
 
 Item = TypeVar("Item")
+
+_LONG = frozenset({Command.CLAIM, Command.VALIDATE})
 
 RECALL = timedelta(hours=1)
 """How long after its end a run still answers for the path that it came from."""
@@ -195,10 +197,10 @@ class Landfall:
 
         The document that this process remembers is good for a step that ends in a conditional
         write. A step on it that wrote nothing, or could not, is done once more on the document as
-        it stands.
+        it stands. A file is not validated in vain for it: then it has to be just claimed.
         """
         remembered = self.manifest.remembered(run_id)
-        if remembered is not None:
+        if remembered is not None and (in_raw or COMMANDS[remembered.run.state] not in _LONG):
             with suppress(Stale):
                 messages = self._advance(remembered, in_raw=in_raw, redelivered=redelivered)
                 if messages is not None:
@@ -234,8 +236,7 @@ class Landfall:
         """What follows at once after a step that moved a run."""
         if run.state is State.COPIED and not self.loading.arrived(run.dataset):
             return []
-        # One that is still `validated` waits for room among the copies: the tick finds it.
-        return [] if run.state is State.VALIDATED else next_messages(run)
+        return next_messages(run)
 
     def _failed(self, seen: Run, error: Exception) -> list[Message]:
         """Count a failure of a step; the queue brings the message again until there are enough."""
@@ -277,14 +278,14 @@ class Landfall:
                 return self._validate(moved, redelivered=redelivered)
             case Command.VALIDATE:
                 return self._validate(stored, redelivered=redelivered)
-            case Command.START_COPY if self.gate.admit():
+            case Command.START_COPY:  # the tick asks for it, where there is room
                 planned = self.copying.plan(stored)
                 return self.copying.start(planned, self._translator(planned.run))
             case Command.WATCH_COPY:
                 return self.copying.advance(stored, self._translator(run))
             case Command.ARCHIVE:
                 return self.manifest.file(stored)
-        return stored
+        return stored  # a load is a step of its dataset
 
     def _take(self, stored: Stored) -> Stored:
         return take(stored, lake=self.lake, manifest=self.manifest, clock=self.clock)
@@ -318,7 +319,7 @@ class Landfall:
         lease = run.lease
         others = lease and lease.owner != self.validation.worker and lease.until > self.clock()
         begun = {seen.state}
-        if COMMANDS[seen.state] in (Command.CLAIM, Command.VALIDATE):
+        if COMMANDS[seen.state] in _LONG:
             begun |= {State.CLAIMED, State.VALIDATING}
         return (
             not others
@@ -357,11 +358,19 @@ class Landfall:
             return self.store.of(dataset, digest).table()
 
         try:
-            more = self.loading.step(dataset, table, self.limits_of(dataset))
+            more = self.loading.step(
+                dataset, table, self.limits_of(dataset), lambda: self._unclaimed(dataset)
+            )
         except (ContractMissing, Damaged) as error:
             once(log.error, f"the load of {dataset} waits: {error}")
             return []
         return [LoadDataset(dataset)] if more else []
+
+    def _unclaimed(self, dataset: str) -> str | None:
+        """How the id would begin of the oldest drop of a dataset that nobody has claimed yet."""
+        unannounced = (entry.version for entry in self.lake.list(f"{protocol.LANDING}/{dataset}/"))
+        times = [v.modified for v in unannounced if paths.is_drop(v.path, self.folders)]
+        return protocol.id_prefix(min(times)) if times else None
 
     def limits_of(self, dataset: str) -> Limits:
         """The limits of a dataset's batches: its contract's, else the service's."""
@@ -407,8 +416,11 @@ class Landfall:
 
     def _watched(self) -> Iterator[Listed]:
         """The active runs without those that wait for a copy and have no room, oldest first."""
-        runs = list(self.manifest.active())
-        room = self.gate.learn(sum(run.state is State.COPYING for run in runs))
+        runs = [slim(run) for run in self.manifest.active()]
+        copying = sum(run.state is State.COPYING for run in runs)
+        waiting = sum(run.state is State.VALIDATED for run in runs)
+        self.gate.learn(copying + waiting)
+        room = self.gate.cap - copying
         for run in runs:
             if run.state is State.VALIDATED:
                 room -= 1
@@ -460,10 +472,13 @@ def _answered(items: Iterator[Item]) -> Iterator[Item]:
 
 
 def next_messages(run: Run) -> list[Message]:
-    """What to put on the queue after a step: states that wait for others wait for the tick."""
+    """What to put on the queue after a step: states that wait for others wait for the tick.
+
+    One that is `validated` waits for room among the copies, which the tick hands out.
+    """
     if run.state is State.CLAIMED:
         return [Advance(run.run_id, in_raw=True)]
-    if run.state in (State.RECEIVED, State.VALIDATED):
+    if run.state is State.RECEIVED:
         return [Advance(run.run_id)]
     if run.state is State.COPIED:
         return [LoadDataset(run.dataset)]

@@ -29,10 +29,13 @@ from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.load.batching import Limits
 from ingest.stages.load.stage import BatchLoader, LoadRules
 from ingest.stages.validate.job import JobRules, ValidationJob
+from ingest.stages.validate.references import CopiedDrops
 from ingest.stages.validate.stage import ValidationRules, ValidationStage
+from ingest.stages.validate.verdicts import LONGEST_WAIT
 from landfall.contract.folder import ContractError, load_folder
 from landfall.protocol import State
 
+_COPIES = (State.COPYING, State.VALIDATED)
 APP = Path(__file__).resolve().parent.parent
 
 
@@ -72,7 +75,7 @@ def build(
     lake = lake or _lake(settings)
     manifest = Register(lake)
     store = ContractStore(lake, contracts)
-    gate = CopyLimit(settings.max_copies, lambda: manifest.count(State.COPYING), clock)
+    gate = CopyLimit(settings.max_copies, lambda: manifest.count(*_COPIES), clock)
     batches = Limits(max_drops=settings.batch_drops, window=settings.batch_window)
     return Landfall(
         lake=lake,
@@ -87,6 +90,7 @@ def build(
             rules=ValidationRules(settings.lease, reference_wait=settings.reference_wait),
             worker=uuid.uuid4().hex,
             contents=AcceptedContents(lake, manifest),
+            copied=CopiedDrops(manifest, clock),
             gate=gate,
             job=ValidationJob(
                 lake=lake,
@@ -115,7 +119,11 @@ def build(
             ),
             spark_lake=settings.spark_lake,
         ),
-        ticks=TickRules(settle=settings.settle, nudge=settings.nudge),
+        ticks=TickRules(
+            settle=settings.settle,
+            nudge=settings.nudge,
+            longest_hold=max(settings.lease, LONGEST_WAIT),
+        ),
         gate=gate,
         batches=batches,
         caps=Caps(copies=settings.max_copies, loads=settings.max_loads),

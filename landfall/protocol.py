@@ -53,7 +53,12 @@ def run_id(landed: datetime, dataset: str, path: str, etag: str) -> str:
     1 in 37 million, and the register would find it.
     """
     identity = hashlib.sha256(f"{path}\n{etag.strip(chr(34))}".encode()).hexdigest()[:16]
-    return f"{landed.astimezone(UTC):%Y%m%dT%H%M%SZ}-{dataset}-{identity}"
+    return f"{id_prefix(landed)}-{dataset}-{identity}"
+
+
+def id_prefix(landed: datetime) -> str:
+    """How the ids of drops begin that landed at a time."""
+    return f"{landed.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def is_run_id(text: str) -> bool:

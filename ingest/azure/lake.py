@@ -279,8 +279,12 @@ def _translated(path: str) -> Iterator[None]:
     except LandfallError:
         raise
     except ResourceExistsError as error:
+        if _code(error).startswith("Lease"):
+            raise Unavailable(f"{path} is leased by somebody else: {_code(error)}") from error
         raise AlreadyExists(f"{path} exists already") from error
     except ResourceModifiedError as error:
+        if _code(error).startswith("Lease"):
+            raise Unavailable(f"{path} is leased by somebody else: {_code(error)}") from error
         raise Stale(f"{path} has changed") from error
     except ResourceNotFoundError as error:
         raise NotFound(f"{path} is not there") from error
@@ -300,23 +304,24 @@ def _code(error: HttpResponseError) -> str:
     return str(headers.get("x-ms-error-code", ""))
 
 
-_UNAUTHORIZED, _FORBIDDEN = 401, 403
-_NOT_FOUND, _PRECONDITION, _TOO_MANY, _SERVER = 404, 412, 429, 500
+_KINDS: dict[int, type[LandfallError]] = {
+    401: AccessDenied,
+    403: AccessDenied,
+    404: NotFound,
+    412: Stale,
+    429: Throttled,
+}
+_SERVER = 500
 
 
 def _of_status(path: str, error: HttpResponseError) -> LandfallError:
     """What the Data Lake SDK leaves unclassified, a rename's source condition among it."""
-    status = error.status_code
-    text = f"{path}: the lake answered {status}: {error.reason}"
-    if status in (_UNAUTHORIZED, _FORBIDDEN):
-        what = _code(error) or error.reason
-        return AccessDenied(f"the lake refuses this app {split(path)[0]}: {status} {what}")
-    if status == _PRECONDITION:
-        return Stale(text)
-    if status == _NOT_FOUND:
-        return NotFound(text)
-    if status == _TOO_MANY:
-        return Throttled(text)
+    status, code = error.status_code, _code(error)
+    if code.startswith("Lease"):
+        return Unavailable(f"{path} is leased by somebody else: {code}")
     if status is None or status >= _SERVER:
-        return Unavailable(text)
-    return Refused(text)
+        return Unavailable(f"{path}: the lake answered {status}: {error.reason}")
+    kind = _KINDS.get(status, Refused)
+    if kind is AccessDenied:  # of a container, not of each file: it is said once
+        return AccessDenied(f"the lake refuses this app {split(path)[0]}: {status} {code}")
+    return kind(f"{path}: the lake answered {status}: {error.reason}")

@@ -26,7 +26,7 @@ from ingest.runs.messages import Advance, Message
 from ingest.runs.run import Run
 from ingest.service import Landfall
 from landfall.contract.folder import Contract
-from landfall.protocol import State, is_run_id
+from landfall.protocol import UNASSIGNED, State, is_dataset, is_run_id
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
 
@@ -53,7 +53,7 @@ def list_runs(service: Landfall, request: ApiRequest) -> ApiResponse:
     found = service.manifest.newest(
         limit=limit + 1,
         before=cursor,
-        dataset=request.query.get("dataset") or None,
+        dataset=_dataset_name(request.query.get("dataset")),
         state=_state(request.query.get("state")),
     )
     more = found[limit - 1].run_id if len(found) > limit else None
@@ -159,6 +159,12 @@ def _limit(text: str | None) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= _MAX_LIMIT:
         raise BadRequest(f"limit {text!r} is not a number from 1 to {_MAX_LIMIT}")
     return int(text)
+
+
+def _dataset_name(text: str | None) -> str | None:
+    if text and text != UNASSIGNED and not is_dataset(text):
+        raise BadRequest(f"dataset {text!r} is not the name of one")
+    return text or None
 
 
 def _state(text: str | None) -> State | None:

@@ -36,7 +36,9 @@ _QUERY = ("dataset", "state", "landed_from", "landed_to", "from", "reason", "dry
 def cancel_run(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /runs/{run_id}/cancel`, optionally with {"reason"}."""
     body = optional_object(request, "reason")
-    operator_request = OperatorRequest(reason(body, "cancelled on request"), request.token)
+    operator_request = OperatorRequest(
+        reason(body, "cancelled on request"), request.token, request.caller
+    )
     return ApiResponse(200, details(service.operators.cancel(run_id(request), operator_request)))
 
 
@@ -44,7 +46,9 @@ def cancel_run(service: Landfall, request: ApiRequest) -> ApiResponse:
 def retry_run(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /runs/{run_id}/retry`, optionally with {"reason"}: 202, it is on its way again."""
     body = optional_object(request, "reason")
-    operator_request = OperatorRequest(reason(body, "tried again on request"), request.token)
+    operator_request = OperatorRequest(
+        reason(body, "tried again on request"), request.token, request.caller
+    )
     return _on_its_way(service.operators.retry(run_id(request), operator_request))
 
 
@@ -52,7 +56,9 @@ def retry_run(service: Landfall, request: ApiRequest) -> ApiResponse:
 def replay_run(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /runs/{run_id}/replay`, optionally with {"from", "reason"}: 202, all of it again."""
     body = optional_object(request, "from", "reason")
-    operator_request = OperatorRequest(reason(body, "replayed on request"), request.token)
+    operator_request = OperatorRequest(
+        reason(body, "replayed on request"), request.token, request.caller
+    )
     return _on_its_way(service.operators.replay(run_id(request), _origin(body), operator_request))
 
 
@@ -65,7 +71,7 @@ def resend_rejects(service: Landfall, request: ApiRequest) -> ApiResponse:
             "application/octet-stream or its own type",
             415,
         )
-    operator_request = OperatorRequest("corrected rejects", request.token)
+    operator_request = OperatorRequest("corrected rejects", request.token, request.caller)
     name = request.query.get("name", "")
     return _on_its_way(
         service.operators.resend(run_id(request), name, request.body, operator_request)
@@ -86,7 +92,8 @@ def start_replay(service: Landfall, request: ApiRequest) -> ApiResponse:
         runs = [run.run_id for run in service.replays.select(query)]
         return ApiResponse(200, {"dry_run": True, "total": len(runs), "runs": runs[:_SHOWN]})
     replay_id = request.token or uuid.uuid4().hex
-    plan = service.replays.start(replay_id, query, origin, reason(body, "replayed on request"))
+    why = reason(body, "replayed on request")
+    plan = service.replays.start(replay_id, query, origin, why, request.caller)
     headers = {"Location": f"/replays/{replay_id}", "Retry-After": str(POLL_AFTER_SECONDS)}
     return ApiResponse(202, _shown(plan), headers, (Replay(replay_id),))
 
@@ -110,6 +117,7 @@ def _shown(plan: ReplayPlan) -> dict[str, Any]:
         "replay_id": plan.replay_id,
         "from": plan.origin.value,
         "reason": plan.reason,
+        "by": plan.by,
         "query": dict(plan.query),
         "created": plan.created,
         "total": len(plan.runs),
@@ -148,4 +156,7 @@ def _time(body: Mapping[str, Any], name: str) -> datetime | None:
         moment = datetime.fromisoformat(said)
     except ValueError:
         raise BadRequest(f"field {name!r} is {said!r}, not an ISO 8601 time", 422) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise BadRequest(f"field {name!r} is {said!r}, out of the range of times", 422) from None

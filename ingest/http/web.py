@@ -48,7 +48,8 @@ class ApiResponse:
 
     def text(self) -> str:
         """The body as it is sent."""
-        return json.dumps(self.body, ensure_ascii=False)
+        text = json.dumps(self.body, ensure_ascii=False)
+        return text.encode(errors="replace").decode()  # half a surrogate pair has no UTF-8
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class ApiRequest:
     Attributes:
         key: the header Idempotency-Key as it came; empty where there was none.
         token: names the request once its key was looked up; None where it has no key.
+        caller: who asks, as the platform has authenticated them; None where it does not say.
     """
 
     body: bytes = b""
@@ -66,12 +68,27 @@ class ApiRequest:
     route: Mapping[str, str] = field(default_factory=dict)
     key: str = ""
     token: str | None = None
+    caller: str | None = None
 
     @property
     def media_type(self) -> str:
         """The content type without its parameters."""
         return self.content_type.partition(";")[0].strip().lower()
 
+
+def caller(headers: Mapping[str, str], env: Mapping[str, str]) -> str | None:
+    """Who asks, as App Service's authentication has found out; None where it is not switched on.
+
+    Only then the platform keeps callers from setting the header themselves.
+    https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities
+    """
+    if env.get("WEBSITE_AUTH_ENABLED", "").lower() != "true":
+        return None
+    said = headers.get("x-ms-client-principal-name") or headers.get("x-ms-client-principal-id")
+    return said[:_CALLER_LENGTH] if said else None
+
+
+_CALLER_LENGTH = 200
 
 Endpoint = Callable[[Landfall, ApiRequest], ApiResponse]
 
@@ -131,7 +148,13 @@ def text(body: Mapping[str, Any], name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str) or not value:
         raise BadRequest(f"field {name!r} is missing or not a text", 422)
+    if not _encodable(value):
+        raise BadRequest(f"field {name!r} has half a surrogate pair, which is no character", 422)
     return value
+
+
+def _encodable(value: str) -> bool:
+    return not any(0xD800 <= ord(character) <= 0xDFFF for character in value)  # noqa: PLR2004
 
 
 def reason(body: Mapping[str, Any], otherwise: str) -> str:

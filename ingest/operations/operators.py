@@ -15,6 +15,7 @@ from typing import Any
 from ingest import paths
 from ingest.contract_store import ContractStore
 from ingest.errors import BadRequest, Conflict, NotFound
+from ingest.log import log
 from ingest.ports import Clock, Lake
 from ingest.runs.register import Register, Stored
 from ingest.runs.relocation import exists, relocate, to_raw
@@ -39,10 +40,14 @@ class ReplayOrigin(StrEnum):
 
 @dataclass(frozen=True)
 class OperatorRequest:
-    """A person's request: why, and the token by which it is recognised when it comes again."""
+    """A person's request: why, the token by which it is recognised when it comes again, and whose.
+
+    `by` is None where the platform does not tell.
+    """
 
     reason: str
     token: str | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,13 @@ class Operators:
             )
         if run.state is not State.CANCELLED:  # by an earlier call, or because its file was gone
             final = run.apply(
-                Event.CANCEL, operator_request.reason, self.clock(), request=operator_request.token
+                Event.CANCEL,
+                operator_request.reason,
+                self.clock(),
+                request=operator_request.token,
+                by=operator_request.by,
             )
+            log.info("run %s: cancelled by %s", run_id, operator_request.by or "somebody")
             run = end(stored, final, self.manifest).run
         return self._stopped(run)
 
@@ -208,9 +218,11 @@ class Operators:
             operator_request.reason,
             self.clock(),
             request=operator_request.token,
+            by=operator_request.by,
             faults={},
             **changes,
         )
+        log.info("run %s: %s by %s", again.run_id, event, operator_request.by or "somebody")
         return self.manifest.update(stored, again).run
 
     def _resumption(self, run: Run) -> tuple[Event, dict[str, Any]]:

@@ -40,7 +40,10 @@ class ReplayQuery:
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """One replay; `next` counts the runs that are dealt with, `refused` says why of those left."""
+    """One replay; `next` counts the runs that are dealt with, `refused` says why of those left.
+
+    `by` is who asked for it, where the platform knows.
+    """
 
     replay_id: str
     origin: ReplayOrigin
@@ -50,6 +53,7 @@ class ReplayPlan:
     runs: tuple[str, ...]
     next: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
+    by: str | None = None
     schema: int = 1
 
     @property
@@ -86,7 +90,12 @@ class Replays:
         return sorted(found, key=lambda run: run.run_id)
 
     def start(
-        self, replay_id: str, query: ReplayQuery, origin: ReplayOrigin, reason: str
+        self,
+        replay_id: str,
+        query: ReplayQuery,
+        origin: ReplayOrigin,
+        reason: str,
+        by: str | None = None,
     ) -> ReplayPlan:
         """Write down a replay; one that is written down already is answered as it is."""
         try:
@@ -100,6 +109,7 @@ class Replays:
             query={name: value and str(value) for name, value in asdict(query).items()},
             created=self.clock().isoformat(),
             runs=tuple(run.run_id for run in self.select(query)),
+            by=by,
         )
         try:
             self.lake.put(paths.replay_document(replay_id), _dump(plan), if_absent=True)
@@ -139,7 +149,7 @@ class Replays:
         except NotFound:
             return [], False
         plan = _parse(body)
-        operator_request = OperatorRequest(plan.reason, plan.replay_id)
+        operator_request = OperatorRequest(plan.reason, plan.replay_id, plan.by)
         reopened: list[Run] = []
         refused = dict(plan.refused)
         reached = plan.next

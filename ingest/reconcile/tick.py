@@ -15,6 +15,7 @@ from ingest import paths
 from ingest.ports import CopyRun, CopyService, JobService, ListEntry
 from ingest.runs.document import Listed
 from ingest.runs.messages import Advance, Claim, LoadDataset, Message
+from ingest.runs.run import holds
 from ingest.runs.states import COMMANDS, Command
 from ingest.stages.copy import CLOCK_SKEW, RUNNING, CopyRules
 from landfall.protocol import State
@@ -29,10 +30,12 @@ class TickRules:
             long; also how long an empty file is taken for an upload that has just begun.
         nudge: a run that should move by a message in the queue is reminded after so long, and a
             copy of which nothing was heard is looked at.
+        longest_hold: for how long a lease, or a wait for what a drop refers to, is believed.
     """
 
     settle: timedelta = timedelta(minutes=2)
     nudge: timedelta = timedelta(minutes=2)
+    longest_hold: timedelta = timedelta(minutes=5)
 
 
 def unannounced(
@@ -97,7 +100,7 @@ def _rests(run: Listed, now: datetime, rules: TickRules) -> bool:
         until = run.time("lease_until") or run.time("postponed")
         if until is None:
             return run.steering.get("judging_job") is None
-        return until <= now
+        return not holds(until, now, rules.longest_hold)
     return now - run.updated >= rules.nudge
 
 

@@ -197,6 +197,17 @@ class Listed:
         return datetime.fromisoformat(text) if text else None
 
 
+_STEERED_BY = frozenset(
+    {"lease_until", "postponed", "judging_job", "attempt_id", "adf_run_id", "intent_at"}
+)
+
+
+def slim(run: Listed) -> Listed:
+    """The run with no more than a tick needs of it: a tick holds all active ones at once."""
+    steering = {key: value for key, value in run.steering.items() if key in _STEERED_BY and value}
+    return replace(run, summary={}, steering=steering)
+
+
 def from_metadata(metadata: Mapping[str, str]) -> Listed:
     """What `to_metadata` wrote."""
     fields = json.loads(base64.b64decode(metadata["summary"]))

@@ -17,7 +17,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice, takewhile
 
 from ingest.errors import AlreadyExists, Collision, Damaged, NotFound, Stale
@@ -30,7 +30,7 @@ from ingest.runs.document import Listed, dump, parse, to_metadata, writer_of
 from ingest.runs.relocation import relocate
 from ingest.runs.run import Run
 from ingest.runs.states import ACTIVE as ACTIVE_STATES
-from landfall.protocol import State
+from landfall.protocol import State, id_prefix
 
 _REMEMBERED = 4096
 
@@ -237,9 +237,9 @@ class Register:
     def _unlisted(self, path: str) -> Listed:
         return listed(to_metadata(_parsed(self._lake.get(path)[0], path)))
 
-    def count(self, state: State) -> int:
-        """How many active runs are in a state."""
-        return sum(run.state is state for run in self.active())
+    def count(self, *states: State) -> int:
+        """How many active runs are in one of these states."""
+        return sum(run.state in states for run in self.active())
 
     def newest(
         self,
@@ -272,7 +272,7 @@ class Register:
 
         Costs one list call for the active ones and one for each day.
         """
-        oldest = _prefix(landed_since)
+        oldest = id_prefix(landed_since)
         archived = archive.newest(self._lake, dataset=dataset, oldest_day=oldest[:8])
         runs = takewhile(lambda run: run.run_id >= oldest, archived)
         found = (
@@ -289,12 +289,12 @@ class Register:
 
         Their drops landed from `since` on and before `until`.
         """
-        first = _prefix(since) if since else ""
+        first = id_prefix(since) if since else ""
         archived = archive.newest(
             self._lake,
             dataset=dataset,
             state=state,
-            before=_prefix(until) if until else None,
+            before=id_prefix(until) if until else None,
             oldest_day=first[:8],
         )
         return takewhile(lambda run: run.run_id >= first, archived)
@@ -332,11 +332,6 @@ def _same_version(run: Run, stored: Stored) -> None:
             f"run id {run.run_id} is that of {other.path} with ETag {other.etag} already: "
             f"{mine.path} with ETag {mine.etag} cannot be taken in; write the file once more"
         )
-
-
-def _prefix(moment: datetime) -> str:
-    """How the ids of drops begin that landed at a time."""
-    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def _distinct(runs: Iterator[Listed]) -> Iterator[Listed]:

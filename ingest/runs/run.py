@@ -162,7 +162,8 @@ class Resend:
 class Transition:
     """One line of a run's history; `request` names the operator's request that caused it.
 
-    `count` is more than 1 where a line stands for others like it that were folded into it.
+    `by` is who asked for it, where the platform knows. `count` is more than 1 where a line stands
+    for others like it that were folded into it.
     """
 
     at: datetime
@@ -171,6 +172,7 @@ class Transition:
     cause: str
     request: str | None = None
     count: int = 1
+    by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -256,15 +258,22 @@ class Run:
         return request is not None and any(line.request == request for line in self.history)
 
     def apply(
-        self, event: Event, cause: str, at: datetime, *, request: str | None = None, **changes: Any
+        self,
+        event: Event,
+        cause: str,
+        at: datetime,
+        *,
+        request: str | None = None,
+        by: str | None = None,
+        **changes: Any,
     ) -> Run:
-        """The run after an event, with its cause in the history.
+        """The run after an event, with its cause in the history, and who asked for it.
 
         Raises:
             IllegalTransition: the run's state does not allow the event.
         """
         state = step(self.state, event)
-        line = Transition(at=at, state=state, event=event.value, cause=cause, request=request)
+        line = Transition(at, state, event.value, cause, request, by=by)
         return replace(
             self,
             state=state,
@@ -272,6 +281,19 @@ class Run:
             history=folded((*self.history, line)),
             **{"lease": None, "postponed": None, "blocked": None} | changes,
         )
+
+
+SKEW = timedelta(minutes=1)
+"""By how much the clocks of two instances may differ without anybody taking notice."""
+
+
+def holds(until: datetime, now: datetime, longest: timedelta) -> bool:
+    """Whether a time until which others shall wait is still to come.
+
+    One that is farther away than anybody here waits was written by a clock that is not ours: it
+    is not believed. What is done twice for it does no harm.
+    """
+    return now < until <= now + longest + SKEW
 
 
 def held_up(run: Run, cause: str, now: datetime, longest: timedelta) -> Run | None:
@@ -304,7 +326,7 @@ def folded(history: tuple[Transition, ...]) -> tuple[Transition, ...]:
             history[-period:],
         )
         kinds = {tuple((line.event, line.state) for line in part) for part in (first, middle, last)}
-        if len(kinds) == 1 and not any(line.request for line in (*middle, *last)):
+        if len(kinds) == 1 and not any(line.request or line.by for line in (*middle, *last)):
             again = (
                 replace(new, count=new.count + old.count)
                 for old, new in zip(middle, last, strict=True)

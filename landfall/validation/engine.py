@@ -3,10 +3,10 @@
 import codecs
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from landfall.contract.model import Contract
 from landfall.validation.batches import Reader, RecordBatch
@@ -23,6 +23,9 @@ from landfall.validation.report import Columns, Format, Problem, Report, Verdict
 from landfall.validation.streams import ByteSource, Outputs, References, Writer
 from landfall.validation.tolerance import excess
 
+if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
+    import polars as pl
+
 
 def validate(
     source: ByteSource,
@@ -34,6 +37,9 @@ def validate(
     references: References | None = None,
 ) -> Report:
     """Validate `source`; `name` is the file's name, `on_progress` gets bytes read so far.
+
+    It is called in every phase, while the file is read, validated and written out, at least once a
+    block: whoever holds a lease renews it there.
 
     `references` is where other datasets are found; what it does not have is not checked, and
     the report says so.
@@ -82,8 +88,9 @@ class _ValidationRun:
         self._contract = contract
         self._name = name
         self._outputs = outputs
-        self._references = references
         self._meter = Meter(on_progress)
+        self._references = _Telling(references, self._tell)
+        self._on_progress = on_progress
         self._began = time.perf_counter()
         self._reader: Reader | None = None
         self._jury: RecordValidator | None = None
@@ -91,6 +98,10 @@ class _ValidationRun:
         self._missing: tuple[str, ...] = ()
         self._format = Format("unknown")
         self._rejects_format: Format | None = None
+
+    def _tell(self) -> None:
+        """Say that the work goes on."""
+        self._on_progress(self._meter.bytes)
 
     @property
     def rejected(self) -> int:
@@ -130,7 +141,9 @@ class _ValidationRun:
     def _validate(self, reader: Reader, validator: RecordValidator, findings: "_Findings") -> None:
         self._jury = validator
         for batch, scan in prefiltered(reader.batches(), validator):
+            self._tell()
             for rejects in validator.validate(batch, scan):
+                self._tell()
                 self._rejects_format = reader.rejects_format
                 findings.write(batch, rejects)
                 self._spans.extend(batch.span(reject.index) for reject in rejects)
@@ -149,10 +162,11 @@ class _ValidationRun:
         wanted = self._outputs.clean()
         if wanted is None:
             return self._reader.clean_format
-        opened = open_stream(self._source.stream(), self._name, self._contract.hints)
+        chunks = _told(self._source.stream(), self._tell)
+        opened = open_stream(chunks, self._name, self._contract.hints)
         reader = reader_of(opened, self._contract, self._source)
         with wanted as writer:
-            reader.copy(iter(self._spans), writer)
+            reader.copy(iter(self._spans), _TellingWriter(writer, self._tell))
         return self._reader.clean_format
 
     def report(self, verdict: Verdict, problem: Problem | None, clean: Format | None) -> Report:
@@ -186,6 +200,45 @@ class _ValidationRun:
             max_rejected_ratio=self._contract.max_rejected_ratio,
             seconds=round(time.perf_counter() - self._began, 3),
         )
+
+
+Item = TypeVar("Item")
+
+
+def _told(items: Iterable[Item], tell: Callable[[], None]) -> Iterator[Item]:
+    """The same items, each of them told."""
+    for item in items:
+        tell()
+        yield item
+
+
+@dataclass(frozen=True)
+class _TellingWriter:
+    """A writer that tells of its writes, once for some of them."""
+
+    writer: Writer
+    tell: Callable[[], None]
+    _since: list[int] = field(default_factory=lambda: [0])
+
+    def write(self, data: bytes, /) -> object:
+        self._since[0] += 1
+        if self._since[0] % _WRITES == 0:
+            self.tell()
+        return self.writer.write(data)
+
+
+_WRITES = 256
+
+
+@dataclass(frozen=True)
+class _Telling:
+    """References that tell of what is read of them, frame by frame."""
+
+    references: References
+    tell: Callable[[], None]
+
+    def values(self, dataset: str, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
+        return _told(self.references.values(dataset, columns), self.tell)
 
 
 class _Findings:

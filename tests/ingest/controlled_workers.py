@@ -1,4 +1,4 @@
-"""Workers on strings: each stops before every call that leaves the process, until it is let go.
+"""Controlled workers: each stops before every call that leaves the process, until it is let go.
 
 So a test decides in which order the calls of many workers happen, and which of them fails, loses
 its answer, or is the last that its process makes.
@@ -44,8 +44,8 @@ class ControlledWorker:
 
     @classmethod
     def current(cls) -> ControlledWorker | None:
-        """The puppet whose thread this is."""
-        return getattr(cls._here, "puppet", None)
+        """The worker whose thread this is."""
+        return getattr(cls._here, "controlled", None)
 
     @property
     def over(self) -> bool:

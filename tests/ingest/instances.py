@@ -66,7 +66,7 @@ class Instances:
     def __post_init__(self) -> None:
         self.lake = InMemoryLake(self.clock)
         self.factory = InMemoryFactory(self.lake, self.clock)
-        self.jobs = Jobs(self.lake)
+        self.jobs = Jobs(self.lake, self.clock)
         self.folder = self.folder / "contracts"
         self.folder.mkdir(exist_ok=True)
         if not list(self.folder.glob("*.yaml")):

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from ingest.errors import NotFound
-from ingest.ports import JobRun
+from ingest.ports import Clock, JobRun
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Job:
 
     number: int
     parameters: Mapping[str, str]
+    begun: datetime
     status: str = "running"
     message: str = ""
     loaded: tuple[str, ...] = ()
@@ -32,11 +34,13 @@ class Jobs:
     """`ingest.ports.JobService` over a lake; `poison` has the run ids whose rows no job takes."""
 
     lake: Any
+    clock: Clock
     poison: set[str] = field(default_factory=set)
     tokens: dict[str, Job] = field(default_factory=dict)
 
     def start(self, token: str, parameters: Mapping[str, str]) -> int:
-        return self.tokens.setdefault(token, Job(len(self.tokens) + 1, parameters)).number
+        job = Job(len(self.tokens) + 1, parameters, self.clock())
+        return self.tokens.setdefault(token, job).number
 
     def observe(self, job_run_id: int) -> JobRun | None:
         job = self.job(job_run_id)
@@ -58,10 +62,11 @@ class Jobs:
         """The job runs that have not ended."""
         return [job for job in self.tokens.values() if job.status == "running"]
 
-    def end(self) -> None:
-        """Let all that run end."""
+    def end(self, older_than: timedelta = timedelta(0)) -> None:
+        """Let all end that have run for so long."""
         for job in self.running():
-            self._end(job)
+            if self.clock() - job.begun >= older_than:
+                self._end(job)
 
     def _end(self, job: Job) -> None:
         try:

@@ -213,11 +213,14 @@ def _seen(run: Pipeline) -> CopyRun:
 
 @dataclass
 class Job:
-    """A job run."""
+    """A job run, and what it has read of its batch: members, their bronze, their contract."""
 
     number: int
     parameters: Mapping[str, str]
     status: str = "running"
+    members: tuple[str, ...] = ()
+    bronze: Mapping[str, str] = field(default_factory=dict)
+    contract: str | None = None
 
 
 @dataclass
@@ -259,6 +262,9 @@ class InMemoryWorkspace:
         if batch.get("batch_id") != job.parameters["batch_id"]:
             job.status = "failed"  # not current any more
             return
+        job.members = tuple(drop["run_id"] for drop in batch["drops"])
+        job.bronze = {drop["run_id"]: drop["bronze"] for drop in batch["drops"]}
+        job.contract = batch.get("contract")
         if outcome != "failed":
             for drop in batch["drops"]:
                 self._merge(batch["dataset"], drop)

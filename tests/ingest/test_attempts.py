@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from ingest import paths
@@ -18,13 +16,8 @@ from ingest.service import Landfall
 from landfall.protocol import State
 from tests.ingest.controlled_workers import ControlledWorker
 from tests.ingest.instances import Instances
+from tests.ingest.references import REFERS, silver
 
-REFERS = """
-      - name: to
-        logicalType: integer
-        relationships: [{to: others.id}]
-customProperties: [{property: maxRejectedRatio, value: 0.6}]
-"""
 TOLERANT = "customProperties: [{property: maxRejectedRatio, value: 0.6}]"
 
 
@@ -34,22 +27,8 @@ def many(tmp_path: Path) -> Instances:
     many = Instances(tmp_path)
     many.deploy("others")
     many.deploy("things", more=REFERS)
-    silver(many, [1])
+    silver(many.lake, "others", [1])
     return many
-
-
-def silver(many: Instances, ids: list[int]) -> None:
-    """A Delta table of one commit."""
-    data = io.BytesIO()
-    pl.DataFrame({"id": ids}).write_parquet(data)
-    many.lake.put("silver/others/part-0.parquet", data.getvalue())
-    commit = [
-        {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
-        {"metaData": {"id": "1", "configuration": {}}},
-        {"add": {"path": "part-0.parquet", "size": len(data.getvalue())}},
-    ]
-    log = "\n".join(json.dumps(action) for action in commit)
-    many.lake.put(f"silver/others/_delta_log/{0:020}.json", log.encode())
 
 
 def evidence(many: Instances, name: str) -> dict[str, bytes | None]:
@@ -87,7 +66,7 @@ def test_a_late_worker_deletes_nothing_that_counts(
     """
 
     def story(many: Instances, pause: int) -> bool:
-        silver(many, [1])
+        silver(many.lake, "others", [1])
         late, other = many.process(), many.process()
         path = "landing/things/x.csv"
         name = many.land(path, content)
@@ -109,7 +88,7 @@ def test_a_late_worker_deletes_nothing_that_counts(
 
     def taken(many: Instances, pause: int) -> bool:
         """The same where the late worker has claimed the drop itself, and postpones it first."""
-        silver(many, [1])
+        silver(many.lake, "others", [1])
         late, other = many.process(), many.process()
         path = "landing/things/x.csv"
         name = many.land(path, content)

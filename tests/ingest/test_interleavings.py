@@ -4,12 +4,17 @@ Hypothesis plays producers, Event Grid, the queue, workers, Data Factory, Databr
 the clock against each other. Workers stop before every call that leaves their process, so their
 steps interleave in any order, and each call may fail, lose its answer or be the process's last.
 In the end the world calms down and ticks have to bring everything to its end.
+
+There are several processes, each with a memory and a version of the contracts of its own. Of every
+success is asked whether the job run that it names loaded it, by the contract that validated it; of
+every failure whether it was its own.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -50,13 +55,14 @@ from tests.ingest.controlled_workers import (
     Interceptor,
     WorkerKilledError,
 )
-from tests.ingest.memory import InMemoryFactory, InMemoryLake, InMemoryWorkspace, Pipeline
+from tests.ingest.memory import InMemoryFactory, InMemoryLake, InMemoryWorkspace, Job, Pipeline
+from tests.ingest.references import silver
 
 CONTRACT = """
 apiVersion: v3.2.0
 kind: DataContract
 id: {name}
-version: 1.0.0
+version: {version}.0.0
 status: active
 schema:
   - name: {name}
@@ -65,23 +71,38 @@ schema:
         logicalType: integer
         primaryKey: true
         required: true
+{more}
 customProperties:
   - property: loadOrder
     value: {order}
   - property: batchMaxDrops
     value: 3
+  - property: maxRejectedRatio
+    value: {ratio}
 """
-DATASETS = {"any_order": "any", "in_order": "landed"}
+DATASETS = {"any_order": "any", "in_order": "landed", "referring": "any"}
+REFERS = "      - {name: to, logicalType: integer, relationships: [{to: known.id}]}"
 PROCESSES = 3
+
+
+def deploy(folder: Path, name: str, version: int) -> None:
+    """Put a version of a contract where processes find it that are started from now on."""
+    refers = name == "referring"
+    text = CONTRACT.format(
+        name=name,
+        order=DATASETS[name],
+        version=version,
+        more=REFERS if refers else "",
+        ratio=0.6 if refers else 0,
+    )
+    (folder / f"{name}.odcs.yaml").write_text(text)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def contracts(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Two small contracts, whose files are validated in no time."""
+    """Small contracts, whose files are validated in no time."""
     folder = tmp_path_factory.mktemp("project") / "contracts"
     folder.mkdir()
-    for name, order in DATASETS.items():
-        (folder / f"{name}.odcs.yaml").write_text(CONTRACT.format(name=name, order=order))
     InterleavedService.contracts = folder
 
 
@@ -97,6 +118,10 @@ class InterleavedService(RuleBasedStateMachine):
         """An empty lake, and processes that know nothing."""
         self.clock = Clock()
         self.lake = InMemoryLake(self.clock)
+        self.version = 1
+        for name in DATASETS:
+            deploy(self.contracts, name, self.version)
+        silver(self.lake, "known", [0])
         self.factory = InMemoryFactory(self.lake, self.clock)
         self.workspace = InMemoryWorkspace(self.lake)
         self.processes = [self.process() for _ in range(PROCESSES)]
@@ -160,7 +185,11 @@ class InterleavedService(RuleBasedStateMachine):
         """A producer writes a file, perhaps over one that stands there."""
         number = next(self.content)
         path = f"{LANDING}/{dataset}/{name}{'' if over else number}.csv"
-        body = {"bad": "id\nx\n", "same": "id\n0\n"}.get(kind, f"id\n{number}\n{number + 1000}\n")
+        if dataset == "referring":  # to what is there, and in one of two rows to what never is
+            body = f"id,to\n{number},0\n{number + 1000},{7 if kind == 'bad' else 0}\n"
+        else:
+            good = f"id\n{number}\n{number + 1000}\n"
+            body = {"bad": "id\nx\n", "same": "id\n0\n"}.get(kind, good)
         self.lake.put(path, body.encode())
         version = self.lake.head(path)
         assert version is not None
@@ -224,6 +253,17 @@ class InterleavedService(RuleBasedStateMachine):
         """A worker does the rest of its work."""
         worker.finish()
         self.collect()
+
+    @rule(dataset=st.sampled_from(sorted(DATASETS)), process=st.integers(0, PROCESSES - 1))
+    def roll_out(self, dataset: str, process: int) -> None:
+        """A new version of a contract is deployed; one process is replaced by a new one."""
+        self.version += 1
+        deploy(self.contracts, dataset, self.version)
+        for number, controlled in list(self.alive):
+            if number == process:
+                controlled.kill()
+        self.collect()
+        self.processes[process] = self.process()
 
     def die(self, worker: ControlledWorker) -> None:
         """A process is gone with all its workers; another takes its place."""
@@ -390,6 +430,10 @@ class InterleavedService(RuleBasedStateMachine):
             assert run.source.path == self.landed[name]
             if run.state is State.SUCCEEDED:
                 self.check_silver(run)
+                self.check_own_load(run)
+            if run.state is State.FAILED:
+                self.check_deserved(run)
+            self.check_evidence(run)
             if run.raw is not None:
                 file = self.lake.files.get(run.raw)
                 assert file is not None, f"{name} is {run.state} without {run.raw}"
@@ -401,6 +445,41 @@ class InterleavedService(RuleBasedStateMachine):
         assert {path for path in raw if path.endswith(".csv")} <= kept
         assert len(self.factory.wrote) == len(set(self.factory.wrote)), "an attempt copied twice"
         assert not [path for path in self.lake.files if path.endswith("/current.json")]
+
+    def job(self, number: int | None) -> Job:
+        """A job run."""
+        return next(job for job in self.workspace.tokens.values() if job.number == number)
+
+    def check_own_load(self, run: Run) -> None:
+        """A success was loaded by the job run that it names, by the contract of its verdict."""
+        assert run.load is not None
+        assert run.verdict is not None
+        job = self.job(run.load.job_run_id)
+        assert run.run_id in job.members, f"{run.run_id} was not in the batch of its success"
+        assert job.status == "succeeded"
+        assert job.bronze[run.run_id] == run.bronze
+        assert job.contract == run.verdict.digest
+
+    def check_deserved(self, run: Run) -> None:
+        """A failure for a load is that of a job run which had this drop alone."""
+        if match := re.match(r"job run (\d+) ", run.cause):
+            job = self.job(int(match[1]))
+            assert job.status == "failed", run.cause
+            assert job.members == (run.run_id,), f"{run.run_id} failed for others: {run.cause}"
+        else:
+            assert "failed" in run.cause, run.cause
+
+    def check_evidence(self, run: Run) -> None:
+        """What a verdict names is there, and says what the verdict says."""
+        if run.verdict is None:
+            return
+        report = self.process().report(run.run_id)
+        found = (report["rows"], report["accepted"], report["rejected"])
+        assert found == (run.verdict.rows, run.verdict.accepted, run.verdict.rejected), run.run_id
+        if run.verdict.rejects:
+            assert run.verdict.rejects in self.lake.files, run.run_id
+        if run.state is State.SUCCEEDED:
+            assert run.verdict.copy_from in self.lake.files, run.run_id
 
     def check_silver(self, run: Run) -> None:
         """Each row of a run is in silver, or one of the same key that landed later."""

@@ -6,6 +6,7 @@ as it was before, ended a run, granted a copy, passed over a message or deleted 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from ingest.errors import LandfallError
 from ingest.operations.operators import OperatorRequest
 from ingest.runs.messages import Advance, LoadDataset
 from landfall.protocol import State
+from tests.ingest.conftest import Clock
 from tests.ingest.controlled_workers import ControlledWorker
 from tests.ingest.instances import Instances, stopped
+from tests.ingest.references import REFERS, silver
 
 
 @pytest.fixture
@@ -251,6 +254,44 @@ def test_the_ghost_of_a_filed_run_is_dropped(many: Instances) -> None:
     many.settle(late)
     assert many.run(name) == before
     assert not many.active()
+
+
+@pytest.mark.parametrize("days", [1, -1])
+def test_a_clock_that_is_a_day_off_delays_nobody(many: Instances, days: int) -> None:
+    """What an instance postpones whose clock is wrong, others take up in minutes."""
+    many.deploy("others")
+    many.deploy("things", more=REFERS)
+    silver(many.lake, "others", [1])
+    wrong = Clock(many.clock.now + timedelta(days=days))
+    odd, sound = many.process(clock=wrong), many.process()
+    name = many.land("landing/things/x.csv", b"id,to\n1,7\n2,1\n")
+    (message,) = odd.on_landing("landing/things/x.csv")
+    odd.handle(message)
+    assert many.state(name) == [State.VALIDATING]
+    began = many.clock.now
+    many.settle(sound)
+    run = many.run(name)
+    assert run.state is State.SUCCEEDED
+    assert timedelta(minutes=3) < many.clock.now - began < timedelta(minutes=20)
+    assert sum(line.event == "postpone" for line in run.history) < 10
+
+
+@pytest.mark.parametrize("days", [1, -1])
+def test_a_clock_that_is_a_day_off_fails_nobody(many: Instances, days: int) -> None:
+    """A lease of a sound worker is no sign of its death to an instance whose clock is wrong."""
+    wrong = Clock(many.clock.now + timedelta(days=days))
+    odd, sound = many.process(clock=wrong), many.process()
+    name = many.land("landing/things/x.csv", b"id\n1\n")
+    (message,) = sound.on_landing("landing/things/x.csv")
+    worker = ControlledWorker(lambda: sound.handle(message, 2))  # which writes its lease first
+    while many.run(name).lease is None:
+        worker.step()
+    for _ in range(6):
+        many.hand(odd, Advance(name))
+    worker.finish()
+    many.settle(sound)
+    run = many.run(name)
+    assert (run.state, run.faults) == (State.SUCCEEDED, {})
 
 
 def test_a_pipeline_run_of_a_cancelled_attempt_writes_into_nobodys_bronze(many: Instances) -> None:

@@ -16,7 +16,7 @@ from ingest import paths
 from ingest.runs.register import Register
 from ingest.runs.run import LandedVersion, received
 from ingest.stages.validate.delta import live_files
-from ingest.stages.validate.references import LakeReferences
+from ingest.stages.validate.references import CopiedDrops, LakeReferences
 from landfall.contract.folder import parse
 from landfall.protocol import State
 from landfall.validation import Report, validate
@@ -59,7 +59,9 @@ def judge(storage_account: StorageAccount, table: str, buyers: Sequence[int]) ->
         parse(ORDERS.replace("TABLE", table), file="orders.odcs.yaml"),
         name="orders.csv",
         outputs=FileOutputs(),
-        references=LakeReferences(storage_account.lake, Register(storage_account.lake)),
+        references=LakeReferences(
+            storage_account.lake, CopiedDrops(Register(storage_account.lake), Clock())
+        ),
     )
 
 

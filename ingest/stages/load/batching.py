@@ -62,9 +62,18 @@ class Choice:
 
 
 def choose(
-    active: Iterable[Listed], dataset: str, limits: Limits, max_loads: int, now: datetime
+    active: Iterable[Listed],
+    dataset: str,
+    limits: Limits,
+    max_loads: int,
+    now: datetime,
+    *,
+    unclaimed: str | None = None,
 ) -> Choice:
     """The next batch of a dataset that has none, from all active runs.
+
+    `unclaimed` is how the id would begin of the oldest drop that stands in `landing`, of which no
+    run is known yet; it counts where order does.
 
     Runs of the dataset that are loading already belong to no batch: their worker died between
     marking them and freezing it. They join the next.
@@ -83,11 +92,12 @@ def choose(
     if len(loads) >= max_loads:
         held = f"{len(loads)} loads are under way, as many as may be at once"
         return wait(held, now + limits.window)
-    if limits.ordered and coming:
-        oldest = min(coming)
+    if limits.ordered and (coming or unclaimed):
+        oldest = min([*coming, *([unclaimed] if unclaimed else [])])
         ready = [run for run in ready if run.run_id < oldest or run.state is State.LOADING]
         if not ready:
-            return wait(f"run {oldest} landed earlier and is still on its way", now + limits.window)
+            what = f"a file of {oldest}" if oldest == unclaimed else f"run {oldest}"
+            return wait(f"{what} landed earlier and is still on its way", now + limits.window)
     alike = [run for run in ready if _contract(run) == _contract(ready[0])]
     members = _cut(alike, limits)
     until = min(run.updated for run in ready) + limits.window

@@ -65,6 +65,7 @@ class _Current(NamedTuple):
 
 _BELIEVED = timedelta(seconds=10)
 """How long a process that saw a load run does not look again because a drop was copied."""
+_MANY = 1_000_000
 
 
 @dataclass
@@ -115,20 +116,28 @@ class BatchLoader:
         """
         self._arrived.add(dataset)
         quiet = self._quiet.get(dataset)
-        if quiet is None or self._clock() >= quiet.until:
-            return True
-        if quiet.others is None:
-            return False
-        quiet.others -= 1
-        return quiet.others <= 0
+        if quiet is not None and self._clock() < quiet.until:
+            if quiet.others is None:
+                return False
+            quiet.others -= 1
+            if quiet.others > 0:
+                return False
+        self._quiet[dataset] = _Quiet(_MANY, self._clock() + _BELIEVED)  # one look for all
+        return True
 
-    def step(self, dataset: str, table: TableOf, limits: Limits | None = None) -> bool:
+    def step(
+        self,
+        dataset: str,
+        table: TableOf,
+        limits: Limits | None = None,
+        unclaimed: Callable[[], str | None] = lambda: None,
+    ) -> bool:
         """Take the dataset's load one step further; says whether there is more to do at once.
 
-        `table` gives the table of the contract of a digest, or of the deployed one. What this
-        process does not know to wait, because another copied it, the next tick finds. While one
-        thread of it is at a dataset's load, the others let it: two would only stand in each other's
-        way.
+        `table` gives the table of the contract of a digest, or of the deployed one; `unclaimed`
+        gives what `choose` takes by that name, where order counts. What this process does not know
+        to wait, because another copied it, the next tick finds. While one thread of it is at a
+        dataset's load, the others let it: two would only stand in each other's way.
 
         Raises:
             Retryable: a service did not answer, or another worker was faster.
@@ -139,7 +148,7 @@ class BatchLoader:
                 return False
             self._busy.add(dataset)
         try:
-            return self._step(dataset, table, limits or self._rules.limits)
+            return self._step(dataset, table, limits or self._rules.limits, unclaimed)
         finally:
             self._busy.discard(dataset)
 
@@ -149,7 +158,13 @@ class BatchLoader:
         blocked = current.batch.blocked if current else None
         return blocked["cause"] if blocked else None
 
-    def _step(self, dataset: str, table: TableOf, limits: Limits) -> bool:
+    def _step(
+        self,
+        dataset: str,
+        table: TableOf,
+        limits: Limits,
+        unclaimed: Callable[[], str | None],
+    ) -> bool:
         # The job run is asked first and the batch read then, so that what is concluded from its
         # end is concluded of the batch as it stood then.
         seen = self._seen(dataset)
@@ -157,7 +172,7 @@ class BatchLoader:
         # process has seen one, a look at its document saves that call.
         running = dataset in self._quiet and self._quiet[dataset].others is None
         current = self._current(dataset) if seen or running else None
-        current = current or self._form(dataset, table, limits)
+        current = current or self._form(dataset, table, limits, unclaimed)
         if current is None:
             return False
         self._quiet[dataset] = _Quiet(None, self._clock() + _BELIEVED)
@@ -250,7 +265,13 @@ class BatchLoader:
         if current is None or current.etag != etag:
             raise Stale(f"batch {batch.batch_id} has been changed by another worker")
 
-    def _form(self, dataset: str, table: TableOf, limits: Limits) -> _Current | None:
+    def _form(
+        self,
+        dataset: str,
+        table: TableOf,
+        limits: Limits,
+        unclaimed: Callable[[], str | None],
+    ) -> _Current | None:
         """Write down a batch of the copied drops, if there is none, and mark its members.
 
         The batch is written first, if absent: then only this batch can take members. It counts as
@@ -258,12 +279,14 @@ class BatchLoader:
         started marks those that are not. Runs that are loading in no batch, or in another that is
         not current, were left by an interruption: they join this one.
         """
+        # Landing first: what is claimed meanwhile is among the runs then.
+        waiting = unclaimed() if limits.ordered else None
         active = list(self._manifest.active())
         loading = any(run.state is State.LOADING and run.dataset == dataset for run in active)
         if loading and (current := self._current(dataset)):
             return current
         now = self._clock()
-        choice = choose(active, dataset, limits, self._rules.max_loads, now)
+        choice = choose(active, dataset, limits, self._rules.max_loads, now, unclaimed=waiting)
         self._quiet.pop(dataset, None)
         if choice.until:
             self._quiet[dataset] = _Quiet(choice.coming, choice.until)

@@ -7,14 +7,17 @@ are copied and not loaded yet are read from bronze, as two datasets are often de
 
 from __future__ import annotations
 
+import threading
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ingest import paths
 from ingest.errors import Retryable
-from ingest.ports import Lake
+from ingest.ports import Clock, Lake
 from ingest.runs.register import Register
 from ingest.stages.validate.delta import Unreadable, live_files
 from landfall.protocol import State
@@ -41,12 +44,53 @@ class LakeSource:
         return self.lake.read(self.path, offset, length)
 
 
+class CopiedDrops:
+    """Where the drops stand that are copied and not loaded yet, by dataset, as one list showed it.
+
+    What was listed lately serves several validations of this process: a burst would else list all
+    runs for each of its drops. An older list may lack a drop; then records that refer to it count
+    as missing, and the drop that has them is validated again on a fresh list.
+    """
+
+    def __init__(self, manifest: Register, clock: Clock) -> None:
+        self._manifest = manifest
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._at: datetime | None = None
+        self._folders: dict[str, list[str]] = {}
+
+    def folders(self, dataset: str, *, fresh: bool) -> list[str]:
+        """The folders in bronze of a dataset; costs a list call, unless an older list will do."""
+        with self._lock:
+            if fresh or self._at is None or self._clock() - self._at >= _LATELY:
+                self._at = self._clock()
+                self._folders = self._listed()
+            return self._folders.get(dataset, [])
+
+    def _listed(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for run in self._manifest.active():
+            if run.state in {State.COPIED, State.LOADING}:
+                folder = run.steering.get("bronze")
+                found[run.dataset].append(
+                    str(folder or paths.bronze_folder(run.dataset, run.run_id))
+                )
+        return dict(found)
+
+
+_LATELY = timedelta(seconds=10)
+
+
 @dataclass(frozen=True)
 class LakeReferences:
-    """The datasets of a lake."""
+    """The datasets of a lake.
+
+    `fresh` says that a list of the copied drops has to be a new one: what is concluded is final.
+    """
 
     lake: Lake
-    manifest: Register
+    copied: CopiedDrops
+    fresh: bool = True
 
     def values(self, dataset: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """These columns of a dataset, row group by row group.
@@ -60,11 +104,7 @@ class LakeReferences:
         from landfall.validation.readers.footer import frames  # noqa: PLC0415 - loads Polars
 
         # Asked first: what is loaded meanwhile is found twice, and never missed.
-        waiting = [
-            str(run.steering.get("bronze") or paths.bronze_folder(dataset, run.run_id))
-            for run in self.manifest.active()
-            if run.dataset == dataset and run.state in {State.COPIED, State.LOADING}
-        ]
+        waiting = self.copied.folders(dataset, fresh=self.fresh)
         table = f"{paths.SILVER}/{dataset}"
         with _of_others(f"the silver table of {dataset} cannot be read"):
             files = live_files(self.lake, table)

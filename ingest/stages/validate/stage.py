@@ -25,7 +25,7 @@ from ingest.ports import Clock, Lake
 from ingest.runs import relocation
 from ingest.runs.contents import AcceptedContents
 from ingest.runs.register import Register, Stored
-from ingest.runs.run import Lease, Run
+from ingest.runs.run import Lease, Run, holds
 from ingest.runs.states import Event
 from ingest.stages import copy
 from ingest.stages.claim import end
@@ -33,8 +33,10 @@ from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.validate.job import Answer, ValidationJob
 from ingest.stages.validate.outputs import LakeOutputs, ValidationPaths, new_attempt
 from ingest.stages.validate.parts import FolderParts
-from ingest.stages.validate.references import LakeReferences, LakeSource
+from ingest.stages.validate.references import CopiedDrops, LakeReferences, LakeSource
 from ingest.stages.validate.verdicts import (
+    LONGEST_WAIT,
+    last_look,
     missing,
     no_contract,
     postponement,
@@ -77,6 +79,7 @@ class ValidationStage:
     gate: CopyLimit
     job: ValidationJob
     contents: AcceptedContents
+    copied: CopiedDrops
     _busy: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -115,13 +118,14 @@ class ValidationStage:
         """Validate into places of this attempt, and conclude; clear them if that is too late."""
         contract = self._contract(lease_keeper.stored.run)
         places = ValidationPaths(lease_keeper.stored.run, new_attempt())
+        last = last_look(lease_keeper.stored.run, self._patience(contract), self.clock())
         try:
-            report = self._validate(places, contract, lease_keeper.keep)
+            report = self._validate(places, contract, lease_keeper.keep, last=last)
         except Retryable:
             lease_keeper.release()
             raise
         try:
-            return self._conclude(lease_keeper.stored, report, places, contract)
+            return self._conclude(lease_keeper.stored, report, places, contract, last=last)
         except Stale:
             self._clear(places, report)
             raise
@@ -156,7 +160,9 @@ class ValidationStage:
             if answer.stored.run.state is State.FAILED:
                 self.job.tidy(answer.stored.run)
             return answer.stored
-        concluded = self._conclude(answer.stored, answer.report, answer.places, answer.contract)
+        concluded = self._conclude(
+            answer.stored, answer.report, answer.places, answer.contract, last=True
+        )
         self.job.tidy(concluded.run)
         return concluded
 
@@ -171,22 +177,32 @@ class ValidationStage:
         """
         now, lease = self.clock(), run.lease
         if lease is None:
-            return run.postponed is not None and run.postponed > now
-        return lease.until > now and lease.owner != self.worker
+            return run.postponed is not None and holds(run.postponed, now, LONGEST_WAIT)
+        return lease.owner != self.worker and holds(lease.until, now, self.rules.lease)
 
     def _raise_if_lease_expired(self, run: Run) -> None:
         lease = run.lease
-        if lease is not None and lease.owner != self.worker:
+        if lease is None or lease.owner == self.worker:
+            return
+        # One that ran out long ago, or is yet to begin, is of a worker whose clock is not ours.
+        if timedelta(0) <= self.clock() - lease.until <= _PLAUSIBLE:
             raise WorkerLost(
                 f"worker {lease.owner} fell silent while it validated the file: "
                 f"its lease ran out at {lease.until:%H:%M:%S}"
             )
 
     def _conclude(
-        self, stored: Stored, report: Report, places: ValidationPaths, contract: Contract | None
+        self,
+        stored: Stored,
+        report: Report,
+        places: ValidationPaths,
+        contract: Contract | None,
+        *,
+        last: bool,
     ) -> Stored:
+        """What the report makes of the run; `last` says that it waits for nothing any more."""
         until = postponement(stored.run, report, self._patience(contract), self.clock())
-        if until is not None:
+        if until is not None and not last:
             return self._postpone(stored, report, places, until)
         if report.verdict == "refused":
             return self._refuse(stored, report, places, contract)
@@ -223,7 +239,12 @@ class ValidationStage:
         return Lease(owner=self.worker, until=self.clock() + self.rules.lease)
 
     def _validate(
-        self, places: ValidationPaths, contract: Contract | None, keep: Callable[[int], None]
+        self,
+        places: ValidationPaths,
+        contract: Contract | None,
+        keep: Callable[[int], None],
+        *,
+        last: bool,
     ) -> Report:
         run = places.run
         if contract is None:
@@ -239,7 +260,7 @@ class ValidationStage:
             name=parts.name if parts else run.name,
             outputs=LakeOutputs(self.lake, places, parts),
             on_progress=keep,
-            references=LakeReferences(self.lake, self.manifest),
+            references=LakeReferences(self.lake, self.copied, fresh=last),
         )
         return parts.located(report, run.name) if parts else report
 
@@ -285,6 +306,10 @@ class ValidationStage:
         )
 
 
+_PLAUSIBLE = timedelta(hours=1)
+"""A lease that ran out within it says that its worker died; the tick looks far more often."""
+
+
 class LeaseKeeper:
     """Holds a run while its file is being validated: by a lease, once that takes longer."""
 
@@ -294,9 +319,25 @@ class LeaseKeeper:
         self._write_at = stage.clock() + min(stage.rules.moment, stage.rules.lease / 2)
 
     def keep(self, _bytes_read: int) -> None:
-        """Write the lease, and renew it at half its time; called by the engine as it reads."""
-        if self._stage.clock() >= self._write_at:
+        """Write the lease, and renew it at half its time; called by the engine in every phase.
+
+        A lake that does not answer is asked again a little later, as long as the lease holds.
+
+        Raises:
+            Stale: another worker took over, or the run was moved.
+        """
+        now = self._stage.clock()
+        if now < self._write_at:
+            return
+        try:
             self.renew()
+        except Stale:
+            raise
+        except Retryable:
+            lease = self.stored.run.lease
+            if lease is None or now >= lease.until:
+                raise
+            self._write_at = now + self._stage.rules.lease / 8
 
     def renew(self) -> None:
         """Write the lease now."""

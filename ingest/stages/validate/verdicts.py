@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ingest.runs.run import Run, Verdict
+from ingest.runs.states import Event
 from ingest.stages.validate.outputs import ValidationPaths
 from landfall import protocol
+from landfall.protocol import State
 from landfall.validation import Format, Problem, Report
 from landfall.validation.readers.header import nearest
 
@@ -95,14 +97,48 @@ def refused(run: Run, problem: Problem) -> Report:
 def postponement(run: Run, report: Report, patience: timedelta, now: datetime) -> datetime | None:
     """When a drop with orphan records is validated again; None where it is not.
 
-    The waits grow with the time that has passed; the last validation is at the end of `patience`.
+    The waits grow with the time that was waited, up to the end of `patience`; see `last_look`.
     """
-    waited = now - run.claimed_at
     # A file that cannot be read to its end is refused, whatever its records refer to.
     torn = report.sha256 is None or (report.problem is not None and report.problem.line is not None)
-    if torn or not _orphans(report) or waited >= patience:
+    if torn or not _orphans(report):
         return None
-    return now + min(max(waited, _SHORTEST), _LONGEST, patience - waited)
+    return now + max(_wait(_waited(run, patience, now), patience), timedelta(seconds=1))
+
+
+def last_look(run: Run, patience: timedelta, now: datetime) -> bool:
+    """Whether a drop has waited for long enough for what its records refer to."""
+    return _waited(run, patience, now) >= patience
+
+
+def _waited(run: Run, patience: timedelta, now: datetime) -> timedelta:
+    """How long a drop has waited since its file came into `raw`.
+
+    That is the time since then, where it is of one order with the sum of the waits that it was
+    told; else that sum, as the clock of some instance is wrong.
+    """
+    told = _told(run, patience)
+    since = now - run.claimed_at
+    return since if told <= since <= 2 * told + LONGEST_WAIT else told
+
+
+def _told(run: Run, patience: timedelta) -> timedelta:
+    """How long a drop was told to wait, since its file came into `raw`."""
+    times = 0
+    for line in reversed(run.history):
+        if line.state is State.CLAIMED:
+            break
+        times += line.count if line.event == Event.POSTPONE else 0
+    waited = timedelta(0)
+    for _ in range(times):
+        if waited >= patience:
+            break
+        waited += _wait(waited, patience)
+    return waited
+
+
+def _wait(waited: timedelta, patience: timedelta) -> timedelta:
+    return min(max(waited, _SHORTEST), LONGEST_WAIT, patience - waited)
 
 
 def missing(report: Report) -> str:
@@ -115,4 +151,5 @@ def _orphans(report: Report) -> dict[str | None, int]:
     return {c.column: c.failed for c in report.checks if c.rule == "foreignKey" and c.failed}
 
 
-_SHORTEST, _LONGEST = timedelta(seconds=10), timedelta(minutes=2)
+_SHORTEST, LONGEST_WAIT = timedelta(seconds=10), timedelta(minutes=2)
+"""Between two validations of a drop whose records refer to what is not there."""
