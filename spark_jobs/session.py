@@ -12,7 +12,7 @@ ROWS_A_PARTITION = 250_000
 """So many rows of a shuffle, of tens of columns, are sorted in 100 MB or so."""
 
 SMALL_ROWS = 20_000
-SMALL_BYTES = 4 * 1024 * 1024
+SMALL_BYTES = 1024 * 1024
 """Up to so many rows of a batch, and bytes of tables, planning costs more than running."""
 
 _NOTHING: Mapping[str, str] = {}
