@@ -1,6 +1,9 @@
 """What the jobs cost beside the least that could be done: ratios, each from one run.
 
-    python bench/etl.py [--rows 98913] [--only warm,duckdb,drops,batches,replay]
+    python bench/etl.py [--rows 98913] [--only small,warm,duckdb,...]
+
+small     one drop of 200 users on a warm session, task by task, served too: seconds, seconds of the
+          processor, Spark jobs; beside one bare Delta MERGE and one bare overwrite of a gold table.
 
 warm      a batch of users from bronze to gold, beside the bare floor: one Delta MERGE of that batch
           and one Delta overwrite per gold table, one after the other. At most 1.6x. Once into an
@@ -32,25 +35,29 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
+from devcloud.config import DATABASE, create
 from devcloud.databricks.spark import build_session
+from devcloud.supervisor import Supervisor
 from pyspark.sql import SparkSession
 
 from landfall.contract.folder import load_folder
 from marketplace.generator import generate_users
-from spark_jobs import build_gold, load_silver, maintain
+from spark_jobs import build_gold, load_silver, maintain, serve
 from spark_jobs.gold import VIEW, definitions
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TABLE = load_folder(REPOSITORY / "marketplace" / "contracts")["users"].table()
 KEY = "identifierHash"
-PARTS = ("warm", "duckdb", "drops", "batches", "replay")
+PARTS = ("small", "warm", "duckdb", "drops", "batches", "replay")
 SEEDED = 20_000
 SMALL = 50
+ONE_DROP = 200
 # From so many users on Spark runs as its README says for batches of millions of rows.
 LARGE = 1_000_000
 # Batches before the first that counts; how many the median of "the first" or "the hundredth" is of;
@@ -91,14 +98,18 @@ class BenchLake:
             "landed_at": landed,
         }
 
-    def load(self, drops: Sequence[dict[str, Any]], batch_id: str) -> None:
-        """Both tasks, bronze to gold."""
+    def batch(self, drops: Sequence[dict[str, Any]], batch_id: str) -> list[str]:
+        """Write the document of a batch; what its tasks are started with."""
         path = self.root / "manifest/batches/users/current.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         head = {"schema": 1, "batch_id": batch_id, "dataset": "users", "table": TABLE}
         path.write_text(json.dumps(head | {"drops": list(drops)}))
         arguments = ["--lake", self.template, "--dataset", "users", "--batch-id", batch_id]
-        arguments += ["--batch", "manifest/batches/users/current.json"]
+        return [*arguments, "--batch", "manifest/batches/users/current.json"]
+
+    def load(self, drops: Sequence[dict[str, Any]], batch_id: str) -> None:
+        """Both tasks, bronze to gold."""
+        arguments = self.batch(drops, batch_id)
         with contextlib.redirect_stdout(io.StringIO()):
             load_silver.main(arguments)
             build_gold.main(arguments)
@@ -146,8 +157,14 @@ def seconds(what: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def floor(spark: SparkSession, root: Path, drop: dict[str, Any], lake: BenchLake) -> None:
-    """One MERGE of a batch and one overwrite per gold table, one after the other.
+def floor(
+    spark: SparkSession,
+    root: Path,
+    drop: dict[str, Any],
+    lake: BenchLake,
+    tables: int | None = None,
+) -> None:
+    """One MERGE of a batch and one overwrite per gold table, or of some, one after the other.
 
     In a session of its own, with Spark's and Delta's defaults: what a job sets is the job's.
     """
@@ -163,10 +180,59 @@ def floor(spark: SparkSession, root: Path, drop: dict[str, Any], lake: BenchLake
     ).collect()
     silver = spark.read.format("delta").load(f"file://{root}/users")
     silver.createOrReplaceTempView(VIEW.format(dataset="users"))
-    for definition in definitions("users"):
-        if definition.sources == ("users",):
-            rows = spark.sql(definition.sql).coalesce(1)
-            rows.write.format("delta").mode("overwrite").save(f"file://{root}/{definition.name}")
+    for definition in [d for d in definitions("users") if d.sources == ("users",)][:tables]:
+        rows = spark.sql(definition.sql).coalesce(1)
+        rows.write.format("delta").mode("overwrite").save(f"file://{root}/{definition.name}")
+
+
+Cost = tuple[float, float, int]
+"""Seconds, seconds of the processor, Spark jobs."""
+
+
+def cost(spark: SparkSession, what: Callable[[], object]) -> Cost:
+    """What it costs."""
+    scheduler = spark.sparkContext._jsc.sc().dagScheduler()  # noqa: SLF001 - counts jobs of all threads
+    jobs, worked = scheduler.numTotalJobs(), processor_seconds(spark)
+    with contextlib.redirect_stdout(io.StringIO()):
+        lasted = seconds(what)
+    return lasted, processor_seconds(spark) - worked, scheduler.numTotalJobs() - jobs
+
+
+def small(spark: SparkSession, work: Path, rounds: int) -> None:
+    """One small drop after the other, task by task, each beside the bare floor."""
+    root = work / "small"
+    lake = BenchLake(spark, root / "lake")
+    config = create(work / "cloud", work)
+    times: dict[str, list[Cost]] = {}
+    served = ["--database", config.database_url, "--database-user", config.database_user]
+    served += ["--database-secret", "bench/database"]
+    password = mock.patch.object(serve, "read_secret", return_value=config.database_password)
+    with Supervisor(config, services=[DATABASE]), password:
+        for number in range(WARMING + rounds):
+            drop = lake.drop(users(ONE_DROP, first=ONE_DROP * number))
+            arguments = lake.batch([drop], f"b{number}")
+            parts: dict[str, Callable[[], object]] = {
+                "load_silver": partial(load_silver.main, arguments),
+                "build_gold": partial(build_gold.main, arguments),
+                "serve": partial(serve.main, [*arguments[:6], *served]),
+                "floor": partial(floor, spark, root, drop, lake, tables=1),
+            }
+            for name, part in parts.items():
+                times.setdefault(name, []).append(cost(spark, part))
+    for which, first in (("second drop of the session", 1), ("a drop when warm", WARMING)):
+        last = first + 1 if first == 1 else None
+        found = {name: _middle(costs[first:last]) for name, costs in times.items()}
+        bare = found.pop("floor")
+        whole = tuple(sum(column) for column in zip(*found.values(), strict=True))
+        print(f"{which}: {ONE_DROP} users, nothing but inserts")
+        for name, (lasted, worked, jobs) in {**found, "all tasks": whole, "floor": bare}.items():
+            print(f"  {name:42} {lasted:8.3f} s  {worked:7.3f} s CPU  {jobs:4.0f} Spark jobs")
+        ratio("  beside one MERGE and one overwrite", whole[0], bare[0], None)
+        ratio("  the same, CPU", whole[1], bare[1], None)
+
+
+def _middle(costs: Sequence[Cost]) -> tuple[float, ...]:
+    return tuple(statistics.median(column) for column in zip(*costs, strict=True))
 
 
 def warm(spark: SparkSession, work: Path, rows: int, rounds: int) -> float:
@@ -328,6 +394,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="landfall-etl-") as name:
         work = Path(name)
         ours = 0.0
+        if "small" in chosen:
+            small(spark, work, max(options.rounds, NEAR))
         if {"warm", "duckdb"} & set(chosen):
             ours = warm(spark, work, options.rows, options.rounds)
         if "duckdb" in chosen:

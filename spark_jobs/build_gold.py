@@ -15,8 +15,8 @@ from spark_jobs.errors import ResultError
 from spark_jobs.gold import VIEW, GoldDefinition, definitions
 from spark_jobs.lake import SparkLake, current_batch, read_document, write_document
 from spark_jobs.refresh import GoldSource, refresh
-from spark_jobs.result import TableResult, result_folder, say, silver_result_folder
-from spark_jobs.session import job_session
+from spark_jobs.result import ORIGINS, TableResult, result_folder, say, silver_result_folder
+from spark_jobs.session import SMALL_BYTES, job_session, small_queries
 from spark_jobs.tables import data_version, delta_detail, keep_changes, read_delta
 
 # They do not depend on one another, and most of the time is Delta's own bookkeeping: so all that
@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     if not tables:
         say(f"No gold table can be built from dataset {dataset}.")
     result["tables"] |= {path: table.to_json() for path, table in tables.items()}
+    result[ORIGINS] = {path: table.origin for path, table in tables.items()}
     write_document(lake, result_folder(dataset, batch_id), result)
     say(result)
 
@@ -60,11 +61,17 @@ def build(lake: SparkLake, dataset: str) -> dict[str, TableResult]:
     built: dict[str, TableResult] = {}
     waiting = definitions(dataset)
     for _ in range(ROUNDS):
-        sources = _sources(lake, waiting)
+        with small_queries(lake.spark):
+            sources = _sources(lake, waiting)
         waiting = [each for each in waiting if sources.keys() >= set(each.sources)]
         if not waiting:
             return built
-        with _silver_views(lake, sources.values()), ThreadPoolExecutor(AT_ONCE) as pool:
+        small = sum(each.size for each in sources.values()) <= SMALL_BYTES
+        with (
+            small_queries(lake.spark, small),
+            _silver_views(lake, sources.values()),
+            ThreadPoolExecutor(AT_ONCE) as pool,
+        ):
             found = list(pool.map(partial(_refresh, lake, sources), waiting))
         for definition, table in zip(waiting, found, strict=True):
             if table is not None:
@@ -124,7 +131,8 @@ def _sources(lake: SparkLake, wanted: Iterable[GoldDefinition]) -> dict[str, Gol
             return None
         if name in by_parts:
             keep_changes(lake, path)
-        return GoldSource(name, delta_detail(lake, path).identity, version)
+        detail = delta_detail(lake, path)
+        return GoldSource(name, detail.identity, version, detail.size)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = pool.map(look, names)

@@ -5,7 +5,8 @@ batch document → bronze Parquet → typed → cleaned → newest per key → M
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
@@ -14,15 +15,21 @@ from spark_jobs.arguments import parse_arguments
 from spark_jobs.batch import LoadBatch
 from spark_jobs.bronze import Census, census, counts_by_run, read_bronze
 from spark_jobs.cleaning import emptied, rules_of
-from spark_jobs.columns import LANDED_AT, quoted, silver_schema
+from spark_jobs.columns import LANDED_AT, SilverColumn, quoted, silver_schema
 from spark_jobs.constraints import condition
 from spark_jobs.errors import BronzeError
 from spark_jobs.history import losers, superseded
 from spark_jobs.lake import SparkLake, current_batch, write_document
-from spark_jobs.merge import changes, counted, touched
+from spark_jobs.merge import changes, counted, same_key, touched
 from spark_jobs.references import orphans
 from spark_jobs.result import Result, TableResult, say, silver_result_folder
-from spark_jobs.session import job_session, partitions_for
+from spark_jobs.session import (
+    SMALL_BYTES,
+    SMALL_ROWS,
+    job_session,
+    partitions_for,
+    small_queries,
+)
 from spark_jobs.silver import cleaned, newest, typed
 from spark_jobs.silver_tables import (
     append_history,
@@ -31,9 +38,11 @@ from spark_jobs.silver_tables import (
     merge_into,
     silver_table,
 )
-from spark_jobs.tables import delta_version
+from spark_jobs.tables import delta_detail, delta_version
 
 CONFLICT_TRIES = 3
+
+_MET = "_met"
 
 FASTER = {
     # Delta writes a MERGE's source to disk first, lest it change between the two times it is read.
@@ -83,23 +92,34 @@ def load(lake: SparkLake, batch: LoadBatch) -> Result:
 def _load(lake: SparkLake, batch: LoadBatch) -> Result:
     path = f"silver/{batch.dataset}"
     schema = silver_schema(batch.columns, emptied(batch.dataset))
+    small = sum(SMALL_ROWS if drop.rows is None else drop.rows for drop in batch.drops) < SMALL_ROWS
     # What does not need one another is asked at once: much of the time is Delta's bookkeeping.
     with ThreadPoolExecutor(2) as pool:
-        counting = pool.submit(_counted_rows, lake, batch)
-        silver = silver_table(lake, path, schema, batch.key)
-        unenforced = enforce(lake, path, batch)
-        bronze, rows, count = counting.result()
-        if bronze is not None and rows is not None:
+        with small_queries(lake.spark, small):
+            counting = pool.submit(_counted_rows, lake, batch)
             try:
-                _merge(lake, batch, rows, silver, count)
-            except Exception as error:
-                # Delta's own message does not name the drop, and its class is not Spark's.
-                if any(name in str(error) for name in _REFUSED):
-                    _refuse(batch, bronze, rows, error)
-                raise
-        version = pool.submit(delta_version, lake, path)
-        lost = {} if rows is None else orphans(lake, batch, rows)
-        counts = counted(lake.spark.table(lake.sql_name(path)), batch.batch_id).collect()[0]
+                silver = silver_table(lake, path, schema, batch.key)
+                detail = delta_detail(lake, path)
+                unenforced = enforce(lake, path, batch, detail.properties)
+            finally:
+                wait([counting])
+        bronze, rows, count = counting.result()
+        with small_queries(lake.spark, small and detail.size <= SMALL_BYTES):
+            if bronze is not None and rows is not None:
+                try:
+                    _merge(lake, batch, rows, silver, count)
+                except Exception as error:
+                    # Delta's own message does not name the drop, and its class is not Spark's.
+                    if any(name in str(error) for name in _REFUSED):
+                        _refuse(batch, bronze, rows, error)
+                    raise
+            version = pool.submit(delta_version, lake, path)
+            try:
+                lost = {} if rows is None else orphans(lake, batch, rows)
+                after = lake.spark.table(lake.sql_name(path))
+                counts = counted(after, batch.batch_id).collect()[0]
+            finally:
+                wait([version])
         table = TableResult(version.result() or 0, int(counts["rows"]))
     inserted, updated = int(counts["inserted"]), int(counts["updated"])
     return Result(
@@ -133,20 +153,42 @@ def _merge(
 ) -> None:
     """Merge the batch's rows, of which there are so many."""
     key, columns = batch.key, batch.columns
-    has, last = silver.select(F.count(F.lit(1)), F.unix_micros(F.max(LANDED_AT))).collect()[0]
+    has, last, met = _before(silver, rows, count, key)
     in_order = last is None or last < min(drop.landed_micros for drop in batch.drops)
     # Finding the newest of each key sorts whole rows: only where a key comes twice.
     once = count.keys == count.rows
     incoming = rows if once else newest(rows, key, columns)
     old = touched(silver, rows, key)
     with partitions_for(lake.spark, max(count.rows, has)):
-        if batch.history and not (last is None and once):
+        if batch.history and not (met == 0 and once):
             past = superseded(incoming, old, key=key, columns=columns, in_order=in_order)
             if not once:
                 past = past.unionByName(losers(rows, key=key, columns=columns))
             append_history(lake, past, batch)
         new = incoming if in_order else changes(incoming, old, key=key, columns=columns)
         merge_into(lake, f"silver/{batch.dataset}", new, batch)
+
+
+def _before(
+    silver: DataFrame, rows: DataFrame, count: Census, key: Sequence[SilverColumn]
+) -> tuple[int, int | None, int]:
+    """Rows of silver, when the newest landed, and how many the batch speaks of, at the most.
+
+    The last is counted of a small batch alone: of a large one that would cost as much as what it
+    can save, which is to write no history where there is none to write.
+    """
+    if count.rows > SMALL_ROWS:
+        asked = silver.select(F.count(F.lit(1)), F.unix_micros(F.max(LANDED_AT)))
+        has, last = asked.collect()[0]
+        return has, last, has
+    keys = rows.select(*(quoted(c.name) for c in key)).distinct().withColumn(_MET, F.lit(1))
+    asked = (
+        silver.alias("old")
+        .join(F.broadcast(keys).alias("new"), on=same_key(key), how="left")
+        .select(F.count(F.lit(1)), F.unix_micros(F.max(LANDED_AT)), F.count(_MET))
+    )
+    has, last, met = asked.collect()[0]
+    return has, last, met
 
 
 def _refuse(batch: LoadBatch, bronze: DataFrame, rows: DataFrame, error: Exception) -> None:

@@ -27,11 +27,12 @@ MOST_PARTS = 200
 
 @dataclass(frozen=True)
 class GoldSource:
-    """The silver of a dataset: which table it is, and the version that is read."""
+    """The silver of a dataset: which table it is, the version that is read, its bytes."""
 
     dataset: str
     identity: str
     version: int
+    size: int
 
     @property
     def path(self) -> str:
@@ -55,7 +56,8 @@ def refresh(
     origin = {"sources": [each.to_json() for each in read], "definition": definition.digest}
     before = last_build(lake, definition.path)
     if before and before.origin == origin:
-        return TableResult(before.version, rows_of(lake, definition.path, before), rebuilt=False)
+        rows = rows_of(lake, definition.path, before)
+        return TableResult(before.version, rows, rebuilt=False, origin=origin)
     parts = _touched(lake, definition, read, before) if before else None
     if parts is None:
         overwrite(lake, definition.path, lake.spark.sql(definition.sql), origin)
@@ -65,9 +67,8 @@ def refresh(
     if after is None:
         raise ResultError(f"{definition.path} was written, and its history does not show it.")
     rows = rows_of(lake, definition.path, after)
-    return TableResult(
-        after.version, rows, rebuilt=True, parts=None if parts is None else len(parts)
-    )
+    made = None if parts is None else len(parts)
+    return TableResult(after.version, rows, rebuilt=True, parts=made, origin=after.origin)
 
 
 def _touched(

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SCHEMA = 1
+ORIGINS = "origins"
+"""In the document, by lake path: from which version of which silver each gold table was made."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +19,14 @@ class TableResult:
     Attributes:
         rebuilt: whether the batch changed it; None where the question does not arise.
         parts: how many parts of it were made anew; None where it was the whole.
+        origin: what it was made from; it stands apart from the rest of the table.
     """
 
     version: int
     rows: int
     rebuilt: bool | None = None
     parts: int | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Its form in the result document."""

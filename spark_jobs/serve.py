@@ -9,6 +9,8 @@ in the result document and does not fail the batch: the next load of the dataset
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from spark_jobs.arguments import parse_named
@@ -16,7 +18,7 @@ from spark_jobs.credentials import read_secret
 from spark_jobs.database import Database, locate
 from spark_jobs.errors import ServingError
 from spark_jobs.lake import SparkLake, read_document, write_document
-from spark_jobs.result import result_folder, say
+from spark_jobs.result import ORIGINS, result_folder, say
 from spark_jobs.serving import serve
 from spark_jobs.session import job_session
 
@@ -42,7 +44,9 @@ def main(argv: list[str] | None = None) -> None:
     folder = result_folder(given["dataset"], given["batch-id"])
     result = read_document(lake, folder)
     paths = [path for path in result["tables"] if path.startswith(_CONTAINER)]
-    result["served"] = served_tables(lake, reached(given), paths, given["batch-id"])
+    origins = result.get(ORIGINS, {})
+    builds = {path: (result["tables"][path]["version"], origins[path]) for path in origins}
+    result["served"] = served_tables(lake, reached(given), paths, given["batch-id"], builds)
     write_document(lake, folder, result)
     say(result)
 
@@ -58,11 +62,15 @@ def reached(given: dict[str, str]) -> Database:
 
 
 def served_tables(
-    lake: SparkLake, database: Database, paths: list[str], batch_id: str
+    lake: SparkLake,
+    database: Database,
+    paths: list[str],
+    batch_id: str,
+    builds: Mapping[str, tuple[int, Mapping[str, Any]]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """How each table is served now; where the database did not take them, why."""
     try:
-        found = serve(lake, database, paths, batch_id)
+        found = serve(lake, database, paths, batch_id, builds)
     except Exception as error:  # noqa: BLE001 - whatever it is, gold is as it should be
         why = str(error).strip().partition("\n")[0]
         kind = "" if isinstance(error, ServingError) else f"{type(error).__name__}: "

@@ -14,14 +14,16 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from spark_jobs.database import Database, Transaction
 from spark_jobs.dialects import GOLD, OURS
 from spark_jobs.lake import SparkLake
+from spark_jobs.session import SMALL_BYTES, small_queries
 from spark_jobs.tables import delta_detail, look, read_delta
 
-_AT_ONCE = 4
+_AT_ONCE = 8
 _STAMP = "%Y%m%dT%H%M%S"
 # A staging table of this age was left by a load that died.
 LEFT_OVER = timedelta(hours=6)
@@ -35,12 +37,14 @@ class Wanted:
         path: lake path of the table.
         identity, version: which table it is, and how far it has come.
         origin: what it was built from, silver versions included, as JSON.
+        size: of its newest version, in bytes.
     """
 
     path: str
     identity: str
     version: int
     origin: str
+    size: int
 
     @property
     def table(self) -> str:
@@ -62,15 +66,27 @@ class Served:
 
 
 def serve(
-    lake: SparkLake, database: Database, paths: Sequence[str], batch_id: str
+    lake: SparkLake,
+    database: Database,
+    paths: Sequence[str],
+    batch_id: str,
+    builds: Mapping[str, tuple[int, Mapping[str, Any]]] = MappingProxyType({}),
 ) -> Mapping[str, Served]:
     """Bring the served tables to the newest version of the gold tables at these lake paths.
+
+    Args:
+        lake: where gold is.
+        database: where it is to be served.
+        paths: of the gold tables.
+        batch_id: for the ledger.
+        builds: version and origin of tables that the caller knows the newest build of; should one
+            have been built again since, whoever did that serves it.
 
     Raises:
         ServingError: the database does not answer.
     """
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        wanted = list(pool.map(lambda path: _newest(lake, path), paths))
+    with small_queries(lake.spark), ThreadPoolExecutor(_AT_ONCE) as pool:
+        wanted = list(pool.map(lambda path: _wanted(lake, path, builds.get(path)), paths))
     with database.transaction() as work:
         for statement in database.dialect.prepare():
             work.run(statement)
@@ -79,7 +95,8 @@ def serve(
     missing = [each for each in wanted if found[each.path] is None]
     if not missing:
         return {path: served for path, served in found.items() if served is not None}
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    small = sum(each.size for each in missing) <= SMALL_BYTES
+    with small_queries(lake.spark, small), ThreadPoolExecutor(_AT_ONCE) as pool:
         staged = list(pool.map(lambda each: _stage(lake, database, each), missing))
     with database.transaction() as work:
         work.run(database.dialect.lock_ledger())
@@ -88,12 +105,16 @@ def serve(
     return {path: served for path, served in found.items() if served is not None}
 
 
-def _newest(lake: SparkLake, path: str) -> Wanted:
+def _wanted(lake: SparkLake, path: str, build: tuple[int, Mapping[str, Any]] | None) -> Wanted:
+    version, origin = build or _newest(lake, path)
+    detail = delta_detail(lake, path)
+    return Wanted(path, detail.identity, version, json.dumps(origin, sort_keys=True), detail.size)
+
+
+def _newest(lake: SparkLake, path: str) -> tuple[int, Mapping[str, Any]]:
     newest, built = look(lake, path)
-    origin = json.dumps(built.origin if built else {}, sort_keys=True)
     # What came after the build (OPTIMIZE, VACUUM) left the rows as they are.
-    version = built.version if built else newest
-    return Wanted(path, delta_detail(lake, path).identity, version, origin)
+    return (built.version, built.origin) if built else (newest, {})
 
 
 def _standing(database: Database, work: Transaction, wanted: Wanted) -> Served | None:

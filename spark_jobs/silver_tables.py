@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 from pyspark.errors import AnalysisException
@@ -72,16 +72,22 @@ def _create(lake: SparkLake, path: str, schema: StructType, properties: dict[str
         lake.spark.sql(require_statement(table, schema))
 
 
-def enforce(lake: SparkLake, path: str, batch: LoadBatch) -> str | None:
+def enforce(
+    lake: SparkLake, path: str, batch: LoadBatch, properties: Mapping[str, str]
+) -> str | None:
     """Have Delta enforce what the contract says of values.
+
+    Args:
+        lake: where the table is.
+        path: of the table.
+        batch: names the contract's columns.
+        properties: of the table; Delta keeps constraints among them.
 
     Returns:
         Why it is not enforced: rows that are there already break what a later contract says.
     """
     table = lake.sql_name(path)
-    shown = lake.spark.sql(f"SHOW TBLPROPERTIES {table}").collect()
-    present = {str(row["key"]): str(row["value"]) for row in shown}
-    dropped, added = constraint_statements(table, present, check(batch.columns))
+    dropped, added = constraint_statements(table, properties, check(batch.columns))
     for statement in dropped:
         lake.spark.sql(statement)
     if added is None:

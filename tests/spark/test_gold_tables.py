@@ -150,6 +150,11 @@ def test_gold_is_what_its_definition_says(spark_harness: SparkHarness) -> None:
     assert cells(spark_harness, "sellers_compared") == SELLERS
     assert cells(spark_harness, "country_kpis") == COUNTRIES
     assert cells(spark_harness, "cohort_kpis") == COHORTS
+    tables = {path for path in result["tables"] if path.startswith("gold/")}
+    origins = result.pop("origins")
+    assert origins.keys() == tables
+    for origin in origins.values():
+        assert [("silver/users", 1)] == [(s["table"], s["version"]) for s in origin["sources"]]
     assert result == {
         "schema": 1,
         "batch_id": "b1",

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from spark_jobs.columns import SilverColumn
 from spark_jobs.history import losers, superseded, versions
 from spark_jobs.lake import SparkLake
+from spark_jobs.session import SMALL_ROWS
 from spark_jobs.silver import newest
 from spark_jobs.silver_tables import versions_of
 from tests.spark.harness import SparkHarness, columns_of
@@ -108,11 +109,16 @@ def _time(micros: int | None) -> datetime | None:
     return None if micros is None else datetime.fromtimestamp(micros / 1e6, UTC)
 
 
-def test_the_job_keeps_history_where_the_contract_says(spark_harness: SparkHarness) -> None:
+@pytest.mark.parametrize("most", [SMALL_ROWS, 0], ids=["small", "large"])
+def test_the_job_keeps_history_where_the_contract_says(
+    spark_harness: SparkHarness, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
     """In order, late and doubled drops: silver has the newest, and all versions can be asked.
 
     A first load has no history to keep, and a batch that is loaded again adds nothing to it.
+    It is the same whether the batches count as small or not.
     """
+    monkeypatch.setattr("spark_jobs.load_silver.SMALL_ROWS", most)
     days = [START + timedelta(days=day) for day in range(6)]
 
     def drop(day: int, *rows: tuple[int, str | None]) -> dict[str, Any]:
@@ -149,3 +155,18 @@ def test_the_job_keeps_history_where_the_contract_says(spark_harness: SparkHarne
         (2, "Lille", "r3", days[3], None),
         (3, "Metz", "r5", days[5], None),
     ]
+
+
+def test_a_small_batch_of_new_keys_writes_no_history(spark_harness: SparkHarness) -> None:
+    """Nothing is superseded, so there is no commit, and no table where there was none."""
+    for number in range(2):
+        said = [{"id": number, "town": "Lyon"}]
+        landed = (START + timedelta(days=number)).isoformat()
+        drop = spark_harness.bronze("people", f"r{number}", TYPES, said, landed)
+        columns = columns_of(TYPES, required=["id"])
+        result = spark_harness.load(
+            spark_harness.batch("people", f"b{number}", columns, ["id"], [drop], history=True)
+        )
+        assert result["inserted"] == 1
+
+    assert not (spark_harness.root / "silver/people_history").exists()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import SparkSession
 
 from spark_jobs.load_silver import FASTER
-from spark_jobs.session import ROWS_A_PARTITION, job_session, partitions_for
+from spark_jobs.session import ROWS_A_PARTITION, job_session, partitions_for, small_queries
+
+PARTITIONS = "spark.sql.shuffle.partitions"
 
 
 def test_times_are_utc_and_wishes_are_granted(spark: SparkSession) -> None:
@@ -68,3 +72,43 @@ def test_shuffles_have_partitions_for_the_rows(
         assert spark.conf.get(name) == had
     finally:
         spark.conf.set(name, before)
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_small_queries_have_settings_of_their_own_while_they_last(
+    spark: SparkSession, small: bool
+) -> None:
+    """Those that the session had come back, whatever happens; without `small` they stay."""
+    names = ["spark.sql.adaptive.enabled", "spark.sql.codegen.factoryMode", PARTITIONS]
+    had = [spark.conf.get(name, None) for name in names]
+    during = ["false", "NO_CODEGEN", "1"] if small else had
+
+    with suppress(ZeroDivisionError), small_queries(spark, small):
+        assert [spark.conf.get(name, None) for name in names] == during
+        raise ZeroDivisionError
+
+    assert [spark.conf.get(name, None) for name in names] == had
+    assert during != had or not small
+
+
+def test_settings_that_serverless_compute_refuses_stay(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the settings for small queries it knows the number of partitions alone."""
+    granted = spark.conf.set
+    before = spark.conf.get(PARTITIONS)
+
+    def set_as_serverless(name: str, value: str) -> None:
+        if name != PARTITIONS:
+            raise AnalysisException(
+                errorClass="CONFIG_NOT_AVAILABLE", message=f"Configuration {name} is not available"
+            )
+        granted(name, value)
+
+    monkeypatch.setattr(
+        type(spark.conf), "set", lambda _, name, value: set_as_serverless(name, value)
+    )
+
+    with small_queries(spark):
+        assert spark.conf.get(PARTITIONS) == "1"
+    assert spark.conf.get(PARTITIONS) == before
