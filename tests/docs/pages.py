@@ -12,7 +12,7 @@ RUN = ("bash", "python")
 """Languages whose blocks are executed."""
 
 _FENCE = re.compile(
-    r"^(?:<!-- (?P<marker>.+?) -->\n)?``(?P<language>\S*)\n(?P<text>.*?)^``$",
+    r"^(?:<!-- (?P<marker>.+?) -->\n)?```(?P<language>\S*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 _LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s]+)\)")

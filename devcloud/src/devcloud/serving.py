@@ -59,6 +59,31 @@ def close_connection(scope: Scope, *, reset: bool) -> None:
     transport.abort()
 
 
+class BodilessErrors:
+    """ASGI wrapper that takes the Content-Type from errors without a body, where Azure has none.
+
+    Clients parse a body whenever that header names XML or JSON: those of the Azure SDK for C++ end
+    their process over an empty one, that of .NET raises an exception of the wrong kind.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request through."""
+
+        async def drop(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:  # noqa: PLR2004
+                headers = list(message["headers"])
+                lengths = {value for name, value in headers if name.lower() == b"content-length"}
+                if scope["method"] == "HEAD" or lengths == {b"0"}:
+                    headers = [each for each in headers if each[0].lower() != b"content-type"]
+                    message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app(scope, receive, drop if scope["type"] == "http" else send)
+
+
 class RequestLog:
     """ASGI wrapper that logs what changed something or failed, one line each; reads go to debug."""
 
@@ -187,7 +212,7 @@ class _AnnouncedServer(uvicorn.Server):
 
 def _settings(app: ASGIApp, port: int) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
+        BodilessErrors(app),
         host="127.0.0.1",
         port=port,
         http=ServiceProtocol,
