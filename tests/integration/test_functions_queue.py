@@ -15,7 +15,7 @@ import pytest
 from devcloud.config import CloudConfig, create
 from devcloud.functions.host import FolderInUseError, Host
 from devcloud.functions.hostjson import HostJsonError, HostOptions, QueueOptions
-from devcloud.functions.store import MAX_BYTES, TIME_TO_LIVE, MessageTooLargeError, QueueStore
+from devcloud.functions.store import TIME_TO_LIVE, MessageTooLargeError, QueueStore
 from devcloud.testing.functions import KEY, running, wait, write_app
 
 from devcloud.functions import hostjson
@@ -260,9 +260,9 @@ def test_store_outlives_its_host(store: QueueStore, tmp_path: Path) -> None:
 def test_store_limits(store: QueueStore) -> None:
     """A message has at most 48 KiB and lives for seven days; a batch is put whole or not at all."""
     with pytest.raises(MessageTooLargeError, match="q"):
-        store.put([("q", "small"), ("q", "x" * (MAX_BYTES + 1))])
+        store.put([("q", "small"), ("q", "x" * (48 * 1024 + 1))])
     assert store.counts() == {}
-    store.put([("q", "x" * MAX_BYTES)])
+    store.put([("q", "x" * (48 * 1024))])
     _NOW[0] += TIME_TO_LIVE
     assert store.take("q", 1) == []
     assert store.counts() == {}

@@ -17,6 +17,9 @@ SERVICES = ("lake", "datafactory", "databricks", "functions")
 DATABASE = "database"
 PROCESSES = (*SERVICES, DATABASE)
 """All that runs, each on a port of its own."""
+QUEUES = "queues"
+"""Queue storage, which the process of the functions service serves on a second port."""
+PORTS = (*PROCESSES, QUEUES)
 SECRET_SCOPE = "landfall"  # noqa: S105 - a name, no secret
 """The local workspace's one secret scope, which the key vault backs."""
 CONTAINERS = ("landing", "raw", "quarantine", "bronze", "silver", "gold", "manifest")
@@ -29,7 +32,7 @@ class CloudConfig:
     Attributes:
         root: data folder; `lake/<container>/` under it is the lake itself.
         app: folder of the function app, its contracts, its factory and its bundle.
-        ports: TCP port on 127.0.0.1 of each of `PROCESSES`.
+        ports: TCP port on 127.0.0.1 of each of `PORTS`.
         account: storage account name; account_key: base64, as Azure issues them.
         function_key: accepted as `x-functions-key` or `?code=` by every function.
         identity_secret: what a managed identity's token request must carry.
@@ -59,7 +62,7 @@ class CloudConfig:
     warm: bool = True
 
     def url(self, service: str) -> str:
-        """Base URL of one of `SERVICES`, without a trailing slash."""
+        """Base URL of one of `SERVICES` or of `QUEUES`, without a trailing slash."""
         return f"http://127.0.0.1:{self.ports[service]}"
 
     def pid_file(self, service: str) -> Path:
@@ -77,11 +80,17 @@ class CloudConfig:
         return f"{self.url('lake')}/{self.account}"
 
     @property
+    def queues_url(self) -> str:
+        """Path-style endpoint of the storage account's queues."""
+        return f"{self.url(QUEUES)}/{self.account}"
+
+    @property
     def lake_connection_string(self) -> str:
-        """Connection string that the blob and Data Lake SDKs read alike (both use BlobEndpoint)."""
+        """Connection string that the blob, Data Lake and queue SDKs read alike."""
         return (
             f"DefaultEndpointsProtocol=http;AccountName={self.account};"
             f"AccountKey={self.account_key};BlobEndpoint={self.lake_url};"
+            f"QueueEndpoint={self.queues_url};"
         )
 
     @property
@@ -177,7 +186,7 @@ def free_ports(preferred: Mapping[str, int]) -> dict[str, int]:
     held: list[socket.socket] = []
     ports: dict[str, int] = {}
     try:
-        for service in PROCESSES:
+        for service in PORTS:
             for port in (preferred.get(service, 0), 0):
                 listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

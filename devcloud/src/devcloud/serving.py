@@ -158,7 +158,7 @@ def killer(config: CloudConfig) -> Callable[[str], None]:
 
 @contextlib.contextmanager
 def serve_in_thread(app: ASGIApp, port: int = 0) -> Iterator[str]:
-    """Serve an application from a thread; for tests.
+    """Serve an application from a thread: a service beside another, or one of a test.
 
     Args:
         app: the ASGI application; its lifespan is run.

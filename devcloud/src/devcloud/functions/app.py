@@ -38,6 +38,7 @@ def create_app(config: CloudConfig, clock: Callable[[], float] = time.time) -> S
         FolderInUseError: another host works on the same data folder.
     """
     os.environ.update(app_settings(config))
+    os.environ.setdefault("AzureWebJobsStorage", config.lake_connection_string)
     os.environ.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
     host = Host(
         config.app,

@@ -19,9 +19,10 @@ from devcloud.functions.invoke import InvocationOutcome, Invoker, thread_count
 from devcloud.functions.listener import QueueListener
 from devcloud.functions.loader import load
 from devcloud.functions.model import BLOB, HTTP, QUEUE, TIMER, Function
-from devcloud.functions.store import POISON, Message, QueueStore
+from devcloud.functions.store import POISON, TIME_TO_LIVE, Message, QueueStore
 from devcloud.functions.timers import Timer, TimerThread
 
+DATABASE = "queues.db"
 STOP_SECONDS = 6.0  # for what runs; the supervisor kills after ten
 
 
@@ -59,8 +60,8 @@ class Host:
         self.functions = {each.name: each for each in load(app, settings)}
         self.started = clock()
         self._clock = clock
-        self._lock = _claim(data)
-        self.store = QueueStore(data / "queues.db", clock)
+        self._lock = claim(data)
+        self.store = QueueStore(data / DATABASE, clock, plain=self.options.queue.plain)
         self._invoker = Invoker(
             self.store.put,
             folder=str(app),
@@ -136,7 +137,7 @@ class Host:
             return self.blobs.run(function, container, blob)
         now = self._clock()
         if kind == QUEUE:
-            message = Message("by-hand", function.queue, text, now, 1, "")
+            message = Message("by-hand", function.queue, text, text, now, now + TIME_TO_LIVE, 1, "")
             return self._invoker.submit(function, codec.of_message(message, now))
         return self._invoker.submit(function, codec.of_timer({"IsPastDue": False}))
 
@@ -222,7 +223,12 @@ def describe(function: Function) -> str:
             return f"timer {fields['schedule']}"
 
 
-def _claim(data: Path) -> IO[str]:
+def claim(data: Path) -> IO[str]:
+    """Hold a data folder for this process, until the file that is returned is closed.
+
+    Raises:
+        FolderInUseError: another process holds it.
+    """
     data.mkdir(parents=True, exist_ok=True)
     handle = (data / "host.lock").open("a+")
     try:

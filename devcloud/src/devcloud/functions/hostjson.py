@@ -39,6 +39,7 @@ class QueueOptions:
         batch_size: messages taken at once.
         new_batch_threshold: messages still running below which the next batch is taken.
         max_polling_interval: longest pause between two looks at an empty queue, in seconds.
+        plain: messages travel as they are (`messageEncoding` none), not in base64.
     """
 
     max_dequeue_count: int = 5
@@ -46,6 +47,7 @@ class QueueOptions:
     batch_size: int = 16
     new_batch_threshold: int = 8
     max_polling_interval: float = 60.0
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,14 @@ def _queue(section: Mapping[str, Any]) -> QueueOptions:
         batch_size=batch,
         new_batch_threshold=_number(section, "newBatchThreshold", batch // 2, low=0),
         max_polling_interval=seconds(section.get("maxPollingInterval", "00:01:00"), "queues"),
+        plain=_plain(section.get("messageEncoding", "base64")),
     )
+
+
+def _plain(encoding: object) -> bool:
+    if str(encoding).lower() not in ("base64", "none"):
+        raise HostJsonError(f"host.json: messageEncoding must be base64 or none: {encoding!r}")
+    return str(encoding).lower() == "none"
 
 
 def _timeout(value: object) -> float | None:

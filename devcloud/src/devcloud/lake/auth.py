@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 
 from devcloud.lake.errors import LakeError
 from devcloud.lake.messages import LakeRequest, parse_query
-from devcloud.lake.sas import SharedAccessSignature
+from devcloud.lake.sas import BLOB, SharedAccessSignature, SignedService
 
 SIGNED_HEADERS = (
     "content-encoding",
@@ -35,8 +35,15 @@ SKEW = timedelta(minutes=15)  # a signature's time may be that far from ours
 class Authenticator:
     """Verifies requests against one account and its key."""
 
-    def __init__(self, account: str, key: str, now: Callable[[], datetime]) -> None:
-        """Take the account's name, its key in base64, and the clock."""
+    def __init__(
+        self,
+        account: str,
+        key: str,
+        now: Callable[[], datetime],
+        service: SignedService = BLOB,
+    ) -> None:
+        """Take the account's name, its key in base64, the clock, and which service is asked."""
+        self._service = service
         self.account = account
         self.key = base64.b64decode(key)
         self._now = now
@@ -57,7 +64,7 @@ class Authenticator:
         """
         authorization = request.headers.get("authorization")
         if authorization is None and "sig" in request.query:
-            signature = SharedAccessSignature(request.query, self.account, self.key)
+            signature = SharedAccessSignature(request.query, self.account, self.key, self._service)
             signature.check(request, operation, self._now())
             return signature
         if authorization is None:

@@ -96,6 +96,7 @@ CODES: dict[str, tuple[int, str]] = {
     "MissingContentLengthHeader": (411, "The content length header was not specified."),
     "MissingRequiredHeader": (400, "An HTTP header that is mandatory was not specified."),
     "MissingRequiredQueryParameter": (400, "A mandatory query parameter was not specified."),
+    "MessageNotFound": (404, "The specified message does not exist."),
     "NoAuthenticationInformation": (
         401,
         (
@@ -103,7 +104,11 @@ CODES: dict[str, tuple[int, str]] = {
             "www-authenticate header."
         ),
     ),
-    "NotImplemented": (501, "The requested operation is not implemented by the local lake."),
+    "NotImplemented": (501, "The requested operation is not implemented by the local cloud."),
+    "OutOfRangeQueryParameterValue": (
+        400,
+        "A query parameter specified in the request URI is outside the permissible range.",
+    ),
     "PathAlreadyExists": (409, "The specified path already exists."),
     "PathConflict": (
         409,
@@ -113,6 +118,13 @@ CODES: dict[str, tuple[int, str]] = {
         ),
     ),
     "PathNotFound": (404, "The specified path does not exist."),
+    "PopReceiptMismatch": (
+        400,
+        "The specified pop receipt did not match the pop receipt for a dequeued message.",
+    ),
+    "QueueAlreadyExists": (409, "The specified queue already exists."),
+    "QueueBeingDeleted": (409, "The specified queue is being deleted. Try operation later."),
+    "QueueNotFound": (404, "The specified queue does not exist."),
     "RenameDestinationParentPathNotFound": (
         404,
         "The parent directory of the destination path does not exist.",

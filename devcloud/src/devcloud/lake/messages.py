@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope
 
 from devcloud.lake.errors import ClientGoneError, LakeError
 
-CONTAINER = re.compile(r"^(\$root|\$web|\$logs|[a-z0-9](?:-?[a-z0-9]){2,62})$")
+CONTAINER = re.compile(r"^(\$root|\$web|\$logs|(?=.{3,63}$)[a-z0-9](?:-?[a-z0-9])*)$")
 NAME_BYTES = 255  # of one path segment: what the file systems below can hold
 KEY_CHARACTERS = 1024
 
