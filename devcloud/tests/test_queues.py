@@ -135,17 +135,17 @@ def test_queues_and_metadata(account: Account) -> None:
         (f"q-{number}", {"n": str(number)}) for number in range(5)
     ]
     queue = account.service.get_queue_client("q-1")
-    for number, status in (("1", 204), ("2", 409)):  # there already, just so or otherwise
+    for value, status in (("1", 204), ("2", 409)):  # there already, just so or otherwise
         with pytest.raises(ResourceExistsError) as error:
-            queue.create_queue(metadata={"n": number})
+            queue.create_queue(metadata={"n": value})
         assert error.value.status_code == status
     queue.set_queue_metadata({"a": "b"})
     assert queue.get_queue_properties().metadata == {"a": "b"}
     assert queue.get_queue_access_policy() == {}
     queue.delete_queue()
-    with pytest.raises(ResourceNotFoundError) as error:
+    with pytest.raises(ResourceNotFoundError) as absent:
         queue.send_message("x")
-    assert code(error) == (404, "QueueNotFound")
+    assert code(absent) == (404, "QueueNotFound")
     with pytest.raises(ResourceExistsError) as error:
         queue.create_queue()
     assert code(error) == (409, "QueueBeingDeleted")

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -34,11 +34,15 @@ class CloudConfig:
         app: folder of the function app, its contracts, its factory and its bundle.
         ports: TCP port on 127.0.0.1 of each of `PORTS`.
         account: storage account name; account_key: base64, as Azure issues them.
-        function_key: accepted as `x-functions-key` or `?code=` by every function.
+        function_key: host key of the functions host, as `x-functions-key` or `?code=`.
+        master_key: its master key; system_key: of its blob webhook.
+        landing_function: the blob-triggered function that gets the events of the container
+            `landing`; empty where there is none.
         identity_secret: what a managed identity's token request must carry.
         databricks_token: personal access token of the local workspace.
         database_password: of the one user of the PostgreSQL database.
         spark_lake: URI template by which Spark reaches a container; None means the folder itself.
+        containers: made at the start, where they are missing.
         settings: further app settings, laid over those that `app_settings` derives.
         warm: start Spark before it is needed.
     """
@@ -53,11 +57,15 @@ class CloudConfig:
     factory: str = "landfall"
     databricks_token: str = ""
     function_key: str = ""
+    master_key: str = ""
+    system_key: str = ""
+    landing_function: str = "on_landing"
     identity_secret: str = ""
     database_name: str = "landfall"
     database_user: str = "landfall"
     database_password: str = ""
     spark_lake: str | None = None
+    containers: Sequence[str] = CONTAINERS
     settings: Mapping[str, str] = field(default_factory=dict)
     warm: bool = True
 
@@ -164,6 +172,8 @@ def create(root: Path, app: Path, **overrides: object) -> CloudConfig:
         account_key=base64.b64encode(os.urandom(64)).decode(),
         databricks_token="dapi" + secrets.token_hex(16),
         function_key=secrets.token_urlsafe(40),
+        master_key=secrets.token_urlsafe(40),
+        system_key=secrets.token_urlsafe(40),
         identity_secret=secrets.token_hex(16),
         database_password=secrets.token_hex(16),
     )
@@ -173,6 +183,8 @@ def create(root: Path, app: Path, **overrides: object) -> CloudConfig:
             account_key=earlier.account_key,
             databricks_token=earlier.databricks_token,
             function_key=earlier.function_key,
+            master_key=earlier.master_key or fresh.master_key,
+            system_key=earlier.system_key or fresh.system_key,
             identity_secret=earlier.identity_secret,
             database_password=earlier.database_password or fresh.database_password,
         )

@@ -59,6 +59,8 @@ class HostOptions:
         function_timeout: seconds one invocation may take; None is unlimited.
         queue: for queue triggers.
         blob: for the hidden queue behind blob triggers; its count is `poisonBlobThreshold`.
+        custom_headers: that every answer of a function gets.
+        shown: the sections about HTTP, blobs, queues and concurrency, defaults filled in.
         log_levels: level of `logging` by category; `default` is the one of all others.
     """
 
@@ -66,6 +68,8 @@ class HostOptions:
     function_timeout: float | None = 1800.0
     queue: QueueOptions = field(default_factory=QueueOptions)
     blob: QueueOptions = field(default_factory=QueueOptions)
+    custom_headers: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, Any] = field(default_factory=dict, compare=False)
     log_levels: Mapping[str, int] = field(default_factory=dict)
 
     def level_of(self, category: str) -> int:
@@ -98,9 +102,13 @@ def parse(text: str) -> HostOptions:
         batch_size=min(_number(blobs, "maxDegreeOfParallelism", 16, low=1), MAX_BATCH),
         max_polling_interval=queue.max_polling_interval,
     )
-    prefix = _section(document, "extensions", "http").get("routePrefix", "api")
+    http = _section(document, "extensions", "http")
     return HostOptions(
-        route_prefix=str(prefix).strip("/"),
+        route_prefix=str(http.get("routePrefix", "api")).strip("/"),
+        custom_headers={
+            name: str(value) for name, value in _section(http, "customHeaders").items()
+        },
+        shown=_shown(document, queue, blob),
         function_timeout=_timeout(document.get("functionTimeout", "00:30:00")),
         queue=queue,
         blob=blob,
@@ -119,6 +127,42 @@ def seconds(value: object, key: str) -> float:
         raise HostJsonError(f'host.json: {key} must be a time span such as "00:00:05": {value!r}')
     days, hours, minutes, rest = match.groups()
     return int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(rest or 0)
+
+
+def _shown(document: Mapping[str, Any], queue: QueueOptions, blob: QueueOptions) -> dict[str, Any]:
+    http = {
+        "dynamicThrottlesEnabled": False,
+        "enableChunkedRequestBinding": False,
+        "maxConcurrentRequests": -1,
+        "maxOutstandingRequests": -1,
+        "routePrefix": "api",
+    }
+    blobs = {
+        "maxDegreeOfParallelism": blob.batch_size,
+        "poisonBlobThreshold": blob.max_dequeue_count,
+    }
+    queues = {
+        "batchSize": queue.batch_size,
+        "newBatchThreshold": queue.new_batch_threshold,
+        "maxPollingInterval": "00:01:00",
+        "maxDequeueCount": queue.max_dequeue_count,
+        "visibilityTimeout": "00:00:00",
+        "messageEncoding": "Base64",
+    }
+    concurrency = {
+        "dynamicConcurrencyEnabled": False,
+        "maximumFunctionConcurrency": 500,
+        "cpuThreshold": 0.8,
+        "snapshotPersistenceEnabled": True,
+    }
+    return {
+        "extensions": {
+            "http": {**http, **_section(document, "extensions", "http")},
+            "blobs": {**blobs, **_section(document, "extensions", "blobs")},
+            "queues": {**queues, **_section(document, "extensions", "queues")},
+        },
+        "concurrency": {**concurrency, **_section(document, "concurrency")},
+    }
 
 
 def _queue(section: Mapping[str, Any]) -> QueueOptions:

@@ -17,7 +17,7 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from devcloud import faults
-from devcloud.config import CONTAINERS, CloudConfig
+from devcloud.config import CloudConfig
 from devcloud.lake import (
     appending,
     blob_api,
@@ -55,7 +55,7 @@ def create_app(
     subscribers: Sequence[Subscription] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Starlette:
-    """The lake of a configuration, with its seven containers.
+    """The lake of a configuration, with its containers.
 
     Args:
         config: where the folder is, the account and its key.
@@ -64,7 +64,7 @@ def create_app(
     """
     config.lake_folder.mkdir(parents=True, exist_ok=True)
     store = LakeStore(config.lake_folder)
-    for name in CONTAINERS:
+    for name in config.containers:
         with contextlib.suppress(LakeError):
             store.create_container(name)
 
