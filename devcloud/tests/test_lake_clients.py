@@ -84,6 +84,13 @@ def test_delta_rs(lake: RunningLake) -> None:
     merge.when_matched_update_all().execute()
     found = deltalake.DeltaTable(url, storage_options=signed)
     assert (found.version(), found.to_pyarrow_table().num_rows) == (2, 6)
+    for options in (keyed, signed):  # batches of deletes
+        old = deltalake.DeltaTable(url, storage_options=options)
+        old.delete("id = 1")
+        gone = old.vacuum(0, dry_run=False, enforce_retention_duration=False)
+        assert gone
+        assert not any((lake.local("users by name", "silver") / each).exists() for each in gone)
+        deltalake.write_deltalake(url, rows, mode="append", storage_options=keyed)
     assert (lake.local("users by name", "silver") / "_delta_log").is_dir()
 
 

@@ -50,12 +50,11 @@ def test_refused_calls(lake: RunningLake, name: str) -> None:
 
 
 def test_refused_container_calls(lake: RunningLake) -> None:
-    """Stored access policies, service properties and batches are not served."""
+    """Stored access policies and service properties are not served."""
     calls: list[Callable[[], Any]] = [
         lambda: lake.container().set_container_access_policy({}),
         lake.container().get_container_access_policy,
         lake.blobs.get_service_properties,
-        lambda: lake.container().delete_blobs("a", "b"),
         lambda: lake.container().acquire_lease(),
         lambda: list(lake.blobs.find_blobs_by_tags("a='b'")),
     ]

@@ -20,6 +20,7 @@ from devcloud import faults
 from devcloud.config import CloudConfig
 from devcloud.lake import (
     appending,
+    batch,
     blob_api,
     containers_api,
     delivery,
@@ -114,13 +115,19 @@ class LakeService:
         await send_reply(send, reply, scope)
 
     async def _reply(self, scope: Scope, receive: Receive) -> LakeResponse:
-        request_id = str(uuid.uuid4())
-        dfs = False
-        request: LakeRequest | None = None
         try:
             request = LakeRequest.parse(scope, receive, self.lake.config.account)
-            request.id = request_id
-            dfs = routing.is_dfs(request.method, request.query, request.headers)
+        except LakeError as error:
+            reply = refusal(error)
+            reply.headers |= standard_headers(None, str(uuid.uuid4()))
+            return reply
+        return await self.answer(request)
+
+    async def answer(self, request: LakeRequest) -> LakeResponse:
+        """The reply to a request, errors included."""
+        request.id = str(uuid.uuid4())
+        dfs = routing.is_dfs(request.method, request.query, request.headers)
+        try:
             reply = await self._act(request)
         except LakeError as error:
             reply = refusal(error, dfs=dfs)
@@ -130,7 +137,7 @@ class LakeService:
             if error.errno != errno.ENAMETOOLONG:
                 raise
             reply = refusal(LakeError("InvalidResourceName", "The path is too long."), dfs=dfs)
-        reply.headers = {**reply.headers, **standard_headers(request, request_id)}
+        reply.headers = {**reply.headers, **standard_headers(request, request.id)}
         return reply
 
     async def _act(self, request: LakeRequest) -> LakeResponse:
@@ -139,6 +146,8 @@ class LakeService:
             request.method, request.container, request.key, request.query, request.headers
         )
         signature = lake.auth.verify(request, name)
+        if name == "SubmitBatch":
+            return await batch.submit(request, lake.config.account, self.answer)
         reply = await OPERATIONS[name](lake, request)
         if signature is not None and name == "GetBlob":
             reply.headers |= signature.response_headers()

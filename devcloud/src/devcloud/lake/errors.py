@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 # https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes and
 # https://learn.microsoft.com/rest/api/storageservices/data-lake-storage-gen2 (Path, errors)
 CODES: dict[str, tuple[int, str]] = {
+    "AllSubRequestsShouldBeSameApi": (400, "All batch subrequests should be the same api."),
     "AuthenticationFailed": (
         403,
         (
@@ -49,6 +50,7 @@ CODES: dict[str, tuple[int, str]] = {
         409,
         "The recursive query parameter value must be true to delete a non-empty directory.",
     ),
+    "ExceedsMaxBatchRequestCount": (400, "A batch has at most 256 subrequests."),
     "FilesystemAlreadyExists": (409, "The specified filesystem already exists."),
     "FilesystemNotFound": (404, "The specified filesystem does not exist."),
     "InvalidBlockId": (400, "The specified block ID is invalid. It must be Base64 encoded."),

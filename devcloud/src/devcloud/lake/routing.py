@@ -19,6 +19,8 @@ ALWAYS = {*SAS_PARAMETERS.split(), "timeout", "api-version"}
 # (level, method, comp or action or resource) -> operation, and the query parameters it knows.
 BLOB: dict[tuple[str, str, str], tuple[str, str]] = {
     ("account", "GET", "list"): ("ListContainers", "comp prefix marker maxresults include"),
+    ("account", "POST", "batch"): ("SubmitBatch", "comp"),
+    ("container", "POST", "batch"): ("SubmitBatch", "restype comp"),
     ("account", "POST", "userdelegationkey"): ("GetUserDelegationKey", "restype comp"),
     ("container", "PUT", ""): ("CreateContainer", "restype"),
     ("container", "GET", ""): ("GetContainerProperties", "restype"),

@@ -37,6 +37,7 @@ PERMISSIONS: dict[str, tuple[str, ...]] = {
     "SetBlobProperties": ("w",),
     "LeaseBlob": ("w",),
     "DeleteBlob": ("d",),
+    "SubmitBatch": ("racwdxltmeopiyf",),  # each of its requests has a signature of its own
     "ListFilesystems": ("l",),
     "CreateFilesystem": ("cw",),
     "DeleteFilesystem": ("d",),
