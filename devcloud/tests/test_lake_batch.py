@@ -28,7 +28,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLake]:
 def container(lake: RunningLake, request: pytest.FixtureRequest) -> Iterator[ContainerClient]:
     """The landing container, by the key and by a signature."""
     config = lake.config
-    credential = sas(lake)
+    credential: str | dict[str, str] = sas(lake)
     if request.param == "key":
         credential = {"account_name": config.account, "account_key": config.account_key}
     with BlobServiceClient(config.lake_url, credential=credential, retry_total=0) as service:
@@ -107,7 +107,7 @@ def test_each_request_is_authorized(lake: RunningLake) -> None:
 
 
 def test_what_is_no_batch(lake: RunningLake) -> None:
-    """More than 256 requests, other operations and other bodies are refused, and nothing is done."""
+    """More than 256 requests, other operations and other bodies are refused; nothing is done."""
     lake.put("stays")
     with pytest.raises(HttpResponseError) as error:
         lake.container().delete_blobs(*["stays"] * 257)

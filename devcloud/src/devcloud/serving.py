@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from devcloud.config import CloudConfig
 
 TRANSPORT = "devcloud.transport"
+HEADER_NAMES = "devcloud.header_names"
 KEEP_ALIVE_SECONDS = (
     120  # clients hold idle connections for minutes; closing them looks like a fault
 )
@@ -30,16 +31,25 @@ WRITES = frozenset({"PUT", "POST", "PATCH", "DELETE"})
 
 
 class ServiceProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which also shows the connection to the application.
+    """uvicorn's protocol, which also shows the connection to the application, and its headers.
 
-    Faults such as a reset connection cannot be told through ASGI, so the transport travels in
-    `scope["extensions"]`.
+    Faults such as a reset connection cannot be told through ASGI, nor can the case of header names,
+    which is that of metadata: both travel in `scope["extensions"]`.
     """
 
     def on_message_begin(self) -> None:
         """Open a request."""
         super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
+        self._names: list[bytes] = []
+        self.scope["extensions"] = {
+            TRANSPORT: {"transport": self.transport},
+            HEADER_NAMES: {"names": self._names},
+        }
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header's name as it was sent."""
+        self._names.append(name)
+        super().on_header(name, value)
 
 
 def close_connection(scope: Scope, *, reset: bool) -> None:

@@ -37,6 +37,7 @@ from devcloud.lake.replying import refusal, send_reply, standard_headers
 from devcloud.lake.service import LakeContext, system_folder
 from devcloud.lake.store import LakeStore
 from devcloud.lake.uploads import Appends, Blocks
+from devcloud.platform.identity import Identity
 from devcloud.serving import close_connection, killer
 
 OPERATIONS = {
@@ -85,7 +86,9 @@ def create_app(
     service.lake = app.state.lake = LakeContext(
         config=config,
         store=store,
-        auth=Authenticator(config.account, config.account_key, now),
+        auth=Authenticator(
+            config.account, config.account_key, now, identity=Identity(config.identity_secret)
+        ),
         leases=Leases(store.system / "leases.json", lambda: now().timestamp()),
         blocks=Blocks(system_folder(store, "blocks")),
         appends=Appends(system_folder(store, "appends")),

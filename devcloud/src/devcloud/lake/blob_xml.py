@@ -12,6 +12,7 @@ from devcloud.lake.errors import LakeError
 from devcloud.lake.store import StoredEntry
 
 HEAD = '<?xml version="1.0" encoding="utf-8"?>'
+NO_POLICIES = f"{HEAD}<SignedIdentifiers />".encode()
 BLOCK_KINDS = ("Latest", "Committed", "Uncommitted")
 
 
@@ -50,12 +51,13 @@ def blob_element(
         ("Cache-Control", properties.cache_control),
         ("Content-Disposition", properties.content_disposition),
         ("BlobType", "BlockBlob"),
-        ("AccessTier", "Hot"),
-        ("AccessTierInferred", "true"),
+        ("AccessTier", properties.tier or "Hot"),
+        ("AccessTierInferred", "" if properties.tier else "true"),
+        ("AccessTierChangeTime", http_date(properties.tier_changed) if properties.tier else ""),
         ("LeaseStatus", lease["x-ms-lease-status"]),
         ("LeaseState", lease["x-ms-lease-state"]),
         ("LeaseDuration", lease.get("x-ms-lease-duration", "")),
-        ("ServerEncrypted", "false"),
+        ("ServerEncrypted", "true"),
     ]
     if copy and properties.copy:
         pairs += [

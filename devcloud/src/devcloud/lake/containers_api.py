@@ -37,7 +37,9 @@ async def list_containers(lake: LakeContext, request: LakeRequest) -> LakeRespon
 
 
 async def get_user_delegation_key(lake: LakeContext, request: LakeRequest) -> LakeResponse:
-    """Get User Delegation Key; given to the holder of the account key, as there are no users."""
+    """Get User Delegation Key, for the holder of a token; the account key has no right to it."""
+    if not request.headers.get("authorization", "").lower().startswith("bearer "):
+        raise LakeError("AuthenticationFailed", "Only authentication scheme Bearer is supported.")
     info = blob_xml.parse(await request.whole_body(), "KeyInfo")
     version = request.headers.get("x-ms-version", "")
     values = {
@@ -67,6 +69,7 @@ async def get_account_info(_lake: LakeContext, _request: LakeRequest) -> LakeRes
 
 async def create_container(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Create Container."""
+    _check_public_access(request)
     entry = lake.store.create_container(request.container, metadata_of(request))
     return LakeResponse(201, version_headers(entry))
 
@@ -97,6 +100,33 @@ async def set_container_metadata(lake: LakeContext, request: LakeRequest) -> Lak
         stamp=entry.properties.stamp,
     )
     return LakeResponse(200, version_headers(lake.store.change(entry, properties)))
+
+
+async def get_container_acl(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Get Container ACL: no stored access policies, no public access."""
+    entry = lake.store.container(request.container)
+    return LakeResponse(200, {**XML, **version_headers(entry)}, blob_xml.NO_POLICIES)
+
+
+async def set_container_acl(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Set Container ACL, to what it is."""
+    entry = lake.store.container(request.container)
+    check_write(request.headers, entry)
+    _check_public_access(request)
+    body = await request.whole_body()
+    if body and len(blob_xml.parse(body, "SignedIdentifiers")):
+        raise not_implemented("stored access policies")
+    return LakeResponse(200, version_headers(entry))
+
+
+def _check_public_access(request: LakeRequest) -> None:
+    """The account permits none, as new accounts do."""
+    access = request.headers.get("x-ms-blob-public-access")
+    if access is None:
+        return
+    if access not in ("blob", "container"):
+        raise LakeError("InvalidHeaderValue", f"x-ms-blob-public-access was {access!r}.")
+    raise LakeError("PublicAccessNotPermitted")
 
 
 async def delete_container(lake: LakeContext, request: LakeRequest) -> LakeResponse:
@@ -166,6 +196,8 @@ OPERATIONS: dict[str, Handler] = {
     "CreateContainer": create_container,
     "GetContainerProperties": get_container_properties,
     "SetContainerMetadata": set_container_metadata,
+    "GetContainerAcl": get_container_acl,
+    "SetContainerAcl": set_container_acl,
     "DeleteContainer": delete_container,
     "ListBlobs": list_blobs,
 }

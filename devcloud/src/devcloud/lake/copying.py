@@ -9,7 +9,14 @@ from urllib.parse import urlsplit
 from devcloud.lake.conditions import check_source, http_date
 from devcloud.lake.errors import LakeError, not_implemented
 from devcloud.lake.messages import LakeRequest, LakeResponse, split_path
-from devcloud.lake.service import LakeContext, content_properties, metadata_of, written_headers
+from devcloud.lake.service import (
+    LakeContext,
+    content_properties,
+    metadata_of,
+    must_be_online,
+    tier_of,
+    written_headers,
+)
 from devcloud.lake.store import StoredEntry
 from devcloud.lake.uploads import StagedBlock, assemble
 
@@ -20,6 +27,8 @@ async def copy_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     check_source(request.headers, source)
     if source.directory:
         raise LakeError("ResourceTypeMismatch", "A directory cannot be copied.")
+    must_be_online(source)
+    tier = tier_of(request)
     staged = await assemble(lake.store, [StagedBlock(source.local, 0, source.size)])
     with lake.store.staged(staged):
         if lake.store.entry(container, source.key) != source:
@@ -41,6 +50,8 @@ async def copy_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
             or source.properties.content_type,
             content_encoding=given.content_encoding or source.properties.content_encoding,
             created=0,
+            tier=tier,
+            tier_changed=moment if tier else 0,
             access={},
             copy=copy,
         )

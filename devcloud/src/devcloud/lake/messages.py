@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.types import Receive, Scope
 
 from devcloud.lake.errors import ClientGoneError, LakeError
+from devcloud.serving import HEADER_NAMES
 
 CONTAINER = re.compile(r"^(\$root|\$web|\$logs|(?=.{3,63}$)[a-z0-9](?:-?[a-z0-9])*)$")
 NAME_BYTES = 255  # of one path segment: what the file systems below can hold
@@ -28,6 +29,7 @@ class LakeRequest:
         container: empty for the account itself.
         key: path within the container, decoded, without slashes at its ends; empty for its root.
         query: decoded parameters; header names are lower-case.
+        names: the names of headers as they were sent, by lower-case name.
     """
 
     method: str
@@ -40,6 +42,7 @@ class LakeRequest:
     headers: dict[str, str]
     peer: str
     receive: Receive
+    names: dict[str, str] = field(default_factory=dict)
     id: str = ""
 
     @classmethod
@@ -61,6 +64,7 @@ class LakeRequest:
         raw_path = scope["raw_path"].decode("ascii")
         raw_query = scope["query_string"].decode("latin-1")
         container, key = split_path(raw_path, account)
+        sent = scope.get("extensions", {}).get(HEADER_NAMES, {}).get("names", ())
         return cls(
             method=headers.get("x-http-method-override", str(scope["method"])).upper(),
             wire_method=scope["method"],
@@ -72,6 +76,7 @@ class LakeRequest:
             headers=headers,
             peer=scope["client"][0] if scope.get("client") else "",
             receive=receive,
+            names={name.decode("latin-1").lower(): name.decode("latin-1") for name in sent},
         )
 
     async def body(self) -> AsyncIterator[bytes]:
@@ -140,12 +145,16 @@ class FileSlice:
 
 @dataclass(slots=True)
 class LakeResponse:
-    """One reply; `file` in place of `body` streams a part of a file."""
+    """One reply; `file` in place of `body` streams a part of a file.
+
+    With `structured` that part travels as a structured body.
+    """
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     file: FileSlice | None = None
+    structured: bool = False
 
 
 def parse_query(raw: str) -> dict[str, str]:

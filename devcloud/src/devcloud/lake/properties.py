@@ -34,6 +34,7 @@ class Properties:
         version: for a file, the mtime in nanoseconds that these properties belong to: if another
             process changed the content since, hash and blocks are void.
         blocks: id and size of each committed block.
+        tier: access tier, where somebody set one; tier_changed: when, in nanoseconds.
         copy: the headers x-ms-copy-* of the copy that made it.
         access: owner, group, permissions and acl, as far as somebody set them; never enforced.
     """
@@ -49,6 +50,8 @@ class Properties:
     stamp: int = 0
     version: int = 0
     blocks: list[tuple[str, int]] = field(default_factory=list)
+    tier: str = ""
+    tier_changed: int = 0
     copy: dict[str, str] = field(default_factory=dict)
     access: dict[str, str] = field(default_factory=dict)
 

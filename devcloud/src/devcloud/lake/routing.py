@@ -7,8 +7,9 @@ A request belongs to the dfs API when one of its markers is present (`action`, `
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 
-from devcloud.lake.errors import not_implemented
+from devcloud.lake.errors import LakeError, not_implemented
 
 SAS_PARAMETERS = (
     "sv ss srt sp st se sip spr sig sr sdd si ses skoid sktid skt ske sks skv saoid suoid scid "
@@ -28,6 +29,9 @@ BLOB: dict[tuple[str, str, str], tuple[str, str]] = {
     ("container", "GET", "metadata"): ("GetContainerProperties", "restype comp"),
     ("container", "HEAD", "metadata"): ("GetContainerProperties", "restype comp"),
     ("container", "PUT", "metadata"): ("SetContainerMetadata", "restype comp"),
+    ("container", "GET", "acl"): ("GetContainerAcl", "restype comp"),
+    ("container", "HEAD", "acl"): ("GetContainerAcl", "restype comp"),
+    ("container", "PUT", "acl"): ("SetContainerAcl", "restype comp"),
     ("container", "DELETE", ""): ("DeleteContainer", "restype"),
     ("container", "GET", "list"): (
         "ListBlobs",
@@ -38,6 +42,7 @@ BLOB: dict[tuple[str, str, str], tuple[str, str]] = {
     ("path", "PUT", "blocklist"): ("PutBlockList", "comp"),
     ("path", "PUT", "metadata"): ("SetBlobMetadata", "comp"),
     ("path", "PUT", "properties"): ("SetBlobProperties", "comp"),
+    ("path", "PUT", "tier"): ("SetBlobTier", "comp"),
     ("path", "PUT", "lease"): ("LeaseBlob", "comp"),
     ("path", "GET", ""): ("GetBlob", ""),
     ("path", "GET", "blocklist"): ("GetBlockList", "comp blocklisttype"),
@@ -74,13 +79,10 @@ DFS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("path", "DELETE", ""): ("DeletePath", "recursive continuation paginated"),
 }
 # Headers that change what a request means and that this lake does not serve.
+NOT_HIERARCHICAL = ("x-ms-tags", "x-ms-if-tags")  # accounts with a hierarchical namespace have none
 REFUSED_HEADERS = (
-    "x-ms-tags",
-    "x-ms-if-tags",
     "x-ms-encryption-key",
     "x-ms-encryption-scope",
-    "x-ms-content-crc64",
-    "x-ms-structured-body",
     "x-ms-immutability-policy-until-date",
     "x-ms-legal-hold",
     "x-ms-expiry-option",
@@ -107,9 +109,15 @@ def operation(
     """The name of the operation, and whether it belongs to the dfs API.
 
     Raises:
-        LakeError: NotImplemented (501), for what this lake does not serve.
+        LakeError: NotImplemented (501), for what this lake does not serve;
+            FeatureNotYetSupportedForHierarchicalNamespaceAccounts, for what Azure does not serve
+            for such accounts either; InvalidHeaderValue, for a version that does not exist.
     """
     dfs = is_dfs(method, query, headers)
+    _check_version(headers.get("x-ms-version", query.get("api-version", "")))
+    tagged = query.get("comp") in ("tags", "blobs") or any(n in headers for n in NOT_HIERARCHICAL)
+    if tagged or "versionid" in query:
+        raise LakeError("FeatureNotYetSupportedForHierarchicalNamespaceAccounts")
     for name in REFUSED_HEADERS:
         if name in headers:
             raise not_implemented(f"the header {name}")
@@ -122,6 +130,18 @@ def operation(
         if parameter not in ALWAYS and parameter not in known.split():
             raise not_implemented(f"the query parameter {parameter!r} of {name}")
     return name, dfs
+
+
+def _check_version(version: str) -> None:
+    if not version:
+        return
+    try:
+        given = date.fromisoformat(version)
+    except ValueError:
+        given = date.max
+    # Clients are published some months before the day that their version is named after.
+    if not date(2009, 9, 19) <= given <= datetime.now(UTC).date() + timedelta(days=366):
+        raise LakeError("InvalidHeaderValue", f"x-ms-version was {version!r}.")
 
 
 def _blob(

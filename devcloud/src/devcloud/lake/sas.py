@@ -35,6 +35,7 @@ PERMISSIONS: dict[str, tuple[str, ...]] = {
     "CopyBlob": ("cw",),
     "SetBlobMetadata": ("w",),
     "SetBlobProperties": ("w",),
+    "SetBlobTier": ("w",),
     "LeaseBlob": ("w",),
     "DeleteBlob": ("d",),
     "SubmitBatch": ("racwdxltmeopiyf",),  # each of its requests has a signature of its own

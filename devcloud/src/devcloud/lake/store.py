@@ -29,6 +29,9 @@ from devcloud.lake.properties import Properties, PropertyStore
 SYSTEM = ".lake"  # beside the containers, on the same disk; cannot be a container's name
 
 
+BEING_DELETED_SECONDS = 30.0  # so long Azure needs at least to delete a container
+
+
 @dataclass(slots=True)
 class StoredEntry:
     """A path as it is now.
@@ -83,6 +86,8 @@ class LakeStore:
         self._staging.mkdir(parents=True)
         self.properties = PropertyStore(self.system / "properties", attributes=attributes)
         self._root = str(root)
+        self.monotonic = time.monotonic
+        self._deleted: dict[str, float] = {}
 
     # containers
 
@@ -95,10 +100,14 @@ class LakeStore:
         """Make a container.
 
         Raises:
-            LakeError: ContainerAlreadyExists or InvalidResourceName.
+            LakeError: ContainerAlreadyExists, InvalidResourceName, or ContainerBeingDeleted for
+                half a minute after one of that name was deleted.
         """
         check_container(name)
         local = f"{self._root}/{name}"
+        gone = self._deleted.get(name)
+        if gone is not None and self.monotonic() - gone < BEING_DELETED_SECONDS:
+            raise LakeError("ContainerBeingDeleted")
         try:
             os.mkdir(local)
         except FileExistsError:
@@ -125,6 +134,7 @@ class LakeStore:
             LakeError: ContainerNotFound.
         """
         self._discard_tree(self.container(name).local)
+        self._deleted[name] = self.monotonic()
 
     # paths
 
@@ -240,6 +250,12 @@ class LakeStore:
         if changed is None:  # another process removed it meanwhile
             raise LakeError("BlobNotFound")
         return changed
+
+    def annotate(self, entry: StoredEntry, properties: Properties) -> None:
+        """Replace the properties of a file without making a new version of it."""
+        properties.version = entry.modified
+        properties.created = properties.created or entry.modified
+        self.properties.write(entry.local, entry.inode, properties)
 
     def make_directories(self, container: str, key: str) -> list[str]:
         """Make a directory and those above it; answers the keys of those that were missing.

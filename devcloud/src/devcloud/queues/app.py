@@ -17,6 +17,7 @@ from devcloud.lake.auth import Authenticator
 from devcloud.lake.errors import ClientGoneError, LakeError
 from devcloud.lake.messages import LakeRequest, LakeResponse
 from devcloud.lake.replying import refusal, send_reply, standard_headers
+from devcloud.platform.identity import Identity
 from devcloud.queues.operations import HANDLERS, SIGNED, Service, operation
 from devcloud.queues.queues import Queues
 from devcloud.serving import close_connection
@@ -36,7 +37,9 @@ def create_app(
     """
     service = QueueService(
         Service(config.queues_url, Queues(store)),
-        Authenticator(config.account, config.account_key, now, SIGNED),
+        Authenticator(
+            config.account, config.account_key, now, SIGNED, Identity(config.identity_secret)
+        ),
     )
     app = Starlette(routes=[Mount("/", app=service)])
 

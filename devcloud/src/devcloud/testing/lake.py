@@ -19,6 +19,7 @@ from devcloud import serving
 from devcloud.config import CloudConfig
 from devcloud.lake.app import create_app
 from devcloud.lake.events import Subscription
+from devcloud.lake.store import BEING_DELETED_SECONDS, LakeStore
 
 RACERS = 16
 
@@ -31,6 +32,7 @@ class RunningLake:
     blobs: Any  # the SDKs' own types are too narrow for what tests do with them
     paths: Any
     control: httpx.Client
+    store: LakeStore
 
     def container(self, name: str = "landing") -> Any:
         return self.blobs.get_container_client(name)
@@ -42,6 +44,11 @@ class RunningLake:
         """Upload by one Put Blob; answers the ETag."""
         answer = self.container(container).upload_blob(key, data, **{"overwrite": True, **more})
         return str(answer.get_blob_properties().etag)
+
+    def forget_deleted_containers(self) -> None:
+        """Let the time pass in which a deleted container's name cannot be used."""
+        earlier = self.store.monotonic
+        self.store.monotonic = lambda: earlier() + BEING_DELETED_SECONDS
 
     def read(self, key: str, container: str = "landing") -> bytes:
         return bytes(self.container(container).download_blob(key).readall())
@@ -76,6 +83,7 @@ def running_lake(
             stack.enter_context(BlobServiceClient.from_connection_string(given, retry_total=0)),
             stack.enter_context(DataLakeServiceClient.from_connection_string(given, retry_total=0)),
             stack.enter_context(httpx.Client(base_url=url, timeout=10)),
+            app.state.lake.store,
         )
 
 
