@@ -19,15 +19,11 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLake]:
 
 CALLS: dict[str, Any] = {
     "snapshot": lambda blob: blob.create_snapshot(),
-    "append blob": lambda blob: blob.create_append_blob(),
     "page blob": lambda blob: blob.create_page_blob(512),
     "undelete": lambda blob: blob.undelete_blob(),
     "copy from elsewhere": lambda blob: blob.start_copy_from_url("https://example.com/a/b"),
     "upload from url": lambda blob: blob.upload_blob_from_url(
         "https://example.com/a", overwrite=True
-    ),
-    "upload from url of the account": lambda blob: blob.upload_blob_from_url(
-        blob.url, overwrite=True
     ),
     "block from url": lambda blob: blob.stage_block_from_url("AAAA", "https://example.com/a/b"),
     "query": lambda blob: blob.query_blob("select * from BlobStorage").readall(),
@@ -64,11 +60,9 @@ def test_what_such_accounts_do_not_have(lake: RunningLake, name: str) -> None:
 
 
 def test_refused_container_calls(lake: RunningLake) -> None:
-    """Stored access policies and service properties are not served."""
+    """Stored access policies are not served."""
     calls: list[Callable[[], Any]] = [
         lambda: lake.container().set_container_access_policy({"p": AccessPolicy("r")}),
-        lake.blobs.get_service_properties,
-        lambda: lake.container().acquire_lease(),
     ]
     for call in calls:
         with pytest.raises(HttpResponseError) as error:

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from devcloud import faults
 from devcloud.config import CloudConfig
 from devcloud.lake import (
+    appendblobs,
     appending,
     batch,
     blob_api,
@@ -46,6 +47,7 @@ OPERATIONS = {
     **filesystems_api.OPERATIONS,
     **dfs_api.OPERATIONS,
     **appending.OPERATIONS,
+    **appendblobs.OPERATIONS,
 }
 
 log = logging.getLogger("devcloud.lake")

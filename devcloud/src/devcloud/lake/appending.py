@@ -16,6 +16,7 @@ from devcloud.lake.service import (
     ENCRYPTED,
     LakeContext,
     content_properties,
+    must_be_block_blob,
     must_be_online,
     place,
     version_headers,
@@ -62,6 +63,7 @@ async def _flush(
         if entry.directory:
             raise LakeError("PathConflict")
         must_be_online(entry)
+        must_be_block_blob(entry)
         pieces = lake.appends.until(entry, position)
         before = [StagedBlock(entry.local, 0, entry.size)] if entry.size and pieces else []
         staged = await assemble(lake.store, [*before, *pieces]) if pieces else ""

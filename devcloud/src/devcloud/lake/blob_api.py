@@ -7,11 +7,11 @@ from dataclasses import replace
 from devcloud.lake import blob_xml
 from devcloud.lake.conditions import check_read, check_write
 from devcloud.lake.containers_api import XML, Handler
-from devcloud.lake.copying import copy_blob
+from devcloud.lake.copying import copy_blob, put_blob_from_url, put_block_from_url
 from devcloud.lake.errors import LakeError, not_implemented
 from devcloud.lake.events import DELETED
 from devcloud.lake.messages import LakeRequest, LakeResponse
-from devcloud.lake.properties import Properties
+from devcloud.lake.properties import APPEND_BLOB, BLOCK_BLOB, Properties
 from devcloud.lake.reading import get_blob, get_blob_properties
 from devcloud.lake.service import (
     ENCRYPTED,
@@ -20,6 +20,7 @@ from devcloud.lake.service import (
     content_properties,
     marks_folder,
     metadata_of,
+    must_be_block_blob,
     must_be_online,
     place,
     tier_of,
@@ -31,11 +32,11 @@ from devcloud.lake.uploads import Validation, assemble, check_md5, receive
 
 
 async def put_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
-    """Put Blob: one atomic request, for block blobs."""
+    """Put Blob: one atomic request, for block blobs; an append blob begins empty."""
     kind = request.headers.get("x-ms-blob-type", "")
     if not kind:
         raise LakeError("MissingRequiredHeader", "It is x-ms-blob-type.")
-    if kind != "BlockBlob":
+    if kind not in (BLOCK_BLOB, APPEND_BLOB):
         raise not_implemented(f"blobs of type {kind}")
     metadata, tier = metadata_of(request), tier_of(request)
     if marks_folder(metadata):
@@ -46,7 +47,10 @@ async def put_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
             request, "x-ms-blob-", request.headers.get("content-type", "")
         )
         check_md5(properties.md5 or None, received.md5)
-        properties.md5 = received.md5
+        if kind == APPEND_BLOB and received.size:
+            raise LakeError("InvalidHeaderValue", "An append blob is made with Content-Length 0.")
+        properties.kind = kind
+        properties.md5 = received.md5 if kind == BLOCK_BLOB else ""
         properties.metadata = metadata
         _set_tier(lake, properties, tier)
         current = lake.for_writing(request, overwrite=True)
@@ -74,9 +78,7 @@ async def put_block(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     lake.store.container(request.container)
     received = await receive(lake.store, request)
     with lake.store.staged(received.staged):
-        lake.leases.check_write(place(request), request.headers, overwrite=False)
-        block = request.query.get("blockid", "")
-        lake.blocks.put(request.container, request.key, block, received)
+        lake.put_block(request, received)
     return LakeResponse(201, {**received.headers, **ENCRYPTED})
 
 
@@ -91,6 +93,7 @@ async def put_block_list(lake: LakeContext, request: LakeRequest) -> LakeRespons
     _set_tier(lake, properties, tier_of(request))
     while True:
         current = lake.for_writing(request, overwrite=True)
+        must_be_block_blob(current)
         found = lake.blocks.resolve(request.container, request.key, wanted, current)
         staged = await assemble(lake.store, (piece for _, piece in found))
         with lake.store.staged(staged):
@@ -175,6 +178,7 @@ async def set_tier(lake: LakeContext, request: LakeRequest) -> LakeResponse:
         raise LakeError("MissingRequiredHeader", "It is x-ms-access-tier.")
     if entry.directory:
         raise LakeError("ResourceTypeMismatch", "A directory has no tier.")
+    must_be_block_blob(entry)
     archived = entry.properties.tier == "Archive"
     properties = replace(entry.properties)
     _set_tier(lake, properties, tier)
@@ -221,6 +225,8 @@ OPERATIONS: dict[str, Handler] = {
     "PutBlockList": put_block_list,
     "GetBlockList": get_block_list,
     "CopyBlob": copy_blob,
+    "PutBlobFromUrl": put_blob_from_url,
+    "PutBlockFromUrl": put_block_from_url,
     "SetBlobMetadata": set_metadata,
     "SetBlobProperties": set_properties,
     "SetBlobTier": set_tier,

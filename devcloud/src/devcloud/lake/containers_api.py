@@ -30,7 +30,9 @@ async def list_containers(lake: LakeContext, request: LakeRequest) -> LakeRespon
     limit = min(request.number("maxresults", LONGEST_PAGE, least=1), LONGEST_PAGE)
     names = [n for n in lake.store.containers() if n.startswith(prefix) and n > after]
     marker = marker_of(names[limit - 1]) if len(names) > limit else ""
-    found = [(name, lake.store.container(name)) for name in names[:limit]]
+    found = [
+        (name, lake.store.container(name), lake.leases.headers(name)) for name in names[:limit]
+    ]
     return LakeResponse(
         200, XML, blob_xml.container_list(lake.config.lake_url, query, found, marker)
     )
@@ -67,6 +69,34 @@ async def get_account_info(_lake: LakeContext, _request: LakeRequest) -> LakeRes
     )
 
 
+async def get_service_properties(_lake: LakeContext, _request: LakeRequest) -> LakeResponse:
+    """Get Blob Service Properties: logging, metrics, CORS, retention and website are off."""
+    return LakeResponse(200, XML, blob_xml.SERVICE_PROPERTIES)
+
+
+async def set_service_properties(_lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Set Blob Service Properties, to what they are."""
+    properties = blob_xml.parse(await request.whole_body(), "StorageServiceProperties")
+    switches = ("Enabled", "Read", "Write", "Delete")
+    on = [each.tag for each in properties.iter() if each.tag in switches and each.text == "true"]
+    if on or len(properties.findall("Cors/CorsRule")):
+        raise not_implemented("logging, metrics, CORS, retention and static websites")
+    return LakeResponse(202)
+
+
+async def get_service_stats(_lake: LakeContext, _request: LakeRequest) -> LakeResponse:
+    """Get Blob Service Stats: there is no secondary, which alone tells them."""
+    raise LakeError("InvalidQueryParameterValue", "Statistics are told by a secondary alone.")
+
+
+async def lease_container(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Lease Container: keeps it from being deleted by others."""
+    entry = lake.store.container(request.container)
+    check_write(request.headers, entry)
+    status, headers = lake.leases.act(request.container, request.headers)
+    return LakeResponse(status, {**version_headers(entry), **headers})
+
+
 async def create_container(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Create Container."""
     _check_public_access(request)
@@ -76,11 +106,11 @@ async def create_container(lake: LakeContext, request: LakeRequest) -> LakeRespo
 
 async def get_container_properties(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Get Container Properties or Metadata."""
+    lake.leases.check_container(request.container, request.headers, deletes=False)
     entry = lake.store.container(request.container)
     headers = {
         **version_headers(entry),
-        "x-ms-lease-state": "available",
-        "x-ms-lease-status": "unlocked",
+        **lake.leases.headers(request.container),
         "x-ms-has-immutability-policy": "false",
         "x-ms-has-legal-hold": "false",
         "x-ms-default-encryption-scope": "$account-encryption-key",
@@ -93,6 +123,7 @@ async def get_container_properties(lake: LakeContext, request: LakeRequest) -> L
 async def set_container_metadata(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Set Container Metadata."""
     entry = lake.store.container(request.container)
+    lake.leases.check_container(request.container, request.headers, deletes=False)
     check_write(request.headers, entry)
     properties = Properties(
         metadata=metadata_of(request),
@@ -132,6 +163,7 @@ def _check_public_access(request: LakeRequest) -> None:
 async def delete_container(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Delete Container."""
     check_write(request.headers, lake.store.container(request.container))
+    lake.leases.check_container(request.container, request.headers, deletes=True)
     lake.store.delete_container(request.container)
     lake.leases.drop_below(request.container)
     return LakeResponse(202)
@@ -193,6 +225,10 @@ OPERATIONS: dict[str, Handler] = {
     "ListContainers": list_containers,
     "GetUserDelegationKey": get_user_delegation_key,
     "GetAccountInfo": get_account_info,
+    "GetServiceProperties": get_service_properties,
+    "SetServiceProperties": set_service_properties,
+    "GetServiceStats": get_service_stats,
+    "LeaseContainer": lease_container,
     "CreateContainer": create_container,
     "GetContainerProperties": get_container_properties,
     "SetContainerMetadata": set_container_metadata,

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 # https://learn.microsoft.com/rest/api/storageservices/data-lake-storage-gen2 (Path, errors)
 CODES: dict[str, tuple[int, str]] = {
     "AllSubRequestsShouldBeSameApi": (400, "All batch subrequests should be the same api."),
+    "AppendPositionConditionNotMet": (412, "The append position condition specified was not met."),
     "AuthenticationFailed": (
         403,
         (
@@ -39,6 +40,7 @@ CODES: dict[str, tuple[int, str]] = {
     "BlobArchived": (409, "This operation is not permitted on an archived blob."),
     "BlobAlreadyExists": (409, "The specified blob already exists."),
     "BlobNotFound": (404, "The specified blob does not exist."),
+    "BlockCountExceedsLimit": (409, "The committed block count cannot exceed 50,000 blocks."),
     "BothCrc64AndMd5HeaderPresent": (
         400,
         "Both x-ms-content-crc64 and Content-MD5 are present in the request.",
@@ -79,6 +81,7 @@ CODES: dict[str, tuple[int, str]] = {
         401,
         "Server failed to authenticate the request. The authentication information is invalid.",
     ),
+    "InvalidBlobType": (409, "The blob type is invalid for this operation."),
     "InvalidBlobOrBlock": (400, "The specified blob or block content is invalid."),
     "InvalidBlockId": (400, "The specified block ID is invalid. It must be Base64 encoded."),
     "InvalidBlockList": (400, "The specified block list is invalid."),
@@ -111,6 +114,10 @@ CODES: dict[str, tuple[int, str]] = {
         412,
         "The lease ID specified did not match the lease ID for the blob.",
     ),
+    "LeaseIdMismatchWithContainerOperation": (
+        412,
+        "The lease ID specified did not match the lease ID for the container.",
+    ),
     "LeaseIdMismatchWithLeaseOperation": (
         409,
         "The lease ID specified did not match the lease ID for the blob.",
@@ -124,7 +131,12 @@ CODES: dict[str, tuple[int, str]] = {
         "The lease is breaking and cannot be acquired until it is broken.",
     ),
     "LeaseNotPresentWithBlobOperation": (412, "There is currently no lease on the blob."),
+    "LeaseNotPresentWithContainerOperation": (
+        412,
+        "There is currently no lease on the container.",
+    ),
     "LeaseNotPresentWithLeaseOperation": (409, "There is currently no lease on the blob."),
+    "MaxBlobSizeConditionNotMet": (412, "The max blob size condition specified was not met."),
     "Md5Mismatch": (400, "The MD5 value specified did not match the MD5 of the received data."),
     "MetadataTooLarge": (
         400,

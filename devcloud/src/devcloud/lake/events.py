@@ -121,7 +121,7 @@ class EventFactory:
             "eTag": entry.etag,
             "contentType": entry.properties.content_type,
             "contentLength": entry.size,
-            "blobType": "BlockBlob",
+            "blobType": entry.properties.kind,
             "url": self.url(container, entry.key),
         }
         return self._event(request, CREATED, api, (container, entry.key), entry.modified, data)

@@ -20,6 +20,9 @@ ALWAYS = {*SAS_PARAMETERS.split(), "timeout", "api-version"}
 # (level, method, comp or action or resource) -> operation, and the query parameters it knows.
 BLOB: dict[tuple[str, str, str], tuple[str, str]] = {
     ("account", "GET", "list"): ("ListContainers", "comp prefix marker maxresults include"),
+    ("account", "GET", "properties"): ("GetServiceProperties", "restype comp"),
+    ("account", "PUT", "properties"): ("SetServiceProperties", "restype comp"),
+    ("account", "GET", "stats"): ("GetServiceStats", "restype comp"),
     ("account", "POST", "batch"): ("SubmitBatch", "comp"),
     ("container", "POST", "batch"): ("SubmitBatch", "restype comp"),
     ("account", "POST", "userdelegationkey"): ("GetUserDelegationKey", "restype comp"),
@@ -29,6 +32,7 @@ BLOB: dict[tuple[str, str, str], tuple[str, str]] = {
     ("container", "GET", "metadata"): ("GetContainerProperties", "restype comp"),
     ("container", "HEAD", "metadata"): ("GetContainerProperties", "restype comp"),
     ("container", "PUT", "metadata"): ("SetContainerMetadata", "restype comp"),
+    ("container", "PUT", "lease"): ("LeaseContainer", "restype comp"),
     ("container", "GET", "acl"): ("GetContainerAcl", "restype comp"),
     ("container", "HEAD", "acl"): ("GetContainerAcl", "restype comp"),
     ("container", "PUT", "acl"): ("SetContainerAcl", "restype comp"),
@@ -40,6 +44,7 @@ BLOB: dict[tuple[str, str, str], tuple[str, str]] = {
     ("path", "PUT", ""): ("PutBlob", ""),
     ("path", "PUT", "block"): ("PutBlock", "comp blockid"),
     ("path", "PUT", "blocklist"): ("PutBlockList", "comp"),
+    ("path", "PUT", "appendblock"): ("AppendBlock", "comp"),
     ("path", "PUT", "metadata"): ("SetBlobMetadata", "comp"),
     ("path", "PUT", "properties"): ("SetBlobProperties", "comp"),
     ("path", "PUT", "tier"): ("SetBlobTier", "comp"),
@@ -50,6 +55,11 @@ BLOB: dict[tuple[str, str, str], tuple[str, str]] = {
     ("path", "HEAD", "metadata"): ("GetBlobProperties", "comp"),
     ("path", "HEAD", ""): ("GetBlobProperties", "upn"),
     ("path", "DELETE", ""): ("DeleteBlob", ""),
+}
+FROM_URL = {
+    "PutBlob": "PutBlobFromUrl",
+    "PutBlock": "PutBlockFromUrl",
+    "AppendBlock": "AppendBlockFromUrl",
 }
 DFS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("account", "GET", "account"): ("ListFilesystems", "resource prefix continuation maxResults"),
@@ -79,6 +89,7 @@ DFS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("path", "DELETE", ""): ("DeletePath", "recursive continuation paginated"),
 }
 # Headers that change what a request means and that this lake does not serve.
+SERVICE_COMPS = ("userdelegationkey", "properties", "stats")
 NOT_HIERARCHICAL = ("x-ms-tags", "x-ms-if-tags")  # accounts with a hierarchical namespace have none
 REFUSED_HEADERS = (
     "x-ms-encryption-key",
@@ -156,15 +167,17 @@ def _blob(
     if level == "path" and restype:
         level = "no such thing"
     found = BLOB.get((level, method, comp))
-    if found is None or (restype == "service" and comp != "userdelegationkey"):
+    if found is None or (restype == "service" and comp not in SERVICE_COMPS):
         raise not_implemented(
             f"{method} with comp={comp!r} and restype={restype!r} in the blob API"
         )
-    # With a blob type it is Put Blob From URL, which answers otherwise than Copy Blob.
-    if found[0] == "PutBlob" and "x-ms-copy-source" in headers and "x-ms-blob-type" not in headers:
-        return "CopyBlob", ""
     if "x-ms-copy-source" in headers:
-        raise not_implemented(f"{found[0]} from a URL")
+        # With a blob type it is Put Blob From URL, which answers otherwise than Copy Blob.
+        if found[0] == "PutBlob" and "x-ms-blob-type" not in headers:
+            return "CopyBlob", ""
+        if found[0] not in FROM_URL:
+            raise not_implemented(f"{found[0]} from a URL")
+        return FROM_URL[found[0]], found[1]
     return found
 
 

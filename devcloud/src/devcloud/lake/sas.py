@@ -33,6 +33,14 @@ PERMISSIONS: dict[str, tuple[str, ...]] = {
     "PutBlock": ("cw",),
     "PutBlockList": ("cw",),
     "CopyBlob": ("cw",),
+    "PutBlobFromUrl": ("cw",),
+    "PutBlockFromUrl": ("cw",),
+    "AppendBlock": ("aw",),
+    "AppendBlockFromUrl": ("aw",),
+    "GetServiceProperties": ("r",),
+    "SetServiceProperties": ("w",),
+    "GetServiceStats": ("r",),
+    "LeaseContainer": ("w",),
     "SetBlobMetadata": ("w",),
     "SetBlobProperties": ("w",),
     "SetBlobTier": ("w",),
@@ -57,10 +65,19 @@ PERMISSIONS: dict[str, tuple[str, ...]] = {
     "LeasePath": ("w",),
     "DeletePath": ("d",),
 }
-SERVICE_LEVEL = frozenset({"ListContainers", "ListFilesystems"})
+SERVICE_LEVEL = frozenset(
+    {
+        "ListContainers",
+        "ListFilesystems",
+        "GetServiceProperties",
+        "SetServiceProperties",
+        "GetServiceStats",
+    }
+)
 CONTAINER_LEVEL = frozenset(
     {
         "CreateContainer",
+        "LeaseContainer",
         "DeleteContainer",
         "GetContainerProperties",
         "SetContainerMetadata",

@@ -14,9 +14,15 @@ from devcloud.lake.errors import LakeError
 from devcloud.lake.events import EventFactory
 from devcloud.lake.leases import Leases
 from devcloud.lake.messages import LakeRequest
-from devcloud.lake.properties import ACCESS_DIRECTORY, ACCESS_FILE, Properties
+from devcloud.lake.properties import (
+    ACCESS_DIRECTORY,
+    ACCESS_FILE,
+    APPEND_BLOB,
+    BLOCK_BLOB,
+    Properties,
+)
 from devcloud.lake.store import LakeStore, StoredEntry
-from devcloud.lake.uploads import Appends, Blocks
+from devcloud.lake.uploads import Appends, Blocks, Received
 
 ENCRYPTED = {"x-ms-request-server-encrypted": "true"}
 OWNER = "$superuser"
@@ -60,6 +66,18 @@ class LakeContext:
         check_write(request.headers, current)
         self.leases.check_write(place(request), request.headers, overwrite=overwrite)
         return current
+
+    def put_block(self, request: LakeRequest, received: Received) -> None:
+        """Keep a block of a request's path.
+
+        Raises:
+            LakeError: the lease, the kind of blob, or its id forbid it.
+        """
+        self.leases.check_write(place(request), request.headers, overwrite=False)
+        current = self.store.entry(request.container, request.key)
+        must_be_block_blob(current)
+        block = request.query.get("blockid", "")
+        self.blocks.put(request.container, request.key, block, received)
 
     def publish(
         self, request: LakeRequest, staged: str, properties: Properties, current: StoredEntry | None
@@ -135,6 +153,16 @@ def tier_of(request: LakeRequest) -> str:
     return tier
 
 
+def must_be_block_blob(entry: StoredEntry | None) -> None:
+    """Refuse blocks for what is made otherwise.
+
+    Raises:
+        LakeError: InvalidBlobType.
+    """
+    if entry is not None and entry.properties.kind != BLOCK_BLOB:
+        raise LakeError("InvalidBlobType")
+
+
 def must_be_online(entry: StoredEntry) -> None:
     """Refuse to read or change what is in the archive.
 
@@ -152,7 +180,7 @@ def property_headers(lake: LakeContext, container: str, entry: StoredEntry) -> d
         **version_headers(entry),
         "accept-ranges": "bytes",
         "content-type": properties.content_type,
-        "x-ms-blob-type": "BlockBlob",
+        "x-ms-blob-type": properties.kind,
         "x-ms-creation-time": http_date(properties.created or entry.modified),
         "x-ms-server-encrypted": "true",
         **tier_headers(properties),
@@ -175,7 +203,12 @@ def property_headers(lake: LakeContext, container: str, entry: StoredEntry) -> d
 
 
 def tier_headers(properties: Properties) -> dict[str, str]:
-    """The access tier of a path: the account's default, or one that somebody set."""
+    """The access tier of a path: the account's default, or one that somebody set.
+
+    An append blob has none; what is told in its place is how many blocks it has.
+    """
+    if properties.kind == APPEND_BLOB:
+        return {"x-ms-blob-committed-block-count": str(properties.appended)}
     if not properties.tier:
         return {"x-ms-access-tier": TIERS[0], "x-ms-access-tier-inferred": "true"}
     return {
