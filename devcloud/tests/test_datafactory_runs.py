@@ -318,3 +318,67 @@ def test_what_is_not_known_is_refused(
         host.pipeline("broken", broken, variables=TEXT)
     assert error.value.status_code == 400  # type: ignore[attr-defined]
     assert named in error.value.message  # type: ignore[attr-defined]
+
+
+def test_until_looks_at_its_own_activities(host: FactoryHost) -> None:
+    """Poll until done: the condition, and what comes after, ask for what is inside the loop."""
+    host.service.replies["/poll"] = [(200, {"state": "busy"}), (200, {"state": "done"})]
+    loop = activity(
+        "Loop",
+        "Until",
+        expression="@equals(activity('Poll').output.state, 'done')",
+        activities=[web("Poll", "/poll")],
+    )
+    seen = set_("Seen", "x", "@activity('Poll').output.state", "Loop:Succeeded")
+    host.pipeline("polling", loop, seen, variables=TEXT)
+    run = host.run("polling")
+    assert run.status == "Succeeded", run.message
+    done = host.activities(run.run_id)
+    assert done["Loop"]["output"] == {"iterations": 2}
+    assert done["Seen"]["output"]["value"] == "done"
+
+
+def test_what_depends_on_a_container_sees_inside(host: FactoryHost) -> None:
+    """Of a condition and a switch too; of a loop over items, and before the container, not."""
+    inner = set_("Inner", "x", "deep")
+    nested = activity(
+        "Choose",
+        "Switch",
+        on="a",
+        cases=[{"value": "a", "activities": [inner]}],
+    )
+    outer = activity("Outer", "Until", expression="@equals(1, 1)", activities=[nested])
+    after = set_("After", "y", "@activity('Inner').output.value", "Outer:Succeeded")
+    texts = {**TEXT, "y": {"type": "String"}}
+    host.pipeline("inside", outer, after, variables=texts)
+    run = host.run("inside")
+    assert host.activities(run.run_id)["After"]["output"]["value"] == "deep"
+    each = activity("Outer", "ForEach", items="@range(1, 2)", activities=[inner])
+    for broken in ([each, after], [outer, {**after, "dependsOn": []}]):
+        with pytest.raises(Exception, match="is not one that this activity depends on"):
+            host.pipeline("blind", *broken, variables=texts)
+
+
+def test_until_goes_on_after_a_failure(host: FactoryHost) -> None:
+    """A pipeline that tries again until it works; the last iteration decides."""
+    host.service.replies["/flaky"] = [(500, {}), (500, {}), (200, {})]
+    grow = activity("Grow", "AppendVariable", variableName="l", value="x")
+    call = {**web("Call", "/flaky", "Grow:Succeeded"), "policy": {"retry": 0}}
+    worked = "@equals(activity('Call').Status, 'Succeeded')"
+    lists = {"l": {"type": "Array"}}
+    host.pipeline(
+        "again",
+        activity("Loop", "Until", expression=worked, activities=[grow, call]),
+        variables=lists,
+    )
+    run = host.run("again")
+    assert run.status == "Succeeded", run.message
+    assert host.activities(run.run_id)["Loop"]["output"] == {"iterations": 3}
+    enough = "@greater(length(variables('l')), 2)"
+    loop = activity("Loop", "Until", expression=enough, activities=[grow, fail("Stop")])
+    host.pipeline("never", loop, variables=lists)
+    run = host.run("never")
+    assert (run.status, host.activities(run.run_id)["Loop"]["output"]) == (
+        "Failed",
+        {"iterations": 3},
+    )

@@ -94,12 +94,27 @@ def _activities(activities: Any, place: _Place) -> Iterator[ResourceReference]:
         for other in direct:
             if other not in needs:
                 raise bad_request(f"{name}: depends on {other!r}, which is not beside it", name)
+    beside = {activity["name"]: activity for activity in activities}
     for activity in activities:
         upstream = _upstream(activity["name"], needs)
         if activity["name"] in upstream:
             raise bad_request(f"{activity['name']}: depends on itself", activity["name"])
-        here = _Place(place.visible | upstream, place.enclosing, place.variables)
+        ended = upstream | {name for each in upstream for name in _left_by(beside[each])}
+        here = _Place(place.visible | ended, place.enclosing, place.variables)
         yield from _activity(activity, here)
+
+
+def _left_by(activity: dict[str, Any]) -> Iterator[str]:
+    """Names of the activities inside one to which those may refer that depend on it.
+
+    Of a ForEach they may not: its activities have run many times, in no order.
+    """
+    if activity.get("type") == "ForEach":
+        return
+    for branch in branches(activity):
+        for inner in branch:
+            yield str(inner.get("name"))
+            yield from _left_by(inner)
 
 
 def _dependencies(activity: dict[str, Any]) -> set[str]:
@@ -142,8 +157,11 @@ def _activity(activity: dict[str, Any], place: _Place) -> Iterator[ResourceRefer
     }
     references = [own, activity.get("inputs", []), activity.get("outputs", [])]
     around = (*place.enclosing, kind) if kind == "Filter" else place.enclosing
+    visible = place.visible
+    if kind == "Until":  # its condition is asked when they have run
+        visible |= frozenset(_left_by(activity))
     for call in expressions(name, references):
-        _call(name, call, _Place(place.visible, around, place.variables))
+        _call(name, call, _Place(visible, around, place.variables))
     yield from _CHECKS.get(kind, _nothing)(name, activity, place)
     for case in inside.get("cases", []) if kind == "Switch" else ():
         fits(f"{name}.cases", case, _CASE)

@@ -78,7 +78,7 @@ async def if_condition(activity: Activity, frame: Frame, effect: Effect) -> None
     chosen = _condition(frame, inside["expression"])
     effect.input = {"expression": chosen}
     branch = "ifTrueActivities" if chosen else "ifFalseActivities"
-    await frame.branch(inside.get(branch, []), frame.inner())
+    await _inside(inside.get(branch, []), frame, frame.inner())
 
 
 async def switch(activity: Activity, frame: Frame, effect: Effect) -> None:
@@ -90,9 +90,17 @@ async def switch(activity: Activity, frame: Frame, effect: Effect) -> None:
     effect.input = {"on": on}
     for case in inside.get("cases", []):
         if case["value"] == on:
-            await frame.branch(case["activities"], frame.inner())
+            await _inside(case["activities"], frame, frame.inner())
             return
-    await frame.branch(inside.get("defaultActivities", []), frame.inner())
+    await _inside(inside.get("defaultActivities", []), frame, frame.inner())
+
+
+async def _inside(activities: list[Activity], frame: Frame, inner: Frame) -> None:
+    """Run activities that those after the container, and an Until itself, may ask about."""
+    try:
+        await frame.branch(activities, inner)
+    finally:
+        frame.results.update(inner.results.maps[0])
 
 
 async def for_each(activity: Activity, frame: Frame, effect: Effect) -> None:
@@ -121,19 +129,26 @@ async def for_each(activity: Activity, frame: Frame, effect: Effect) -> None:
 
 
 async def until(activity: Activity, frame: Frame, effect: Effect) -> None:
-    """Until: again until the condition holds; an iteration that fails ends it."""
+    """Until: again until the condition holds, also after an iteration that failed.
+
+    The last iteration decides whether it has succeeded.
+    """
     inside = activity["typeProperties"]
     limit = parse_span(frame.evaluate(inside.get("timeout", "0.12:00:00")))
     deadline = frame.services.clock.now() + limit
     number = 0
     while True:
-        inner = frame.inner(f"{frame.iteration}/{activity['name']}:{number}")
-        await frame.branch(inside["activities"], inner)
-        # The condition may ask for the activities of the iteration that has just ended.
-        frame.results.update(inner.results.maps[0])
+        failure: ActivityError | None = None
+        try:
+            inner = frame.inner(f"{frame.iteration}/{activity['name']}:{number}")
+            await _inside(inside["activities"], frame, inner)
+        except ActivityError as error:
+            failure = error
         number += 1
         effect.output = {"iterations": number}
         if _condition(frame, inside["expression"]):
+            if failure is not None:
+                raise failure
             return
         if frame.services.clock.now() >= deadline:
             raise ActivityError("UntilTimeout", f"the condition did not hold within {limit}")
