@@ -296,7 +296,11 @@ def test_fifty_runs_at_once(host: FactoryHost) -> None:
         (set_("A", "x", "@item()"), "item()"),
         (activity("A", "Wait", waitTimeInSeconds=1, colour="red"), "colour"),
         (activity("A", "Wait"), "waitTimeInSeconds"),
-        ({**activity("A", "Wait", waitTimeInSeconds=1), "policy": {"retry": 1}}, "retry"),
+        ({**activity("A", "Wait", waitTimeInSeconds=1), "policy": {"color": 1}}, "color"),
+        (
+            {**web("A", "/x"), "typeProperties": {"url": "x", "method": "GET", "datasets": [1]}},
+            "datasets",
+        ),
         ({**web("A", "/x"), "policy": {"timeout": "ten"}}, "time span"),
         (activity("A", "Wait", "Z:Succeeded", waitTimeInSeconds=1), "'Z'"),
         (activity("A", "Wait", "A:Succeeded", waitTimeInSeconds=1), "depends on itself"),
@@ -382,3 +386,63 @@ def test_until_goes_on_after_a_failure(host: FactoryHost) -> None:
         "Failed",
         {"iterations": 3},
     )
+
+
+def test_a_return_value(host: FactoryHost) -> None:
+    """What a pipeline returns is in the output of the activity that has executed it."""
+    value = [
+        {"key": "text", "value": {"type": "String", "content": "a"}},
+        {"key": "sum", "value": {"type": "Expression", "content": "@add(1, 2)"}},
+        {
+            "key": "list",
+            "value": {
+                "type": "Array",
+                "content": [{"type": "Int", "content": 1}, {"type": "Null"}],
+            },
+        },
+        {
+            "key": "deep",
+            "value": {
+                "type": "Object",
+                "content": [{"key": "yes", "value": {"type": "Boolean", "content": True}}],
+            },
+        },
+    ]
+    give = activity(
+        "Give",
+        "SetVariable",
+        variableName="pipelineReturnValue",
+        value=value,
+        setSystemVariable=True,
+    )
+    host.pipeline("returning", give)
+    call = activity(
+        "Call",
+        "ExecutePipeline",
+        pipeline={"referenceName": "returning", "type": "PipelineReference"},
+        waitOnCompletion=True,
+    )
+    seen = set_("Seen", "x", "@activity('Call').output.pipelineReturnValue.text", "Call:Succeeded")
+    host.pipeline("calling", call, seen, variables=TEXT)
+    run = host.run("calling")
+    assert run.status == "Succeeded", run.message
+    done = host.activities(run.run_id)
+    assert done["Call"]["output"]["pipelineReturnValue"] == {
+        "text": "a",
+        "sum": 3,
+        "list": [1, None],
+        "deep": {"yes": True},
+    }
+    assert done["Seen"]["output"]["value"] == "a"
+
+
+def test_what_studio_writes_by_itself(host: FactoryHost) -> None:
+    """A whole policy in an activity that steers, and properties that switch something off."""
+    policy = {"timeout": "0.12:00:00", "retry": 3, "retryIntervalInSeconds": 30}
+    wait = {**activity("W", "Wait", waitTimeInSeconds=1), "policy": policy}
+    stop = {**fail("Stop", "W:Succeeded"), "policy": policy}
+    call = web("Call", "/studio", "W:Succeeded", datasets=[], linkedServices=[])
+    host.pipeline("studio", wait, stop, call, lastModifiedByObjectId="x")
+    run = host.run("studio")
+    tries = [name for name in host.activities(run.run_id) if name == "Stop"]
+    assert (run.status, tries) == ("Failed", ["Stop"])

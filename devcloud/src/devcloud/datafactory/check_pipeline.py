@@ -31,6 +31,8 @@ _CHOICES = ("IfCondition", "Switch")
 _DEPENDENCY = Shape(frozenset(("activity", "dependencyConditions")))
 _CASE = Shape(frozenset(("value", "activities")))
 _MOST_AT_ONCE = 50
+RETURN_VALUE = "pipelineReturnValue"
+RETURN_TYPES = ("String", "Expression", "Boolean", "Int", "Float", "Null", "Object", "Array")
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def _policy(activity: dict[str, Any]) -> None:
     document = activity.get("policy", {})
     fits(f"{name}.policy", document, shapes.CONTROL_POLICY if control else shapes.POLICY)
     try:
-        Policy.read(document)
+        Policy.of(activity)
     except ValueError as error:
         raise bad_request(f"{name}.policy: {error}", name) from error
     if activity.get("state", "Active") not in ("Active", "Inactive"):
@@ -253,12 +255,44 @@ def _execute(name: str, activity: dict[str, Any], _place: _Place) -> Iterator[Re
 def _variable(name: str, activity: dict[str, Any], place: _Place) -> Iterator[ResourceReference]:
     inside = activity["typeProperties"]
     variable = inside["variableName"]
+    if inside.get("setSystemVariable") is True:
+        _return_value(name, variable, inside["value"])
+        return
     if variable not in place.variables:
         raise bad_request(f"{name}: the pipeline has no variable {variable!r}", name)
     for call in expressions(name, inside["value"]):
         if call.name == "variables" and call.arguments == (Literal(variable),):
             raise bad_request(f"{name}: a variable cannot be set from itself", name)
     yield from ()
+
+
+def _return_value(name: str, variable: str, value: Any) -> None:
+    if variable != RETURN_VALUE:
+        raise bad_request(f"{name}: the only system variable to set is {RETURN_VALUE!r}", name)
+    for entry in value if isinstance(value, list) else [value]:
+        fits(f"{name}.value", entry, Shape(frozenset(("key", "value"))))
+        _return_content(name, entry["value"])
+
+
+def _return_content(name: str, value: Any) -> None:
+    fits(f"{name}.value", value, Shape(frozenset(("type",)), frozenset(("content",))))
+    kind, content = value["type"], value.get("content")
+    if kind not in RETURN_TYPES:
+        raise bad_request(f"{name}: the type {kind!r} is not one of {RETURN_TYPES}", name)
+    if kind == "Object":
+        _return_value(name, RETURN_VALUE, content)
+    if kind == "Array":
+        for item in content or []:
+            _return_content(name, item)
+
+
+def _delete(name: str, activity: dict[str, Any], _place: _Place) -> Iterator[ResourceReference]:
+    inside = activity["typeProperties"]
+    if "storeSettings" in inside:
+        where = f"{name}.storeSettings"
+        settings = inside["storeSettings"]
+        fits(where, settings, typed(where, settings, shapes.SETTINGS))
+    yield reference(f"{name}.dataset", inside["dataset"], "DatasetReference")
 
 
 def _foreach(name: str, activity: dict[str, Any], _place: _Place) -> Iterator[ResourceReference]:
@@ -273,6 +307,7 @@ _CHECKS = {
     "Lookup": _lookup,
     "GetMetadata": _metadata,
     "ExecutePipeline": _execute,
+    "Delete": _delete,
     "SetVariable": _variable,
     "AppendVariable": _variable,
     "ForEach": _foreach,

@@ -20,8 +20,12 @@ _VARIABLE_TYPES: dict[str, tuple[type, ...]] = {
 
 
 async def set_variable(activity: Activity, frame: Frame, effect: Effect) -> None:
-    """SetVariable."""
+    """SetVariable; or what the pipeline returns to the one that executes it."""
     inside = activity["typeProperties"]
+    if inside.get("setSystemVariable") is True:
+        frame.run.returned.update(_returned(frame, inside["value"]))
+        effect.output = {"name": inside["variableName"], "value": dict(frame.run.returned)}
+        return
     name, value = inside["variableName"], frame.evaluate(inside["value"])
     effect.input = {"variableName": name, "value": value}
     wanted = str(frame.roots["_variable_types"][name]).lower()
@@ -29,6 +33,27 @@ async def set_variable(activity: Activity, frame: Frame, effect: Effect) -> None
         raise wrong(f"the value of the variable {name!r}", f"of type {wanted}", value)
     frame.variables[name] = value
     effect.output = {"name": name, "value": value}
+
+
+def _returned(frame: Frame, entries: Any) -> dict[str, Any]:
+    """An object written as a list of keys with typed values."""
+    listed = entries if isinstance(entries, list) else [entries]
+    return {entry["key"]: _content(frame, entry["value"]) for entry in listed}
+
+
+def _content(frame: Frame, value: dict[str, Any]) -> Any:
+    content = value.get("content")
+    match value["type"]:
+        case "Null":
+            return None
+        case "Object":
+            return _returned(frame, content)
+        case "Array":
+            return [_content(frame, item) for item in content or []]
+        case "Expression":
+            return frame.evaluate(content)
+        case _:
+            return content
 
 
 async def append_variable(activity: Activity, frame: Frame, effect: Effect) -> None:
@@ -165,6 +190,8 @@ async def execute_pipeline(activity: Activity, frame: Frame, effect: Effect) -> 
     if not inside.get("waitOnCompletion", False):
         return
     ended = await frame.services.wait(child.run_id)
+    if ended.returned:
+        effect.output["pipelineReturnValue"] = ended.returned
     if ended.status != "Succeeded":
         raise ActivityError(
             "2100",
