@@ -21,6 +21,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from devcloud.config import CloudConfig
 
 TRANSPORT = "devcloud.transport"
+FSYNC = "DEVCLOUD_FSYNC"
+"""Environment variable: `on` has what is acknowledged on the disk before it is."""
 HEADER_NAMES = "devcloud.header_names"
 KEEP_ALIVE_SECONDS = (
     120  # clients hold idle connections for minutes; closing them looks like a fault

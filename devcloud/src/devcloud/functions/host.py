@@ -22,6 +22,7 @@ from devcloud.functions.loader import load
 from devcloud.functions.model import BLOB, HTTP, QUEUE, TIMER, Function
 from devcloud.functions.store import POISON, TIME_TO_LIVE, Message, QueueStore
 from devcloud.functions.timers import Timer, TimerThread
+from devcloud.serving import FSYNC
 
 DATABASE = "queues.db"
 STOP_SECONDS = 6.0  # for what runs; the supervisor kills after ten
@@ -63,7 +64,12 @@ class Host:
         self._clock = clock
         self._lock = claim(data)
         self.keys = Keys(data / "keys.json", keys)
-        self.store = QueueStore(data / DATABASE, clock, plain=self.options.queue.plain)
+        self.store = QueueStore(
+            data / DATABASE,
+            clock,
+            plain=self.options.queue.plain,
+            durable=settings.get(FSYNC, "").lower() == "on",
+        )
         self._invoker = Invoker(
             self.store.put,
             folder=str(app),

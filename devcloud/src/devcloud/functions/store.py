@@ -90,10 +90,18 @@ class QueueStore:
     Args:
         path: the file; created where absent, its folder too.
         clock: seconds since the epoch.
+        durable: what was put survives a power cut, too.
         plain: texts are the bodies themselves (`messageEncoding` none), not base64 of them.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float], *, plain: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float],
+        *,
+        plain: bool = False,
+        durable: bool = False,
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.clock = clock
         self._plain = plain
@@ -102,7 +110,7 @@ class QueueStore:
         self._wakers: dict[str, list[Callable[[], None]]] = {}
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         self._upgrade()
         self._db.executescript(_SCHEMA)
 

@@ -58,6 +58,7 @@ def create_app(
     *,
     subscribers: Sequence[Subscription] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    durable: bool = False,
 ) -> Starlette:
     """The lake of a configuration, with its containers.
 
@@ -65,9 +66,10 @@ def create_app(
         config: where the folder is, the account and its key.
         subscribers: who gets events; by default what `devcloud.lake.events.subscriptions` says.
         now: the clock that signatures are checked against.
+        durable: whether what was acknowledged survives a power cut, by fsync.
     """
     config.lake_folder.mkdir(parents=True, exist_ok=True)
-    store = LakeStore(config.lake_folder)
+    store = LakeStore(config.lake_folder, durable=durable)
     for name in config.containers:
         with contextlib.suppress(LakeError):
             store.create_container(name)
@@ -92,8 +94,8 @@ def create_app(
             config.account, config.account_key, now, identity=Identity(config.identity_secret)
         ),
         leases=Leases(store.system / "leases.json", lambda: now().timestamp()),
-        blocks=Blocks(system_folder(store, "blocks")),
-        appends=Appends(system_folder(store, "appends")),
+        blocks=Blocks(system_folder(store, "blocks"), store),
+        appends=Appends(system_folder(store, "appends"), store),
         events=EventFactory(config),
         delivery=delivery.EventDelivery(system_folder(store, "events"), wanted, rules),
     )
@@ -139,9 +141,8 @@ class LakeService:
         except NotModifiedError:
             reply = LakeResponse(304)
         except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                raise
-            reply = refusal(LakeError("InvalidResourceName", "The path is too long."), dfs=dfs)
+            await request.drain()
+            reply = refusal(_of_disk(error), dfs=dfs)
         reply.headers = {**reply.headers, **standard_headers(request, request.id)}
         return reply
 
@@ -157,6 +158,13 @@ class LakeService:
         if signature is not None and name == "GetBlob":
             reply.headers |= signature.response_headers()
         return reply
+
+
+def _of_disk(error: OSError) -> LakeError:
+    if error.errno == errno.ENAMETOOLONG:
+        return LakeError("InvalidResourceName", "The path is too long.")
+    log.error("the disk of the lake failed: %s", error)
+    return LakeError("InternalError", f"The disk of the local lake: {error.strerror}.")
 
 
 def operation_name(account: str, scope: Scope) -> str:

@@ -77,6 +77,7 @@ CODES: dict[str, tuple[int, str]] = {
         "The specified filesystem is being deleted. Try operation later.",
     ),
     "FilesystemNotFound": (404, "The specified filesystem does not exist."),
+    "InternalError": (500, "Server encountered an internal error. Please try again."),
     "InvalidAuthenticationInfo": (
         401,
         "Server failed to authenticate the request. The authentication information is invalid.",

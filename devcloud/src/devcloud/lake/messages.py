@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class LakeRequest:
         container: empty for the account itself.
         key: path within the container, decoded, without slashes at its ends; empty for its root.
         query: decoded parameters; header names are lower-case.
+        left: bytes of the body that have not been read; None before, or if it has no length.
         names: the names of headers as they were sent, by lower-case name.
     """
 
@@ -42,6 +44,7 @@ class LakeRequest:
     headers: dict[str, str]
     peer: str
     receive: Receive
+    left: int | None = None
     names: dict[str, str] = field(default_factory=dict)
     id: str = ""
 
@@ -86,20 +89,27 @@ class LakeRequest:
             ClientGoneError: it did not arrive whole.
         """
         announced = self.headers.get("content-length")
-        left = int(announced) if announced is not None and announced.isdigit() else None
-        while True:
+        if self.left is None and announced is not None and announced.isdigit():
+            self.left = int(announced)
+        while self.left != 0:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
             chunk: bytes = message.get("body", b"")
-            if left is not None:
-                left -= len(chunk)
+            if self.left is not None:
+                self.left -= len(chunk)
             if chunk:
                 yield chunk
             if not message.get("more_body"):
-                if left:
+                if self.left:
                     raise ClientGoneError
                 return
+
+    async def drain(self) -> None:
+        """Take what is left of the body, so that the client reads the reply; forget it."""
+        with contextlib.suppress(ClientGoneError):
+            async for _ in self.body():
+                pass
 
     async def whole_body(self, limit: int = 16 << 20) -> bytes:
         """A body that is small by its nature, such as a block list.

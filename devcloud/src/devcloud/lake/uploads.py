@@ -185,9 +185,10 @@ def _copy(source: int, offset: int, target: int, length: int) -> None:
 class Blocks:
     """Blocks of blobs that are not committed yet."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: LakeStore) -> None:
         """Keep them in a folder, on the disk of the containers."""
         self._folder = folder
+        self._store = store
         folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, container: str, key: str, block: str, received: Received) -> None:
@@ -210,6 +211,7 @@ class Blocks:
         if first is not None and len(first.name) != len(name):
             raise LakeError("InvalidBlobOrBlock", "The ids of a blob's blocks have one length.")
         os.replace(received.staged, folder / name)
+        self._store.sync(str(folder / name), str(folder), str(self._folder))
 
     def uncommitted(self, container: str, key: str) -> dict[str, int]:
         """Id and size of each block that waits, in the order of ids."""
@@ -268,16 +270,19 @@ class Blocks:
 class Appends:
     """Data appended to files through the dfs API and not flushed yet."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: LakeStore) -> None:
         """Keep it in a folder, on the disk of the containers."""
         self._folder = folder
+        self._store = store
         folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, entry: StoredEntry, position: int, received: Received) -> None:
         """Keep data for a position of a file, in whatever order it comes."""
         folder = self._of(entry)
         folder.mkdir(exist_ok=True)
-        os.replace(received.staged, folder / f"{position:020d}")
+        piece = folder / f"{position:020d}"
+        os.replace(received.staged, piece)
+        self._store.sync(str(piece), str(folder), str(self._folder))
 
     def until(self, entry: StoredEntry, position: int) -> list[StagedBlock]:
         """The pieces that bring a file from its length to `position`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,6 +23,8 @@ from devcloud.platform.identity import Identity
 from devcloud.queues.operations import HANDLERS, SIGNED, Service, operation
 from devcloud.queues.queues import Queues
 from devcloud.serving import close_connection
+
+log = logging.getLogger("devcloud.queues")
 
 
 def create_app(
@@ -80,6 +84,9 @@ class QueueService:
             reply = await HANDLERS[name](self._service, request)
         except LakeError as error:
             reply = refusal(error)
+        except sqlite3.Error as error:
+            log.exception("the file of the queues failed")
+            reply = refusal(LakeError("InternalError", f"The file of the queues: {error}."))
         reply.headers = {**reply.headers, **standard_headers(request, str(uuid.uuid4()))}
         return reply
 
