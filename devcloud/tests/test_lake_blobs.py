@@ -286,7 +286,6 @@ def test_leases_go_with_what_they_lock(lake: RunningLake) -> None:
         lake.put("a", container="leased-box")
         lake.container("leased-box").get_blob_client("a").acquire_lease(-1)
         lake.container("leased-box").delete_container()
-        lake.forget_deleted_containers()
 
 
 def test_released_and_endless_leases(lake: RunningLake) -> None:

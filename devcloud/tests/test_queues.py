@@ -64,7 +64,8 @@ def account(tmp_path: Path) -> Iterator[Account]:
         config.lake_connection_string, retry_total=0
     )
     served = Account(config, store, service, datetime.now(UTC).timestamp())
-    with serve_in_thread(create_app(config, store), config.ports["queues"]), service:
+    app = create_app(config, store, deletion_seconds=30)
+    with serve_in_thread(app, config.ports["queues"]), service:
         yield served
     store.close()
 

@@ -12,7 +12,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,6 +23,8 @@ from devcloud.config import CloudConfig
 TRANSPORT = "devcloud.transport"
 FSYNC = "DEVCLOUD_FSYNC"
 """Environment variable: `on` has what is acknowledged on the disk before it is."""
+DELETION_SECONDS = "DEVCLOUD_DELETION_SECONDS"
+"""Environment variable: how long the name of a deleted container or queue cannot be used."""
 HEADER_NAMES = "devcloud.header_names"
 KEEP_ALIVE_SECONDS = (
     120  # clients hold idle connections for minutes; closing them looks like a fault
@@ -132,6 +134,15 @@ class RequestLog:
                     status or "no reply",
                     milliseconds,
                 )
+
+
+def deletion_seconds(settings: Mapping[str, str]) -> float:
+    """How long names of what was deleted cannot be used: 30 s or more in Azure, here 0 by default.
+
+    Raises:
+        ValueError: the setting is no number.
+    """
+    return float(settings.get(DELETION_SECONDS) or 0)
 
 
 def run(app: ASGIApp, config: CloudConfig, service: str) -> None:

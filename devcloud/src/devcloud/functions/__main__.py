@@ -25,7 +25,7 @@ from devcloud.functions.loader import AppLoadError
 from devcloud.functions.relay import SETTING, create_relay
 from devcloud.functions.store import QueueStore
 from devcloud.queues.app import create_app as create_queues
-from devcloud.serving import run, serve_in_thread
+from devcloud.serving import deletion_seconds, run, serve_in_thread
 
 
 def main() -> int:
@@ -53,7 +53,8 @@ def main() -> int:
 
 def serve_all(app: ASGIApp, store: QueueStore, config: CloudConfig) -> None:
     """Serve an application as the functions service, and its store as queue storage beside."""
-    with serve_in_thread(create_queues(config, store), config.ports[QUEUES]):
+    queues = create_queues(config, store, deletion_seconds=deletion_seconds(os.environ))
+    with serve_in_thread(queues, config.ports[QUEUES]):
         run(app, config, "functions")
 
 

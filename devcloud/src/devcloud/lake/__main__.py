@@ -17,7 +17,9 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="data folder of the local Azure")
     config = load(parser.parse_args().root)
     durable = os.environ.get(serving.FSYNC, "").lower() == "on"
-    serving.run(create_app(config, durable=durable), config, "lake")
+    seconds = serving.deletion_seconds(os.environ)
+    app = create_app(config, durable=durable, deletion_seconds=seconds)
+    serving.run(app, config, "lake")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ def create_app(
     subscribers: Sequence[Subscription] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     durable: bool = False,
+    deletion_seconds: float = 0,
 ) -> Starlette:
     """The lake of a configuration, with its containers.
 
@@ -67,9 +68,10 @@ def create_app(
         subscribers: who gets events; by default what `devcloud.lake.events.subscriptions` says.
         now: the clock that signatures are checked against.
         durable: whether what was acknowledged survives a power cut, by fsync.
+        deletion_seconds: how long the name of a deleted container cannot be used.
     """
     config.lake_folder.mkdir(parents=True, exist_ok=True)
-    store = LakeStore(config.lake_folder, durable=durable)
+    store = LakeStore(config.lake_folder, durable=durable, deletion_seconds=deletion_seconds)
     for name in config.containers:
         with contextlib.suppress(LakeError):
             store.create_container(name)

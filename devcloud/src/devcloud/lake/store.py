@@ -29,9 +29,6 @@ from devcloud.lake.properties import Properties, PropertyStore
 SYSTEM = ".lake"  # beside the containers, on the same disk; cannot be a container's name
 
 
-BEING_DELETED_SECONDS = 30.0  # so long Azure needs at least to delete a container
-
-
 @dataclass(slots=True)
 class StoredEntry:
     """A path as it is now.
@@ -77,6 +74,7 @@ class LakeStore:
         *,
         attributes: bool = True,
         durable: bool = False,
+        deletion_seconds: float = 0,
     ) -> None:
         """Open or make the lake in a folder; leftovers of unfinished uploads are removed.
 
@@ -84,6 +82,7 @@ class LakeStore:
             root: its children are the containers.
             clock: time of changes.
             attributes: whether to use extended attributes where the disk has them.
+            deletion_seconds: how long the name of a deleted container cannot be used.
             durable: whether what was acknowledged survives a power cut, by fsync.
         """
         self._durable = durable
@@ -96,6 +95,7 @@ class LakeStore:
         self.properties = PropertyStore(self.system / "properties", attributes=attributes)
         self._root = str(root)
         self.monotonic = time.monotonic
+        self.deletion_seconds = deletion_seconds
         self._deleted: dict[str, float] = {}
 
     def sync(self, *paths: str) -> None:
@@ -121,12 +121,12 @@ class LakeStore:
 
         Raises:
             LakeError: ContainerAlreadyExists, InvalidResourceName, or ContainerBeingDeleted for
-                half a minute after one of that name was deleted.
+                `deletion_seconds` after one of that name was deleted.
         """
         check_container(name)
         local = f"{self._root}/{name}"
         gone = self._deleted.get(name)
-        if gone is not None and self.monotonic() - gone < BEING_DELETED_SECONDS:
+        if gone is not None and self.monotonic() - gone < self.deletion_seconds:
             raise LakeError("ContainerBeingDeleted")
         try:
             os.mkdir(local)

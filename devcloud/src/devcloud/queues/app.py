@@ -31,6 +31,7 @@ def create_app(
     config: CloudConfig,
     store: QueueStore,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    deletion_seconds: float = 0,
 ) -> Starlette:
     """The queues of an account.
 
@@ -38,9 +39,10 @@ def create_app(
         config: names the account, its key and the port.
         store: of the Functions host, whose functions get what clients put.
         now: the clock that signatures are checked against.
+        deletion_seconds: how long the name of a deleted queue cannot be used.
     """
     service = QueueService(
-        Service(config.queues_url, Queues(store)),
+        Service(config.queues_url, Queues(store, deletion_seconds)),
         Authenticator(
             config.account, config.account_key, now, SIGNED, Identity(config.identity_secret)
         ),

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from devcloud.functions.store import QueueStore
 from devcloud.lake.errors import LakeError
 
-BEING_DELETED_SECONDS = 30.0  # so long a queue of the same name cannot be made
 NEVER = 253402300799.0  # 31 Dec 9999, what Azure says of a message that does not expire
 _VISIBLE = "queue = ? AND owner IS NULL AND visible <= ? AND expires > ?"
 _FIELDS = "id, body, inserted, expires, visible, dequeued, receipt"
@@ -31,10 +30,15 @@ class QueueMessage:
 
 
 class Queues:
-    """The queues of a store, under the rules of Azure Queue Storage."""
+    """The queues of a store, under the rules of Azure Queue Storage.
 
-    def __init__(self, store: QueueStore) -> None:
+    Args:
+        deletion_seconds: how long the name of a deleted queue cannot be used.
+    """
+
+    def __init__(self, store: QueueStore, deletion_seconds: float = 0) -> None:
         self._store = store
+        self._deletion_seconds = deletion_seconds
 
     def names(self, prefix: str, after: str, limit: int) -> list[tuple[str, dict[str, str]]]:
         """Names and metadata of queues in order, `limit` at most."""
@@ -61,7 +65,7 @@ class Queues:
                 if json.loads(row[0]) != metadata:
                     raise LakeError("QueueAlreadyExists")
                 return False
-            if row and now - row[1] < BEING_DELETED_SECONDS:
+            if row and now - row[1] < self._deletion_seconds:
                 raise LakeError("QueueBeingDeleted")
             db.execute(
                 "INSERT OR REPLACE INTO queues (name, metadata) VALUES (?, ?)",

@@ -19,7 +19,7 @@ from devcloud import serving
 from devcloud.config import CloudConfig
 from devcloud.lake.app import create_app
 from devcloud.lake.events import Subscription
-from devcloud.lake.store import BEING_DELETED_SECONDS, LakeStore
+from devcloud.lake.store import LakeStore
 
 RACERS = 16
 
@@ -44,11 +44,6 @@ class RunningLake:
         """Upload by one Put Blob; answers the ETag."""
         answer = self.container(container).upload_blob(key, data, **{"overwrite": True, **more})
         return str(answer.get_blob_properties().etag)
-
-    def forget_deleted_containers(self) -> None:
-        """Let the time pass in which a deleted container's name cannot be used."""
-        earlier = self.store.monotonic
-        self.store.monotonic = lambda: earlier() + BEING_DELETED_SECONDS
 
     def read(self, key: str, container: str = "landing") -> bytes:
         return bytes(self.container(container).download_blob(key).readall())
