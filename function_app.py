@@ -12,6 +12,7 @@ import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
 from ingest import log, wiring
+from ingest.errors import LandfallError
 from ingest.http import api, api_verbs, web
 from ingest.runs.messages import Message, decode, encode
 
@@ -33,9 +34,17 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 )
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
 def on_landing(landed: blob.BlobClient, todo: Messages) -> None:
-    """A file has landed: claim it. Its content is not read here."""
+    """A file has landed: claim it. Its content is not read here.
+
+    What keeps it from being claimed is no reason to fail: the tick sweeps `landing`. A failure
+    would be tried again at once, and then go to a poison queue of the lake's account; a host that
+    cannot reach that queue ends.
+    """
     path = f"{landed.container_name}/{landed.blob_name}"
-    _send(todo, wiring.service().on_landing(path))
+    try:
+        _send(todo, wiring.service().on_landing(path))
+    except LandfallError as error:
+        log.log.warning("%s is left to the tick: %s: %s", path, type(error).__name__, error)
 
 
 @app.route(route="ingest", methods=["POST"])
@@ -162,10 +171,11 @@ def _respond(
     request = web.ApiRequest(
         body=req.get_body(),
         content_type=req.headers.get("content-type", ""),
-        query=dict(req.params),
+        query=web.given(req.params),
         route=dict(req.route_params),
         key=req.headers.get("idempotency-key", ""),
         caller=web.caller(req.headers, os.environ),
+        chunked=req.method == "POST" and "transfer-encoding" in req.headers,
     )
     reply = web.answer(endpoint, wiring.service, request)
     if todo is not None:

@@ -75,7 +75,11 @@ class ControlBench:
 
     def tick(self) -> None:
         """What the timer would do."""
-        reply = self.http.post("/admin/functions/reconcile", json={"input": ""})
+        reply = self.http.post(
+            "/admin/functions/reconcile",
+            json={"input": ""},
+            headers={"x-functions-key": self.config.master_key},
+        )
         reply.raise_for_status()
 
     def requests(self) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def read(env: Mapping[str, str], *, app: Path) -> Settings:
 
 def _lake(env: Mapping[str, str]) -> LakeSettings:
     if connection := env.get(LAKE):
-        fields = dict(part.split("=", 1) for part in connection.split(";") if "=" in part)
+        fields = _fields(connection)
         account = fields.get("AccountName", "")
         endpoint = fields.get("BlobEndpoint") or f"https://{account}.blob.core.windows.net"
         if not account:
@@ -112,6 +112,32 @@ def _lake(env: Mapping[str, str]) -> LakeSettings:
     raise Misconfigured(
         f"set {LAKE} to a connection string, or {LAKE}__blobServiceUri to the account's URL"
     )
+
+
+def trigger_problem(env: Mapping[str, str]) -> str | None:
+    """What keeps the blob trigger from its queues in the lake's account; None if nothing does.
+
+    The trigger keeps failed events in a queue of its own connection. Without an address of it the
+    host disables the trigger; with the address of another account it ends at the first such event.
+    """
+    if not (connection := env.get(LAKE)):
+        if any(env.get(f"{LAKE}__{name}") for name in ("queueServiceUri", "accountName")):
+            return None
+        return f"the app setting {LAKE}__queueServiceUri is missing: the blob trigger needs it"
+    fields = _fields(connection)
+    blobs = urlsplit(fields.get("BlobEndpoint", "")).netloc
+    suffix = fields.get("EndpointSuffix", "core.windows.net")
+    derived = not blobs or blobs == f"{fields.get('AccountName')}.blob.{suffix}"
+    if fields.get("QueueEndpoint") or derived:
+        return None
+    return (
+        f"the app setting {LAKE} has a BlobEndpoint and no QueueEndpoint: the blob trigger would "
+        f"look for its queues at {fields.get('AccountName')}.queue.{suffix}"
+    )
+
+
+def _fields(connection: str) -> dict[str, str]:
+    return dict(part.split("=", 1) for part in connection.split(";") if "=" in part)
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

@@ -23,7 +23,7 @@ from ingest.reconcile.tick import TickRules
 from ingest.runs.contents import AcceptedContents
 from ingest.runs.register import Register
 from ingest.service import Landfall
-from ingest.settings import Settings, read
+from ingest.settings import Settings, read, trigger_problem
 from ingest.stages.copy import CopyRules, CopyStage
 from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.load.batching import Limits
@@ -145,9 +145,14 @@ def service() -> Landfall:
 
 def probe(env: Mapping[str, str] | None = None) -> Mapping[str, str]:
     """Each part of the service with `ok` or what is wrong with it; never raises."""
-    parts = {"settings": "ok", "lake": "not looked at"}
+    env = os.environ if env is None else env
+    parts = {
+        "settings": "ok",
+        "trigger": trigger_problem(env) or "ok",
+        "lake": "not looked at",
+    }
     try:
-        read(os.environ if env is None else env, app=APP)
+        read(env, app=APP)
         service().lake.head("manifest/health")
         parts["lake"] = "ok"
     except Misconfigured as error:

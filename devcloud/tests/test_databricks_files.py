@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -15,7 +16,8 @@ from databricks.sdk.errors import (
     ResourceAlreadyExists,
 )
 from databricks.sdk.errors import NotImplemented as NotSupported
-from databricks.sdk.service.workspace import ImportFormat
+from databricks.sdk.errors.base import DatabricksError
+from databricks.sdk.service.workspace import ExportFormat, ImportFormat, Language, ObjectType
 from devcloud.testing.workspace import HOME, LocalWorkspace, local_workspace
 
 
@@ -69,10 +71,71 @@ def test_paths_that_lead_elsewhere(workspace: LocalWorkspace, path: str) -> None
         workspace.client.workspace.mkdirs(path)
 
 
-def test_notebooks_are_refused(workspace: LocalWorkspace) -> None:
-    """There are no notebooks here, and a file is not taken for one in silence."""
-    with pytest.raises(NotSupported, match="notebooks"):
-        workspace.client.workspace.upload(f"{HOME}/n.py", b"# Databricks notebook source\n1")
+MARKED = b"# Databricks notebook source\nprint(1)"
+
+
+def test_notebooks_are_stored(workspace: LocalWorkspace) -> None:
+    """A notebook has a language and a name without ending; it comes back as it went in."""
+    files = workspace.client.workspace
+    files.mkdirs(f"{HOME}/notes")
+    files.upload(f"{HOME}/notes/n.py", MARKED, format=ImportFormat.AUTO)
+    files.upload(f"{HOME}/notes/q", b"select 1", format=ImportFormat.SOURCE, language=Language.SQL)
+    files.upload(f"{HOME}/notes/plain.py", b"print(1)", format=ImportFormat.AUTO)
+    listed = {str(each.path).rpartition("/")[2]: each for each in files.list(f"{HOME}/notes")}
+    assert {name: (each.object_type, each.language) for name, each in listed.items()} == {
+        "n": (ObjectType.NOTEBOOK, Language.PYTHON),
+        "q": (ObjectType.NOTEBOOK, Language.SQL),
+        "plain.py": (ObjectType.FILE, None),
+    }
+    with files.download(f"{HOME}/notes/n", format=ExportFormat.SOURCE) as stream:
+        assert stream.read() == MARKED
+    with files.download(f"{HOME}/notes/q") as stream:
+        assert stream.read() == b"-- Databricks notebook source\nselect 1"
+    exported = files.export(f"{HOME}/notes/n", format=ExportFormat.SOURCE)
+    assert exported.file_type == "py"
+    with pytest.raises(DatabricksError, match="a notebook is there"):
+        files.upload(f"{HOME}/notes/n", b"x", format=ImportFormat.RAW, overwrite=True)
+    files.delete(f"{HOME}/notes", recursive=True)
+    files.mkdirs(f"{HOME}/notes")
+    files.upload(f"{HOME}/notes/n", b"x", format=ImportFormat.RAW)
+    assert files.get_status(f"{HOME}/notes/n").object_type == ObjectType.FILE
+
+
+def test_other_forms_of_notebooks_are_refused(workspace: LocalWorkspace) -> None:
+    """What could not be given back as it came is not taken."""
+    files = workspace.client.workspace
+    with pytest.raises(NotSupported, match="JUPYTER"):
+        files.upload(f"{HOME}/n.ipynb", b"{}", format=ImportFormat.JUPYTER)
+    body = {"path": f"{HOME}/n", "format": "SOURCE", "content": ""}
+    with pytest.raises(InvalidParameterValue, match="language"):
+        workspace.client.api_client.do("POST", "/api/2.0/workspace/import", body=body)
+
+
+def test_what_there_is_none_of(workspace: LocalWorkspace) -> None:
+    """What tools ask for first is answered: lists that are empty, one user, one Spark."""
+    w = workspace.client
+    lists: list[Any] = [
+        w.clusters.list(),
+        w.clusters.list_node_types().node_types,
+        w.cluster_policies.list(),
+        w.instance_pools.list(),
+        w.warehouses.list(),
+        w.queries.list(),
+        w.alerts.list(),
+        w.pipelines.list_pipelines(),
+        w.serving_endpoints.list(),
+        w.repos.list(),
+        w.git_credentials.list(),
+        w.tokens.list(),
+        w.groups.list(),
+        w.lakeview.list(),
+        w.global_init_scripts.list(),
+    ]
+    assert [list(each or []) for each in lists] == [[]] * len(lists)
+    assert [each.user_name for each in w.users.list()] == ["landfall@localhost"]
+    (spark,) = w.clusters.spark_versions().versions or []
+    assert str(spark.key).endswith("-local")
+    assert w.workspace_conf.get_status(keys="enableTokensConfig") == {"enableTokensConfig": None}
 
 
 def test_calls_of_the_cli(http: httpx.Client) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from databricks.sdk.errors import (
@@ -14,7 +15,7 @@ from databricks.sdk.errors import (
     ResourceDoesNotExist,
 )
 from databricks.sdk.errors import NotImplemented as NotSupported
-from databricks.sdk.service.jobs import JobSettings, QueueSettings, Run
+from databricks.sdk.service.jobs import JobSettings, QueueSettings, Run, RunType, SubmitTask
 from devcloud.testing.workspace import LocalWorkspace, client, local_workspace, python_task, states
 from httpx import get
 
@@ -383,10 +384,49 @@ def test_token_is_checked(workspace: LocalWorkspace) -> None:
 def test_unknown_endpoints_are_refused(workspace: LocalWorkspace) -> None:
     """What is not built answers 404 ENDPOINT_NOT_FOUND, as `telemetry-ext` does."""
     headers = {"Authorization": f"Bearer {workspace.config.databricks_token}"}
-    reply = get(f"{workspace.url}/api/2.0/clusters/list", headers=headers)
+    reply = get(f"{workspace.url}/api/2.1/clusters/get", headers=headers)
     assert (reply.status_code, reply.json()["error_code"]) == (404, "ENDPOINT_NOT_FOUND")
     with pytest.raises(NotSupported, match="python_params"):
         workspace.client.jobs.run_now(1, python_params=["x"])
+
+
+def test_a_run_without_a_job(workspace: LocalWorkspace) -> None:
+    """Tasks may be submitted to run once; a token submits once; the kinds are told apart."""
+    api, path = workspace.client.jobs, workspace.script("echo.py", ECHO)
+    task = SubmitTask.from_dict(python_task(path, "hello"))
+    submit: Any = api.submit  # what it gives waits for the run, which its type does not say
+    submitted = submit(run_name="once", tasks=[task], idempotency_token="submit-1")
+    again = submit(run_name="once", tasks=[task], idempotency_token="submit-1")
+    run_id = submitted.response.run_id
+    assert run_id is not None
+    assert run_id == again.response.run_id
+    run = workspace.ended(run_id)
+    assert (run.run_name, states(run)) == ("once", ("TERMINATED", "SUCCESS"))
+    assert "hello" in workspace.logs(run)
+    kinds = {
+        kind: {each.run_id for each in api.list_runs(run_type=kind)}
+        for kind in (RunType.SUBMIT_RUN, RunType.JOB_RUN)
+    }
+    assert run_id in kinds[RunType.SUBMIT_RUN] - kinds[RunType.JOB_RUN]
+    body = {"tasks": [{"task_key": "a", "notebook_task": {"notebook_path": "/x"}}]}
+    with pytest.raises(NotSupported, match="notebook_task"):
+        workspace.client.api_client.do("POST", "/api/2.2/jobs/runs/submit", body=body)
+
+
+def test_cancel_all(workspace: LocalWorkspace) -> None:
+    """All runs of a job that have not ended are cancelled, and those of no other."""
+    path = workspace.script("sleep.py", "import time\ntime.sleep(60)\n")
+    mine = workspace.job(python_task(path), max_concurrent_runs=2)
+    other = workspace.job(python_task(path))
+    runs = [workspace.client.jobs.run_now(mine).run_id for _ in range(2)]
+    kept = workspace.client.jobs.run_now(other).run_id
+    workspace.client.jobs.cancel_all_runs(job_id=mine)
+    assert [states(workspace.ended(each))[1] for each in runs] == ["CANCELED"] * 2
+    assert states(workspace.client.jobs.get_run(kept))[1] is None
+    workspace.client.jobs.cancel_run(kept)
+    workspace.ended(kept)
+    with pytest.raises(InvalidParameterValue):
+        workspace.client.jobs.cancel_all_runs()
 
 
 def test_output_of_a_run_with_several_tasks(workspace: LocalWorkspace) -> None:

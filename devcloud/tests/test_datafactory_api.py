@@ -273,6 +273,14 @@ def test_a_schedule_fires_when_it_is_started_and_due(tmp_path: Path) -> None:
         assert run.invoked_by.name == "quarterly"
         clock.advance(timedelta(hours=2, minutes=15))
         _await_runs(host, 2)  # late, and once: what passed meanwhile is not made up for
+        asked: Any = window(
+            lastUpdatedAfter="2026-11-22T00:00:00+00:00",
+            filters=[{"operand": "TriggerName", "operator": "Equals", "values": ["quarterly"]}],
+        )
+        fired = client.trigger_runs.query_by_factory(GROUP, FACTORY, asked).value or []
+        assert fired
+        assert {each.status for each in fired} == {"Succeeded"}
+        assert all(set(each.triggered_pipelines or {}) == {"p"} for each in fired)
         client.triggers.begin_stop(GROUP, FACTORY, "quarterly").result()
         assert (
             client.triggers.get(GROUP, FACTORY, "quarterly").properties.runtime_state == "Stopped"

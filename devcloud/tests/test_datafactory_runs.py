@@ -296,7 +296,11 @@ def test_fifty_runs_at_once(host: FactoryHost) -> None:
         (set_("A", "x", "@item()"), "item()"),
         (activity("A", "Wait", waitTimeInSeconds=1, colour="red"), "colour"),
         (activity("A", "Wait"), "waitTimeInSeconds"),
-        ({**activity("A", "Wait", waitTimeInSeconds=1), "policy": {"retry": 1}}, "retry"),
+        ({**activity("A", "Wait", waitTimeInSeconds=1), "policy": {"color": 1}}, "color"),
+        (
+            {**web("A", "/x"), "typeProperties": {"url": "x", "method": "GET", "datasets": [1]}},
+            "datasets",
+        ),
         ({**web("A", "/x"), "policy": {"timeout": "ten"}}, "time span"),
         (activity("A", "Wait", "Z:Succeeded", waitTimeInSeconds=1), "'Z'"),
         (activity("A", "Wait", "A:Succeeded", waitTimeInSeconds=1), "depends on itself"),
@@ -318,3 +322,127 @@ def test_what_is_not_known_is_refused(
         host.pipeline("broken", broken, variables=TEXT)
     assert error.value.status_code == 400  # type: ignore[attr-defined]
     assert named in error.value.message  # type: ignore[attr-defined]
+
+
+def test_until_looks_at_its_own_activities(host: FactoryHost) -> None:
+    """Poll until done: the condition, and what comes after, ask for what is inside the loop."""
+    host.service.replies["/poll"] = [(200, {"state": "busy"}), (200, {"state": "done"})]
+    loop = activity(
+        "Loop",
+        "Until",
+        expression="@equals(activity('Poll').output.state, 'done')",
+        activities=[web("Poll", "/poll")],
+    )
+    seen = set_("Seen", "x", "@activity('Poll').output.state", "Loop:Succeeded")
+    host.pipeline("polling", loop, seen, variables=TEXT)
+    run = host.run("polling")
+    assert run.status == "Succeeded", run.message
+    done = host.activities(run.run_id)
+    assert done["Loop"]["output"] == {"iterations": 2}
+    assert done["Seen"]["output"]["value"] == "done"
+
+
+def test_what_depends_on_a_container_sees_inside(host: FactoryHost) -> None:
+    """Of a condition and a switch too; of a loop over items, and before the container, not."""
+    inner = set_("Inner", "x", "deep")
+    nested = activity(
+        "Choose",
+        "Switch",
+        on="a",
+        cases=[{"value": "a", "activities": [inner]}],
+    )
+    outer = activity("Outer", "Until", expression="@equals(1, 1)", activities=[nested])
+    after = set_("After", "y", "@activity('Inner').output.value", "Outer:Succeeded")
+    texts = {**TEXT, "y": {"type": "String"}}
+    host.pipeline("inside", outer, after, variables=texts)
+    run = host.run("inside")
+    assert host.activities(run.run_id)["After"]["output"]["value"] == "deep"
+    each = activity("Outer", "ForEach", items="@range(1, 2)", activities=[inner])
+    for broken in ([each, after], [outer, {**after, "dependsOn": []}]):
+        with pytest.raises(Exception, match="is not one that this activity depends on"):
+            host.pipeline("blind", *broken, variables=texts)
+
+
+def test_until_goes_on_after_a_failure(host: FactoryHost) -> None:
+    """A pipeline that tries again until it works; the last iteration decides."""
+    host.service.replies["/flaky"] = [(500, {}), (500, {}), (200, {})]
+    grow = activity("Grow", "AppendVariable", variableName="l", value="x")
+    call = {**web("Call", "/flaky", "Grow:Succeeded"), "policy": {"retry": 0}}
+    worked = "@equals(activity('Call').Status, 'Succeeded')"
+    lists = {"l": {"type": "Array"}}
+    host.pipeline(
+        "again",
+        activity("Loop", "Until", expression=worked, activities=[grow, call]),
+        variables=lists,
+    )
+    run = host.run("again")
+    assert run.status == "Succeeded", run.message
+    assert host.activities(run.run_id)["Loop"]["output"] == {"iterations": 3}
+    enough = "@greater(length(variables('l')), 2)"
+    loop = activity("Loop", "Until", expression=enough, activities=[grow, fail("Stop")])
+    host.pipeline("never", loop, variables=lists)
+    run = host.run("never")
+    assert (run.status, host.activities(run.run_id)["Loop"]["output"]) == (
+        "Failed",
+        {"iterations": 3},
+    )
+
+
+def test_a_return_value(host: FactoryHost) -> None:
+    """What a pipeline returns is in the output of the activity that has executed it."""
+    value = [
+        {"key": "text", "value": {"type": "String", "content": "a"}},
+        {"key": "sum", "value": {"type": "Expression", "content": "@add(1, 2)"}},
+        {
+            "key": "list",
+            "value": {
+                "type": "Array",
+                "content": [{"type": "Int", "content": 1}, {"type": "Null"}],
+            },
+        },
+        {
+            "key": "deep",
+            "value": {
+                "type": "Object",
+                "content": [{"key": "yes", "value": {"type": "Boolean", "content": True}}],
+            },
+        },
+    ]
+    give = activity(
+        "Give",
+        "SetVariable",
+        variableName="pipelineReturnValue",
+        value=value,
+        setSystemVariable=True,
+    )
+    host.pipeline("returning", give)
+    call = activity(
+        "Call",
+        "ExecutePipeline",
+        pipeline={"referenceName": "returning", "type": "PipelineReference"},
+        waitOnCompletion=True,
+    )
+    seen = set_("Seen", "x", "@activity('Call').output.pipelineReturnValue.text", "Call:Succeeded")
+    host.pipeline("calling", call, seen, variables=TEXT)
+    run = host.run("calling")
+    assert run.status == "Succeeded", run.message
+    done = host.activities(run.run_id)
+    assert done["Call"]["output"]["pipelineReturnValue"] == {
+        "text": "a",
+        "sum": 3,
+        "list": [1, None],
+        "deep": {"yes": True},
+    }
+    assert done["Seen"]["output"]["value"] == "a"
+
+
+def test_what_studio_writes_by_itself(host: FactoryHost) -> None:
+    """A whole policy in an activity that steers, and properties that switch something off."""
+    policy = {"timeout": "0.12:00:00", "retry": 3, "retryIntervalInSeconds": 30}
+    wait = {**activity("W", "Wait", waitTimeInSeconds=1), "policy": policy}
+    stop = {**fail("Stop", "W:Succeeded"), "policy": policy}
+    call = web("Call", "/studio", "W:Succeeded", datasets=[], linkedServices=[])
+    host.pipeline("studio", wait, stop, call, lastModifiedByObjectId="x")
+    run = host.run("studio")
+    tries = [name for name in host.activities(run.run_id) if name == "Stop"]
+    assert (run.status, tries) == ("Failed", ["Stop"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from devcloud.functions.loader import AppLoadError, load
 from devcloud.functions.routing import Endpoint, Route, RouteError, Router
-from devcloud.testing.functions import KEY, Running, running, write_app
+from devcloud.testing.functions import KEY, MASTER_KEY, SYSTEM_KEY, Running, running, write_app
 
 SOURCE = """
 import json
@@ -47,6 +47,10 @@ def nothing(req: func.HttpRequest) -> func.HttpResponse:
 def cookies(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse("", headers={"Set-Cookie": "a=1; Path=/"})
 
+@app.route(route="umlaut", auth_level=func.AuthLevel.ANONYMOUS)
+def umlaut(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse("", headers={"X-Umlaut": "ü"})
+
 @app.route(route="late", auth_level=func.AuthLevel.ANONYMOUS)
 def late(req: func.HttpRequest) -> str:
     time.sleep(5)
@@ -61,7 +65,10 @@ def exits(req: func.HttpRequest) -> str:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The app above, served."""
-    host = {"extensions": {"http": {"routePrefix": ""}}, "functionTimeout": "00:00:01"}
+    host = {
+        "extensions": {"http": {"routePrefix": "", "customHeaders": {"X-Custom": "always"}}},
+        "functionTimeout": "00:00:01",
+    }
     settings = {"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "1000"}
     with running(tmp_path_factory.mktemp("http"), SOURCE, host=host, settings=settings) as app:
         yield app
@@ -94,15 +101,39 @@ def test_optional_and_constrained_parameters(served: Running) -> None:
     assert served.http.get("/echo/a/b", headers=headers).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/echo/a", "/admins"])
-def test_keys(served: Running, path: str) -> None:
-    """Functions of level function and admin open with the key in a header or `code`, else 401."""
+@pytest.mark.parametrize(("path", "key"), [("/echo/a", KEY), ("/admins", MASTER_KEY)])
+def test_keys(served: Running, path: str, key: str) -> None:
+    """A level opens with its key, in a header or as `code`, and with the master key; else 401."""
     probe = {"x-probe": "p"}
     get = served.http.get
     assert get(path, headers=probe).status_code == 401
     assert get(path, headers={**probe, "x-functions-key": "wrong"}).status_code == 401
-    assert get(path, headers={**probe, **served.keyed}).status_code in (200, 201)
-    assert get(path, headers=probe, params={"code": KEY}).status_code in (200, 201)
+    assert get(path, headers={**probe, "x-functions-key": SYSTEM_KEY}).status_code == 401
+    assert get(path, headers={**probe, "x-functions-key": key}).status_code in (200, 201)
+    assert get(path, headers=probe, params={"code": key}).status_code in (200, 201)
+    assert get(path, headers={**probe, **served.master}).status_code in (200, 201)
+
+
+def test_an_admin_function_needs_the_master_key(served: Running) -> None:
+    """A host key opens none of level admin."""
+    assert served.http.get("/admins", headers=served.keyed).status_code == 401
+
+
+def test_keys_survive_a_restart(tmp_path: Path) -> None:
+    """What the admin API has set is there after the host was started again."""
+    source = '@app.route(route="f")\ndef f(req: func.HttpRequest) -> str:\n    return "f"\n'
+    with running(tmp_path, source) as served:
+        url = "/admin/functions/f/keys/mine"
+        made = served.http.put(url, headers=served.master, json={"value": "my-own"})
+        assert made.status_code == 201
+        renewed = served.http.post(url, headers=served.master)
+        assert renewed.status_code == 200
+        key = renewed.json()["value"]
+        assert served.http.get("/api/f?code=my-own").status_code == 401
+    with running(tmp_path, source) as served:
+        assert served.http.get(f"/api/f?code={key}").status_code == 200
+        assert served.http.delete(url, headers=served.master).status_code == 204
+        assert served.http.get(f"/api/f?code={key}").status_code == 401
 
 
 def test_anonymous_needs_no_key(served: Running) -> None:
@@ -141,8 +172,20 @@ def test_async_function_and_context(served: Running) -> None:
 
 
 def test_cookie_passes(served: Running) -> None:
-    """Set-Cookie arrives as a header of its own."""
-    assert served.http.get("/cookies").headers["set-cookie"] == "a=1; Path=/"
+    """Set-Cookie arrives as a header of its own, written anew as the real host does."""
+    assert served.http.get("/cookies").headers["set-cookie"] == "a=1; domain=; path=/"
+
+
+def test_headers_of_host_json_and_of_other_characters(served: Running) -> None:
+    """`customHeaders` of host.json are on every answer; the server sends ASCII alone."""
+    reply = served.http.get("/open")
+    assert reply.headers["x-custom"] == "always"
+    assert served.http.get("/umlaut").status_code == 500
+
+
+def test_home_page(served: Running) -> None:
+    """The root tells that the app runs."""
+    assert "up and running" in served.http.get("/").text
 
 
 def test_function_timeout(served: Running) -> None:
@@ -151,23 +194,21 @@ def test_function_timeout(served: Running) -> None:
 
 
 def test_body_limit(served: Running) -> None:
-    """A body beyond the limit is refused, announced or not."""
+    """A body beyond the limit is an error, announced or not."""
     post = served.http.post
     assert post("/open", content=b"x" * 1000).status_code == 200
-    assert post("/open", content=b"x" * 1001).status_code == 413
-    assert post("/open", content=iter([b"x" * 600, b"x" * 600])).status_code == 413
+    assert post("/open", content=b"x" * 1001).status_code == 500
+    assert post("/open", content=iter([b"x" * 600, b"x" * 600])).status_code == 500
 
 
 def test_admin_api(served: Running) -> None:
-    """The admin API lists functions and tells the state of the host, with the key only."""
+    """The admin API lists functions and tells the state of the host, with the master key only."""
     assert served.http.get("/admin/functions").status_code == 401
-    listed = served.http.get("/admin/functions", headers=served.keyed).json()
+    assert served.http.get("/admin/functions", headers=served.keyed).status_code == 403
+    listed = served.http.get("/admin/functions", headers=served.master).json()
     assert "echo" in [each["name"] for each in listed]
-    assert served.http.get("/admin/host/status").status_code == 401
-    status = served.http.get("/admin/host/status", headers=served.keyed).json()
+    status = served.http.get("/admin/host/status", headers=served.master).json()
     assert status["state"] == "Running"
-    assert served.http.post("/admin/functions/echo", headers=served.keyed).status_code == 400
-    assert served.http.post("/admin/functions/absent", headers=served.keyed).status_code == 404
 
 
 def test_health_and_counts(served: Running) -> None:
@@ -188,7 +229,7 @@ def test_health_and_counts(served: Running) -> None:
         ("/api/runs/a/b/c", ("rest", {"path": "a/b/c"})),
         ("/API/RUNS/New", ("literal", {})),
         ("/runs/x", None),
-        ("/api/runs/", ("rest", {"path": ""})),
+        ("/api/runs/", ("rest", {})),
     ],
 )
 def test_precedence(path: str, expected: object) -> None:
@@ -251,6 +292,22 @@ def test_unknown_templates_are_refused(template: str) -> None:
                 "def f(b: func.InputStream): pass"
             ),
             "connection 'C' has no app setting C",
+        ),
+        (
+            '@app.route(route="x")\ndef f(req: func.HttpRequest) -> func.HttpResponse | None: ...',
+            "does not fit 'http'",
+        ),
+        (
+            '@app.route(route="x")\ndef f(req: func.HttpRequest) -> bytes: return b""',
+            "does not fit 'http'",
+        ),
+        (
+            '@app.route(route="x")\ndef f(req: func.HttpRequest, context: str) -> str: ...',
+            "the parameter context is a func.Context",
+        ),
+        (
+            '@app.route(route="admin/x")\ndef f(req: func.HttpRequest) -> str: return ""',
+            "conflicts with routes of the host",
         ),
         ('@app.timer_trigger("t", "every day")\ndef f(t: func.TimerRequest): pass', "NCRONTAB"),
         (

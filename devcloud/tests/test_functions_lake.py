@@ -68,7 +68,13 @@ def served(config: CloudConfig) -> Iterator[Running]:
             serve_in_thread(functions, config.ports["functions"]) as url,
             httpx.Client(base_url=url, timeout=30) as client,
         ):
-            yield Running(App(config.app), functions.state.host, client, config.function_key)
+            yield Running(
+                App(config.app),
+                functions.state.host,
+                client,
+                config.function_key,
+                config.system_key,
+            )
 
 
 @pytest.fixture
@@ -130,11 +136,11 @@ def test_a_returned_value_is_a_failure(
     assert served.app.seen().count("returning") == 2
 
 
-def test_by_hand(served: Running, landing: ContainerClient) -> None:
+def test_by_hand(config: CloudConfig, served: Running, landing: ContainerClient) -> None:
     """`POST /admin/functions/{name}` runs a blob function for container/blob."""
     landing.upload_blob("users/byhand", b"12")
     before = served.app.wait_for("users/byhand 2").count("users/byhand 2")
-    headers = served.keyed
+    headers = {"x-functions-key": config.master_key}
     url = "/admin/functions/on_landing"
     assert served.http.post(url, headers=headers, json={"input": "x"}).status_code == 400
     body = {"input": "landing/users/byhand"}

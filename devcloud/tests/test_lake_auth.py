@@ -1,9 +1,11 @@
 """Who may do what: the account key, and shared access signatures of every kind."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
+from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from azure.storage.blob import (
     BlobServiceClient,
     ContainerClient,
+    UserDelegationKey,
     generate_account_sas,
     generate_blob_sas,
     generate_container_sas,
@@ -21,6 +24,7 @@ from azure.storage.filedatalake import (
     generate_directory_sas,
     generate_file_system_sas,
 )
+from devcloud.platform.identity import Identity
 from devcloud.testing.lake import RunningLake, code, running_lake
 
 NOW = datetime.now(UTC)
@@ -34,6 +38,26 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLake]:
     with running_lake(tmp_path_factory.mktemp("lake")) as running:
         running.put("here/a b.txt", b"data")
         yield running
+
+
+def delegation_key(lake: RunningLake) -> Any:
+    """A user delegation key, asked for with a token; the SDKs do not send one over http."""
+    token, _ = Identity(lake.config.identity_secret).issue("https://storage.azure.com")
+    times = "".join(
+        f"<{name}>{moment:%Y-%m-%dT%H:%M:%SZ}</{name}>"
+        for name, moment in (("Start", PAST), ("Expiry", SOON))
+    )
+    reply = httpx.post(
+        f"{lake.config.lake_url}?restype=service&comp=userdelegationkey",
+        headers={"Authorization": f"Bearer {token}", "x-ms-version": "2025-05-05"},
+        content=f"<KeyInfo>{times}</KeyInfo>",
+    )
+    make: Any = UserDelegationKey
+    key = make()
+    for each in ET.fromstring(reply.raise_for_status().content):  # noqa: S314 - ours
+        words = re.findall("[A-Z][a-z]*", each.tag)
+        setattr(key, "_".join(words).lower(), each.text)
+    return key
 
 
 def container_with(lake: RunningLake, sas: str, name: str = "landing") -> Any:
@@ -76,12 +100,16 @@ def test_another_account(lake: RunningLake) -> None:
 
 
 def test_nobody(lake: RunningLake) -> None:
-    """Without any authorization the answer is 401; with a token it is 403."""
+    """Without any authorization the answer is 401; with a token of nobody's too."""
     url = f"{lake.config.lake_url}/landing/{quote('here/a b.txt')}"
     nobody = httpx.get(url)
     assert nobody.status_code == 401
     assert nobody.headers["x-ms-error-code"] == "NoAuthenticationInformation"
-    assert httpx.get(url, headers={"Authorization": "Bearer x"}).status_code == 403
+    forged = httpx.get(url, headers={"Authorization": "Bearer x.y.z"})
+    assert (forged.status_code, forged.headers["x-ms-error-code"]) == (
+        401,
+        "InvalidAuthenticationInfo",
+    )
 
 
 def test_an_old_signature(lake: RunningLake) -> None:
@@ -204,14 +232,13 @@ def test_directory_sas(lake: RunningLake) -> None:
 
 def test_user_delegation_sas(lake: RunningLake) -> None:
     """A signature with a user delegation key is verified like the others, in both SDKs."""
-    key = lake.blobs.get_user_delegation_key(PAST, SOON)
+    key = delegation_key(lake)
     sas = generate_container_sas(
         lake.config.account, "landing", user_delegation_key=key, permission="rl", expiry=SOON
     )
     assert container_with(lake, sas).download_blob("here/a b.txt").readall() == b"data"
-    path_key = lake.paths.get_user_delegation_key(PAST, SOON)
     path_sas = generate_file_system_sas(
-        lake.config.account, "landing", path_key, permission="rl", expiry=SOON
+        lake.config.account, "landing", key, permission="rl", expiry=SOON
     )
     paths: Any = FileSystemClient(lake.config.lake_url, "landing", credential=path_sas)
     assert "here" in [p.name for p in paths.get_paths(recursive=False)]
@@ -221,6 +248,23 @@ def test_user_delegation_sas(lake: RunningLake) -> None:
     )
     with pytest.raises(ClientAuthenticationError):
         container_with(lake, forged).download_blob("here/a b.txt")
+
+
+def test_user_delegation_keys_are_for_identities(lake: RunningLake) -> None:
+    """The account key has no right to one, in Azure as here."""
+    for service in (lake.blobs, lake.paths):
+        with pytest.raises(ClientAuthenticationError) as error:
+            service.get_user_delegation_key(PAST, SOON)
+        assert code(error) == (403, "AuthenticationFailed")
+
+
+def test_tokens(lake: RunningLake) -> None:
+    """A token of the local identity for storage opens all; one for another resource nothing."""
+    url = f"{lake.config.lake_url}/landing/{quote('here/a b.txt')}"
+    identity = Identity(lake.config.identity_secret)
+    for resource, status in (("https://storage.azure.com/", 200), ("https://vault.azure.net", 401)):
+        token, _ = identity.issue(resource)
+        assert httpx.get(url, headers={"Authorization": f"Bearer {token}"}).status_code == status
 
 
 def test_copies_need_a_right_to_the_source(lake: RunningLake) -> None:

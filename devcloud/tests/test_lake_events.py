@@ -162,7 +162,7 @@ def test_the_default_subscription(tmp_path: Path, receiver: Receiver) -> None:
     [default] = subscriptions(config)
     assert default.endpoint == (
         f"{config.url('functions')}/runtime/webhooks/blobs"
-        f"?functionName=Host.Functions.on_landing&code={config.function_key}"
+        f"?functionName=Host.Functions.on_landing&code={config.system_key}"
     )
     quiet = Subscription(
         "landing", receiver.url, default.event_types, default.subject_begins, "", default.api

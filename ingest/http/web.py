@@ -30,6 +30,10 @@ JSON, PROBLEM = "application/json", "application/problem+json"
 POLL_AFTER_SECONDS = 5
 MAX_BODY = 64 * 1024
 _REASON_LENGTH = 500
+_UNREADABLE = (
+    "the body came in chunks (Transfer-Encoding: chunked), which do not reach the service: "
+    "send it with its Content-Length"
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class ApiRequest:
         key: the header Idempotency-Key as it came; empty where there was none.
         token: names the request once its key was looked up; None where it has no key.
         caller: who asks, as the platform has authenticated them; None where it does not say.
+        chunked: the body was sent in chunks; the Functions host hands such a body on empty.
     """
 
     body: bytes = b""
@@ -69,6 +74,7 @@ class ApiRequest:
     key: str = ""
     token: str | None = None
     caller: str | None = None
+    chunked: bool = False
 
     @property
     def media_type(self) -> str:
@@ -96,6 +102,7 @@ Endpoint = Callable[[Landfall, ApiRequest], ApiResponse]
 def answer(endpoint: Endpoint, service: Callable[[], Landfall], request: ApiRequest) -> ApiResponse:
     """Call an endpoint; whatever it raises becomes a problem document."""
     try:
+        _check_arrived(request)
         return endpoint(service(), request)
     except LandfallError as error:
         reply = _problem(error)
@@ -104,6 +111,16 @@ def answer(endpoint: Endpoint, service: Callable[[], Landfall], request: ApiRequ
     except Exception:  # noqa: BLE001 - a caller gets a problem document, the log the rest
         log.exception("%s failed", endpoint.__name__)
         return ApiResponse(500, problem_body(500, "Internal error", "see the service's log"))
+
+
+def _check_arrived(request: ApiRequest) -> None:
+    if request.chunked and not request.body:
+        raise BadRequest(_UNREADABLE, 411)
+
+
+def given(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Query parameters that have a value; Azure's host does not pass the others on."""
+    return {name: value for name, value in parameters.items() if value}
 
 
 def json_object(request: ApiRequest) -> Mapping[str, Any]:

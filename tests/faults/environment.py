@@ -64,7 +64,11 @@ class FaultEnvironment:
     def tick(self) -> None:
         """What the timer would do; a host that is dead or is being started does nothing."""
         with suppress(httpx.HTTPError):
-            self.http.post("/admin/functions/reconcile", json={"input": ""})
+            self.http.post(
+                "/admin/functions/reconcile",
+                json={"input": ""},
+                headers={"x-functions-key": self.config.master_key},
+            )
 
     # -- faults and journals ----------------------------------------------------------------
 

@@ -151,7 +151,7 @@ class Soak:
         for _ in range(3):
             with suppress(httpx.HTTPError):
                 reply = self.fault_environment.http.post(
-                    f"{hook}{quote(config.function_key, safe='')}",
+                    f"{hook}{quote(config.system_key, safe='')}",
                     headers={"aeg-event-type": "Notification"},
                     json=[event],
                     timeout=5,

@@ -525,3 +525,46 @@ def test_a_file_that_drifted_is_copied_as_it_was_judged(host: FactoryHost) -> No
         "note": None,
     }
     assert "note" not in row
+
+
+def test_delete(host: FactoryHost) -> None:
+    """Delete takes a file, the files of a folder that are like a pattern, or all below it."""
+    host.put(
+        "datasets",
+        "anything",
+        {
+            "type": "Binary",
+            "linkedServiceName": {"referenceName": "lake", "type": "LinkedServiceReference"},
+            "parameters": {"folder": {"type": "String"}, "file": {"type": "String"}},
+            "typeProperties": {
+                "location": {
+                    "type": "AzureBlobFSLocation",
+                    "fileSystem": "bronze",
+                    "folderPath": "@dataset().folder",
+                    "fileName": "@dataset().file",
+                }
+            },
+        },
+    )
+
+    def delete(file: str, **settings: Any) -> dict[str, Any]:
+        dataset = {
+            "referenceName": "anything",
+            "type": "DatasetReference",
+            "parameters": {"folder": "trash", "file": file},
+        }
+        store = {"type": "AzureBlobFSReadSettings", "enablePartitionDiscovery": False, **settings}
+        inside = {"dataset": dataset, "enableLogging": False, "storeSettings": store}
+        host.pipeline("deleting", {"name": "D", "type": "Delete", "typeProperties": inside})
+        run = host.run("deleting")
+        assert run.status == "Succeeded", run.message
+        output: dict[str, Any] = host.activities(run.run_id)["D"]["output"]
+        return output
+
+    for name in ("a.csv", "b.csv", "c.txt", "deep/d.csv"):
+        host.write(f"bronze/trash/{name}", b"x")
+    assert delete("c.txt")["filesDeleted"] == 1
+    assert delete("c.txt")["filesDeleted"] == 0
+    assert delete("", wildcardFileName="a*")["filesDeleted"] == 1
+    assert host.read("bronze/trash/deep/d.csv") == b"x"
+    assert delete("", recursive=True)["filesDeleted"] == 2

@@ -15,7 +15,8 @@ import pytest
 from devcloud.config import CloudConfig, create
 from devcloud.functions.host import FolderInUseError, Host
 from devcloud.functions.hostjson import HostJsonError, HostOptions, QueueOptions
-from devcloud.functions.store import MAX_BYTES, TIME_TO_LIVE, MessageTooLargeError, QueueStore
+from devcloud.functions.keys import InitialKeys
+from devcloud.functions.store import TIME_TO_LIVE, MessageTooLargeError, QueueStore
 from devcloud.testing.functions import KEY, running, wait, write_app
 
 from devcloud.functions import hostjson
@@ -104,7 +105,7 @@ def test_invoke_by_hand(tmp_path: Path) -> None:
     with running(tmp_path, CHAIN, settings=SETTINGS) as served:
         url = "/admin/functions/advance"
         assert served.http.post(url, json={"input": "me"}).status_code == 401
-        assert served.http.post(url, json={"input": "me"}, headers=served.keyed).status_code == 202
+        assert served.http.post(url, json={"input": "me"}, headers=served.master).status_code == 202
         wait(lambda: any(line.startswith("advance me 1") for line in served.app.seen()))
 
 
@@ -135,7 +136,7 @@ def test_batch_size_and_threads_bound_what_runs_at_once(tmp_path: Path) -> None:
     host = {"extensions": {"queues": {"batchSize": 2, "newBatchThreshold": 1}}}
     threads = {"PYTHON_THREADPOOL_THREAD_COUNT": "8"}
     with running(tmp_path, BATCHES, host=host, settings=threads) as served:
-        served.http.post("/admin/functions/fill", json={"input": ""}, headers=served.keyed)
+        served.http.post("/admin/functions/fill", json={"input": ""}, headers=served.master)
         wait(lambda: len(served.app.seen()) == 12)
         most = max(int(line.split()[2]) for line in served.app.seen())
         assert 2 <= most <= 3
@@ -214,7 +215,9 @@ def test_one_host_per_folder(tmp_path: Path) -> None:
         running(tmp_path, CHAIN, settings=SETTINGS) as served,
         pytest.raises(FolderInUseError, match="another functions host"),
     ):
-        Host(served.app.folder, tmp_path / "data", key=KEY, settings=SETTINGS)
+        Host(
+            served.app.folder, tmp_path / "data", keys=InitialKeys(KEY, KEY, KEY), settings=SETTINGS
+        )
 
 
 _NOW = [1000.0]
@@ -260,9 +263,9 @@ def test_store_outlives_its_host(store: QueueStore, tmp_path: Path) -> None:
 def test_store_limits(store: QueueStore) -> None:
     """A message has at most 48 KiB and lives for seven days; a batch is put whole or not at all."""
     with pytest.raises(MessageTooLargeError, match="q"):
-        store.put([("q", "small"), ("q", "x" * (MAX_BYTES + 1))])
+        store.put([("q", "small"), ("q", "x" * (48 * 1024 + 1))])
     assert store.counts() == {}
-    store.put([("q", "x" * MAX_BYTES)])
+    store.put([("q", "x" * (48 * 1024))])
     _NOW[0] += TIME_TO_LIVE
     assert store.take("q", 1) == []
     assert store.counts() == {}

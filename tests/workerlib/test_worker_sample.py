@@ -89,6 +89,14 @@ def test_every_kind_of_trigger(tmp_path: Path) -> None:
         def f(m: str, o: str): pass
         """,
         """
+        @app.route(route="x")
+        def f(req: func.HttpRequest) -> typing.Optional[func.HttpResponse]: return None
+        """,
+        """
+        @app.route(route="x")
+        def f(req: func.HttpRequest) -> bytes: return b""
+        """,
+        """
         from azure.storage.blob import BlobClient
         @app.blob_trigger("b", "landing/{n}", "LAKE", source="EventGrid")
         def f(b: BlobClient): pass

@@ -1,5 +1,6 @@
 """`python -m devcloud --root FOLDER` runs the local cloud of a folder until it is told to end.
 
+`python -m devcloud functions APP_DIR` serves a function app by itself.
 `landfall up --detach` starts this; the folder's configuration must be there already.
 """
 
@@ -18,6 +19,10 @@ from devcloud.supervisor import StartError, Supervisor
 
 def main() -> int:
     """Run the services; the exit code is 2 when they could not be started."""
+    if sys.argv[1:2] == ["functions"]:
+        from devcloud.functions import standalone  # noqa: PLC0415 - the other way needs none of it
+
+        return standalone.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="devcloud", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="data folder of the local cloud")
     root: Path = parser.parse_args().root

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +17,9 @@ SERVICES = ("lake", "datafactory", "databricks", "functions")
 DATABASE = "database"
 PROCESSES = (*SERVICES, DATABASE)
 """All that runs, each on a port of its own."""
+QUEUES = "queues"
+"""Queue storage, which the process of the functions service serves on a second port."""
+PORTS = (*PROCESSES, QUEUES)
 SECRET_SCOPE = "landfall"  # noqa: S105 - a name, no secret
 """The local workspace's one secret scope, which the key vault backs."""
 CONTAINERS = ("landing", "raw", "quarantine", "bronze", "silver", "gold", "manifest")
@@ -29,13 +32,17 @@ class CloudConfig:
     Attributes:
         root: data folder; `lake/<container>/` under it is the lake itself.
         app: folder of the function app, its contracts, its factory and its bundle.
-        ports: TCP port on 127.0.0.1 of each of `PROCESSES`.
+        ports: TCP port on 127.0.0.1 of each of `PORTS`.
         account: storage account name; account_key: base64, as Azure issues them.
-        function_key: accepted as `x-functions-key` or `?code=` by every function.
+        function_key: host key of the functions host, as `x-functions-key` or `?code=`.
+        master_key: its master key; system_key: of its blob webhook.
+        landing_function: the blob-triggered function that gets the events of the container
+            `landing`; empty where there is none.
         identity_secret: what a managed identity's token request must carry.
         databricks_token: personal access token of the local workspace.
         database_password: of the one user of the PostgreSQL database.
         spark_lake: URI template by which Spark reaches a container; None means the folder itself.
+        containers: made at the start, where they are missing.
         settings: further app settings, laid over those that `app_settings` derives.
         warm: start Spark before it is needed.
     """
@@ -50,16 +57,20 @@ class CloudConfig:
     factory: str = "landfall"
     databricks_token: str = ""
     function_key: str = ""
+    master_key: str = ""
+    system_key: str = ""
+    landing_function: str = "on_landing"
     identity_secret: str = ""
     database_name: str = "landfall"
     database_user: str = "landfall"
     database_password: str = ""
     spark_lake: str | None = None
+    containers: Sequence[str] = CONTAINERS
     settings: Mapping[str, str] = field(default_factory=dict)
     warm: bool = True
 
     def url(self, service: str) -> str:
-        """Base URL of one of `SERVICES`, without a trailing slash."""
+        """Base URL of one of `SERVICES` or of `QUEUES`, without a trailing slash."""
         return f"http://127.0.0.1:{self.ports[service]}"
 
     def pid_file(self, service: str) -> Path:
@@ -77,11 +88,17 @@ class CloudConfig:
         return f"{self.url('lake')}/{self.account}"
 
     @property
+    def queues_url(self) -> str:
+        """Path-style endpoint of the storage account's queues."""
+        return f"{self.url(QUEUES)}/{self.account}"
+
+    @property
     def lake_connection_string(self) -> str:
-        """Connection string that the blob and Data Lake SDKs read alike (both use BlobEndpoint)."""
+        """Connection string that the blob, Data Lake and queue SDKs read alike."""
         return (
             f"DefaultEndpointsProtocol=http;AccountName={self.account};"
             f"AccountKey={self.account_key};BlobEndpoint={self.lake_url};"
+            f"QueueEndpoint={self.queues_url};"
         )
 
     @property
@@ -155,6 +172,8 @@ def create(root: Path, app: Path, **overrides: object) -> CloudConfig:
         account_key=base64.b64encode(os.urandom(64)).decode(),
         databricks_token="dapi" + secrets.token_hex(16),
         function_key=secrets.token_urlsafe(40),
+        master_key=secrets.token_urlsafe(40),
+        system_key=secrets.token_urlsafe(40),
         identity_secret=secrets.token_hex(16),
         database_password=secrets.token_hex(16),
     )
@@ -164,6 +183,8 @@ def create(root: Path, app: Path, **overrides: object) -> CloudConfig:
             account_key=earlier.account_key,
             databricks_token=earlier.databricks_token,
             function_key=earlier.function_key,
+            master_key=earlier.master_key or fresh.master_key,
+            system_key=earlier.system_key or fresh.system_key,
             identity_secret=earlier.identity_secret,
             database_password=earlier.database_password or fresh.database_password,
         )
@@ -177,7 +198,7 @@ def free_ports(preferred: Mapping[str, int]) -> dict[str, int]:
     held: list[socket.socket] = []
     ports: dict[str, int] = {}
     try:
-        for service in PROCESSES:
+        for service in PORTS:
             for port in (preferred.get(service, 0), 0):
                 listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -12,7 +12,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +21,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from devcloud.config import CloudConfig
 
 TRANSPORT = "devcloud.transport"
+FSYNC = "DEVCLOUD_FSYNC"
+"""Environment variable: `on` has what is acknowledged on the disk before it is."""
+DELETION_SECONDS = "DEVCLOUD_DELETION_SECONDS"
+"""Environment variable: how long the name of a deleted container or queue cannot be used."""
+HEADER_NAMES = "devcloud.header_names"
 KEEP_ALIVE_SECONDS = (
     120  # clients hold idle connections for minutes; closing them looks like a fault
 )
@@ -30,16 +35,25 @@ WRITES = frozenset({"PUT", "POST", "PATCH", "DELETE"})
 
 
 class ServiceProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which also shows the connection to the application.
+    """uvicorn's protocol, which also shows the connection to the application, and its headers.
 
-    Faults such as a reset connection cannot be told through ASGI, so the transport travels in
-    `scope["extensions"]`.
+    Faults such as a reset connection cannot be told through ASGI, nor can the case of header names,
+    which is that of metadata: both travel in `scope["extensions"]`.
     """
 
     def on_message_begin(self) -> None:
         """Open a request."""
         super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
+        self._names: list[bytes] = []
+        self.scope["extensions"] = {
+            TRANSPORT: {"transport": self.transport},
+            HEADER_NAMES: {"names": self._names},
+        }
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header's name as it was sent."""
+        self._names.append(name)
+        super().on_header(name, value)
 
 
 def close_connection(scope: Scope, *, reset: bool) -> None:
@@ -57,6 +71,31 @@ def close_connection(scope: Scope, *, reset: bool) -> None:
     if connection is not None:  # linger of 0 s turns the close into a reset
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
+
+
+class BodilessErrors:
+    """ASGI wrapper that takes the Content-Type from errors without a body, where Azure has none.
+
+    Clients parse a body whenever that header names XML or JSON: those of the Azure SDK for C++ end
+    their process over an empty one, that of .NET raises an exception of the wrong kind.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request through."""
+
+        async def drop(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:  # noqa: PLR2004
+                headers = list(message["headers"])
+                lengths = {value for name, value in headers if name.lower() == b"content-length"}
+                if scope["method"] == "HEAD" or lengths == {b"0"}:
+                    headers = [each for each in headers if each[0].lower() != b"content-type"]
+                    message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app(scope, receive, drop if scope["type"] == "http" else send)
 
 
 class RequestLog:
@@ -97,6 +136,15 @@ class RequestLog:
                 )
 
 
+def deletion_seconds(settings: Mapping[str, str]) -> float:
+    """How long names of what was deleted cannot be used: 30 s or more in Azure, here 0 by default.
+
+    Raises:
+        ValueError: the setting is no number.
+    """
+    return float(settings.get(DELETION_SECONDS) or 0)
+
+
 def run(app: ASGIApp, config: CloudConfig, service: str) -> None:
     """Serve a service of the local cloud on its port until it is told to stop.
 
@@ -133,7 +181,7 @@ def killer(config: CloudConfig) -> Callable[[str], None]:
 
 @contextlib.contextmanager
 def serve_in_thread(app: ASGIApp, port: int = 0) -> Iterator[str]:
-    """Serve an application from a thread; for tests.
+    """Serve an application from a thread: a service beside another, or one of a test.
 
     Args:
         app: the ASGI application; its lifespan is run.
@@ -187,7 +235,7 @@ class _AnnouncedServer(uvicorn.Server):
 
 def _settings(app: ASGIApp, port: int) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
+        BodilessErrors(app),
         host="127.0.0.1",
         port=port,
         http=ServiceProtocol,

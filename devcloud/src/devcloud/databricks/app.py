@@ -17,10 +17,12 @@ from starlette.routing import Route
 
 from devcloud.clock import Clock, SystemClock
 from devcloud.config import CloudConfig
+from devcloud.databricks import nothing
 from devcloud.databricks.errors import ApiError, invalid, unsupported
 from devcloud.databricks.files import FilesApi
 from devcloud.databricks.job_runs import RunsApi
 from devcloud.databricks.jobs import JobsApi
+from devcloud.databricks.parameters import number
 from devcloud.databricks.process import WorkerProcess
 from devcloud.databricks.scheduler import Scheduler
 from devcloud.databricks.schedules import Schedules
@@ -78,6 +80,10 @@ def create_app(config: CloudConfig, *, warm: bool = True, clock: Clock | None = 
             *FilesApi(workspace).routes(),
             *_secret_routes(SecretsApi(config.secrets, config.vault_url)),
             Route("/api/2.0/preview/scim/v2/Me", _call(_me, "")),
+            Route("/api/2.0/preview/scim/v2/Users", _call(_users, "*")),
+            Route("/api/2.1/clusters/spark-versions", _call(nothing.spark_versions, "")),
+            Route("/api/2.0/workspace-conf", _call(nothing.configuration, "keys")),
+            *(Route(path, _constant(answer)) for path, answer in nothing.EMPTY_LISTS.items()),
         ],
         exception_handlers={
             ApiError: _refuse,
@@ -131,6 +137,8 @@ def _job_routes(jobs: JobsApi, runs: RunsApi) -> list[Route]:
         ("GET", "runs/list", runs.list,
          "job_id active_only completed_only expand_tasks limit page_token run_type"),
         ("POST", "runs/cancel", runs.cancel, "run_id"),
+        ("POST", "runs/cancel-all", runs.cancel_all, "job_id all_queued_runs"),
+        ("POST", "runs/submit", runs.submit, "*"),
         ("POST", "runs/repair", runs.repair, """run_id latest_repair_id job_parameters
          rerun_tasks rerun_all_failed_tasks rerun_dependent_tasks"""),
         ("GET", "runs/get-output", runs.get_output, "run_id"),
@@ -188,6 +196,18 @@ def _body(content: bytes) -> dict[str, Any]:
 
 def _me(_parameters: dict[str, Any]) -> dict[str, Any]:
     return {"id": "1", "userName": USER, "displayName": "Landfall", "active": True}
+
+
+def _users(query: dict[str, Any]) -> dict[str, Any]:
+    start = number(query, "startIndex", 1)
+    return {"Resources": [_me({})][start - 1 :], "totalResults": 1, "startIndex": start}
+
+
+def _constant(answer: dict[str, Any]) -> Callable[[Request], Any]:
+    async def endpoint(_request: Request) -> Response:
+        return JSONResponse(answer)
+
+    return endpoint
 
 
 def _discovery(config: CloudConfig) -> Callable[[Request], Any]:

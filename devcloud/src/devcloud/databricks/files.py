@@ -15,12 +15,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from devcloud.databricks import notebooks
 from devcloud.databricks.errors import ApiError, invalid, unsupported
 from devcloud.databricks.workspace import Workspace
 
 LARGEST = 200 * 1024 * 1024  # bytes; the service's own limit for a workspace file
-PLAIN_FORMATS = ("AUTO", "RAW")
-NOTEBOOK_MARK = b"# Databricks notebook source"
+FORMATS = ("AUTO", "RAW", "SOURCE")
 
 
 class FilesApi:
@@ -65,11 +65,13 @@ class FilesApi:
 
     def _export(self, path: str, request: Request) -> Response:
         if request.query_params.get("format", "AUTO") not in ("AUTO", "SOURCE", "RAW"):
-            raise unsupported(f"export as {request.query_params['format']}: files only")
+            raise unsupported(f"export as {request.query_params['format']}")
         content = self._workspace.read(path)
         if request.query_params.get("direct_download", "false").lower() == "true":
             return Response(content, media_type="application/octet-stream")
         suffix = path.rpartition(".")[2] if "." in path.rpartition("/")[2] else ""
+        if language := self._workspace.language(path):
+            suffix = next(end for end, name in notebooks.LANGUAGES.items() if name == language)
         encoded = base64.b64encode(content).decode()
         return JSONResponse({"content": encoded, "file_type": suffix})
 
@@ -96,21 +98,32 @@ class FilesApi:
             except binascii.Error as error:
                 raise invalid(f"content is not base64: {error}") from error
         kind = body.get("format") or "SOURCE"
-        marked = kind == "AUTO" and content.startswith(NOTEBOOK_MARK)
-        if marked or kind not in PLAIN_FORMATS:
-            raise unsupported(f"notebooks (import of {_path(body)} as {kind})")
+        if kind not in FORMATS:
+            raise unsupported(f"import of {_path(body)} as {kind}")
         overwrite = str(body.get("overwrite", "false")).lower() == "true"
-        await run_in_threadpool(self._workspace.write, _path(body), content, overwrite=overwrite)
+        path, language = _path(body), None
+        if kind == "SOURCE":
+            path, language, content = notebooks.asked_for(path, body.get("language"), content)
+        elif kind == "AUTO" and (language := notebooks.language_of(path, content)):
+            path = notebooks.name_of(path)
+        await self._write(path, content, language, overwrite=overwrite)
         return JSONResponse({})
 
     async def _import_file(self, request: Request) -> Response:
         path = "/" + request.path_params["path"].lstrip("/")
         overwrite = request.query_params.get("overwrite", "false").lower() == "true"
         content = await _content(request)
-        if content.startswith(NOTEBOOK_MARK):
-            raise unsupported(f"notebooks (import of {path})")
-        await run_in_threadpool(self._workspace.write, path, content, overwrite=overwrite)
+        language = notebooks.language_of(path, content)
+        path = notebooks.name_of(path) if language else path
+        await self._write(path, content, language, overwrite=overwrite)
         return JSONResponse({})
+
+    async def _write(
+        self, path: str, content: bytes, language: str | None, *, overwrite: bool
+    ) -> None:
+        await run_in_threadpool(
+            self._workspace.write, path, content, overwrite=overwrite, language=language
+        )
 
 
 async def _content(request: Request) -> bytes:

@@ -12,7 +12,7 @@ from devcloud.databricks.parameters import flag, number, page_limit
 from devcloud.databricks.runs import Attempt, WorkspaceRun, WorkspaceRunState
 from devcloud.databricks.scheduler import Scheduler, new_attempts
 from devcloud.databricks.selection import narrowed, to_repair
-from devcloud.databricks.settings import parameter_defaults
+from devcloud.databricks.settings import check_settings, parameter_defaults
 from devcloud.databricks.store import WorkspaceStore
 from devcloud.databricks.views import run_view, task_view
 
@@ -39,6 +39,14 @@ class RunsApi:
 
     def run_now(self, body: Document) -> Document:
         """`jobs/run-now`: one idempotency token, one run; `only` takes some of the job's tasks."""
+        run_id = self._start(body, self._new_run)
+        return {"run_id": run_id, "number_in_job": run_id}
+
+    def submit(self, body: Document) -> Document:
+        """`jobs/runs/submit`: run tasks once, without a job; one idempotency token, one run."""
+        return {"run_id": self._start(body, self._new_submission)}
+
+    def _start(self, body: Document, new: Callable[..., WorkspaceRun]) -> int:
         token = body.get("idempotency_token") or ""
         if len(token) > LONGEST_TOKEN:
             raise invalid(f"idempotency_token has {len(token)} characters; 64 is the most.")
@@ -50,10 +58,9 @@ class RunsApi:
                 if run is None:
                     raise invalid("The run that this idempotency_token started has been deleted.")
                 return run
-            return self._new_run(body, token=token)
+            return new(body, token=token)
 
-        run_id = self.scheduler.submit(make).run_id
-        return {"run_id": run_id, "number_in_job": run_id}
+        return self.scheduler.submit(make).run_id
 
     def run_on_schedule(self, job_id: int) -> int:
         """Start a run because the job's schedule says so; its id. Limits hold as for run-now."""
@@ -74,14 +81,16 @@ class RunsApi:
         active, completed = flag(query, "active_only"), flag(query, "completed_only")
         if active and completed:
             raise invalid("active_only and completed_only exclude each other.")
-        if query.get("run_type", "JOB_RUN") != "JOB_RUN":
-            raise unsupported(f"run_type {query['run_type']}: every run here is a JOB_RUN")
+        kind = query.get("run_type") or ""
+        if kind not in ("", "JOB_RUN", "SUBMIT_RUN"):
+            raise unsupported(f"run_type {kind}")
         limit = page_limit(query, MOST_RUNS)
         runs = self.store.list_runs(
             job_id=number(query, "job_id", 0) or None,
             final=True if completed else False if active else None,
             before=number(query, "page_token", 0) or None,
             limit=limit + 1,
+            kind=kind,
         )
         whole = flag(query, "expand_tasks")
         shown = [run_view(run, self.user, self._page(run), tasks=whole) for run in runs[:limit]]
@@ -97,6 +106,19 @@ class RunsApi:
             run.cancelled = run.cancelled or not run.state.final
 
         self._change(number(body, "run_id"), change)
+        return {}
+
+    def cancel_all(self, body: Document) -> Document:
+        """`jobs/runs/cancel-all`: of a job; or all that are queued, of a job or of all."""
+        job_id = number(body, "job_id", 0)
+        queued = flag(body, "all_queued_runs")
+        if not job_id and not queued:
+            raise invalid("job_id is missing; without it give all_queued_runs.")
+        if job_id and self.store.job(job_id) is None:
+            raise invalid(f"Job {job_id} does not exist.")
+        for run in self.store.list_runs(job_id=job_id or None, final=False):
+            if not queued or run.state.life == "QUEUED":
+                self.cancel({"run_id": run.run_id})
         return {}
 
     def repair(self, body: Document) -> Document:
@@ -190,6 +212,30 @@ class RunsApi:
             attempts=new_attempts(self.store, settings["tasks"]),
         )
 
+    def _new_submission(self, body: Document, *, token: str = "") -> WorkspaceRun:
+        settings = {
+            key: value
+            for key, value in body.items()
+            if key not in ("run_name", "idempotency_token", "queue", "access_control_list")
+        }
+        if body.get("access_control_list"):
+            raise unsupported("access_control_list")
+        settings["name"] = body.get("run_name") or "Untitled"
+        for task in settings.get("tasks") or []:  # a single task may go without a key
+            task.setdefault("task_key", "main")
+        check_settings(settings)
+        return WorkspaceRun(
+            run_id=self.store.new_id(),
+            job_id=self.store.new_id(),  # it has one, of no job that can be asked for
+            settings=settings,
+            parameters=parameter_defaults(settings),
+            overrides={},
+            created=self.clock(),
+            token=token,
+            kind="SUBMIT_RUN",
+            attempts=new_attempts(self.store, settings["tasks"]),
+        )
+
     def _known(self, settings: Document, given: Document) -> dict[str, str]:
         defaults = parameter_defaults(settings)
         for name, value in given.items():
@@ -215,7 +261,7 @@ class RunsApi:
             "parent_run_id": run.run_id,
             "run_name": attempt.task_key,
             "creator_user_name": self.user,
-            "run_type": "JOB_RUN",
+            "run_type": run.kind,
         }
 
     def _page(self, run: WorkspaceRun) -> str:

@@ -70,6 +70,7 @@ class WorkspaceRun:
     Attributes:
         parameters: values of all job parameters; overrides: those given by the caller.
         queued: may wait when the job already has max_concurrent_runs.
+        kind: "JOB_RUN", or "SUBMIT_RUN" of what was submitted without a job.
         trigger: what started it: "ONE_TIME" (somebody) or "PERIODIC" (the job's schedule).
         attempts: of each task, oldest first.
         repairs: what `runs/repair` was asked for, oldest first.
@@ -85,6 +86,7 @@ class WorkspaceRun:
     queued: bool = False
     token: str = ""
     trigger: str = "ONE_TIME"
+    kind: str = "JOB_RUN"
     state: WorkspaceRunState = field(default_factory=WorkspaceRunState)
     started: int = 0
     ended: int = 0

@@ -44,8 +44,9 @@ class SecretsApi:
         scope = {"name": SECRET_SCOPE, "backend_type": "AZURE_KEYVAULT", "keyvault_metadata": vault}
         return {"scopes": [scope]}
 
-    def refuse(self, _body: Mapping[str, Any]) -> dict[str, Any]:
+    def refuse(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """`secrets/put`, `secrets/delete`: not in a scope of a key vault."""
+        self._check_scope(body)
         raise invalid(f"Scope {SECRET_SCOPE!r} is backed by a key vault: change the secret there.")
 
     def _check_scope(self, query: Mapping[str, Any]) -> None:

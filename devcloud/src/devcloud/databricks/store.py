@@ -115,10 +115,20 @@ class WorkspaceStore:
         return list(self._runs("WHERE final = 0 ORDER BY run_id"))
 
     def list_runs(
-        self, *, job_id: int | None, final: bool | None, before: int | None, limit: int
+        self,
+        *,
+        job_id: int | None = None,
+        final: bool | None = None,
+        before: int | None = None,
+        limit: int = -1,
+        kind: str = "",
     ) -> list[WorkspaceRun]:
-        """Runs, the newest first: of one job, only (not) final ones, with ids below `before`."""
-        clauses, values = ["1 = 1"], []
+        """Runs, the newest first: of one job or kind, (not) final ones, with ids below `before`."""
+        clauses: list[str] = ["1 = 1"]
+        values: list[int | str] = []
+        if kind:
+            clauses.append("coalesce(json_extract(document, '$.kind'), 'JOB_RUN') = ?")
+            values.append(kind)
         for clause, value in (("job_id = ?", job_id), ("final = ?", final), ("run_id < ?", before)):
             if value is not None:
                 clauses.append(clause)
@@ -132,7 +142,7 @@ class WorkspaceStore:
             self._db.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
             self._db.execute("DELETE FROM attempts WHERE run_id = ?", (run_id,))
 
-    def _runs(self, where: str, *values: int) -> Iterator[WorkspaceRun]:
+    def _runs(self, where: str, *values: int | str) -> Iterator[WorkspaceRun]:
         with self._lock:
             rows = self._db.execute(
                 f"SELECT document FROM runs {where}",  # noqa: S608 - `where` is ours

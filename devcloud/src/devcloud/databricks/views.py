@@ -93,7 +93,7 @@ def run_view(run: WorkspaceRun, user: str, page_url: str, *, tasks: bool = True)
         "original_attempt_run_id": run.run_id,
         "run_name": run.settings.get("name", "Untitled"),
         "creator_user_name": user,
-        "run_type": "JOB_RUN",
+        "run_type": run.kind,
         "trigger": run.trigger,
         "format": "MULTI_TASK",
         "run_page_url": page_url,

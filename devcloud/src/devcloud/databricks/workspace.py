@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from devcloud.databricks.errors import ApiError, absent, invalid
+from devcloud.databricks.notebooks import NotebookIndex
 
 LONGEST_NAME = 255
 
@@ -19,6 +20,7 @@ class Workspace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        self._notebooks = NotebookIndex(folder.parent / "notebooks.json")
         self._lock = threading.Lock()
 
     def local(self, path: str) -> Path:
@@ -71,11 +73,20 @@ class Workspace:
             raise invalid(f"{path} is a folder; only files can be exported.")
         return local.read_bytes()
 
-    def write(self, path: str, content: bytes, *, overwrite: bool) -> dict[str, Any]:
+    def language(self, path: str) -> str | None:
+        """The language of a notebook; None of a plain file."""
+        return self._notebooks.language(self._existing(path))
+
+    def write(
+        self, path: str, content: bytes, *, overwrite: bool, language: str | None = None
+    ) -> dict[str, Any]:
         """Write a file whole; readers see the old one or the new one. Gives its status.
 
+        With a `language` it is the source of a notebook.
+
         Raises:
-            ApiError: 404 without the folder above it, 409 where it exists and may not be replaced.
+            ApiError: 404 without the folder above it, 409 where it exists and may not be replaced,
+                400 where it is a notebook and a plain file is to replace it, or the other way.
         """
         local = self.local(path)
         if not local.parent.is_dir():
@@ -85,9 +96,14 @@ class Workspace:
         with self._lock:
             if local.is_dir() or (local.exists() and not overwrite):
                 raise ApiError(409, "RESOURCE_ALREADY_EXISTS", f"Path ({path}) already exists.")
+            known = self._notebooks.language(local)
+            if local.exists() and (known is None) != (language is None):
+                kind = "a file" if known is None else "a notebook"
+                raise invalid(f"Cannot overwrite {path}: {kind} is there.")
             staged = self.folder.parent / f"upload-{os.getpid()}"
             staged.write_bytes(content)
             staged.replace(local)
+            self._notebooks.put(local, language)
         return self._status(path, local)
 
     def delete(self, path: str, *, recursive: bool) -> None:
@@ -101,8 +117,10 @@ class Workspace:
             raise invalid("The root of the workspace cannot be deleted.")
         if local.is_file():
             local.unlink()
+            self._notebooks.put(local, None)
         elif recursive:
             shutil.rmtree(local)
+            self._notebooks.drop_below(local)
         else:
             try:
                 local.rmdir()
@@ -127,9 +145,8 @@ class Workspace:
         if local.is_dir():
             return status | {"object_type": "DIRECTORY"}
         modified = int(facts.st_mtime * 1000)
-        return status | {
-            "object_type": "FILE",
-            "created_at": modified,
-            "modified_at": modified,
-            "size": facts.st_size,
-        }
+        status |= {"created_at": modified, "modified_at": modified}
+        language = self._notebooks.language(local)
+        if language is not None:
+            return status | {"object_type": "NOTEBOOK", "language": language}
+        return status | {"object_type": "FILE", "size": facts.st_size}

@@ -120,7 +120,7 @@ class Arm:
                 return self._create_run(call, name)
             case ("POST", "triggers", name, action) if action.lower() in ("start", "stop"):
                 return self._switch(call, name, action.lower())
-            case ("POST", "querypipelineruns"):
+            case ("POST", "querypipelineruns" | "querytriggerruns"):
                 return self._query(call)
             case (_, "pipelineruns", run_id, *action):
                 return self._run_action(call, run_id, "".join(action).lower())
@@ -205,6 +205,9 @@ class Arm:
         raise not_implemented(f"{method} {action} of a pipeline run")
 
     def _query(self, call: ArmRequest) -> Response:
+        if call.rest[0] == "querytriggerruns":
+            triggered = _trigger_runs(self.runs, call.factory.key)
+            return JSONResponse(query.trigger_runs(call.body, triggered))
         scope = call.request.scope
         lag = self.faults.take(
             "query_lag", method="POST", target=target(scope), user_agent=user_agent(scope)
@@ -231,6 +234,33 @@ def _stopped(body: dict[str, Any]) -> dict[str, Any]:
     if properties.get("type") == "ScheduleTrigger":
         Recurrence.read(properties.get("typeProperties", {}).get("recurrence"))
     return {**body, "properties": {**properties, "runtimeState": "Stopped"}}
+
+
+def _trigger_runs(runs: Runs, factory: str) -> list[dict[str, Any]]:
+    """The runs of triggers, as the pipeline runs that they started tell of them."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in runs.all():
+        if run.factory != factory or run.trigger is None:
+            continue
+        identity = f"{run.invoked_by['name']}/{run.invoked_by['id']}"
+        told = found.setdefault(
+            identity,
+            {
+                "triggerRunId": identity,
+                "triggerName": run.invoked_by["name"],
+                "triggerType": run.invoked_by["invokedByType"],
+                "triggerRunTimestamp": run.trigger["startTime"],
+                "status": "Succeeded",
+                "message": "",
+                "properties": {
+                    "TriggerTime": run.trigger["startTime"],
+                    "ScheduleTime": run.trigger["scheduledTime"],
+                },
+                "triggeredPipelines": {},
+            },
+        )
+        told["triggeredPipelines"][run.pipeline] = run.run_id
+    return list(found.values())
 
 
 def _shown(stored: dict[str, Any]) -> dict[str, Any]:

@@ -48,6 +48,13 @@ def fits(place: str, document: Any, shape: Shape) -> dict[str, Any]:
             f"it knows {sorted(shape.known)}",
             place,
         )
+    for name, value in shape.off.items():
+        if document.get(name, value) not in (value, str(value).lower()):
+            raise bad_request(
+                f"{place}: the local data factory takes {name!r} only as {value!r}, which "
+                "switches it off",
+                place,
+            )
     return document
 
 

@@ -31,6 +31,8 @@ _CHOICES = ("IfCondition", "Switch")
 _DEPENDENCY = Shape(frozenset(("activity", "dependencyConditions")))
 _CASE = Shape(frozenset(("value", "activities")))
 _MOST_AT_ONCE = 50
+RETURN_VALUE = "pipelineReturnValue"
+RETURN_TYPES = ("String", "Expression", "Boolean", "Int", "Float", "Null", "Object", "Array")
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,27 @@ def _activities(activities: Any, place: _Place) -> Iterator[ResourceReference]:
         for other in direct:
             if other not in needs:
                 raise bad_request(f"{name}: depends on {other!r}, which is not beside it", name)
+    beside = {activity["name"]: activity for activity in activities}
     for activity in activities:
         upstream = _upstream(activity["name"], needs)
         if activity["name"] in upstream:
             raise bad_request(f"{activity['name']}: depends on itself", activity["name"])
-        here = _Place(place.visible | upstream, place.enclosing, place.variables)
+        ended = upstream | {name for each in upstream for name in _left_by(beside[each])}
+        here = _Place(place.visible | ended, place.enclosing, place.variables)
         yield from _activity(activity, here)
+
+
+def _left_by(activity: dict[str, Any]) -> Iterator[str]:
+    """Names of the activities inside one to which those may refer that depend on it.
+
+    Of a ForEach they may not: its activities have run many times, in no order.
+    """
+    if activity.get("type") == "ForEach":
+        return
+    for branch in branches(activity):
+        for inner in branch:
+            yield str(inner.get("name"))
+            yield from _left_by(inner)
 
 
 def _dependencies(activity: dict[str, Any]) -> set[str]:
@@ -142,8 +159,11 @@ def _activity(activity: dict[str, Any], place: _Place) -> Iterator[ResourceRefer
     }
     references = [own, activity.get("inputs", []), activity.get("outputs", [])]
     around = (*place.enclosing, kind) if kind == "Filter" else place.enclosing
+    visible = place.visible
+    if kind == "Until":  # its condition is asked when they have run
+        visible |= frozenset(_left_by(activity))
     for call in expressions(name, references):
-        _call(name, call, _Place(place.visible, around, place.variables))
+        _call(name, call, _Place(visible, around, place.variables))
     yield from _CHECKS.get(kind, _nothing)(name, activity, place)
     for case in inside.get("cases", []) if kind == "Switch" else ():
         fits(f"{name}.cases", case, _CASE)
@@ -158,7 +178,7 @@ def _policy(activity: dict[str, Any]) -> None:
     document = activity.get("policy", {})
     fits(f"{name}.policy", document, shapes.CONTROL_POLICY if control else shapes.POLICY)
     try:
-        Policy.read(document)
+        Policy.of(activity)
     except ValueError as error:
         raise bad_request(f"{name}.policy: {error}", name) from error
     if activity.get("state", "Active") not in ("Active", "Inactive"):
@@ -235,12 +255,44 @@ def _execute(name: str, activity: dict[str, Any], _place: _Place) -> Iterator[Re
 def _variable(name: str, activity: dict[str, Any], place: _Place) -> Iterator[ResourceReference]:
     inside = activity["typeProperties"]
     variable = inside["variableName"]
+    if inside.get("setSystemVariable") is True:
+        _return_value(name, variable, inside["value"])
+        return
     if variable not in place.variables:
         raise bad_request(f"{name}: the pipeline has no variable {variable!r}", name)
     for call in expressions(name, inside["value"]):
         if call.name == "variables" and call.arguments == (Literal(variable),):
             raise bad_request(f"{name}: a variable cannot be set from itself", name)
     yield from ()
+
+
+def _return_value(name: str, variable: str, value: Any) -> None:
+    if variable != RETURN_VALUE:
+        raise bad_request(f"{name}: the only system variable to set is {RETURN_VALUE!r}", name)
+    for entry in value if isinstance(value, list) else [value]:
+        fits(f"{name}.value", entry, Shape(frozenset(("key", "value"))))
+        _return_content(name, entry["value"])
+
+
+def _return_content(name: str, value: Any) -> None:
+    fits(f"{name}.value", value, Shape(frozenset(("type",)), frozenset(("content",))))
+    kind, content = value["type"], value.get("content")
+    if kind not in RETURN_TYPES:
+        raise bad_request(f"{name}: the type {kind!r} is not one of {RETURN_TYPES}", name)
+    if kind == "Object":
+        _return_value(name, RETURN_VALUE, content)
+    if kind == "Array":
+        for item in content or []:
+            _return_content(name, item)
+
+
+def _delete(name: str, activity: dict[str, Any], _place: _Place) -> Iterator[ResourceReference]:
+    inside = activity["typeProperties"]
+    if "storeSettings" in inside:
+        where = f"{name}.storeSettings"
+        settings = inside["storeSettings"]
+        fits(where, settings, typed(where, settings, shapes.SETTINGS))
+    yield reference(f"{name}.dataset", inside["dataset"], "DatasetReference")
 
 
 def _foreach(name: str, activity: dict[str, Any], _place: _Place) -> Iterator[ResourceReference]:
@@ -255,6 +307,7 @@ _CHECKS = {
     "Lookup": _lookup,
     "GetMetadata": _metadata,
     "ExecutePipeline": _execute,
+    "Delete": _delete,
     "SetVariable": _variable,
     "AppendVariable": _variable,
     "ForEach": _foreach,

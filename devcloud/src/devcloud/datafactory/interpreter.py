@@ -96,7 +96,7 @@ class Interpreter:
         if activity.get("state") == "Inactive":
             frame.results[activity["name"]] = {"Status": "Inactive"}
             return str(activity.get("onInactiveMarkAs", SUCCEEDED))
-        policy = Policy.read(activity.get("policy", {}))
+        policy = Policy.of(activity)
         attempt = 0
         while True:
             try:

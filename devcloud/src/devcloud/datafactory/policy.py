@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from devcloud.datafactory.shapes import CONTROL_ACTIVITIES
+
 _SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 _DEFAULT_TIMEOUT = timedelta(hours=12)
 _INTERVAL = range(30, 86_401)
@@ -28,6 +30,19 @@ class Policy:
     interval: int = 30
     secure_input: bool = False
     secure_output: bool = False
+
+    @staticmethod
+    def of(activity: dict[str, Any]) -> Policy:
+        """The policy of an activity; one that steers is not tried again, and has no time limit.
+
+        Raises:
+            ValueError: a value out of its range.
+        """
+        document = activity.get("policy", {})
+        policy = Policy.read(document)
+        if activity["type"] not in CONTROL_ACTIVITIES:
+            return policy
+        return Policy(secure_input=policy.secure_input, secure_output=policy.secure_output)
 
     @staticmethod
     def read(document: dict[str, Any]) -> Policy:

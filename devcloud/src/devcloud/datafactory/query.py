@@ -24,6 +24,7 @@ _RUN_OPERANDS = {
     "runstart": "runStart",
     "runend": "runEnd",
 }
+_TRIGGER_OPERANDS = {"triggername": "triggerName", "status": "status"}
 _ACTIVITY_OPERANDS = {
     "activityname": "activityName",
     "activitytype": "activityType",
@@ -68,6 +69,16 @@ def activity_runs(body: dict[str, Any], runs: Iterable[dict[str, Any]]) -> dict[
     keep = _filters(body, _ACTIVITY_OPERANDS)
     _window(body)  # the window of an activity run is that of its pipeline run; only its form counts
     return {"value": [run for run in runs if keep(run)]}
+
+
+def trigger_runs(body: dict[str, Any], runs: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The runs of triggers that a query body asks for, latest first, all on one page."""
+    keep = _filters(body, _TRIGGER_OPERANDS)
+    window = _window(body)
+    found = [
+        run for run in runs if keep(run) and window({"lastUpdated": run["triggerRunTimestamp"]})
+    ]
+    return {"value": sorted(found, key=lambda run: str(run["triggerRunTimestamp"]), reverse=True)}
 
 
 Test = Callable[[dict[str, Any]], bool]

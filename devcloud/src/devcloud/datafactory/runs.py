@@ -32,6 +32,7 @@ class PipelineRun:
         created, started, ended, updated: stamps in UTC; ended is None until it is final.
         parent: run id of the pipeline that executes it.
         trigger: what the root `trigger()` is in it.
+        returned: what it has set as its return value.
         history: (stamp, status) of every change, oldest first.
     """
 
@@ -50,6 +51,7 @@ class PipelineRun:
     parent: str | None = None
     group: str = ""
     trigger: dict[str, Any] | None = None
+    returned: dict[str, Any] = field(default_factory=dict)
     history: list[list[str]] = field(default_factory=list)
 
     @property

@@ -6,7 +6,9 @@ and those that only tune performance or describe, which are let pass and have no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -17,26 +19,31 @@ class Shape:
         needs: properties that must be there.
         obeys: optional properties that are honoured.
         ignores: optional properties without influence on the result.
+        off: properties of what is not done here, with the value that switches it off; no other
+            value is taken.
     """
 
     needs: frozenset[str] = frozenset()
     obeys: frozenset[str] = frozenset()
     ignores: frozenset[str] = frozenset()
+    off: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def known(self) -> frozenset[str]:
         """All properties that may be there."""
-        return self.needs | self.obeys | self.ignores
+        return self.needs | self.obeys | self.ignores | self.off.keys()
 
 
-def _shape(needs: str = "", obeys: str = "", ignores: str = "") -> Shape:
-    return Shape(frozenset(needs.split()), frozenset(obeys.split()), frozenset(ignores.split()))
+def _shape(needs: str = "", obeys: str = "", ignores: str = "", **off: Any) -> Shape:
+    return Shape(
+        frozenset(needs.split()), frozenset(obeys.split()), frozenset(ignores.split()), off
+    )
 
 
 PIPELINE = _shape(
     "activities",
     "parameters variables concurrency",
-    "description annotations folder policy lastPublishTime",
+    "description annotations folder policy lastPublishTime lastModifiedByObjectId",
 )
 ACTIVITY = _shape(
     "name type",
@@ -44,7 +51,8 @@ ACTIVITY = _shape(
     "description userProperties",
 )
 POLICY = _shape("", "timeout retry retryIntervalInSeconds secureInput secureOutput")
-CONTROL_POLICY = _shape("", "secureInput secureOutput")
+# Studio writes the whole policy into control activities, too; there it has no meaning.
+CONTROL_POLICY = _shape("", "secureInput secureOutput", "timeout retry retryIntervalInSeconds")
 DATASET = _shape(
     "type linkedServiceName typeProperties", "parameters", "annotations schema folder description"
 )
@@ -56,12 +64,20 @@ EXECUTION_ACTIVITIES = {
         "source sink",
         "translator enableSkipIncompatibleRow",
         "dataIntegrationUnits parallelCopies",
+        enableStaging=False,
+        validateDataConsistency=False,
     ),
     "Lookup": _shape("source dataset", "firstRowOnly"),
     "GetMetadata": _shape("dataset fieldList", "", "storeSettings formatSettings"),
     "WebActivity": _shape(
-        "url method", "headers body authentication httpRequestTimeout turnOffAsync"
+        "url method",
+        "headers body authentication httpRequestTimeout turnOffAsync",
+        "connectVia",
+        datasets=[],
+        linkedServices=[],
+        disableCertValidation=False,
     ),
+    "Delete": _shape("dataset", "storeSettings", "maxConcurrentConnections", enableLogging=False),
 }
 CONTROL_ACTIVITIES = {
     "ExecutePipeline": _shape("pipeline", "parameters waitOnCompletion"),
@@ -69,7 +85,7 @@ CONTROL_ACTIVITIES = {
     "Filter": _shape("items condition"),
     "ForEach": _shape("items activities", "isSequential batchCount"),
     "IfCondition": _shape("expression", "ifTrueActivities ifFalseActivities"),
-    "SetVariable": _shape("variableName value"),
+    "SetVariable": _shape("variableName value", "setSystemVariable"),
     "AppendVariable": _shape("variableName value"),
     "Switch": _shape("on", "cases defaultActivities"),
     "Until": _shape("expression activities", "timeout"),
@@ -112,12 +128,16 @@ FORMATS = {
 }
 SETTINGS = {
     "AzureBlobFSReadSettings": _shape(
-        "type", "", "recursive maxConcurrentConnections wildcardFileName"
+        "type",
+        "recursive wildcardFileName",
+        "maxConcurrentConnections",
+        enablePartitionDiscovery=False,
+        deleteFilesAfterCompletion=False,
     ),
     "AzureBlobFSWriteSettings": _shape(
         "type", "", "maxConcurrentConnections blockSizeInMB copyBehavior"
     ),
-    "DelimitedTextReadSettings": _shape("type"),
+    "DelimitedTextReadSettings": _shape("type", skipLineCount=0),
     "JsonReadSettings": _shape("type"),
     "ParquetReadSettings": _shape("type"),
     "BinaryReadSettings": _shape("type"),

@@ -1,29 +1,42 @@
-"""The HTTP side of the host: the app's own routes, the blob webhook, the admin API."""
+"""The HTTP side of the host: the app's own routes, webhooks, the admin API, the home page."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from devcloud import faults
 from devcloud.config import CloudConfig, app_settings
-from devcloud.functions.host import Host, describe
-from devcloud.functions.http import has_key
-from devcloud.functions.webhook import BlobWebhook
+from devcloud.functions import admin
+from devcloud.functions.host import Host
+from devcloud.functions.keys import InitialKeys
+from devcloud.functions.limits import RequestLimits
+from devcloud.functions.webhook import Webhooks
 
 QUEUES = "/_devcloud/queues"
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
+
+class _KeyScope(Convertor[str]):
+    regex = "keys|functionkeys|systemkeys"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("keyscope", _KeyScope())
 
 
 def create_app(config: CloudConfig, clock: Callable[[], float] = time.time) -> Starlette:
@@ -38,11 +51,12 @@ def create_app(config: CloudConfig, clock: Callable[[], float] = time.time) -> S
         FolderInUseError: another host works on the same data folder.
     """
     os.environ.update(app_settings(config))
+    os.environ.setdefault("AzureWebJobsStorage", config.lake_connection_string)
     os.environ.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
     host = Host(
         config.app,
         config.root / "functions",
-        key=config.function_key,
+        keys=InitialKeys(config.function_key, config.master_key, config.system_key),
         settings=os.environ,
         clock=clock,
     )
@@ -60,15 +74,12 @@ def serve(host: Host, clock: Callable[[], float] = time.time) -> Starlette:
         finally:
             await run_in_threadpool(host.stop)
 
-    admin = Admin(host, clock)
-    webhook = BlobWebhook(host.blobs, host.key).answer
+    webhooks = Webhooks(host.blobs, host.keys)
     app = Starlette(
         lifespan=lifespan,
         routes=[
-            Route("/runtime/webhooks/blobs", webhook, methods=["POST", "OPTIONS"]),
-            Route("/admin/functions", admin.list_functions),
-            Route("/admin/functions/{name}", admin.invoke, methods=["POST"]),
-            Route("/admin/host/status", admin.status),
+            Route("/runtime/webhooks/{extension}", webhooks.answer, methods=_METHODS),
+            *admin.routes(host, clock),
             Route("/{path:path}", host.http.answer, methods=_METHODS),
         ],
     )
@@ -78,6 +89,7 @@ def serve(host: Host, clock: Callable[[], float] = time.time) -> Starlette:
         raw = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         return host.http.find(scope["method"], raw) or scope["path"]
 
+    app.add_middleware(RequestLimits)
     faults.install(app, "functions", operation=operation)
     app.add_middleware(QueueCounts, host=host)
     return app
@@ -96,71 +108,3 @@ class QueueCounts:
         if scope["type"] == "http" and scope["path"] == QUEUES and scope["method"] == "GET":
             app = JSONResponse({"queues": self._host.queues()})
         await app(scope, receive, send)
-
-
-class Admin:
-    """What the real host serves beside the app's own routes; every call needs the key."""
-
-    def __init__(self, host: Host, clock: Callable[[], float]) -> None:
-        self._host = host
-        self._clock = clock
-
-    async def list_functions(self, request: Request) -> Response:
-        """`GET /admin/functions`."""
-        if not has_key(request, self._host.key):
-            return Response(status_code=401)
-        base = str(request.base_url).rstrip("/")
-        prefix = self._host.options.route_prefix
-        answer = []
-        for each in self._host.functions.values():
-            entry: dict[str, Any] = {
-                "name": each.name,
-                "href": f"{base}/admin/functions/{each.name}",
-                "language": "python",
-                "trigger": describe(each),
-                "config": {"bindings": [_shown(binding) for binding in each.bindings]},
-            }
-            if each.trigger.kind == "httpTrigger":
-                path = "/".join(filter(None, [prefix, str(each.trigger.fields.get("route", ""))]))
-                entry["invoke_url_template"] = f"{base}/{path}"
-            answer.append(entry)
-        return JSONResponse(answer)
-
-    async def invoke(self, request: Request) -> Response:
-        """`POST /admin/functions/{name}` with {"input": "..."}: 202, the function runs on."""
-        if not has_key(request, self._host.key):
-            return Response(status_code=401)
-        name = request.path_params["name"]
-        if name not in self._host.functions:
-            return Response(status_code=404)
-        try:
-            document = json.loads(await request.body() or b"{}")
-            text = document.get("input") or ""
-            text = text if isinstance(text, str) else json.dumps(text)
-            await run_in_threadpool(self._host.invoke, name, text)
-        except (ValueError, AttributeError) as error:
-            return _refused(400, str(error))
-        return Response(status_code=202)
-
-    async def status(self, request: Request) -> Response:
-        """`GET /admin/host/status`."""
-        if not has_key(request, self._host.key):
-            return Response(status_code=401)
-        uptime = int((self._clock() - self._host.started) * 1000)
-        return JSONResponse(
-            {
-                "id": "devcloud",
-                "state": "Running",
-                "version": "devcloud",
-                "processUptime": uptime,
-                "functions": len(self._host.functions),
-            }
-        )
-
-
-def _shown(binding: Any) -> dict[str, Any]:
-    return {"name": binding.name, "type": binding.kind, **binding.fields}
-
-
-def _refused(status: int, reason: str) -> Response:
-    return JSONResponse({"error": reason}, status_code=status)

@@ -93,7 +93,7 @@ class BlobTriggers:
 
     def handle(self, message: Message) -> bool:
         """Handle a message of the control queue: True when the blob is done with or gone."""
-        document = json.loads(message.body)
+        document = json.loads(message.body or "")
         container, blob = document["ContainerName"], document["BlobName"]
         function = self._functions.get(document["FunctionId"].removeprefix(_PREFIX))
         if function is None:

@@ -49,6 +49,8 @@ def of_message(message: Message, now: float) -> Trigger:
         "NextVisibleTime": Datum(_time(now + LEASE_SECONDS), "string"),
         "PopReceipt": Datum(message.receipt, "string"),
     }
+    if isinstance(message.body, bytes):
+        return Trigger(Datum(message.body, "bytes"), metadata)
     return Trigger(Datum(message.body, "string"), metadata)
 
 
@@ -111,8 +113,9 @@ def decode(function: Function, trigger: Trigger) -> Any:
             trigger.data, trigger_metadata=trigger.metadata, pytype=function.annotation
         )
     if function.trigger.kind == QUEUE and function.annotation in (str, bytes):
-        body: str = trigger.data.value
-        return body if function.annotation is str else body.encode()
+        body: str | bytes = trigger.data.value
+        raw = body if isinstance(body, bytes) else body.encode()
+        return raw if function.annotation is bytes else raw.decode()
     kind = "blob" if function.trigger.kind == BLOB else function.trigger.kind
     return converter_of(kind).decode(trigger.data, trigger_metadata=trigger.metadata)
 
@@ -162,4 +165,4 @@ def _encode(kind: str, value: Any) -> Datum:
 
 
 def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -16,12 +16,15 @@ from devcloud.functions.codec import Trigger
 from devcloud.functions.hostjson import HostOptions
 from devcloud.functions.http import BODY_LIMIT, HttpTriggers
 from devcloud.functions.invoke import InvocationOutcome, Invoker, thread_count
+from devcloud.functions.keys import InitialKeys, Keys
 from devcloud.functions.listener import QueueListener
 from devcloud.functions.loader import load
 from devcloud.functions.model import BLOB, HTTP, QUEUE, TIMER, Function
-from devcloud.functions.store import POISON, Message, QueueStore
+from devcloud.functions.store import POISON, TIME_TO_LIVE, Message, QueueStore
 from devcloud.functions.timers import Timer, TimerThread
+from devcloud.serving import FSYNC
 
+DATABASE = "queues.db"
 STOP_SECONDS = 6.0  # for what runs; the supervisor kills after ten
 
 
@@ -35,7 +38,7 @@ class Host:
     Args:
         app: the app folder with function_app.py and host.json.
         data: folder of the queues and timers; only one host at a time may use it.
-        key: function and admin key.
+        keys: of a host on a fresh folder.
         settings: the environment of the app.
         clock: seconds since the epoch.
 
@@ -50,17 +53,23 @@ class Host:
         app: Path,
         data: Path,
         *,
-        key: str,
+        keys: InitialKeys,
         settings: Mapping[str, str],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.options = options_of(app)
-        self.key = key
+        self.app = app
         self.functions = {each.name: each for each in load(app, settings)}
         self.started = clock()
         self._clock = clock
-        self._lock = _claim(data)
-        self.store = QueueStore(data / "queues.db", clock)
+        self._lock = claim(data)
+        self.keys = Keys(data / "keys.json", keys)
+        self.store = QueueStore(
+            data / DATABASE,
+            clock,
+            plain=self.options.queue.plain,
+            durable=settings.get(FSYNC, "").lower() == "on",
+        )
         self._invoker = Invoker(
             self.store.put,
             folder=str(app),
@@ -69,8 +78,8 @@ class Host:
         )
         self.http = HttpTriggers(
             self._of(HTTP),
-            prefix=self.options.route_prefix,
-            key=key,
+            options=self.options,
+            keys=self.keys,
             invoker=self._invoker,
             body_limit=int(settings.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", BODY_LIMIT)),
         )
@@ -95,7 +104,8 @@ class Host:
         for timer in self._timers:
             timer.start()
         for function in self.functions.values():
-            logs.HOST.info("serves %s (%s)", function.name, describe(function))
+            about = describe(function, self.options.route_prefix)
+            logs.HOST.info("serves %s (%s)", function.name, about)
 
     def stop(self) -> None:
         """Take nothing new, wait for what runs, then let go of the folder."""
@@ -118,17 +128,21 @@ class Host:
         """Begin a function by hand, as `POST /admin/functions/{name}` does.
 
         Args:
-            name: of a function without an HTTP trigger.
-            text: message body of a queue trigger, `container/blob` of a blob trigger.
+            name: of the function.
+            text: message body of a queue trigger, `container/blob` of a blob trigger, body of the
+                POST that an HTTP trigger gets.
 
         Raises:
             KeyError: there is no such function.
-            ValueError: it has an HTTP trigger, or the text is no path of a blob.
+            ValueError: the text is no path of a blob.
         """
         function = self.functions[name]
         kind = function.trigger.kind
         if kind == HTTP:
-            raise ValueError(f"{name} has an HTTP trigger: call its route")
+            request = codec.of_request(
+                "POST", "", headers={}, query={}, route={}, body=text.encode()
+            )
+            return self._invoker.submit(function, request)
         if kind == BLOB:
             container, _, blob = text.partition("/")
             if not blob:
@@ -136,7 +150,7 @@ class Host:
             return self.blobs.run(function, container, blob)
         now = self._clock()
         if kind == QUEUE:
-            message = Message("by-hand", function.queue, text, now, 1, "")
+            message = Message("by-hand", function.queue, text, text, now, now + TIME_TO_LIVE, 1, "")
             return self._invoker.submit(function, codec.of_message(message, now))
         return self._invoker.submit(function, codec.of_timer({"IsPastDue": False}))
 
@@ -207,13 +221,14 @@ def options_of(app: Path) -> HostOptions:
     return hostjson.parse(path.read_text())
 
 
-def describe(function: Function) -> str:
+def describe(function: Function, prefix: str) -> str:
     """What sets a function off, in a few words."""
     fields: Mapping[str, Any] = function.trigger.fields
     match function.trigger.kind:
         case "httpTrigger":
             methods = ",".join(map(str, fields.get("methods") or ["*"]))
-            return f"{methods} /{fields.get('route', '')}"
+            path = "/".join(filter(None, [prefix, str(fields.get("route", ""))]))
+            return f"{methods} /{path}"
         case "queueTrigger":
             return f"queue {function.queue}"
         case "blobTrigger":
@@ -222,7 +237,12 @@ def describe(function: Function) -> str:
             return f"timer {fields['schedule']}"
 
 
-def _claim(data: Path) -> IO[str]:
+def claim(data: Path) -> IO[str]:
+    """Hold a data folder for this process, until the file that is returned is closed.
+
+    Raises:
+        FolderInUseError: another process holds it.
+    """
     data.mkdir(parents=True, exist_ok=True)
     handle = (data / "host.lock").open("a+")
     try:

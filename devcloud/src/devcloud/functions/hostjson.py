@@ -39,6 +39,7 @@ class QueueOptions:
         batch_size: messages taken at once.
         new_batch_threshold: messages still running below which the next batch is taken.
         max_polling_interval: longest pause between two looks at an empty queue, in seconds.
+        plain: messages travel as they are (`messageEncoding` none), not in base64.
     """
 
     max_dequeue_count: int = 5
@@ -46,6 +47,7 @@ class QueueOptions:
     batch_size: int = 16
     new_batch_threshold: int = 8
     max_polling_interval: float = 60.0
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class HostOptions:
         function_timeout: seconds one invocation may take; None is unlimited.
         queue: for queue triggers.
         blob: for the hidden queue behind blob triggers; its count is `poisonBlobThreshold`.
+        custom_headers: that every answer of a function gets.
+        shown: the sections about HTTP, blobs, queues and concurrency, defaults filled in.
         log_levels: level of `logging` by category; `default` is the one of all others.
     """
 
@@ -64,6 +68,8 @@ class HostOptions:
     function_timeout: float | None = 1800.0
     queue: QueueOptions = field(default_factory=QueueOptions)
     blob: QueueOptions = field(default_factory=QueueOptions)
+    custom_headers: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, Any] = field(default_factory=dict, compare=False)
     log_levels: Mapping[str, int] = field(default_factory=dict)
 
     def level_of(self, category: str) -> int:
@@ -96,9 +102,13 @@ def parse(text: str) -> HostOptions:
         batch_size=min(_number(blobs, "maxDegreeOfParallelism", 16, low=1), MAX_BATCH),
         max_polling_interval=queue.max_polling_interval,
     )
-    prefix = _section(document, "extensions", "http").get("routePrefix", "api")
+    http = _section(document, "extensions", "http")
     return HostOptions(
-        route_prefix=str(prefix).strip("/"),
+        route_prefix=str(http.get("routePrefix", "api")).strip("/"),
+        custom_headers={
+            name: str(value) for name, value in _section(http, "customHeaders").items()
+        },
+        shown=_shown(document, queue, blob),
         function_timeout=_timeout(document.get("functionTimeout", "00:30:00")),
         queue=queue,
         blob=blob,
@@ -119,6 +129,42 @@ def seconds(value: object, key: str) -> float:
     return int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(rest or 0)
 
 
+def _shown(document: Mapping[str, Any], queue: QueueOptions, blob: QueueOptions) -> dict[str, Any]:
+    http = {
+        "dynamicThrottlesEnabled": False,
+        "enableChunkedRequestBinding": False,
+        "maxConcurrentRequests": -1,
+        "maxOutstandingRequests": -1,
+        "routePrefix": "api",
+    }
+    blobs = {
+        "maxDegreeOfParallelism": blob.batch_size,
+        "poisonBlobThreshold": blob.max_dequeue_count,
+    }
+    queues = {
+        "batchSize": queue.batch_size,
+        "newBatchThreshold": queue.new_batch_threshold,
+        "maxPollingInterval": "00:01:00",
+        "maxDequeueCount": queue.max_dequeue_count,
+        "visibilityTimeout": "00:00:00",
+        "messageEncoding": "Base64",
+    }
+    concurrency = {
+        "dynamicConcurrencyEnabled": False,
+        "maximumFunctionConcurrency": 500,
+        "cpuThreshold": 0.8,
+        "snapshotPersistenceEnabled": True,
+    }
+    return {
+        "extensions": {
+            "http": {**http, **_section(document, "extensions", "http")},
+            "blobs": {**blobs, **_section(document, "extensions", "blobs")},
+            "queues": {**queues, **_section(document, "extensions", "queues")},
+        },
+        "concurrency": {**concurrency, **_section(document, "concurrency")},
+    }
+
+
 def _queue(section: Mapping[str, Any]) -> QueueOptions:
     batch = _number(section, "batchSize", 16, low=1, high=MAX_BATCH)
     return QueueOptions(
@@ -127,7 +173,14 @@ def _queue(section: Mapping[str, Any]) -> QueueOptions:
         batch_size=batch,
         new_batch_threshold=_number(section, "newBatchThreshold", batch // 2, low=0),
         max_polling_interval=seconds(section.get("maxPollingInterval", "00:01:00"), "queues"),
+        plain=_plain(section.get("messageEncoding", "base64")),
     )
+
+
+def _plain(encoding: object) -> bool:
+    if str(encoding).lower() not in ("base64", "none"):
+        raise HostJsonError(f"host.json: messageEncoding must be base64 or none: {encoding!r}")
+    return str(encoding).lower() == "none"
 
 
 def _timeout(value: object) -> float | None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Iterable
 
-from azure.functions.meta import Datum
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
-from devcloud.functions import codec
-from devcloud.functions.invoke import Invoker
+from devcloud.functions import codec, logs
+from devcloud.functions.hostjson import HostOptions
+from devcloud.functions.invoke import InvocationOutcome, Invoker
+from devcloud.functions.keys import Keys
 from devcloud.functions.model import Function
+from devcloud.functions.responses import to_response
 from devcloud.functions.routing import Endpoint, Route, Router
 
 BODY_LIMIT = 104_857_600
-_ANONYMOUS = "ANONYMOUS"
-_NOT_COPIED = frozenset({"content-length", "transfer-encoding", "connection"})
+HOME = (
+    "<!DOCTYPE html>\n<html>\n<head><title>Local function app</title></head>\n"
+    "<body><p>This function app is up and running, on the local Functions host.</p></body>\n"
+    "</html>\n"
+)
 
 
 class BodyTooLargeError(Exception):
@@ -29,8 +33,8 @@ class HttpTriggers:
 
     Args:
         functions: those with an HTTP trigger.
-        prefix: `routePrefix` of host.json.
-        key: opens functions of the levels function and admin alike.
+        options: of host.json.
+        keys: who may call functions of the levels function and admin.
         body_limit: largest request body in bytes.
     """
 
@@ -38,14 +42,15 @@ class HttpTriggers:
         self,
         functions: Iterable[Function],
         *,
-        prefix: str,
-        key: str,
+        options: HostOptions,
+        keys: Keys,
         invoker: Invoker,
         body_limit: int = BODY_LIMIT,
     ) -> None:
         self._functions = {each.name: each for each in functions}
-        self._router = Router(map(_endpoint, self._functions.values()), prefix)
-        self._key = key
+        self._router = Router(map(_endpoint, self._functions.values()), options.route_prefix)
+        self._options = options
+        self._keys = keys
         self._invoker = invoker
         self._limit = body_limit
 
@@ -58,38 +63,51 @@ class HttpTriggers:
         """Answer a request: 404 without a function, 401 without a key, 500 for an exception."""
         found = self._router.find(request.method, raw_path(request))
         if found is None:
-            return Response(status_code=404)
+            return _not_found(request)
         function = self._functions[found[0]]
         if not self._may_call(function, request):
             return Response(status_code=401)
         try:
             body = await read_body(request, self._limit)
         except BodyTooLargeError:
-            return PlainTextResponse(f"The body exceeds {self._limit} bytes.", status_code=413)
+            logs.HOST.error("%s: a body of more than %d bytes", function.name, self._limit)
+            return Response(status_code=500)
         except ClientDisconnect:
             return Response(status_code=400)
         trigger = codec.of_request(
             request.method,
             _url(request),
             headers=_joined(request.headers.items()),
-            query=_joined(request.query_params.multi_items()),
+            query=_joined(each for each in request.query_params.multi_items() if each[1]),
             route=found[1],
             body=body,
         )
         outcome = await asyncio.wrap_future(self._invoker.submit(function, trigger))
+        return self._response(function, outcome)
+
+    def _response(self, function: Function, outcome: InvocationOutcome) -> Response:
         if outcome.response is None:
             return Response(status_code=500)
-        return to_response(outcome.response)
+        try:
+            return to_response(outcome.response, self._options.custom_headers)
+        except ValueError as error:
+            logs.HOST.error("%s: %s", function.name, error)
+            return Response(status_code=500)
 
     def _may_call(self, function: Function, request: Request) -> bool:
-        level = function.trigger.fields.get("authLevel") or "FUNCTION"
-        return str(level).upper() == _ANONYMOUS or has_key(request, self._key)
+        match str(function.trigger.fields.get("authLevel") or "FUNCTION").upper():
+            case "ANONYMOUS":
+                return True
+            case "ADMIN":
+                return self._keys.may_administer(request)
+            case _:
+                return self._keys.may_call(request, function.name)
 
 
-def has_key(request: Request, key: str) -> bool:
-    """Whether a request carries the key, in `x-functions-key` or as `?code=`."""
-    given = request.headers.get("x-functions-key") or request.query_params.get("code") or ""
-    return hmac.compare_digest(given.encode(), key.encode())
+def _not_found(request: Request) -> Response:
+    if request.url.path != "/" or request.method != "GET":
+        return Response(status_code=404)
+    return Response(HOME, headers={"content-type": "text/html"})
 
 
 def raw_path(request: Request) -> str:
@@ -99,7 +117,9 @@ def raw_path(request: Request) -> str:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body of a request.
+    """The body of a request; one that comes in chunks is read and left out.
+
+    Workers that are not .NET get no body whose length was not announced.
 
     Raises:
         BodyTooLargeError: it is longer than `limit` bytes, announced or found so.
@@ -108,26 +128,15 @@ async def read_body(request: Request, limit: int) -> bytes:
     if announced.isdigit() and int(announced) > limit:
         raise BodyTooLargeError
     body = bytearray()
+    total = 0
+    keep = "content-length" in request.headers
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
+        total += len(chunk)
+        if total > limit:
             raise BodyTooLargeError
+        if keep:
+            body += chunk
     return bytes(body)
-
-
-def to_response(datum: Datum) -> Response:
-    """The response of an encoded return value."""
-    if datum.type == "string":
-        return PlainTextResponse(datum.value)
-    value = datum.value
-    response = Response(value["body"].value, status_code=int(value["status_code"].value))
-    for name, header in value["headers"].items():
-        if name.lower() not in _NOT_COPIED:
-            response.headers[name] = header.value
-    for cookies in value["cookies"] or ():
-        for morsel in cookies.values():
-            response.headers.append("set-cookie", morsel.OutputString())
-    return response
 
 
 def _url(request: Request) -> str:

@@ -130,7 +130,10 @@ class QueueListener:
 
     def _settle(self, message: Message) -> None:
         limit = self._options.max_dequeue_count
-        if message.dequeue_count > limit:  # its last deliveries ended with their host
+        if message.body is None:
+            logs.HOST.error("a message is no base64", extra=logs.about(self._name))
+            self._bury(message)
+        elif message.dequeue_count > limit:  # its last deliveries ended with their host
             self._bury(message)
         elif self._succeeds(message):
             self._store.delete(message)
@@ -151,8 +154,8 @@ class QueueListener:
             logging.ERROR,
             "message moved to queue %s after %d deliveries: %.200s",
             self._poison,
-            self._options.max_dequeue_count,
-            message.body,
+            message.dequeue_count,
+            message.text if message.body is None else message.body,
             extra=logs.about(self._name),
         )
         self._store.bury(message, self._poison)

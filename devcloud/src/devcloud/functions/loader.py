@@ -22,6 +22,7 @@ from devcloud.functions.routing import Route
 from devcloud.functions.timers import Schedule
 
 SCRIPT = "function_app.py"
+_BUILT_IN = ("admin", "runtime")
 _SETTING = re.compile(r"%([^%]+)%")
 
 
@@ -105,7 +106,8 @@ def _only_app(module: ModuleType) -> FunctionRegister:
 
 def _function(name: str, found: SdkFunction, settings: Mapping[str, str]) -> Function:
     call = found.get_user_function()
-    bindings = [_binding(json.loads(raw), settings) for raw in found.get_raw_bindings()]
+    declared = tuple(json.loads(raw) for raw in found.get_raw_bindings())
+    bindings = [_binding(dict(each), settings) for each in declared]
     trigger_name = typing.cast("Any", found.get_trigger()).name
     trigger = next(each for each in bindings if each.name == trigger_name)
     others = [each for each in bindings if each is not trigger]
@@ -118,7 +120,9 @@ def _function(name: str, found: SdkFunction, settings: Mapping[str, str]) -> Fun
     outputs = tuple(each for each in others if each.name != RETURN)
     deferred = _is_deferred(hints.get(trigger.name))
     _check_parameters(call, trigger, outputs)
+    returned = next((each for each in others if each.name == RETURN), None)
     _check_annotations(hints, trigger, outputs, deferred=deferred)
+    _check_return(hints, returned)
     _check_trigger(trigger, settings)
     return Function(
         name=name,
@@ -126,10 +130,11 @@ def _function(name: str, found: SdkFunction, settings: Mapping[str, str]) -> Fun
         trigger=trigger,
         annotation=hints.get(trigger.name),
         outputs=outputs,
-        returned=next((each for each in others if each.name == RETURN), None),
+        returned=returned,
         deferred=deferred,
         is_async=inspect.iscoroutinefunction(call),
         needs_context="context" in inspect.signature(call).parameters,
+        declared=declared,
     )
 
 
@@ -181,12 +186,31 @@ def _check_annotations(
             )
 
 
+def _check_return(hints: Mapping[str, Any], returned: Binding | None) -> None:
+    """Refuse what makes the real worker load none of the functions, without a word."""
+    context = hints.get("context")
+    if context is not None and getattr(context, "__name__", "") != "Context":
+        raise ValueError(f"the parameter context is a func.Context, not {context!r}")
+    if returned is None or "return" not in hints:
+        return
+    given = hints["return"]
+    checks = converter_of(returned.kind).check_output_type_annotation
+    if not isinstance(given, type) or not checks(given):
+        raise ValueError(
+            f"it is annotated to return {given!r}, which does not fit {returned.kind!r}; the "
+            "worker takes func.HttpResponse and str for HTTP (no Optional, no union)"
+        )
+
+
 def _check_trigger(trigger: Binding, settings: Mapping[str, str]) -> None:
     match trigger.kind:
         case "timerTrigger":
             Schedule(str(trigger["schedule"]))
         case "httpTrigger":
-            Route(str(trigger.fields.get("route") or ""))
+            route = str(trigger.fields.get("route") or "")
+            Route(route)
+            if route.strip("/").partition("/")[0].lower() in _BUILT_IN:
+                raise ValueError(f"the route {route!r} conflicts with routes of the host")
         case "blobTrigger":
             _check_blob(trigger, settings)
 

@@ -41,6 +41,7 @@ class Function:
         outputs: output bindings with a parameter of type `func.Out`.
         returned: the binding of the return value, if there is one.
         deferred: the trigger is given as an SDK type, such as BlobClient.
+        declared: all bindings as the app declares them.
         needs_context: it has a parameter `context` for the invocation context.
     """
 
@@ -53,6 +54,7 @@ class Function:
     deferred: bool
     is_async: bool
     needs_context: bool
+    declared: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def bindings(self) -> tuple[Binding, ...]:

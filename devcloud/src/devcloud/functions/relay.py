@@ -36,11 +36,12 @@ def create_relay(target: str) -> Starlette:
 
     async def relay(request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
+        has_body = {"content-length", "transfer-encoding"} & set(request.headers)
         outgoing = client.build_request(
             request.method,
             raw_path(request) + query,
             headers=[each for each in request.headers.items() if each[0] not in _HOP_BY_HOP],
-            content=request.stream(),
+            content=request.stream() if has_body else None,
         )
         try:
             reply = await client.send(outgoing, stream=True)

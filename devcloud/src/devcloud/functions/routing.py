@@ -79,7 +79,8 @@ class Route:
         values: dict[str, str] = {}
         for index, segment in enumerate(self._segments):
             if segment.rest:
-                values[segment.name] = "/".join(map(_decode, parts[index:]))
+                if rest := "/".join(map(_decode, parts[index:])):
+                    values[segment.name] = rest
                 return values
             if index >= len(parts):
                 if segment.optional:

@@ -1,5 +1,8 @@
 """The queues of the host, on disk: a message put is there after any crash of the process.
 
+Texts are kept as they travel, by default in base64, so that clients of the queue service
+(`devcloud.queues`) read what functions put, and functions what clients put.
+
 SQLite in write-ahead mode: what was committed survives a killed process at once (a power cut may
 cost the last moments). A message given out belongs to the host that took it until that host
 deletes it, releases it or dies; the next host on the same folder takes over what a dead one held.
@@ -7,14 +10,17 @@ deletes it, releases it or dies; the next host on the same folder takes over wha
 
 from __future__ import annotations
 
+import base64
+import binascii
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-MAX_BYTES = 48 * 1024  # 64 KiB of base64, the limit of Azure Queue Storage
+MAX_BYTES = 64 * 1024  # of a text as it travels: the limit of Azure Queue Storage
 TIME_TO_LIVE = 7 * 86400.0
 POISON = "-poison"
 _SCHEMA = """
@@ -24,6 +30,7 @@ CREATE TABLE IF NOT EXISTS messages (
     queue TEXT NOT NULL,
     body TEXT NOT NULL,
     inserted REAL NOT NULL,
+    expires REAL NOT NULL,
     visible REAL NOT NULL,
     dequeued INTEGER NOT NULL DEFAULT 0,
     receipt TEXT NOT NULL DEFAULT '',
@@ -33,7 +40,14 @@ CREATE INDEX IF NOT EXISTS waiting ON messages (queue, owner, visible);
 CREATE TABLE IF NOT EXISTS timers (
     name TEXT PRIMARY KEY, last REAL NOT NULL, next REAL NOT NULL, updated REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS queues (
+    name TEXT PRIMARY KEY, metadata TEXT NOT NULL DEFAULT '{}', deleted REAL
+);
 """
+_MAKE_QUEUE = (
+    "INSERT INTO queues (name) VALUES (?) "
+    "ON CONFLICT (name) DO UPDATE SET metadata = '{}', deleted = NULL WHERE deleted IS NOT NULL"
+)
 
 
 @dataclass(frozen=True)
@@ -41,21 +55,20 @@ class Message:
     """A message as it was taken; times are seconds since the epoch.
 
     Attributes:
+        text: as it travels.
+        body: what the text stands for; bytes where it is no UTF-8, None where it is no base64.
         receipt: proves who took it last; an older taker's acts on it do nothing.
         dequeue_count: how often it was taken, this time included.
     """
 
     id: str
     queue: str
-    body: str
+    text: str
+    body: str | bytes | None
     inserted: float
+    expires: float
     dequeue_count: int
     receipt: str
-
-    @property
-    def expires(self) -> float:
-        """When an untaken message is forgotten."""
-        return self.inserted + TIME_TO_LIVE
 
 
 @dataclass(frozen=True)
@@ -77,18 +90,36 @@ class QueueStore:
     Args:
         path: the file; created where absent, its folder too.
         clock: seconds since the epoch.
+        durable: what was put survives a power cut, too.
+        plain: texts are the bodies themselves (`messageEncoding` none), not base64 of them.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float],
+        *,
+        plain: bool = False,
+        durable: bool = False,
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._clock = clock
+        self.clock = clock
+        self._plain = plain
         self._owner = uuid.uuid4().hex
         self._lock = threading.RLock()
         self._wakers: dict[str, list[Callable[[], None]]] = {}
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        self._upgrade()
         self._db.executescript(_SCHEMA)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The database, for changes that are done together or not at all."""
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield self._db
 
     def close(self) -> None:
         """Let go of the file."""
@@ -101,62 +132,90 @@ class QueueStore:
             return self._db.execute(
                 "UPDATE messages SET owner = NULL, visible = ? "
                 "WHERE owner IS NOT NULL AND owner != ?",
-                (self._clock(), self._owner),
+                (self.clock(), self._owner),
             ).rowcount
 
     def subscribe(self, queue: str, wake: Callable[[], None]) -> None:
         """Have `wake` called, from any thread, whenever messages are put into a queue."""
         self._wakers.setdefault(queue, []).append(wake)
 
+    def wake(self, queue: str) -> None:
+        """Tell who listens to a queue that there is something new."""
+        for wake in self._wakers.get(queue, ()):
+            wake()
+
     def put(self, messages: Iterable[tuple[str, str]]) -> list[str]:
         """Put (queue, body) pairs, all or none; their ids.
 
         Raises:
-            MessageTooLargeError: a body is beyond `MAX_BYTES`.
+            MessageTooLargeError: a text is beyond `MAX_BYTES`.
         """
+        return self._put([(queue, self.encode(body)) for queue, body in messages])
+
+    def _put(self, texts: list[tuple[str, str]]) -> list[str]:
+        now = self.clock()
         rows = []
-        now = self._clock()
-        for queue, body in messages:
-            size = len(body.encode())
+        for queue, text in texts:
+            size = len(text.encode())
             if size > MAX_BYTES:
                 raise MessageTooLargeError(
-                    f"a message for queue {queue!r} has {size} bytes; {MAX_BYTES} fit. "
-                    "Put the content into a blob and send its path"
+                    f"a message for queue {queue!r} has {size} bytes as it travels; {MAX_BYTES} "
+                    "fit. Put the content into a blob and send its path"
                 )
-            rows.append((str(uuid.uuid4()), queue, body, now, now))
-        with self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(
-                "INSERT INTO messages (id, queue, body, inserted, visible) VALUES (?, ?, ?, ?, ?)",
+            rows.append((str(uuid.uuid4()), queue, text, now, now + TIME_TO_LIVE, now))
+        queues = {row[1] for row in rows}
+        with self.transaction() as db:
+            db.executemany(_MAKE_QUEUE, [(each,) for each in queues])
+            db.executemany(
+                "INSERT INTO messages (id, queue, body, inserted, expires, visible) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
                 rows,
             )
-        for queue in {row[1] for row in rows}:
-            for wake in self._wakers.get(queue, ()):
-                wake()
+        for queue in queues:
+            self.wake(queue)
         return [row[0] for row in rows]
+
+    def encode(self, body: str) -> str:
+        """The text as which a body travels."""
+        return body if self._plain else base64.b64encode(body.encode()).decode()
+
+    def decode(self, text: str) -> str | bytes | None:
+        """The opposite; None where the text is no base64."""
+        if self._plain:
+            return text
+        try:
+            body = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        try:
+            return body.decode()
+        except UnicodeDecodeError:
+            return body
 
     def take(self, queue: str, limit: int) -> list[Message]:
         """Take up to `limit` visible messages, oldest first; each counts as one more delivery."""
-        now = self._clock()
-        with self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute(
-                "DELETE FROM messages WHERE queue = ? AND owner IS NULL AND inserted <= ?",
-                (queue, now - TIME_TO_LIVE),
+        now = self.clock()
+        with self.transaction() as db:
+            db.execute(
+                "DELETE FROM messages WHERE queue = ? AND owner IS NULL AND expires <= ?",
+                (queue, now),
             )
-            rows = self._db.execute(
-                "SELECT number, id, body, inserted, dequeued FROM messages "
+            rows = db.execute(
+                "SELECT number, id, body, inserted, expires, dequeued FROM messages "
                 "WHERE queue = ? AND owner IS NULL AND visible <= ? ORDER BY number LIMIT ?",
                 (queue, now, limit),
             ).fetchall()
             taken = []
-            for number, id_, body, inserted, dequeued in rows:
+            for number, id_, text, inserted, expires, dequeued in rows:
                 receipt = uuid.uuid4().hex
-                self._db.execute(
+                db.execute(
                     "UPDATE messages SET dequeued = ?, receipt = ?, owner = ? WHERE number = ?",
                     (dequeued + 1, receipt, self._owner, number),
                 )
-                taken.append(Message(id_, queue, body, inserted, dequeued + 1, receipt))
+                body = self.decode(text)
+                taken.append(
+                    Message(id_, queue, text, body, inserted, expires, dequeued + 1, receipt)
+                )
         return taken
 
     def delete(self, message: Message) -> bool:
@@ -175,12 +234,12 @@ class QueueStore:
         with self._lock:
             self._db.execute(
                 "UPDATE messages SET owner = NULL, visible = ? WHERE id = ? AND receipt = ?",
-                (self._clock() + delay, message.id, message.receipt),
+                (self.clock() + delay, message.id, message.receipt),
             )
 
     def bury(self, message: Message, queue: str) -> None:
         """Move a message to a poison queue: a copy in, then the original out, as the host does."""
-        self.put([(queue, message.body)])
+        self._put([(queue, message.text)])
         self.delete(message)
 
     def next_visible(self, queue: str) -> float | None:
@@ -197,9 +256,21 @@ class QueueStore:
             rows = self._db.execute(
                 "SELECT queue, total(owner IS NULL AND visible <= ?), count(*) "
                 "FROM messages GROUP BY queue",
-                (self._clock(),),
+                (self.clock(),),
             ).fetchall()
         return {queue: (int(visible), total - int(visible)) for queue, visible, total in rows}
+
+    def _upgrade(self) -> None:
+        """Bring a file of an earlier version up to date: it held the bodies themselves."""
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(messages)")}
+        if not columns or "expires" in columns:
+            return
+        self._db.create_function("as_text", 1, self.encode)
+        with self.transaction() as db:
+            db.execute("ALTER TABLE messages ADD COLUMN expires REAL NOT NULL DEFAULT 0")
+            db.execute(
+                "UPDATE messages SET expires = inserted + ?, body = as_text(body)", (TIME_TO_LIVE,)
+            )
 
     def timer(self, name: str) -> TimerState | None:
         """What is known of a timer."""

@@ -107,14 +107,14 @@ class Timer:
         return outcome
 
     def _document(self) -> Mapping[str, Any]:
-        status = {
+        status = self._monitored and {
             "Last": _iso(self._state.last),
             "Next": _iso(self._state.next),
             "LastUpdated": _iso(self._state.updated),
         }
         return {
             "Schedule": {"AdjustForDST": True},
-            "ScheduleStatus": status,
+            "ScheduleStatus": status or None,
             "IsPastDue": self._past_due,
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from devcloud import serving
@@ -15,7 +16,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="devcloud.lake", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="data folder of the local Azure")
     config = load(parser.parse_args().root)
-    serving.run(create_app(config), config, "lake")
+    durable = os.environ.get(serving.FSYNC, "").lower() == "on"
+    seconds = serving.deletion_seconds(os.environ)
+    app = create_app(config, durable=durable, deletion_seconds=seconds)
+    serving.run(app, config, "lake")
 
 
 if __name__ == "__main__":

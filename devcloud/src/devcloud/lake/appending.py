@@ -13,8 +13,11 @@ from devcloud.lake.errors import LakeError
 from devcloud.lake.messages import LakeRequest, LakeResponse
 from devcloud.lake.properties import Properties
 from devcloud.lake.service import (
+    ENCRYPTED,
     LakeContext,
     content_properties,
+    must_be_block_blob,
+    must_be_online,
     place,
     version_headers,
     written_headers,
@@ -36,7 +39,7 @@ async def append_path(lake: LakeContext, request: LakeRequest) -> LakeResponse:
             raise LakeError("InvalidInput", "An append has at least one byte.")
         lake.leases.check_write(place(request), request.headers, overwrite=False)
         lake.appends.put(entry, position, received)
-    headers = {"content-md5": received.md5, "x-ms-request-server-encrypted": "false"}
+    headers = {**received.headers, **ENCRYPTED}
     if not request.flag("flush"):
         return LakeResponse(202, headers)
     flushed = await _flush(lake, request, position + received.size, retain=True)
@@ -59,6 +62,8 @@ async def _flush(
         lake.for_writing(request, overwrite=False)
         if entry.directory:
             raise LakeError("PathConflict")
+        must_be_online(entry)
+        must_be_block_blob(entry)
         pieces = lake.appends.until(entry, position)
         before = [StagedBlock(entry.local, 0, entry.size)] if entry.size and pieces else []
         staged = await assemble(lake.store, [*before, *pieces]) if pieces else ""

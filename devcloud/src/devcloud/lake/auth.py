@@ -14,7 +14,8 @@ from email.utils import parsedate_to_datetime
 
 from devcloud.lake.errors import LakeError
 from devcloud.lake.messages import LakeRequest, parse_query
-from devcloud.lake.sas import SharedAccessSignature
+from devcloud.lake.sas import BLOB, SharedAccessSignature, SignedService
+from devcloud.platform.identity import Identity, TokenError
 
 SIGNED_HEADERS = (
     "content-encoding",
@@ -29,14 +30,27 @@ SIGNED_HEADERS = (
     "if-unmodified-since",
     "range",
 )
+STORAGE_RESOURCE = "https://storage.azure.com"
 SKEW = timedelta(minutes=15)  # a signature's time may be that far from ours
 
 
 class Authenticator:
     """Verifies requests against one account and its key."""
 
-    def __init__(self, account: str, key: str, now: Callable[[], datetime]) -> None:
-        """Take the account's name, its key in base64, and the clock."""
+    def __init__(
+        self,
+        account: str,
+        key: str,
+        now: Callable[[], datetime],
+        service: SignedService = BLOB,
+        identity: Identity | None = None,
+    ) -> None:
+        """Take the account's name, its key in base64, the clock, and which service is asked.
+
+        With an `identity` the tokens that it has issued for storage are taken too.
+        """
+        self._identity = identity
+        self._service = service
         self.account = account
         self.key = base64.b64decode(key)
         self._now = now
@@ -53,11 +67,12 @@ class Authenticator:
             The shared access signature that it came with; None if it was signed with the key.
 
         Raises:
-            LakeError: NoAuthenticationInformation (401) or one of the Auth... codes (403).
+            LakeError: NoAuthenticationInformation or InvalidAuthenticationInfo (401), or one of the
+                Auth... codes (403).
         """
         authorization = request.headers.get("authorization")
         if authorization is None and "sig" in request.query:
-            signature = SharedAccessSignature(request.query, self.account, self.key)
+            signature = SharedAccessSignature(request.query, self.account, self.key, self._service)
             signature.check(request, operation, self._now())
             return signature
         if authorization is None:
@@ -65,6 +80,9 @@ class Authenticator:
                 "NoAuthenticationInformation", headers={"www-authenticate": "SharedKey"}
             )
         scheme, _, credentials = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            self._check_token(authorization)
+            return None
         account, _, signature_given = credentials.partition(":")
         if scheme != "SharedKey" or account != self.account:
             raise LakeError(
@@ -90,6 +108,15 @@ class Authenticator:
         query = parse_query(raw_query)
         signature = SharedAccessSignature(query, self.account, self.key)
         signature.check_use(container, key, "GetBlob", self._now())
+
+    def _check_token(self, authorization: str) -> None:
+        if self._identity is None:
+            raise LakeError("InvalidAuthenticationInfo")
+        own = f"https://{self.account}.{self._service.name}.core.windows.net"
+        try:
+            self._identity.check(authorization, STORAGE_RESOURCE, own)
+        except TokenError as error:
+            raise LakeError("InvalidAuthenticationInfo", str(error)) from None
 
     def _check_time(self, request: LakeRequest) -> None:
         text = request.headers.get("x-ms-date") or request.headers.get("date", "")

@@ -7,32 +7,39 @@ from dataclasses import replace
 from devcloud.lake import blob_xml
 from devcloud.lake.conditions import check_read, check_write
 from devcloud.lake.containers_api import XML, Handler
-from devcloud.lake.copying import copy_blob
+from devcloud.lake.copying import copy_blob, put_blob_from_url, put_block_from_url
 from devcloud.lake.errors import LakeError, not_implemented
 from devcloud.lake.events import DELETED
 from devcloud.lake.messages import LakeRequest, LakeResponse
+from devcloud.lake.properties import APPEND_BLOB, BLOCK_BLOB, Properties
 from devcloud.lake.reading import get_blob, get_blob_properties
 from devcloud.lake.service import (
+    ENCRYPTED,
+    FOLDER_MARK,
     LakeContext,
     content_properties,
+    marks_folder,
     metadata_of,
+    must_be_block_blob,
+    must_be_online,
     place,
+    tier_of,
     version_headers,
     written_headers,
 )
 from devcloud.lake.store import StoredEntry
-from devcloud.lake.uploads import assemble, check_md5, receive
+from devcloud.lake.uploads import Validation, assemble, check_md5, receive
 
 
 async def put_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
-    """Put Blob: one atomic request, for block blobs."""
+    """Put Blob: one atomic request, for block blobs; an append blob begins empty."""
     kind = request.headers.get("x-ms-blob-type", "")
     if not kind:
         raise LakeError("MissingRequiredHeader", "It is x-ms-blob-type.")
-    if kind != "BlockBlob":
+    if kind not in (BLOCK_BLOB, APPEND_BLOB):
         raise not_implemented(f"blobs of type {kind}")
-    metadata = metadata_of(request)
-    if metadata.get("hdi_isfolder") == "true":
+    metadata, tier = metadata_of(request), tier_of(request)
+    if marks_folder(metadata):
         return _make_directory(lake, request)
     received = await receive(lake.store, request)
     with lake.store.staged(received.staged):
@@ -40,12 +47,21 @@ async def put_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
             request, "x-ms-blob-", request.headers.get("content-type", "")
         )
         check_md5(properties.md5 or None, received.md5)
-        properties.md5 = received.md5
+        if kind == APPEND_BLOB and received.size:
+            raise LakeError("InvalidHeaderValue", "An append blob is made with Content-Length 0.")
+        properties.kind = kind
+        properties.md5 = received.md5 if kind == BLOCK_BLOB else ""
         properties.metadata = metadata
+        _set_tier(lake, properties, tier)
         current = lake.for_writing(request, overwrite=True)
         entry = lake.publish(request, received.staged, properties, current)
     _wrote(lake, request, "PutBlob", entry)
-    return LakeResponse(201, {**written_headers(entry), "content-md5": received.md5})
+    return LakeResponse(201, {**written_headers(entry), **received.headers})
+
+
+def _set_tier(lake: LakeContext, properties: Properties, tier: str) -> None:
+    if tier:
+        properties.tier, properties.tier_changed = tier, lake.store.clock.tick()
 
 
 def _make_directory(lake: LakeContext, request: LakeRequest) -> LakeResponse:
@@ -62,21 +78,22 @@ async def put_block(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     lake.store.container(request.container)
     received = await receive(lake.store, request)
     with lake.store.staged(received.staged):
-        lake.leases.check_write(place(request), request.headers, overwrite=False)
-        block = request.query.get("blockid", "")
-        lake.blocks.put(request.container, request.key, block, received)
-    return LakeResponse(
-        201, {"content-md5": received.md5, "x-ms-request-server-encrypted": "false"}
-    )
+        lake.put_block(request, received)
+    return LakeResponse(201, {**received.headers, **ENCRYPTED})
 
 
 async def put_block_list(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Put Block List: the blob becomes those blocks, in one step."""
-    wanted = blob_xml.wanted_blocks(await request.whole_body())
+    validation = Validation(request)
+    body = validation.content(await request.whole_body())
+    validation.finish()
+    wanted = blob_xml.wanted_blocks(body)
     properties = content_properties(request, "x-ms-blob-")
     properties.metadata = metadata_of(request)
+    _set_tier(lake, properties, tier_of(request))
     while True:
         current = lake.for_writing(request, overwrite=True)
+        must_be_block_blob(current)
         found = lake.blocks.resolve(request.container, request.key, wanted, current)
         staged = await assemble(lake.store, (piece for _, piece in found))
         with lake.store.staged(staged):
@@ -88,7 +105,7 @@ async def put_block_list(lake: LakeContext, request: LakeRequest) -> LakeRespons
             staged
         )  # somebody wrote while we joined: committed blocks are others now
     _wrote(lake, request, "PutBlockList", entry)
-    return LakeResponse(201, written_headers(entry))
+    return LakeResponse(201, {**written_headers(entry), **validation.headers})
 
 
 def _wrote(lake: LakeContext, request: LakeRequest, api: str, entry: StoredEntry) -> None:
@@ -122,8 +139,9 @@ async def set_metadata(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Set Blob Metadata: all of it."""
     entry = lake.existing(request)
     lake.for_writing(request, overwrite=False)
+    must_be_online(entry)
     metadata = metadata_of(request)
-    metadata.pop("hdi_isfolder", None)
+    metadata = {name: v for name, v in metadata.items() if name.lower() != FOLDER_MARK}
     changed = lake.store.change(entry, replace(entry.properties, metadata=metadata))
     return LakeResponse(200, written_headers(changed))
 
@@ -149,6 +167,23 @@ async def set_properties(lake: LakeContext, request: LakeRequest) -> LakeRespons
         ),
     )
     return LakeResponse(200, version_headers(changed))
+
+
+async def set_tier(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Set Blob Tier; out of the archive too, where Azure takes hours."""
+    entry = lake.existing(request)
+    lake.for_writing(request, overwrite=False)
+    tier = tier_of(request)
+    if not tier:
+        raise LakeError("MissingRequiredHeader", "It is x-ms-access-tier.")
+    if entry.directory:
+        raise LakeError("ResourceTypeMismatch", "A directory has no tier.")
+    must_be_block_blob(entry)
+    archived = entry.properties.tier == "Archive"
+    properties = replace(entry.properties)
+    _set_tier(lake, properties, tier)
+    lake.store.annotate(entry, properties)
+    return LakeResponse(202 if archived and tier != "Archive" else 200)
 
 
 async def lease_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
@@ -190,8 +225,11 @@ OPERATIONS: dict[str, Handler] = {
     "PutBlockList": put_block_list,
     "GetBlockList": get_block_list,
     "CopyBlob": copy_blob,
+    "PutBlobFromUrl": put_blob_from_url,
+    "PutBlockFromUrl": put_block_from_url,
     "SetBlobMetadata": set_metadata,
     "SetBlobProperties": set_properties,
+    "SetBlobTier": set_tier,
     "LeaseBlob": lease_blob,
     "DeleteBlob": delete_blob,
 }

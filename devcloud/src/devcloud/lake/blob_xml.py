@@ -9,9 +9,21 @@ from xml.sax.saxutils import escape, quoteattr
 
 from devcloud.lake.conditions import http_date
 from devcloud.lake.errors import LakeError
+from devcloud.lake.properties import BLOCK_BLOB
 from devcloud.lake.store import StoredEntry
 
 HEAD = '<?xml version="1.0" encoding="utf-8"?>'
+OFF = "<Enabled>false</Enabled>"
+SERVICE_PROPERTIES = (
+    f"{HEAD}<StorageServiceProperties>"
+    "<Logging><Version>1.0</Version><Read>false</Read><Write>false</Write><Delete>false</Delete>"
+    f"<RetentionPolicy>{OFF}</RetentionPolicy></Logging>"
+    f"<HourMetrics><Version>1.0</Version>{OFF}<RetentionPolicy>{OFF}</RetentionPolicy></HourMetrics>"
+    f"<MinuteMetrics><Version>1.0</Version>{OFF}<RetentionPolicy>{OFF}</RetentionPolicy>"
+    f"</MinuteMetrics><Cors /><DeleteRetentionPolicy>{OFF}</DeleteRetentionPolicy>"
+    f"<StaticWebsite>{OFF}</StaticWebsite></StorageServiceProperties>"
+).encode()
+NO_POLICIES = f"{HEAD}<SignedIdentifiers />".encode()
 BLOCK_KINDS = ("Latest", "Committed", "Uncommitted")
 
 
@@ -37,6 +49,7 @@ def blob_element(
 ) -> str:
     """One blob of a listing. Directories are among them, as blobs of no bytes."""
     properties = entry.properties
+    block_blob = properties.kind == BLOCK_BLOB
     pairs: list[tuple[str, object]] = [
         ("Creation-Time", http_date(properties.created or entry.modified)),
         ("Last-Modified", http_date(entry.modified)),
@@ -49,13 +62,14 @@ def blob_element(
         ("Content-MD5", properties.md5),
         ("Cache-Control", properties.cache_control),
         ("Content-Disposition", properties.content_disposition),
-        ("BlobType", "BlockBlob"),
-        ("AccessTier", "Hot"),
-        ("AccessTierInferred", "true"),
+        ("BlobType", properties.kind),
+        ("AccessTier", (properties.tier or "Hot") if block_blob else ""),
+        ("AccessTierInferred", "true" if block_blob and not properties.tier else ""),
+        ("AccessTierChangeTime", http_date(properties.tier_changed) if properties.tier else ""),
         ("LeaseStatus", lease["x-ms-lease-status"]),
         ("LeaseState", lease["x-ms-lease-state"]),
         ("LeaseDuration", lease.get("x-ms-lease-duration", "")),
-        ("ServerEncrypted", "false"),
+        ("ServerEncrypted", "true"),
     ]
     if copy and properties.copy:
         pairs += [
@@ -106,17 +120,21 @@ def blob_list(
 
 
 def container_list(
-    endpoint: str, query: Mapping[str, str], found: Iterable[tuple[str, StoredEntry]], marker: str
+    endpoint: str,
+    query: Mapping[str, str],
+    found: Iterable[tuple[str, StoredEntry, Mapping[str, str]]],
+    marker: str,
 ) -> bytes:
-    """A page of containers."""
+    """A page of containers, each with its lease."""
     with_metadata = "metadata" in query.get("include", "")
     items = []
-    for name, entry in found:
+    for name, entry, lease in found:
         pairs: list[tuple[str, object]] = [
             ("Last-Modified", http_date(entry.modified)),
             ("Etag", entry.etag),
-            ("LeaseStatus", "unlocked"),
-            ("LeaseState", "available"),
+            ("LeaseStatus", lease["x-ms-lease-status"]),
+            ("LeaseState", lease["x-ms-lease-state"]),
+            ("LeaseDuration", lease.get("x-ms-lease-duration", "")),
             ("HasImmutabilityPolicy", "false"),
             ("HasLegalHold", "false"),
         ]

@@ -30,14 +30,18 @@ async def list_containers(lake: LakeContext, request: LakeRequest) -> LakeRespon
     limit = min(request.number("maxresults", LONGEST_PAGE, least=1), LONGEST_PAGE)
     names = [n for n in lake.store.containers() if n.startswith(prefix) and n > after]
     marker = marker_of(names[limit - 1]) if len(names) > limit else ""
-    found = [(name, lake.store.container(name)) for name in names[:limit]]
+    found = [
+        (name, lake.store.container(name), lake.leases.headers(name)) for name in names[:limit]
+    ]
     return LakeResponse(
         200, XML, blob_xml.container_list(lake.config.lake_url, query, found, marker)
     )
 
 
 async def get_user_delegation_key(lake: LakeContext, request: LakeRequest) -> LakeResponse:
-    """Get User Delegation Key; given to the holder of the account key, as there are no users."""
+    """Get User Delegation Key, for the holder of a token; the account key has no right to it."""
+    if not request.headers.get("authorization", "").lower().startswith("bearer "):
+        raise LakeError("AuthenticationFailed", "Only authentication scheme Bearer is supported.")
     info = blob_xml.parse(await request.whole_body(), "KeyInfo")
     version = request.headers.get("x-ms-version", "")
     values = {
@@ -65,19 +69,48 @@ async def get_account_info(_lake: LakeContext, _request: LakeRequest) -> LakeRes
     )
 
 
+async def get_service_properties(_lake: LakeContext, _request: LakeRequest) -> LakeResponse:
+    """Get Blob Service Properties: logging, metrics, CORS, retention and website are off."""
+    return LakeResponse(200, XML, blob_xml.SERVICE_PROPERTIES)
+
+
+async def set_service_properties(_lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Set Blob Service Properties, to what they are."""
+    properties = blob_xml.parse(await request.whole_body(), "StorageServiceProperties")
+    switches = ("Enabled", "Read", "Write", "Delete")
+    on = [each.tag for each in properties.iter() if each.tag in switches and each.text == "true"]
+    if on or len(properties.findall("Cors/CorsRule")):
+        raise not_implemented("logging, metrics, CORS, retention and static websites")
+    return LakeResponse(202)
+
+
+async def get_service_stats(_lake: LakeContext, _request: LakeRequest) -> LakeResponse:
+    """Get Blob Service Stats: there is no secondary, which alone tells them."""
+    raise LakeError("InvalidQueryParameterValue", "Statistics are told by a secondary alone.")
+
+
+async def lease_container(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Lease Container: keeps it from being deleted by others."""
+    entry = lake.store.container(request.container)
+    check_write(request.headers, entry)
+    status, headers = lake.leases.act(request.container, request.headers)
+    return LakeResponse(status, {**version_headers(entry), **headers})
+
+
 async def create_container(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Create Container."""
+    _check_public_access(request)
     entry = lake.store.create_container(request.container, metadata_of(request))
     return LakeResponse(201, version_headers(entry))
 
 
 async def get_container_properties(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Get Container Properties or Metadata."""
+    lake.leases.check_container(request.container, request.headers, deletes=False)
     entry = lake.store.container(request.container)
     headers = {
         **version_headers(entry),
-        "x-ms-lease-state": "available",
-        "x-ms-lease-status": "unlocked",
+        **lake.leases.headers(request.container),
         "x-ms-has-immutability-policy": "false",
         "x-ms-has-legal-hold": "false",
         "x-ms-default-encryption-scope": "$account-encryption-key",
@@ -90,6 +123,7 @@ async def get_container_properties(lake: LakeContext, request: LakeRequest) -> L
 async def set_container_metadata(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Set Container Metadata."""
     entry = lake.store.container(request.container)
+    lake.leases.check_container(request.container, request.headers, deletes=False)
     check_write(request.headers, entry)
     properties = Properties(
         metadata=metadata_of(request),
@@ -99,9 +133,37 @@ async def set_container_metadata(lake: LakeContext, request: LakeRequest) -> Lak
     return LakeResponse(200, version_headers(lake.store.change(entry, properties)))
 
 
+async def get_container_acl(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Get Container ACL: no stored access policies, no public access."""
+    entry = lake.store.container(request.container)
+    return LakeResponse(200, {**XML, **version_headers(entry)}, blob_xml.NO_POLICIES)
+
+
+async def set_container_acl(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Set Container ACL, to what it is."""
+    entry = lake.store.container(request.container)
+    check_write(request.headers, entry)
+    _check_public_access(request)
+    body = await request.whole_body()
+    if body and len(blob_xml.parse(body, "SignedIdentifiers")):
+        raise not_implemented("stored access policies")
+    return LakeResponse(200, version_headers(entry))
+
+
+def _check_public_access(request: LakeRequest) -> None:
+    """The account permits none, as new accounts do."""
+    access = request.headers.get("x-ms-blob-public-access")
+    if access is None:
+        return
+    if access not in ("blob", "container"):
+        raise LakeError("InvalidHeaderValue", f"x-ms-blob-public-access was {access!r}.")
+    raise LakeError("PublicAccessNotPermitted")
+
+
 async def delete_container(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Delete Container."""
     check_write(request.headers, lake.store.container(request.container))
+    lake.leases.check_container(request.container, request.headers, deletes=True)
     lake.store.delete_container(request.container)
     lake.leases.drop_below(request.container)
     return LakeResponse(202)
@@ -163,9 +225,15 @@ OPERATIONS: dict[str, Handler] = {
     "ListContainers": list_containers,
     "GetUserDelegationKey": get_user_delegation_key,
     "GetAccountInfo": get_account_info,
+    "GetServiceProperties": get_service_properties,
+    "SetServiceProperties": set_service_properties,
+    "GetServiceStats": get_service_stats,
+    "LeaseContainer": lease_container,
     "CreateContainer": create_container,
     "GetContainerProperties": get_container_properties,
     "SetContainerMetadata": set_container_metadata,
+    "GetContainerAcl": get_container_acl,
+    "SetContainerAcl": set_container_acl,
     "DeleteContainer": delete_container,
     "ListBlobs": list_blobs,
 }

@@ -67,21 +67,28 @@ class Subscription:
 
 
 def subscriptions(config: CloudConfig) -> list[Subscription]:
-    """The default one, and those that `event-subscriptions.json` in the data folder adds.
+    """That of the configuration, and those that `event-subscriptions.json` in the data folder adds.
 
     The file holds a list of objects with the attributes of `Subscription`.
     """
-    hook = "/runtime/webhooks/blobs?functionName=Host.Functions.on_landing&code="
-    default = Subscription(
-        name="landing",
-        endpoint=f"{config.url('functions')}{hook}{quote(config.function_key, safe='')}",
-        subject_begins="/blobServices/default/containers/landing/",
+    given = []
+    if config.landing_function:
+        given.append(blob_trigger(config, "landing", config.landing_function, "landing"))
+    added = config.root / SUBSCRIPTIONS
+    if added.exists():
+        given += [subscription(each) for each in json.loads(added.read_text())]
+    return given
+
+
+def blob_trigger(config: CloudConfig, name: str, function: str, container: str) -> Subscription:
+    """The subscription of a blob-triggered function to a container; empty means all."""
+    hook = f"/runtime/webhooks/blobs?functionName=Host.Functions.{quote(function)}&code="
+    return Subscription(
+        name=name,
+        endpoint=f"{config.url('functions')}{hook}{quote(config.system_key, safe='')}",
+        subject_begins=f"/blobServices/default/containers/{container}/" if container else "",
         api=COMPLETE,
     )
-    added = config.root / SUBSCRIPTIONS
-    if not added.exists():
-        return [default]
-    return [default, *(subscription(each) for each in json.loads(added.read_text()))]
 
 
 def subscription(document: Mapping[str, Any]) -> Subscription:
@@ -114,7 +121,7 @@ class EventFactory:
             "eTag": entry.etag,
             "contentType": entry.properties.content_type,
             "contentLength": entry.size,
-            "blobType": "BlockBlob",
+            "blobType": entry.properties.kind,
             "url": self.url(container, entry.key),
         }
         return self._event(request, CREATED, api, (container, entry.key), entry.modified, data)

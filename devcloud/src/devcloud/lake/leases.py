@@ -92,6 +92,20 @@ class Leases:
         elif given.lower() != lease.id.lower():
             raise LakeError("LeaseIdMismatchWithBlobOperation")
 
+    def check_container(self, container: str, headers: Mapping[str, str], *, deletes: bool) -> None:
+        """Refuse to delete a leased container without its lease; or any request with a wrong one.
+
+        Raises:
+            LakeError: LeaseIdMissing, or one of the ...WithContainerOperation codes.
+        """
+        if not deletes and "x-ms-lease-id" not in headers:
+            return
+        try:
+            self.check_write(container, headers, overwrite=False)
+        except LakeError as error:
+            code = error.code.replace("WithBlobOperation", "WithContainerOperation")
+            raise LakeError(code) from None
+
     def check_read(self, place: str, headers: Mapping[str, str]) -> None:
         """Refuse a read that names a lease which is not the path's.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -11,8 +12,9 @@ from urllib.parse import unquote_to_bytes
 from starlette.types import Receive, Scope
 
 from devcloud.lake.errors import ClientGoneError, LakeError
+from devcloud.serving import HEADER_NAMES
 
-CONTAINER = re.compile(r"^(\$root|\$web|\$logs|[a-z0-9](?:-?[a-z0-9]){2,62})$")
+CONTAINER = re.compile(r"^(\$root|\$web|\$logs|(?=.{3,63}$)[a-z0-9](?:-?[a-z0-9])*)$")
 NAME_BYTES = 255  # of one path segment: what the file systems below can hold
 KEY_CHARACTERS = 1024
 
@@ -28,6 +30,8 @@ class LakeRequest:
         container: empty for the account itself.
         key: path within the container, decoded, without slashes at its ends; empty for its root.
         query: decoded parameters; header names are lower-case.
+        left: bytes of the body that have not been read; None before, or if it has no length.
+        names: the names of headers as they were sent, by lower-case name.
     """
 
     method: str
@@ -40,6 +44,8 @@ class LakeRequest:
     headers: dict[str, str]
     peer: str
     receive: Receive
+    left: int | None = None
+    names: dict[str, str] = field(default_factory=dict)
     id: str = ""
 
     @classmethod
@@ -61,6 +67,7 @@ class LakeRequest:
         raw_path = scope["raw_path"].decode("ascii")
         raw_query = scope["query_string"].decode("latin-1")
         container, key = split_path(raw_path, account)
+        sent = scope.get("extensions", {}).get(HEADER_NAMES, {}).get("names", ())
         return cls(
             method=headers.get("x-http-method-override", str(scope["method"])).upper(),
             wire_method=scope["method"],
@@ -72,6 +79,7 @@ class LakeRequest:
             headers=headers,
             peer=scope["client"][0] if scope.get("client") else "",
             receive=receive,
+            names={name.decode("latin-1").lower(): name.decode("latin-1") for name in sent},
         )
 
     async def body(self) -> AsyncIterator[bytes]:
@@ -81,20 +89,27 @@ class LakeRequest:
             ClientGoneError: it did not arrive whole.
         """
         announced = self.headers.get("content-length")
-        left = int(announced) if announced is not None and announced.isdigit() else None
-        while True:
+        if self.left is None and announced is not None and announced.isdigit():
+            self.left = int(announced)
+        while self.left != 0:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
             chunk: bytes = message.get("body", b"")
-            if left is not None:
-                left -= len(chunk)
+            if self.left is not None:
+                self.left -= len(chunk)
             if chunk:
                 yield chunk
             if not message.get("more_body"):
-                if left:
+                if self.left:
                     raise ClientGoneError
                 return
+
+    async def drain(self) -> None:
+        """Take what is left of the body, so that the client reads the reply; forget it."""
+        with contextlib.suppress(ClientGoneError):
+            async for _ in self.body():
+                pass
 
     async def whole_body(self, limit: int = 16 << 20) -> bytes:
         """A body that is small by its nature, such as a block list.
@@ -140,12 +155,16 @@ class FileSlice:
 
 @dataclass(slots=True)
 class LakeResponse:
-    """One reply; `file` in place of `body` streams a part of a file."""
+    """One reply; `file` in place of `body` streams a part of a file.
+
+    With `structured` that part travels as a structured body.
+    """
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     file: FileSlice | None = None
+    structured: bool = False
 
 
 def parse_query(raw: str) -> dict[str, str]:

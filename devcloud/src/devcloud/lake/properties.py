@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 ATTRIBUTE = "user.landfall"
+BLOCK_BLOB, APPEND_BLOB = "BlockBlob", "AppendBlob"
 DEFAULT_TYPE = "application/octet-stream"
 ACCESS_FILE = "rw-r-----"
 ACCESS_DIRECTORY = "rwxr-x---"
@@ -33,7 +34,9 @@ class Properties:
         stamp: for a directory, nanoseconds of its last change of properties; its ETag.
         version: for a file, the mtime in nanoseconds that these properties belong to: if another
             process changed the content since, hash and blocks are void.
+        kind: of blob; appended: committed blocks of an append blob.
         blocks: id and size of each committed block.
+        tier: access tier, where somebody set one; tier_changed: when, in nanoseconds.
         copy: the headers x-ms-copy-* of the copy that made it.
         access: owner, group, permissions and acl, as far as somebody set them; never enforced.
     """
@@ -49,12 +52,18 @@ class Properties:
     stamp: int = 0
     version: int = 0
     blocks: list[tuple[str, int]] = field(default_factory=list)
+    kind: str = BLOCK_BLOB
+    appended: int = 0
+    tier: str = ""
+    tier_changed: int = 0
     copy: dict[str, str] = field(default_factory=dict)
     access: dict[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Compact JSON without what has its default."""
         given = {key: value for key, value in asdict(self).items() if value}
+        if self.kind == BLOCK_BLOB:
+            del given["kind"]
         return json.dumps(given, separators=(",", ":")).encode()
 
     @classmethod

@@ -6,12 +6,15 @@ import base64
 import hashlib
 import os
 import re
+from collections.abc import Callable
 
 from devcloud.lake.conditions import check_read
+from devcloud.lake.crc64 import crc64, encoded
 from devcloud.lake.errors import LakeError
 from devcloud.lake.messages import FileSlice, LakeRequest, LakeResponse
-from devcloud.lake.service import LakeContext, place, property_headers
+from devcloud.lake.service import LakeContext, must_be_online, place, property_headers
 from devcloud.lake.store import StoredEntry
+from devcloud.lake.structured import check_name
 
 RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
 IN_MEMORY_BYTES = 256 << 10  # what is not larger is read and sent at once
@@ -23,6 +26,7 @@ async def get_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     entry = lake.existing(request)
     lake.leases.check_read(place(request), request.headers)
     check_read(request.headers, entry)
+    must_be_online(entry)
     headers = property_headers(lake, request.container, entry)
     wanted = request.headers.get("x-ms-range") or request.headers.get("range")
     if entry.directory:
@@ -38,22 +42,48 @@ async def get_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     if entry.properties.md5:
         headers["x-ms-blob-content-md5" if wanted else "content-md5"] = entry.properties.md5
     reply = LakeResponse(status, headers)
+    hashes = _hashes(request, length, ranged=bool(wanted))
+    form = request.headers.get("x-ms-structured-body")
+    if form is not None:
+        check_name(form)
+        reply.structured = True
+        headers["x-ms-structured-body"] = form
+        headers["x-ms-structured-content-length"] = str(length)
     descriptor = os.open(entry.local, os.O_RDONLY)
-    hashed = request.headers.get("x-ms-range-get-content-md5", "").lower() == "true"
-    if hashed and length > RANGE_HASH_BYTES:
-        os.close(descriptor)
-        raise LakeError("InvalidHeaderValue", "A range is hashed up to 4 MiB.")
-    if not hashed and length > IN_MEMORY_BYTES:
+    if reply.structured or (not hashes and length > IN_MEMORY_BYTES):
         reply.file = FileSlice(descriptor, offset, length)
         return reply
     try:
         reply.body = os.pread(descriptor, length, offset)
     finally:
         os.close(descriptor)
-    if hashed:
-        digest = hashlib.md5(reply.body, usedforsecurity=False).digest()
-        headers["content-md5"] = base64.b64encode(digest).decode()
+    for name, compute in hashes.items():
+        headers[name] = compute(reply.body)
     return reply
+
+
+def _hashes(
+    request: LakeRequest, length: int, *, ranged: bool
+) -> dict[str, Callable[[bytes], str]]:
+    """The hashes that a read asks for, by the headers that tell them."""
+
+    def asks(name: str) -> bool:
+        return request.headers.get(f"x-ms-range-get-content-{name}", "").lower() == "true"
+
+    found: dict[str, Callable[[bytes], str]] = {}
+    if asks("md5"):
+        found["content-md5"] = _md5
+    if asks("crc64"):
+        found["x-ms-content-crc64"] = lambda body: encoded(crc64(body))
+    if not found:
+        return found
+    if len(found) > 1 or length > RANGE_HASH_BYTES or not ranged:
+        raise LakeError("InvalidHeaderValue", "A range of up to 4 MiB is hashed, in one way.")
+    return found
+
+
+def _md5(body: bytes) -> str:
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
 
 async def get_blob_properties(lake: LakeContext, request: LakeRequest) -> LakeResponse:

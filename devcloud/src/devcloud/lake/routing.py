@@ -7,8 +7,9 @@ A request belongs to the dfs API when one of its markers is present (`action`, `
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 
-from devcloud.lake.errors import not_implemented
+from devcloud.lake.errors import LakeError, not_implemented
 
 SAS_PARAMETERS = (
     "sv ss srt sp st se sip spr sig sr sdd si ses skoid sktid skt ske sks skv saoid suoid scid "
@@ -19,6 +20,11 @@ ALWAYS = {*SAS_PARAMETERS.split(), "timeout", "api-version"}
 # (level, method, comp or action or resource) -> operation, and the query parameters it knows.
 BLOB: dict[tuple[str, str, str], tuple[str, str]] = {
     ("account", "GET", "list"): ("ListContainers", "comp prefix marker maxresults include"),
+    ("account", "GET", "properties"): ("GetServiceProperties", "restype comp"),
+    ("account", "PUT", "properties"): ("SetServiceProperties", "restype comp"),
+    ("account", "GET", "stats"): ("GetServiceStats", "restype comp"),
+    ("account", "POST", "batch"): ("SubmitBatch", "comp"),
+    ("container", "POST", "batch"): ("SubmitBatch", "restype comp"),
     ("account", "POST", "userdelegationkey"): ("GetUserDelegationKey", "restype comp"),
     ("container", "PUT", ""): ("CreateContainer", "restype"),
     ("container", "GET", ""): ("GetContainerProperties", "restype"),
@@ -26,6 +32,10 @@ BLOB: dict[tuple[str, str, str], tuple[str, str]] = {
     ("container", "GET", "metadata"): ("GetContainerProperties", "restype comp"),
     ("container", "HEAD", "metadata"): ("GetContainerProperties", "restype comp"),
     ("container", "PUT", "metadata"): ("SetContainerMetadata", "restype comp"),
+    ("container", "PUT", "lease"): ("LeaseContainer", "restype comp"),
+    ("container", "GET", "acl"): ("GetContainerAcl", "restype comp"),
+    ("container", "HEAD", "acl"): ("GetContainerAcl", "restype comp"),
+    ("container", "PUT", "acl"): ("SetContainerAcl", "restype comp"),
     ("container", "DELETE", ""): ("DeleteContainer", "restype"),
     ("container", "GET", "list"): (
         "ListBlobs",
@@ -34,8 +44,10 @@ BLOB: dict[tuple[str, str, str], tuple[str, str]] = {
     ("path", "PUT", ""): ("PutBlob", ""),
     ("path", "PUT", "block"): ("PutBlock", "comp blockid"),
     ("path", "PUT", "blocklist"): ("PutBlockList", "comp"),
+    ("path", "PUT", "appendblock"): ("AppendBlock", "comp"),
     ("path", "PUT", "metadata"): ("SetBlobMetadata", "comp"),
     ("path", "PUT", "properties"): ("SetBlobProperties", "comp"),
+    ("path", "PUT", "tier"): ("SetBlobTier", "comp"),
     ("path", "PUT", "lease"): ("LeaseBlob", "comp"),
     ("path", "GET", ""): ("GetBlob", ""),
     ("path", "GET", "blocklist"): ("GetBlockList", "comp blocklisttype"),
@@ -43,6 +55,11 @@ BLOB: dict[tuple[str, str, str], tuple[str, str]] = {
     ("path", "HEAD", "metadata"): ("GetBlobProperties", "comp"),
     ("path", "HEAD", ""): ("GetBlobProperties", "upn"),
     ("path", "DELETE", ""): ("DeleteBlob", ""),
+}
+FROM_URL = {
+    "PutBlob": "PutBlobFromUrl",
+    "PutBlock": "PutBlockFromUrl",
+    "AppendBlock": "AppendBlockFromUrl",
 }
 DFS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("account", "GET", "account"): ("ListFilesystems", "resource prefix continuation maxResults"),
@@ -72,13 +89,11 @@ DFS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("path", "DELETE", ""): ("DeletePath", "recursive continuation paginated"),
 }
 # Headers that change what a request means and that this lake does not serve.
+SERVICE_COMPS = ("userdelegationkey", "properties", "stats")
+NOT_HIERARCHICAL = ("x-ms-tags", "x-ms-if-tags")  # accounts with a hierarchical namespace have none
 REFUSED_HEADERS = (
-    "x-ms-tags",
-    "x-ms-if-tags",
     "x-ms-encryption-key",
     "x-ms-encryption-scope",
-    "x-ms-content-crc64",
-    "x-ms-structured-body",
     "x-ms-immutability-policy-until-date",
     "x-ms-legal-hold",
     "x-ms-expiry-option",
@@ -105,9 +120,15 @@ def operation(
     """The name of the operation, and whether it belongs to the dfs API.
 
     Raises:
-        LakeError: NotImplemented (501), for what this lake does not serve.
+        LakeError: NotImplemented (501), for what this lake does not serve;
+            FeatureNotYetSupportedForHierarchicalNamespaceAccounts, for what Azure does not serve
+            for such accounts either; InvalidHeaderValue, for a version that does not exist.
     """
     dfs = is_dfs(method, query, headers)
+    _check_version(headers.get("x-ms-version", query.get("api-version", "")))
+    tagged = query.get("comp") in ("tags", "blobs") or any(n in headers for n in NOT_HIERARCHICAL)
+    if tagged or "versionid" in query:
+        raise LakeError("FeatureNotYetSupportedForHierarchicalNamespaceAccounts")
     for name in REFUSED_HEADERS:
         if name in headers:
             raise not_implemented(f"the header {name}")
@@ -122,6 +143,18 @@ def operation(
     return name, dfs
 
 
+def _check_version(version: str) -> None:
+    if not version:
+        return
+    try:
+        given = date.fromisoformat(version)
+    except ValueError:
+        given = date.max
+    # Clients are published some months before the day that their version is named after.
+    if not date(2009, 9, 19) <= given <= datetime.now(UTC).date() + timedelta(days=366):
+        raise LakeError("InvalidHeaderValue", f"x-ms-version was {version!r}.")
+
+
 def _blob(
     method: str, container: str, key: str, query: Mapping[str, str], headers: Mapping[str, str]
 ) -> tuple[str, str]:
@@ -134,15 +167,17 @@ def _blob(
     if level == "path" and restype:
         level = "no such thing"
     found = BLOB.get((level, method, comp))
-    if found is None or (restype == "service" and comp != "userdelegationkey"):
+    if found is None or (restype == "service" and comp not in SERVICE_COMPS):
         raise not_implemented(
             f"{method} with comp={comp!r} and restype={restype!r} in the blob API"
         )
-    # With a blob type it is Put Blob From URL, which answers otherwise than Copy Blob.
-    if found[0] == "PutBlob" and "x-ms-copy-source" in headers and "x-ms-blob-type" not in headers:
-        return "CopyBlob", ""
     if "x-ms-copy-source" in headers:
-        raise not_implemented(f"{found[0]} from a URL")
+        # With a blob type it is Put Blob From URL, which answers otherwise than Copy Blob.
+        if found[0] == "PutBlob" and "x-ms-blob-type" not in headers:
+            return "CopyBlob", ""
+        if found[0] not in FROM_URL:
+            raise not_implemented(f"{found[0]} from a URL")
+        return FROM_URL[found[0]], found[1]
     return found
 
 

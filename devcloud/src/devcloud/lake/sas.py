@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from devcloud.lake.errors import LakeError
@@ -32,10 +33,20 @@ PERMISSIONS: dict[str, tuple[str, ...]] = {
     "PutBlock": ("cw",),
     "PutBlockList": ("cw",),
     "CopyBlob": ("cw",),
+    "PutBlobFromUrl": ("cw",),
+    "PutBlockFromUrl": ("cw",),
+    "AppendBlock": ("aw",),
+    "AppendBlockFromUrl": ("aw",),
+    "GetServiceProperties": ("r",),
+    "SetServiceProperties": ("w",),
+    "GetServiceStats": ("r",),
+    "LeaseContainer": ("w",),
     "SetBlobMetadata": ("w",),
     "SetBlobProperties": ("w",),
+    "SetBlobTier": ("w",),
     "LeaseBlob": ("w",),
     "DeleteBlob": ("d",),
+    "SubmitBatch": ("racwdxltmeopiyf",),  # each of its requests has a signature of its own
     "ListFilesystems": ("l",),
     "CreateFilesystem": ("cw",),
     "DeleteFilesystem": ("d",),
@@ -54,10 +65,19 @@ PERMISSIONS: dict[str, tuple[str, ...]] = {
     "LeasePath": ("w",),
     "DeletePath": ("d",),
 }
-SERVICE_LEVEL = frozenset({"ListContainers", "ListFilesystems"})
+SERVICE_LEVEL = frozenset(
+    {
+        "ListContainers",
+        "ListFilesystems",
+        "GetServiceProperties",
+        "SetServiceProperties",
+        "GetServiceStats",
+    }
+)
 CONTAINER_LEVEL = frozenset(
     {
         "CreateContainer",
+        "LeaseContainer",
         "DeleteContainer",
         "GetContainerProperties",
         "SetContainerMetadata",
@@ -69,6 +89,26 @@ CONTAINER_LEVEL = frozenset(
         "ListPaths",
     }
 )
+
+
+@dataclass(frozen=True)
+class SignedService:
+    """What a signature says of a storage service.
+
+    Attributes:
+        name: as in the canonical resource of a service SAS; letter: in `ss` of an account SAS.
+        permissions: what each operation needs: any one letter of each group.
+        service_level, container_level: operations on the account, and on containers or queues.
+    """
+
+    name: str
+    letter: str
+    permissions: Mapping[str, tuple[str, ...]]
+    service_level: frozenset[str]
+    container_level: frozenset[str]
+
+
+BLOB = SignedService("blob", "b", PERMISSIONS, SERVICE_LEVEL, CONTAINER_LEVEL)
 DELEGATION = ("skoid", "sktid", "skt", "ske", "sks", "skv")
 RESPONSE = ("rscc", "rscd", "rsce", "rscl", "rsct")
 
@@ -76,9 +116,12 @@ RESPONSE = ("rscc", "rscd", "rsce", "rscl", "rsct")
 class SharedAccessSignature:
     """The signature in the query of a request."""
 
-    def __init__(self, query: Mapping[str, str], account: str, key: bytes) -> None:
-        """Take decoded parameters, the account's name and its key."""
+    def __init__(
+        self, query: Mapping[str, str], account: str, key: bytes, service: SignedService = BLOB
+    ) -> None:
+        """Take decoded parameters, the account's name, its key, and the service that is asked."""
         self._query = query
+        self._service = service
         self._account = account
         self._key = key
 
@@ -108,12 +151,12 @@ class SharedAccessSignature:
             self._check_time("skt", "ske", now)
         if "ss" in query:
             self._check_account_scope(operation)
-        elif operation in SERVICE_LEVEL or (
-            query.get("sr") == "b" and operation in CONTAINER_LEVEL
+        elif operation in self._service.service_level or (
+            query.get("sr") == "b" and operation in self._service.container_level
         ):
             raise LakeError("AuthorizationResourceTypeMismatch")
         permitted = query.get("sp", "")
-        for group in PERMISSIONS.get(operation, ("",)):
+        for group in self._service.permissions.get(operation, ("",)):
             if not set(group) & set(permitted):
                 raise LakeError("AuthorizationPermissionMismatch")
 
@@ -146,12 +189,12 @@ class SharedAccessSignature:
             raise LakeError("AuthenticationFailed", f"Signature expired ({end}), or never valid.")
 
     def _check_account_scope(self, operation: str) -> None:
-        if "b" not in self._query["ss"]:
+        if self._service.letter not in self._query["ss"]:
             raise LakeError("AuthorizationServiceMismatch")
         if operation == "GetAccountInfo":
             return
-        level = "c" if operation in CONTAINER_LEVEL else "o"
-        level = "s" if operation in SERVICE_LEVEL else level
+        level = "c" if operation in self._service.container_level else "o"
+        level = "s" if operation in self._service.service_level else level
         if level not in self._query.get("srt", ""):
             raise LakeError("AuthorizationResourceTypeMismatch")
 
@@ -165,7 +208,12 @@ class SharedAccessSignature:
 
     def _service_texts(self, container: str, key: str) -> Iterable[str]:
         if "si" in self._query:
-            raise LakeError("AuthenticationFailed", "The local lake has no stored access policies.")
+            raise LakeError("AuthenticationFailed", "There are no stored access policies here.")
+        if self._service is not BLOB:
+            resource = f"/{self._service.name}/{self._account}/{container}"
+            times = self._values("sp", "st", "se")
+            yield "\n".join([*times, resource, "", *self._values("sip", "spr", "sv")])
+            return
         head = [*self._values("sp", "st", "se"), self._resource(container, key)]
         network = self._values("sip", "spr", "sv", "sr")
         tail = self._values(*RESPONSE)

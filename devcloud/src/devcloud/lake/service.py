@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,22 @@ from devcloud.lake.errors import LakeError
 from devcloud.lake.events import EventFactory
 from devcloud.lake.leases import Leases
 from devcloud.lake.messages import LakeRequest
-from devcloud.lake.properties import ACCESS_DIRECTORY, ACCESS_FILE, Properties
+from devcloud.lake.properties import (
+    ACCESS_DIRECTORY,
+    ACCESS_FILE,
+    APPEND_BLOB,
+    BLOCK_BLOB,
+    Properties,
+)
 from devcloud.lake.store import LakeStore, StoredEntry
-from devcloud.lake.uploads import Appends, Blocks
+from devcloud.lake.uploads import Appends, Blocks, Received
 
+ENCRYPTED = {"x-ms-request-server-encrypted": "true"}
 OWNER = "$superuser"
+FOLDER_MARK = "hdi_isfolder"
+METADATA_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")  # an identifier of C#
+METADATA_BYTES = 8 << 10
+TIERS = ("Hot", "Cool", "Cold", "Archive")
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,18 @@ class LakeContext:
         self.leases.check_write(place(request), request.headers, overwrite=overwrite)
         return current
 
+    def put_block(self, request: LakeRequest, received: Received) -> None:
+        """Keep a block of a request's path.
+
+        Raises:
+            LakeError: the lease, the kind of blob, or its id forbid it.
+        """
+        self.leases.check_write(place(request), request.headers, overwrite=False)
+        current = self.store.entry(request.container, request.key)
+        must_be_block_blob(current)
+        block = request.query.get("blockid", "")
+        self.blocks.put(request.container, request.key, block, received)
+
     def publish(
         self, request: LakeRequest, staged: str, properties: Properties, current: StoredEntry | None
     ) -> StoredEntry:
@@ -79,13 +103,32 @@ def place(request: LakeRequest) -> str:
 
 
 def metadata_of(request: LakeRequest) -> dict[str, str]:
-    """Metadata in the headers `x-ms-meta-...` of a request."""
-    prefix = "x-ms-meta-"
-    return {
-        name[len(prefix) :]: value
-        for name, value in request.headers.items()
-        if name.startswith(prefix)
-    }
+    """Metadata in the headers `x-ms-meta-...` of a request, in the case in which they came.
+
+    Raises:
+        LakeError: EmptyMetadataKey, InvalidMetadata or MetadataTooLarge.
+    """
+    prefix = len("x-ms-meta-")
+    found: dict[str, str] = {}
+    for name, value in request.headers.items():
+        if not name.startswith("x-ms-meta-"):
+            continue
+        key = request.names.get(name, name)[prefix:]
+        if not key:
+            raise LakeError("EmptyMetadataKey")
+        if not METADATA_NAME.match(key):
+            raise LakeError("InvalidMetadata", f"{key!r} is no identifier.")
+        found[key] = value
+    if sum(len(key) + len(value) for key, value in found.items()) > METADATA_BYTES:
+        raise LakeError("MetadataTooLarge")
+    return found
+
+
+def marks_folder(metadata: dict[str, str]) -> bool:
+    """Whether metadata says that a blob stands for a folder."""
+    return any(
+        name.lower() == FOLDER_MARK and value.lower() == "true" for name, value in metadata.items()
+    )
 
 
 def version_headers(entry: StoredEntry) -> dict[str, str]:
@@ -95,7 +138,39 @@ def version_headers(entry: StoredEntry) -> dict[str, str]:
 
 def written_headers(entry: StoredEntry) -> dict[str, str]:
     """Headers of the reply to a write."""
-    return {**version_headers(entry), "x-ms-request-server-encrypted": "false"}
+    return {**version_headers(entry), **ENCRYPTED}
+
+
+def tier_of(request: LakeRequest) -> str:
+    """The access tier that a write asks for; empty where it asks for none.
+
+    Raises:
+        LakeError: InvalidHeaderValue.
+    """
+    tier = request.headers.get("x-ms-access-tier", "")
+    if tier and tier not in TIERS:
+        raise LakeError("InvalidHeaderValue", f"x-ms-access-tier was {tier!r}.")
+    return tier
+
+
+def must_be_block_blob(entry: StoredEntry | None) -> None:
+    """Refuse blocks for what is made otherwise.
+
+    Raises:
+        LakeError: InvalidBlobType.
+    """
+    if entry is not None and entry.properties.kind != BLOCK_BLOB:
+        raise LakeError("InvalidBlobType")
+
+
+def must_be_online(entry: StoredEntry) -> None:
+    """Refuse to read or change what is in the archive.
+
+    Raises:
+        LakeError: BlobArchived.
+    """
+    if entry.properties.tier == "Archive":
+        raise LakeError("BlobArchived")
 
 
 def property_headers(lake: LakeContext, container: str, entry: StoredEntry) -> dict[str, str]:
@@ -105,11 +180,10 @@ def property_headers(lake: LakeContext, container: str, entry: StoredEntry) -> d
         **version_headers(entry),
         "accept-ranges": "bytes",
         "content-type": properties.content_type,
-        "x-ms-blob-type": "BlockBlob",
+        "x-ms-blob-type": properties.kind,
         "x-ms-creation-time": http_date(properties.created or entry.modified),
-        "x-ms-server-encrypted": "false",
-        "x-ms-access-tier": "Hot",
-        "x-ms-access-tier-inferred": "true",
+        "x-ms-server-encrypted": "true",
+        **tier_headers(properties),
         "x-ms-resource-type": "directory" if entry.directory else "file",
         **access_headers(entry),
         **lake.leases.headers(f"{container}/{entry.key}"),
@@ -126,6 +200,21 @@ def property_headers(lake: LakeContext, container: str, entry: StoredEntry) -> d
     if entry.directory:
         headers["x-ms-meta-hdi_isfolder"] = "true"
     return headers
+
+
+def tier_headers(properties: Properties) -> dict[str, str]:
+    """The access tier of a path: the account's default, or one that somebody set.
+
+    An append blob has none; what is told in its place is how many blocks it has.
+    """
+    if properties.kind == APPEND_BLOB:
+        return {"x-ms-blob-committed-block-count": str(properties.appended)}
+    if not properties.tier:
+        return {"x-ms-access-tier": TIERS[0], "x-ms-access-tier-inferred": "true"}
+    return {
+        "x-ms-access-tier": properties.tier,
+        "x-ms-access-tier-change-time": http_date(properties.tier_changed),
+    }
 
 
 def access_headers(entry: StoredEntry) -> dict[str, str]:

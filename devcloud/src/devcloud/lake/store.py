@@ -67,14 +67,25 @@ class Clock:
 class LakeStore:
     """A lake's folder."""
 
-    def __init__(self, root: Path, clock: Clock | None = None, *, attributes: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        clock: Clock | None = None,
+        *,
+        attributes: bool = True,
+        durable: bool = False,
+        deletion_seconds: float = 0,
+    ) -> None:
         """Open or make the lake in a folder; leftovers of unfinished uploads are removed.
 
         Args:
             root: its children are the containers.
             clock: time of changes.
             attributes: whether to use extended attributes where the disk has them.
+            deletion_seconds: how long the name of a deleted container cannot be used.
+            durable: whether what was acknowledged survives a power cut, by fsync.
         """
+        self._durable = durable
         self.root = root
         self.clock = clock or Clock()
         self.system = root / SYSTEM
@@ -83,6 +94,20 @@ class LakeStore:
         self._staging.mkdir(parents=True)
         self.properties = PropertyStore(self.system / "properties", attributes=attributes)
         self._root = str(root)
+        self.monotonic = time.monotonic
+        self.deletion_seconds = deletion_seconds
+        self._deleted: dict[str, float] = {}
+
+    def sync(self, *paths: str) -> None:
+        """Have files and folders on the disk before this returns, where the store is durable."""
+        if not self._durable:
+            return
+        for path in paths:
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     # containers
 
@@ -95,15 +120,20 @@ class LakeStore:
         """Make a container.
 
         Raises:
-            LakeError: ContainerAlreadyExists or InvalidResourceName.
+            LakeError: ContainerAlreadyExists, InvalidResourceName, or ContainerBeingDeleted for
+                `deletion_seconds` after one of that name was deleted.
         """
         check_container(name)
         local = f"{self._root}/{name}"
+        gone = self._deleted.get(name)
+        if gone is not None and self.monotonic() - gone < self.deletion_seconds:
+            raise LakeError("ContainerBeingDeleted")
         try:
             os.mkdir(local)
         except FileExistsError:
             raise LakeError("ContainerAlreadyExists") from None
         self._stamp(local, Properties(metadata=metadata or {}))
+        self.sync(local, self._root)
         return self.container(name)
 
     def container(self, name: str) -> StoredEntry:
@@ -125,6 +155,7 @@ class LakeStore:
             LakeError: ContainerNotFound.
         """
         self._discard_tree(self.container(name).local)
+        self._deleted[name] = self.monotonic()
 
     # paths
 
@@ -205,6 +236,7 @@ class LakeStore:
         status = os.stat(staged)
         self.properties.write(staged, status.st_ino, properties)
         os.utime(staged, ns=(modified, modified))
+        self.sync(staged)
         place = os.link if absent else os.replace
         try:
             try:
@@ -216,6 +248,7 @@ class LakeStore:
             raise LakeError("BlobAlreadyExists") from None
         except (IsADirectoryError, NotADirectoryError):
             raise LakeError("ResourceTypeMismatch", f"It is {key!r}.") from None
+        self.sync(os.path.dirname(local))
         if absent:
             os.unlink(staged)
         if current is not None:
@@ -236,10 +269,18 @@ class LakeStore:
             properties.created = properties.created or entry.modified
             self.properties.write(entry.local, entry.inode, properties)
             os.utime(entry.local, ns=(modified, modified))
+        self.sync(entry.local)
         changed = self.look(entry.local, entry.key)
         if changed is None:  # another process removed it meanwhile
             raise LakeError("BlobNotFound")
         return changed
+
+    def annotate(self, entry: StoredEntry, properties: Properties) -> None:
+        """Replace the properties of a file without making a new version of it."""
+        properties.version = entry.modified
+        properties.created = properties.created or entry.modified
+        self.properties.write(entry.local, entry.inode, properties)
+        self.sync(entry.local)
 
     def make_directories(self, container: str, key: str) -> list[str]:
         """Make a directory and those above it; answers the keys of those that were missing.
@@ -264,6 +305,7 @@ class LakeStore:
             except NotADirectoryError:
                 raise LakeError("ResourceTypeMismatch", f"A file is above {each!r}.") from None
             self._stamp(local, Properties())
+            self.sync(local, os.path.dirname(local))
         return missing
 
     def rename(
@@ -286,6 +328,7 @@ class LakeStore:
             os.rename(source.local, local)
         except OSError as error:
             raise _rename_refusal(error, source.local, local) from None
+        self.sync(os.path.dirname(source.local), os.path.dirname(local))
         if overwritten is not None and overwritten.inode != source.inode:
             self.properties.forget(overwritten.inode)
         if not source.directory:
@@ -304,6 +347,7 @@ class LakeStore:
         """
         if not entry.directory:
             os.unlink(entry.local)
+            self.sync(os.path.dirname(entry.local))
             self.properties.forget(entry.inode)
             self._drop_checksum(entry.local)
             return
@@ -332,7 +376,9 @@ class LakeStore:
 
     def _discard_tree(self, local: str) -> None:
         gone = self.stage()
+        parent = os.path.dirname(local)
         os.rename(local, gone)  # at once for everybody; the work of removing it comes after
+        self.sync(parent)
         threading.Thread(target=shutil.rmtree, args=(gone, True), daemon=True).start()
 
     def _stamp(self, local: str, properties: Properties) -> None:

@@ -16,9 +16,11 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from devcloud.lake import structured
+from devcloud.lake.crc64 import crc64, encoded
 from devcloud.lake.errors import LakeError
 from devcloud.lake.messages import LakeRequest
 from devcloud.lake.store import LakeStore, StoredEntry
@@ -30,11 +32,12 @@ BLOCK_ID_BYTES = 64
 
 @dataclass(slots=True)
 class Received:
-    """A body that arrived whole: its staged file, size, and MD5 in base64."""
+    """A body that arrived whole: its staged file, size, MD5, and headers that tell how it came."""
 
     staged: str
     size: int
     md5: str
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, frozen=True)
@@ -48,20 +51,22 @@ class StagedBlock:
 
 
 async def receive(store: LakeStore, request: LakeRequest) -> Received:
-    """Write a body to a staged file as it arrives, and check it against its Content-MD5.
+    """Write a body to a staged file as it arrives, and check it against its hashes.
 
     Raises:
-        LakeError: Md5Mismatch, InvalidMd5 or MissingContentLengthHeader.
+        LakeError: Md5Mismatch, InvalidMd5, Crc64Mismatch or MissingContentLengthHeader.
         ClientGoneError: it did not arrive whole.
     """
-    if "content-length" not in request.headers and "transfer-encoding" not in request.headers:
+    if "content-length" not in request.headers:
         raise LakeError("MissingContentLengthHeader")
+    validation = Validation(request)
     staged = store.stage()
     digest = hashlib.md5(usedforsecurity=False)
     size = 0
     file = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        async for chunk in request.body():
+        async for received in request.body():
+            chunk = validation.content(received)
             digest.update(chunk)
             size += len(chunk)
             left = memoryview(chunk)
@@ -69,12 +74,59 @@ async def receive(store: LakeStore, request: LakeRequest) -> Received:
                 left = left[os.write(file, left) :]
         md5 = base64.b64encode(digest.digest()).decode()
         check_md5(request.headers.get("content-md5"), md5)
+        validation.finish()
     except BaseException:
         store.discard(staged)
         raise
     finally:
         os.close(file)
-    return Received(staged, size, md5)
+    return Received(staged, size, md5, {"content-md5": md5, **validation.headers})
+
+
+class Validation:
+    """What a request says of its body beside the MD5: a CRC-64, or that it is structured.
+
+    Attributes:
+        headers: what the reply tells of it.
+
+    Raises:
+        LakeError: BothCrc64AndMd5HeaderPresent, or NotImplemented for another structured form.
+    """
+
+    def __init__(self, request: LakeRequest) -> None:
+        headers = request.headers
+        self._announced = headers.get("x-ms-content-crc64")
+        self._crc = 0
+        self._decoder: structured.Decoder | None = None
+        self.headers: dict[str, str] = {}
+        if self._announced is not None and "content-md5" in headers:
+            raise LakeError("BothCrc64AndMd5HeaderPresent")
+        form = headers.get("x-ms-structured-body")
+        if form is not None:
+            structured.check_name(form)
+            length = headers.get("x-ms-structured-content-length", "")
+            self._decoder = structured.Decoder(int(length) if length.isdigit() else None)
+            self.headers["x-ms-structured-body"] = form
+
+    def content(self, received: bytes) -> bytes:
+        """The content in some bytes of a body."""
+        content = self._decoder.feed(received) if self._decoder else received
+        if self._announced is not None:
+            self._crc = crc64(content, self._crc)
+        return content
+
+    def finish(self) -> None:
+        """Compare with what was announced.
+
+        Raises:
+            LakeError: Crc64Mismatch, or InvalidInput for a structured body that is cut.
+        """
+        if self._decoder:
+            self._decoder.finish()
+        if self._announced is not None:
+            if encoded(self._crc) != self._announced:
+                raise LakeError("Crc64Mismatch")
+            self.headers["x-ms-content-crc64"] = self._announced
 
 
 def check_md5(given: str | None, computed: str) -> None:
@@ -133,16 +185,17 @@ def _copy(source: int, offset: int, target: int, length: int) -> None:
 class Blocks:
     """Blocks of blobs that are not committed yet."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: LakeStore) -> None:
         """Keep them in a folder, on the disk of the containers."""
         self._folder = folder
+        self._store = store
         folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, container: str, key: str, block: str, received: Received) -> None:
         """Keep a block; one with the same id is replaced.
 
         Raises:
-            LakeError: InvalidBlockId.
+            LakeError: InvalidBlockId, or InvalidBlobOrBlock for an id of another length.
         """
         try:
             valid = 0 < len(base64.b64decode(block, validate=True)) <= BLOCK_ID_BYTES
@@ -152,7 +205,13 @@ class Blocks:
             raise LakeError("InvalidBlockId")
         folder = self._of(container, key)
         folder.mkdir(exist_ok=True)
-        os.replace(received.staged, folder / block.encode().hex())
+        name = block.encode().hex()
+        with os.scandir(folder) as others:
+            first = next(others, None)
+        if first is not None and len(first.name) != len(name):
+            raise LakeError("InvalidBlobOrBlock", "The ids of a blob's blocks have one length.")
+        os.replace(received.staged, folder / name)
+        self._store.sync(str(folder / name), str(folder), str(self._folder))
 
     def uncommitted(self, container: str, key: str) -> dict[str, int]:
         """Id and size of each block that waits, in the order of ids."""
@@ -211,16 +270,19 @@ class Blocks:
 class Appends:
     """Data appended to files through the dfs API and not flushed yet."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: LakeStore) -> None:
         """Keep it in a folder, on the disk of the containers."""
         self._folder = folder
+        self._store = store
         folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, entry: StoredEntry, position: int, received: Received) -> None:
         """Keep data for a position of a file, in whatever order it comes."""
         folder = self._of(entry)
         folder.mkdir(exist_ok=True)
-        os.replace(received.staged, folder / f"{position:020d}")
+        piece = folder / f"{position:020d}"
+        os.replace(received.staged, piece)
+        self._store.sync(str(piece), str(folder), str(self._folder))
 
     def until(self, entry: StoredEntry, position: int) -> list[StagedBlock]:
         """The pieces that bring a file from its length to `position`.

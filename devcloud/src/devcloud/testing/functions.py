@@ -15,9 +15,12 @@ import httpx
 
 from devcloud.functions.app import serve
 from devcloud.functions.host import Host
+from devcloud.functions.keys import InitialKeys
 from devcloud.serving import serve_in_thread
 
 KEY = "k3y-of-the-tests"
+MASTER_KEY = "m4ster-of-the-tests"
+SYSTEM_KEY = "syst3m-of-the-tests"
 DEADLINE = 15.0
 _PRELUDE = """
 import logging, pathlib, time, typing
@@ -57,11 +60,17 @@ class Running:
     host: Host
     http: httpx.Client
     key: str = KEY
+    system_key: str = SYSTEM_KEY
 
     @property
     def keyed(self) -> dict[str, str]:
-        """Headers that open every function."""
+        """Headers that open every function of level function."""
         return {"x-functions-key": self.key}
+
+    @property
+    def master(self) -> dict[str, str]:
+        """Headers that open everything."""
+        return {"x-functions-key": MASTER_KEY}
 
     def queue(self, name: str) -> dict[str, int]:
         """Counts of one queue, as the control route tells them."""
@@ -88,7 +97,7 @@ class Running:
         }
         return self.http.post(
             "/runtime/webhooks/blobs",
-            params={"functionName": function, "code": self.key},
+            params={"functionName": function, "code": self.system_key},
             headers={"aeg-event-type": "Notification"},
             json=[event],
         )
@@ -113,7 +122,32 @@ def running(
 ) -> Iterator[Running]:
     """Serve an app from a thread of this process."""
     app = write_app(folder / "app", source, host)
-    served = Host(app.folder, folder / "data", key=KEY, settings=dict(settings or {}), clock=clock)
+    with serving_app(app, folder, settings, clock) as served:
+        yield served
+
+
+@dataclass
+class PreparedApp:
+    """An app folder that is part of the tests."""
+
+    folder: Path
+
+    @contextlib.contextmanager
+    def running(self, folder: Path, settings: Mapping[str, str]) -> Iterator[Running]:
+        """Serve it from a thread of this process."""
+        with serving_app(App(self.folder), folder, settings, time.time) as served:
+            yield served
+
+
+@contextlib.contextmanager
+def serving_app(
+    app: App, folder: Path, settings: Mapping[str, str] | None, clock: Callable[[], float]
+) -> Iterator[Running]:
+    """Serve an app folder."""
+    keys = InitialKeys(KEY, MASTER_KEY, SYSTEM_KEY)
+    served = Host(
+        app.folder, folder / "data", keys=keys, settings=dict(settings or {}), clock=clock
+    )
     with serve_in_thread(serve(served)) as url, httpx.Client(base_url=url, timeout=30) as client:
         yield Running(app, served, client)
 

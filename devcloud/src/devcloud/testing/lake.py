@@ -19,6 +19,7 @@ from devcloud import serving
 from devcloud.config import CloudConfig
 from devcloud.lake.app import create_app
 from devcloud.lake.events import Subscription
+from devcloud.lake.store import LakeStore
 
 RACERS = 16
 
@@ -31,6 +32,7 @@ class RunningLake:
     blobs: Any  # the SDKs' own types are too narrow for what tests do with them
     paths: Any
     control: httpx.Client
+    store: LakeStore
 
     def container(self, name: str = "landing") -> Any:
         """A container's client (blob endpoint)."""
@@ -82,6 +84,7 @@ def running_lake(
             stack.enter_context(BlobServiceClient.from_connection_string(given, retry_total=0)),
             stack.enter_context(DataLakeServiceClient.from_connection_string(given, retry_total=0)),
             stack.enter_context(httpx.Client(base_url=url, timeout=10)),
+            app.state.lake.store,
         )
 
 

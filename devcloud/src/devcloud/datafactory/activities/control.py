@@ -20,8 +20,12 @@ _VARIABLE_TYPES: dict[str, tuple[type, ...]] = {
 
 
 async def set_variable(activity: Activity, frame: Frame, effect: Effect) -> None:
-    """SetVariable."""
+    """SetVariable; or what the pipeline returns to the one that executes it."""
     inside = activity["typeProperties"]
+    if inside.get("setSystemVariable") is True:
+        frame.run.returned.update(_returned(frame, inside["value"]))
+        effect.output = {"name": inside["variableName"], "value": dict(frame.run.returned)}
+        return
     name, value = inside["variableName"], frame.evaluate(inside["value"])
     effect.input = {"variableName": name, "value": value}
     wanted = str(frame.roots["_variable_types"][name]).lower()
@@ -29,6 +33,27 @@ async def set_variable(activity: Activity, frame: Frame, effect: Effect) -> None
         raise wrong(f"the value of the variable {name!r}", f"of type {wanted}", value)
     frame.variables[name] = value
     effect.output = {"name": name, "value": value}
+
+
+def _returned(frame: Frame, entries: Any) -> dict[str, Any]:
+    """An object written as a list of keys with typed values."""
+    listed = entries if isinstance(entries, list) else [entries]
+    return {entry["key"]: _content(frame, entry["value"]) for entry in listed}
+
+
+def _content(frame: Frame, value: dict[str, Any]) -> Any:
+    content = value.get("content")
+    match value["type"]:
+        case "Null":
+            return None
+        case "Object":
+            return _returned(frame, content)
+        case "Array":
+            return [_content(frame, item) for item in content or []]
+        case "Expression":
+            return frame.evaluate(content)
+        case _:
+            return content
 
 
 async def append_variable(activity: Activity, frame: Frame, effect: Effect) -> None:
@@ -78,7 +103,7 @@ async def if_condition(activity: Activity, frame: Frame, effect: Effect) -> None
     chosen = _condition(frame, inside["expression"])
     effect.input = {"expression": chosen}
     branch = "ifTrueActivities" if chosen else "ifFalseActivities"
-    await frame.branch(inside.get(branch, []), frame.inner())
+    await _inside(inside.get(branch, []), frame, frame.inner())
 
 
 async def switch(activity: Activity, frame: Frame, effect: Effect) -> None:
@@ -90,9 +115,17 @@ async def switch(activity: Activity, frame: Frame, effect: Effect) -> None:
     effect.input = {"on": on}
     for case in inside.get("cases", []):
         if case["value"] == on:
-            await frame.branch(case["activities"], frame.inner())
+            await _inside(case["activities"], frame, frame.inner())
             return
-    await frame.branch(inside.get("defaultActivities", []), frame.inner())
+    await _inside(inside.get("defaultActivities", []), frame, frame.inner())
+
+
+async def _inside(activities: list[Activity], frame: Frame, inner: Frame) -> None:
+    """Run activities that those after the container, and an Until itself, may ask about."""
+    try:
+        await frame.branch(activities, inner)
+    finally:
+        frame.results.update(inner.results.maps[0])
 
 
 async def for_each(activity: Activity, frame: Frame, effect: Effect) -> None:
@@ -121,19 +154,26 @@ async def for_each(activity: Activity, frame: Frame, effect: Effect) -> None:
 
 
 async def until(activity: Activity, frame: Frame, effect: Effect) -> None:
-    """Until: again until the condition holds; an iteration that fails ends it."""
+    """Until: again until the condition holds, also after an iteration that failed.
+
+    The last iteration decides whether it has succeeded.
+    """
     inside = activity["typeProperties"]
     limit = parse_span(frame.evaluate(inside.get("timeout", "0.12:00:00")))
     deadline = frame.services.clock.now() + limit
     number = 0
     while True:
-        inner = frame.inner(f"{frame.iteration}/{activity['name']}:{number}")
-        await frame.branch(inside["activities"], inner)
-        # The condition may ask for the activities of the iteration that has just ended.
-        frame.results.update(inner.results.maps[0])
+        failure: ActivityError | None = None
+        try:
+            inner = frame.inner(f"{frame.iteration}/{activity['name']}:{number}")
+            await _inside(inside["activities"], frame, inner)
+        except ActivityError as error:
+            failure = error
         number += 1
         effect.output = {"iterations": number}
         if _condition(frame, inside["expression"]):
+            if failure is not None:
+                raise failure
             return
         if frame.services.clock.now() >= deadline:
             raise ActivityError("UntilTimeout", f"the condition did not hold within {limit}")
@@ -150,6 +190,8 @@ async def execute_pipeline(activity: Activity, frame: Frame, effect: Effect) -> 
     if not inside.get("waitOnCompletion", False):
         return
     ended = await frame.services.wait(child.run_id)
+    if ended.returned:
+        effect.output["pipelineReturnValue"] = ended.returned
     if ended.status != "Succeeded":
         raise ActivityError(
             "2100",

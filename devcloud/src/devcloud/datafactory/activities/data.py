@@ -1,4 +1,4 @@
-"""Activities on data: Copy, Lookup, GetMetadata."""
+"""Activities on data: Copy, Lookup, GetMetadata, Delete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from devcloud.datafactory import shapes
 from devcloud.datafactory.activities.frame import Activity, ActivityError, Effect, Frame, wrong
 from devcloud.datafactory.azure_error import AzureError
 from devcloud.datafactory.copy.failure import CopyError, CopyStoppedError
-from devcloud.datafactory.copy.job import CopyJob, End
+from devcloud.datafactory.copy.job import CopyJob, End, matches
 from devcloud.datafactory.copy.json_text import objects
 from devcloud.datafactory.copy.lake import CopyLake
 from devcloud.datafactory.copy.tabular import CopyTable
@@ -76,6 +76,25 @@ async def get_metadata(activity: Activity, frame: Frame, effect: Effect) -> None
     effect.input = {"fieldList": wanted}
     end = resolve(frame, activity["typeProperties"]["dataset"])
     effect.output = await _in_thread(frame, _metadata, end, wanted)
+
+
+async def delete(activity: Activity, frame: Frame, effect: Effect) -> None:
+    """Delete of a file, or of the files in a folder, of it alone or all below."""
+    inside = frame.evaluate(
+        {key: value for key, value in activity["typeProperties"].items() if key != "dataset"}
+    )
+    effect.input = inside
+    end = resolve(frame, activity["typeProperties"]["dataset"])
+    settings = inside.get("storeSettings", {})
+    recursive = settings.get("recursive", False) is True
+    wildcard = to_text(settings.get("wildcardFileName") or "")
+    deleted = await _in_thread(frame, _delete, end, recursive, wildcard)
+    effect.output = {
+        "datasetName": activity["typeProperties"]["dataset"]["referenceName"],
+        "relativePath": end.place[1],
+        "recursive": recursive,
+        "filesDeleted": deleted,
+    }
 
 
 def resolve(frame: Frame, reference: dict[str, Any]) -> End:
@@ -156,6 +175,25 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "as_tuple"):  # Decimal
         return float(value)
     return value.isoformat()
+
+
+def _delete(stop: threading.Event, end: End, recursive: bool, wildcard: str) -> int:
+    container, path = end.place
+    named = bool(end.properties["location"].get("fileName")) and not wildcard
+    lake = CopyLake(end.service)
+    if named:
+        return int(lake.delete(container, path))
+    folder = end.folder[1]
+    found = [
+        name
+        for name in lake.files(container, folder, recursive=recursive)
+        if not wildcard or matches(name.rpartition("/")[2], wildcard)
+    ]
+    for name in found:
+        if stop.is_set():
+            raise CopyStoppedError
+        lake.delete(container, name)
+    return len(found)
 
 
 def _metadata(stop: threading.Event, end: End, wanted: list[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from devcloud.datafactory.activities.frame import Handler
 HANDLERS: dict[str, Handler] = {
     "AppendVariable": control.append_variable,
     "Copy": data.copy,
+    "Delete": data.delete,
     "ExecutePipeline": control.execute_pipeline,
     "Fail": control.fail,
     "Filter": control.filter_items,

@@ -149,7 +149,7 @@ class CopyJob:
         names = [
             child["name"]
             for child in lake.children(container, folder)
-            if child["type"] == "File" and _matches(child["name"], self.wildcard)
+            if child["type"] == "File" and matches(child["name"], self.wildcard)
         ]
         if not names:
             raise CopyError(
@@ -218,7 +218,7 @@ def _write_parquet(batches: Iterator[pa.RecordBatch], writer: BlockWriter, codec
     return rows
 
 
-def _matches(name: str, wildcard: str) -> bool:
+def matches(name: str, wildcard: str) -> bool:
     """Whether a name is like a pattern: `*` is any text, `?` one character, all else itself."""
     pattern = "".join({"*": ".*", "?": "."}.get(c) or re.escape(c) for c in wildcard)
     return re.fullmatch(pattern, name, re.DOTALL) is not None

@@ -76,6 +76,28 @@ class CopyLake:
         """A file, or the folder at that path; it need not be there."""
         return LakeFile(self._service.get_blob_client(container, path), f"{container}/{path}", stop)
 
+    def files(self, container: str, folder: str, *, recursive: bool) -> list[str]:
+        """Paths of the files in a folder, or of all below it."""
+        client = self._service.get_container_client(container)
+        prefix = f"{folder.strip('/')}/" if folder.strip("/") else ""
+        with lake_errors(f"{container}/{folder}"):
+            listed = client.list_blobs(prefix, include=["metadata"])
+            return [
+                each.name
+                for each in listed
+                if (each.metadata or {}).get("hdi_isfolder") != "true"
+                and (recursive or "/" not in each.name.removeprefix(prefix))
+            ]
+
+    def delete(self, container: str, path: str) -> bool:
+        """Delete a file; whether it was there."""
+        with lake_errors(f"{container}/{path}"):
+            try:
+                self._service.get_blob_client(container, path).delete_blob()
+            except ResourceNotFoundError:
+                return False
+        return True
+
     def children(self, container: str, folder: str) -> list[dict[str, str]]:
         """Names and kinds ("File" or "Folder") of what is in a folder."""
         client = self._service.get_container_client(container)

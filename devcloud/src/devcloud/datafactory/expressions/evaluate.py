@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from devcloud.datafactory.expressions.arguments import to_text
+from devcloud.datafactory.expressions.arguments import as_boolean, to_text
 from devcloud.datafactory.expressions.errors import (
     ExpressionError,
     ExpressionSyntaxError,
@@ -28,7 +28,7 @@ from devcloud.datafactory.expressions.syntax import (
     Literal,
     calls,
 )
-from devcloud.datafactory.expressions.times import Clock, utc_now
+from devcloud.datafactory.expressions.times import Clock, clocked
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,21 @@ def _called(name: str, arguments: tuple[Expression, ...], context: EvaluationCon
         if not isinstance(condition, bool):
             raise ExpressionValueError(f"'if' expects a boolean, not '{to_text(condition)[:100]}'")
         return _value(arguments[1 if condition else 2], context)
+    if name in ("and", "or"):
+        return _joined(name, arguments, context)
     values = [_value(argument, context) for argument in arguments]
-    if name == "utcnow":
-        return utc_now(context.clock).apply(*values)
+    if name in CLOCKED:
+        return clocked(name, context.clock).apply(*values)
     if name in FUNCTIONS:
         return FUNCTIONS[name].apply(*values)
     return _root(name, values, context)
+
+
+def _joined(name: str, arguments: tuple[Expression, ...], context: EvaluationContext) -> bool:
+    """`and` and `or`: what comes after the argument that decides is not evaluated."""
+    deciding = name == "or"
+    decided = any(as_boolean(name, _value(argument, context)) == deciding for argument in arguments)
+    return decided == deciding
 
 
 def _root(name: str, values: list[Any], context: EvaluationContext) -> Any:

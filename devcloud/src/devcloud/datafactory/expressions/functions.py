@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import random
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -49,12 +50,11 @@ def _comparison(name: str, decide: Callable[[Any, Any], bool]) -> ExpressionFunc
     return ExpressionFunction(2, 2, compare)
 
 
-def _every(*values: Any) -> bool:
-    return all(as_boolean("and", value) for value in values)
-
-
-def _some(*values: Any) -> bool:
-    return any(as_boolean("or", value) for value in values)
+def _equals(left: Any, right: Any) -> bool:
+    """`equals`, for which true is 1 and false 0."""
+    if isinstance(left, bool) != isinstance(right, bool):
+        left, right = (int(side) if isinstance(side, bool) else side for side in (left, right))
+    return same(left, right)
 
 
 # Conversion
@@ -101,7 +101,38 @@ def _from_base64(value: Any) -> str:
         raise misfit("base64ToString", "base64 of UTF-8 text", value) from error
 
 
+def _bits(text: str) -> str:
+    """A text as the documentation shows binary values: the bits of its bytes."""
+    return "".join(f"{byte:08b}" for byte in text.encode())
+
+
+def _data_uri(text: str) -> str:
+    return f"data:text/plain;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
+
+
+def _from_data_uri(text: str) -> str:
+    head, comma, content = text.partition(",")
+    if not comma or not head.startswith("data:"):
+        raise misfit("dataUriToString", "a data URI", text)
+    return _from_base64(content) if head.endswith(";base64") else unquote(content)
+
+
 # Text and collections
+
+
+def _replace(text: str, old: str, new: str) -> str:
+    if not old:
+        raise misfit("replace", "a text to be replaced that is not empty", old)
+    return text.replace(old, new)
+
+
+def _guid(form: Any = "D") -> str:
+    made = uuid.uuid4()
+    forms = {"N": made.hex, "D": str(made), "B": f"{{{made}}}", "P": f"({made})"}
+    try:
+        return forms[as_string("guid", form).upper()]
+    except KeyError:
+        raise misfit("guid", f"one of {', '.join(forms)}", form) from None
 
 
 def _substring(text: Any, start: Any, length: Any = None) -> str:
@@ -195,6 +226,13 @@ def _coalesce(*values: Any) -> Any:
 # Arithmetic
 
 
+def _rand(least: Any, beyond: Any) -> int:
+    low, high = as_integer("rand", least), as_integer("rand", beyond)
+    if low >= high:
+        raise misfit("rand", f"an end beyond {low}", beyond)
+    return random.randrange(low, high)  # noqa: S311 - no secret
+
+
 def _arithmetic(name: str, apply: Callable[[Any, Any], Any]) -> ExpressionFunction:
     def calculate(left: Any, right: Any) -> int | float:
         result: int | float = apply(as_number(name, left), as_number(name, right))
@@ -237,10 +275,8 @@ def _text_function(name: str, apply: Callable[..., Any], arguments: int) -> Expr
 
 
 FUNCTIONS: dict[str, ExpressionFunction] = {
-    # Logic. `if` is evaluated lazily, in evaluate.py.
-    "equals": ExpressionFunction(2, 2, same),
-    "and": ExpressionFunction(2, MANY, _every),
-    "or": ExpressionFunction(2, MANY, _some),
+    # Logic. `if`, `and` and `or` are evaluated lazily, in evaluate.py.
+    "equals": ExpressionFunction(2, 2, _equals),
     "not": ExpressionFunction(1, 1, lambda value: not as_boolean("not", value)),
     "greater": _comparison("greater", lambda a, b: a > b),
     "greaterorequals": _comparison("greaterOrEquals", lambda a, b: a >= b),
@@ -256,8 +292,17 @@ FUNCTIONS: dict[str, ExpressionFunction] = {
     "createarray": ExpressionFunction(0, MANY, lambda *values: list(values)),
     "base64": _text_function("base64", lambda t: base64.b64encode(t.encode()).decode(), 1),
     "base64tostring": ExpressionFunction(1, 1, _from_base64),
+    "decodebase64": ExpressionFunction(1, 1, _from_base64),
+    "binary": _text_function("binary", _bits, 1),
+    "base64tobinary": _text_function("base64ToBinary", _bits, 1),
+    "uricomponenttobinary": _text_function("uriComponentToBinary", _bits, 1),
+    "datauritobinary": _text_function("dataUriToBinary", _bits, 1),
+    "datauri": _text_function("dataUri", _data_uri, 1),
+    "datauritostring": _text_function("dataUriToString", _from_data_uri, 1),
+    "decodedatauri": _text_function("decodeDataUri", _from_data_uri, 1),
     "uricomponent": _text_function("uriComponent", lambda text: quote(text, safe="-_.!~*'()"), 1),
     "uricomponenttostring": _text_function("uriComponentToString", unquote, 1),
+    "decodeuricomponent": _text_function("decodeUriComponent", unquote, 1),
     "encodeuricomponent": _text_function(
         "encodeUriComponent", lambda text: quote(text, safe="-_.!~*'()"), 1
     ),
@@ -265,7 +310,7 @@ FUNCTIONS: dict[str, ExpressionFunction] = {
     "concat": ExpressionFunction(
         1, MANY, lambda *values: "".join(to_text(value) for value in values)
     ),
-    "replace": _text_function("replace", lambda text, old, new: text.replace(old, new), 3),
+    "replace": _text_function("replace", _replace, 3),
     "split": _text_function("split", lambda text, at: text.split(at) if at else [text], 2),
     "join": ExpressionFunction(
         2, 2, lambda items, at: as_string("join", at).join(map(to_text, as_array("join", items)))
@@ -282,7 +327,7 @@ FUNCTIONS: dict[str, ExpressionFunction] = {
     "lastindexof": _text_function(
         "lastIndexOf", lambda text, part: text.lower().rfind(part.lower()), 2
     ),
-    "guid": ExpressionFunction(0, 0, lambda: str(uuid.uuid4())),
+    "guid": ExpressionFunction(0, 1, _guid),
     # Collections
     "length": ExpressionFunction(1, 1, _length),
     "empty": ExpressionFunction(1, 1, _empty),
@@ -303,23 +348,12 @@ FUNCTIONS: dict[str, ExpressionFunction] = {
     "mod": _arithmetic("mod", _modulo),
     "min": _extreme("min", min),
     "max": _extreme("max", max),
-    # Time. `utcNow` depends on a clock: see times.utc_now.
-    "formatdatetime": ExpressionFunction(
-        1,
-        2,
-        lambda moment, pattern="o": times.formatted(
-            "formatDateTime", times.moment_of("formatDateTime", moment), pattern
-        ),
-    ),
-    "adddays": times.adder("addDays", "days"),
-    "addhours": times.adder("addHours", "hours"),
-    "addminutes": times.adder("addMinutes", "minutes"),
-    "addseconds": times.adder("addSeconds", "seconds"),
-    "ticks": ExpressionFunction(1, 1, times.ticks),
-    "startofday": ExpressionFunction(1, 2, times.start_of_day),
+    "rand": ExpressionFunction(2, 2, _rand),
+    # Time. What depends on a clock is in `times.clocked`.
+    **times.FUNCTIONS,
 }
-LAZY = {"if": (3, 3)}
-CLOCKED = {"utcnow": (0, 1)}
+LAZY = {"if": (3, 3), "and": (2, MANY), "or": (2, MANY)}
+CLOCKED = times.CLOCKED
 ROOTS: dict[str, tuple[int, int]] = {
     "pipeline": (0, 0),
     "activity": (1, 1),

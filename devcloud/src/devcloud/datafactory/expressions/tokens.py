@@ -10,7 +10,7 @@ from devcloud.datafactory.expressions.errors import ExpressionSyntaxError
 _TOKEN = re.compile(
     r"""
     (?P<space>\s+)
-  | (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
+  | (?P<number>-?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?)
   | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
   | (?P<string>'(?:[^']|'')*')
   | (?P<punctuation>\?\.|\?\[|[.\[\](),}])

@@ -1,0 +1,1 @@
+"""Azure Queue Storage on the queues of the local Functions host. See README.md."""
