@@ -3,13 +3,15 @@
 A guess is only made where the sample speaks clearly; whoever owns the data fixes the rest.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import yaml
 
-from landfall.contract.formats import INTEGERS, moments
+from landfall.contract.formats import INTEGERS, moment_parser
 from landfall.contract.model import Hints
 from landfall.contract.odcs import parse
 from landfall.validation.columns import as_text
@@ -166,7 +168,7 @@ def _is_integer(text: str) -> bool:
 
 
 def _reads(kind: str) -> Callable[[str], bool]:
-    parser = moments(kind, None, None)
+    parser = moment_parser(kind, None, None)
 
     def test(text: str) -> bool:
         try:

@@ -1,7 +1,9 @@
-"""Conditions of a contract compiled twice: for one record's values, and for a block's columns.
+"""Compiles conditions of a contract into Python functions and into Polars expressions.
 
-Both follow SQL: what touches a missing value is unknown, None here and null there.
+Both follow SQL's three-valued logic: an operation on null is unknown, None or null.
 """
+
+from __future__ import annotations
 
 import operator
 import re
@@ -32,7 +34,7 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def evaluator(condition: Condition) -> Evaluator:
-    """A function from a record's values by column, None where missing, to the condition's."""
+    """Return a function from a record's values by column to the value of the condition."""
     if isinstance(condition, Constant):
         value = condition.value
         return lambda _: value
@@ -45,48 +47,54 @@ def evaluator(condition: Condition) -> Evaluator:
 
 
 def _call(call: FunctionCall) -> Evaluator:
-    found = [evaluator(argument) for argument in call.arguments]
+    arguments = [evaluator(argument) for argument in call.arguments]
     build = _EVALUATORS.get(call.operation)
     if build is not None:
-        return build(found)
-    first = found[0]
+        return build(arguments)
+    first = arguments[0]
     if call.operation == "in":
-        choices = {one.value for one in call.arguments[1:] if isinstance(one, Constant)}
-        return _known(lambda value: value in choices, first)
+        choices = {choice.value for choice in call.arguments[1:] if isinstance(choice, Constant)}
+        return _null_propagating(lambda value: value in choices, first)
     if call.operation in {"like", "matches"}:
-        return _known(_matcher(call), first)
+        return _null_propagating(_matcher(call), first)
     compare = _BINARY[call.operation]
     if _is_mixed(call):
-        return _known(lambda a, b: compare(float(a), float(b)), *found)
-    return _known(compare, *found)
+        return _null_propagating(lambda a, b: compare(float(a), float(b)), *arguments)
+    return _null_propagating(compare, *arguments)
 
 
 def _is_mixed(call: FunctionCall) -> bool:
-    """Whether whole numbers meet fractions: every engine then compares fractions."""
+    """Whether integers are combined with fractions: every engine then compares fractions."""
     return {argument.type for argument in call.arguments} == {"integer", "number"}
 
 
 _EVALUATORS: dict[str, Callable[[list[Evaluator]], Evaluator]] = {
-    "and": lambda found: lambda values: _and(one(values) for one in found),
-    "or": lambda found: lambda values: _not(_and(_not(one(values)) for one in found)),
-    "not": lambda found: lambda values: _not(found[0](values)),
-    "is null": lambda found: lambda values: found[0](values) is None,
-    "coalesce": lambda found: (
-        lambda values: next((value for one in found if (value := one(values)) is not None), None)
+    "and": lambda arguments: lambda values: _and(argument(values) for argument in arguments),
+    "or": lambda arguments: (
+        lambda values: _not(_and(_not(argument(values)) for argument in arguments))
     ),
-    "length": lambda found: _known(len, *found),
-    "abs": lambda found: _known(abs, *found),
-    "negative": lambda found: _known(operator.neg, *found),
-    "/": lambda found: _known(lambda a, b: float(a) / float(b) if b else None, *found),
+    "not": lambda arguments: lambda values: _not(arguments[0](values)),
+    "is null": lambda arguments: lambda values: arguments[0](values) is None,
+    "coalesce": lambda arguments: (
+        lambda values: next(
+            (value for argument in arguments if (value := argument(values)) is not None), None
+        )
+    ),
+    "length": lambda arguments: _null_propagating(len, *arguments),
+    "abs": lambda arguments: _null_propagating(abs, *arguments),
+    "negative": lambda arguments: _null_propagating(operator.neg, *arguments),
+    "/": lambda arguments: _null_propagating(
+        lambda a, b: float(a) / float(b) if b else None, *arguments
+    ),
 }
 
 
-def _known(function: Callable[..., Any], *arguments: Evaluator) -> Evaluator:
-    """Unknown as soon as an argument is."""
+def _null_propagating(function: Callable[..., Any], *arguments: Evaluator) -> Evaluator:
+    """Return a function that is null if one of its arguments is."""
 
     def evaluate(values: Values) -> Any:
-        found = [argument(values) for argument in arguments]
-        return None if any(value is None for value in found) else function(*found)
+        evaluated = [argument(values) for argument in arguments]
+        return None if any(value is None for value in evaluated) else function(*evaluated)
 
     return evaluate
 
@@ -107,7 +115,7 @@ def _not(truth: bool | None) -> bool | None:
 
 def _matcher(call: FunctionCall) -> Callable[[str], bool]:
     pattern = call.arguments[1]
-    if not isinstance(pattern, Constant):  # pragma: no cover - the reader sees to it
+    if not isinstance(pattern, Constant):  # pragma: no cover - checked by the SQL reader
         raise TypeError("a pattern is a literal")
     if call.operation == "matches":
         search = ecma_pattern(pattern.value).search
@@ -117,83 +125,83 @@ def _matcher(call: FunctionCall) -> Callable[[str], bool]:
 
 
 def _like(pattern: str) -> str:
-    """A pattern of SQL as a regular expression of Python and of Rust."""
+    """Return an SQL pattern as a regular expression of Python and of Rust."""
     return "".join({"%": ".*", "_": "."}.get(char, re.escape(char)) for char in pattern)
 
 
-def expression(condition: Condition) -> "pl.Expr":
-    """The same over columns of values; whole numbers have 128 bits, so that none overflows."""
-    import polars as pl  # noqa: PLC0415 - whoever asks has loaded it
+def expression(condition: Condition) -> pl.Expr:
+    """Return the condition as a Polars expression; integers have 128 bits to avoid overflow."""
+    import polars as pl  # noqa: PLC0415 - already loaded
 
     if isinstance(condition, Constant):
         return pl.lit(condition.value, dtype=_type(condition.value))
     if isinstance(condition, ColumnOf):
         column = pl.col(condition.name)
         return column.cast(pl.Int128) if condition.type == "integer" else column
-    found = [expression(argument) for argument in condition.arguments]
+    arguments = [expression(argument) for argument in condition.arguments]
     build = _EXPRESSIONS.get(condition.operation)
     if build is not None:
-        return build(found)
+        return build(arguments)
     if condition.operation == "in":
-        choices = [one.value for one in condition.arguments[1:] if isinstance(one, Constant)]
-        return found[0].is_in(pl.Series(choices, dtype=_type(choices[0])).implode())
+        choices = [item.value for item in condition.arguments[1:] if isinstance(item, Constant)]
+        return arguments[0].is_in(pl.Series(choices, dtype=_type(choices[0])).implode())
     if condition.operation in {"like", "matches"}:
         fits = _matcher(condition)
-        return found[0].map_batches(lambda column: _by_distinct(column, fits), pl.Boolean)
+        return arguments[0].map_batches(lambda column: _by_distinct(column, fits), pl.Boolean)
     if _is_mixed(condition):
-        found = [one.cast(pl.Float64) for one in found]
-    result: pl.Expr = _BINARY[condition.operation](*found)
+        arguments = [item.cast(pl.Float64) for item in arguments]
+    result: pl.Expr = _BINARY[condition.operation](*arguments)
     return result
 
 
-def _fraction(found: "list[pl.Expr]") -> "pl.Expr":
-    import polars as pl  # noqa: PLC0415 - loaded by now
+def _fraction(arguments: list[pl.Expr]) -> pl.Expr:
+    import polars as pl  # noqa: PLC0415 - already loaded
 
-    below = found[1].cast(pl.Float64)
-    return pl.when(below != 0).then(found[0].cast(pl.Float64) / below)
-
-
-def _absolute(found: "list[pl.Expr]") -> "pl.Expr":
-    import polars as pl  # noqa: PLC0415 - loaded by now
-
-    return pl.when(found[0] < 0).then(found[0] * -1).otherwise(found[0])
+    below = arguments[1].cast(pl.Float64)
+    return pl.when(below != 0).then(arguments[0].cast(pl.Float64) / below)
 
 
-def _first_known(found: "list[pl.Expr]") -> "pl.Expr":
-    import polars as pl  # noqa: PLC0415 - loaded by now
+def _absolute(arguments: list[pl.Expr]) -> pl.Expr:
+    import polars as pl  # noqa: PLC0415 - already loaded
 
-    return pl.coalesce(found)
-
-
-def _length(found: "list[pl.Expr]") -> "pl.Expr":
-    import polars as pl  # noqa: PLC0415 - loaded by now
-
-    return found[0].str.len_chars().cast(pl.Int128)
+    return pl.when(arguments[0] < 0).then(arguments[0] * -1).otherwise(arguments[0])
 
 
-_EXPRESSIONS: "dict[str, Callable[[list[pl.Expr]], pl.Expr]]" = {
-    "and": lambda found: found[0] & found[1],
-    "or": lambda found: found[0] | found[1],
-    "not": lambda found: ~found[0],
-    "is null": lambda found: found[0].is_null(),
-    "coalesce": _first_known,
+def _coalesce(arguments: list[pl.Expr]) -> pl.Expr:
+    import polars as pl  # noqa: PLC0415 - already loaded
+
+    return pl.coalesce(arguments)
+
+
+def _length(arguments: list[pl.Expr]) -> pl.Expr:
+    import polars as pl  # noqa: PLC0415 - already loaded
+
+    return arguments[0].str.len_chars().cast(pl.Int128)
+
+
+_EXPRESSIONS: dict[str, Callable[[list[pl.Expr]], pl.Expr]] = {
+    "and": lambda arguments: arguments[0] & arguments[1],
+    "or": lambda arguments: arguments[0] | arguments[1],
+    "not": lambda arguments: ~arguments[0],
+    "is null": lambda arguments: arguments[0].is_null(),
+    "coalesce": _coalesce,
     "length": _length,
     "abs": _absolute,
-    "negative": lambda found: found[0] * -1,  # 128 bits know no negation
+    "negative": lambda arguments: arguments[0] * -1,  # Polars cannot negate Int128
     "/": _fraction,
 }
 
 
-def _by_distinct(column: "pl.Series", fits: Callable[[str], bool]) -> "pl.Series":
-    import polars as pl  # noqa: PLC0415 - loaded by now
+def _by_distinct(column: pl.Series, fits: Callable[[str], bool]) -> pl.Series:
+    import polars as pl  # noqa: PLC0415 - already loaded
 
     distinct = column.unique().drop_nulls()
     answers = pl.Series([fits(text) for text in distinct.to_list()], dtype=pl.Boolean)
     return column.replace_strict(distinct, answers, default=None, return_dtype=pl.Boolean)
 
 
-def _type(value: Any) -> "pl.DataType | type[pl.DataType]":
-    import polars as pl  # noqa: PLC0415 - loaded by now
+def _type(value: Any) -> pl.DataType | type[pl.DataType]:
+    import polars as pl  # noqa: PLC0415 - already loaded
 
     if isinstance(value, bool) or value is None:
         return pl.Boolean

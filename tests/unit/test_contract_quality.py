@@ -119,7 +119,7 @@ def test_other_aggregates_speak_of_the_table(query: str, kind: str) -> None:
         ("SELECT COUNT(*) FROM t WHERE nope = 1", "no column 'nope'"),
         ("SELECT COUNT(*) FROM t WHERE id = 'a'", "cannot be compared"),
         ("SELECT COUNT(*) FROM t WHERE id", "no condition"),
-        ("SELECT COUNT(*) FROM t WHERE 1 = 1", "looks at no column"),
+        ("SELECT COUNT(*) FROM t WHERE 1 = 1", "reads no column"),
         ("SELECT COUNT(*) FROM t WHERE REGEXP_LIKE(text, 'a')", "not supported"),
         ("SELECT COUNT(*) FROM t WHERE id IN (SELECT 1)", "list of values"),
         ("SELECT COUNT(*) FROM t WHERE day > 'soon'", "no date"),
@@ -144,8 +144,8 @@ def test_sql_beyond_what_every_engine_means_alike_is_refused(query: str, reason:
     [
         ({"metric": "nullValues"}, "id", "needs one of mustBe"),
         ({"metric": "nullValues", "mustBe": 0, "mustNotBe": 1}, "id", "needs one of mustBe"),
-        ({"metric": "nullValues", "mustBe": 0}, None, "speaks of a column"),
-        ({"metric": "rowCount", "mustBe": 0}, "id", "speaks of the table"),
+        ({"metric": "nullValues", "mustBe": 0}, None, "is a rule of a column"),
+        ({"metric": "rowCount", "mustBe": 0}, "id", "is a rule of the table"),
         ({"metric": "freshness", "mustBe": 0}, "id", "supported"),
         ({"metric": "invalidValues", "mustBe": 0}, "id", "needs validValues"),
         (

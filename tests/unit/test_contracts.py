@@ -287,7 +287,7 @@ REFUSED = {
     "relationship to itself": (
         _column(relationships=[{"to": "t.c"}]),
         "schema[0].properties[0].relationships[0].to",
-        "leads to the table itself",
+        "refers to the table itself",
     ),
     "relationship without a column": (
         _column(relationships=[{"to": "users"}]),

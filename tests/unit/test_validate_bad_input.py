@@ -109,7 +109,7 @@ CASES = {
         "a.csv", lambda: b"id,name,secret,name\n1,a,s,b\n", "'name' more than once", 1
     ),
     "empty": Bad("a.csv", lambda: b"", "the file is empty"),
-    "blank": Bad("a.csv", lambda: b"\n\r\n\n", "the file is blank"),
+    "blank": Bad("a.csv", lambda: b"\n\r\n\n", "the file has only blank lines"),
     "header only": Bad("a.csv", lambda: HEADER, "holds no records"),
     "truncated gzip": Bad(
         "a.csv.gz", lambda: gzip.compress(HEADER + noise(100_000))[:-2000], "ends too early"

@@ -188,7 +188,7 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
     "missing": (b"name,secret\na,s\n", "a.csv", "'id' is missing", "add column 'id'"),
     "misspelt": (b"id,nam,secret\n1,a,s\n", "a.csv", "'name' is missing", "rename 'nam'"),
     "renamed": (b"id,Na_me,secret\n1,a,s\n", "a.csv", "nearest", "rename 'Na_me' to 'name'"),
-    "twice": (b"id,name,id,secret\n1,a,1,s\n", "a.csv", "more than once", "of its own"),
+    "twice": (b"id,name,id,secret\n1,a,1,s\n", "a.csv", "more than once", "unique name"),
     "latin header": (b"id,n\xe4me,secret\n", "a.csv", "not UTF-8", "UTF-8"),
     "quote in header": (b'id,"name,secret\n1,a,s\n', "a.csv", "not closed", "close it"),
     "unclosed": (HEADER + b'1,a,s\n2,"b,s\n3,c,s\n', "a.csv", "opened on line 3", "close it"),
@@ -423,4 +423,4 @@ def test_frozen_columns(policy: str, header: str) -> None:
 
     assert report.verdict == "refused"
     assert report.problem is not None
-    assert "allows no" in report.problem.reason
+    assert "does not allow" in report.problem.reason

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from landfall.contract.folder import parse
 from landfall.validation.readers import thrift
-from landfall.validation.readers.footer import COLUMNS, MAX_CELLS, assembled, groups_of
+from landfall.validation.readers.footer import COLUMNS, MAX_CELLS, assemble, groups_of
 from tests.unit.validation import faults, run_validation, small
 
 
@@ -123,7 +123,7 @@ def test_a_footer_that_says_what_cannot_be_is_refused(
     at = data.draw(st.integers(0, len(chosen) - 1))
     chosen[at : at + 1] = [] if other is None else [thrift.Field(chosen[at].id, *other)]
 
-    report, _ = run_validation(assembled(body[4:], footer), small(), name="drop.parquet")
+    report, _ = run_validation(assemble(body[4:], footer), small(), name="drop.parquet")
 
     assert (report.problem is not None) == (report.verdict == "refused")
     assert report.rows == report.accepted + report.rejected
@@ -156,7 +156,7 @@ def with_header(data: bytes, footer: thrift.Struct, place: Place, header: bytes)
             for field_id in (9, 11):
                 if (thrift.get(meta, field_id) or 0) > at:
                     thrift.put(meta, field_id, thrift.get(meta, field_id) + more)
-    return assembled(data[4:at] + header + data[behind:], footer)
+    return assemble(data[4:at] + header + data[behind:], footer)
 
 
 def arrow(version: Literal["1.0", "2.0"], **options: Any) -> bytes:

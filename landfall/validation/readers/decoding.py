@@ -1,4 +1,6 @@
-"""From the bytes of a file to plain UTF-8: counted, hashed, decompressed, transcoded."""
+"""Decodes the bytes of a file to UTF-8: hashes, decompresses and transcodes them."""
+
+from __future__ import annotations
 
 import codecs
 import hashlib
@@ -10,19 +12,19 @@ from landfall.validation.problems import Refusal
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_RATIO = 200
-"""How often compressed data may repeat its size; text reaches 20 to 100, a bomb 1,000 and more."""
+"""Highest compression ratio; text reaches 20 to 100, a decompression bomb 1,000 and more."""
 FREE_BYTES = 16 << 20
-"""Expansion below this is never a bomb."""
+"""Decompressed bytes up to which the ratio is not checked."""
 
 _PIECE = 1 << 20
-_ZSTD_BITE = 256
-"""Bytes of zstd decompressed at a time; three may stand for 128 KiB."""
+_ZSTD_PIECE = 256
+"""Bytes of zstd decompressed at a time; three bytes may expand to 128 KiB."""
 _ZSTD_WINDOW = 64 << 20
-"""What a decompressor may keep in mind; the strongest levels of zstd ask for more."""
+"""Largest window of a zstd decompressor; the highest levels of zstd need more."""
 
 
 class Meter:
-    """Counts and hashes what passes, and tells how far the reading is."""
+    """Counts and hashes bytes, and reports progress."""
 
     def __init__(self, on_progress: Callable[[int], None]) -> None:
         self._on_progress = on_progress
@@ -30,7 +32,7 @@ class Meter:
         self.bytes = 0
 
     def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same chunks, counted."""
+        """Yield the chunks unchanged, and count them."""
         for chunk in chunks:
             self._hash.update(chunk)
             self.bytes += len(chunk)
@@ -38,15 +40,15 @@ class Meter:
             yield chunk
 
     def sha256(self) -> str:
-        """Hash of what has passed so far."""
+        """Return the hash of the bytes so far."""
         return self._hash.hexdigest()
 
 
 def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """A gzip stream decompressed, member after member.
+    """Decompress a gzip stream, member by member.
 
     Raises:
-        Refusal: damaged, cut off, followed by something else, or a bomb.
+        Refusal: damaged, incomplete, followed by other data, or a decompression bomb.
     """
     inflater = zlib.decompressobj(wbits=31)
     read = made = 0
@@ -79,10 +81,10 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """A zstd stream decompressed, frame after frame.
+    """Decompress a zstd stream, frame by frame.
 
     Raises:
-        Refusal: as `inflate` does, or the window is larger than what is kept in mind.
+        Refusal: as `inflate`, or the window is larger than `_ZSTD_WINDOW`.
     """
     import zstandard  # noqa: PLC0415 - most drops are not zstd
 
@@ -90,8 +92,8 @@ def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
     frame = opener.decompressobj()
     read = made = 0
     for chunk in chunks:
-        for start in range(0, len(chunk), _ZSTD_BITE):
-            pending = chunk[start : start + _ZSTD_BITE]
+        for start in range(0, len(chunk), _ZSTD_PIECE):
+            pending = chunk[start : start + _ZSTD_PIECE]
             read += len(pending)
             while pending:
                 if frame.eof:
@@ -124,10 +126,10 @@ def _refuse_bomb(kind: str, read: int, made: int) -> None:
 
 
 def transcode(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Text of `encoding` as UTF-8.
+    """Transcode text of `encoding` to UTF-8.
 
     Raises:
-        Refusal: a byte has no meaning in that encoding.
+        Refusal: a byte is invalid in that encoding.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     done = 0
