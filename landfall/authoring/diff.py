@@ -4,6 +4,8 @@ A promise that is dropped or loosened breaks them: what they never had to expect
 promise that is added or tightened does not; it is the producers who must keep it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """Checks a contract against the standard's own published model and JSON schema."""
 
+from __future__ import annotations
+
 import json
 from datetime import date, time
 from importlib import resources

@@ -1,5 +1,7 @@
 """What a contract says that no verdict depends on, named, so that nothing is ignored unseen."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass

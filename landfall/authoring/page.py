@@ -4,6 +4,8 @@ It loads nothing, runs nothing and shows every value as text, whatever stands in
 masked columns are masked in the report already.
 """
 
+from __future__ import annotations
+
 import html
 import re
 from collections.abc import Iterable, Sequence

@@ -1,5 +1,7 @@
 """Rules, and ways to write a file, in words that people read."""
 
+from __future__ import annotations
+
 from landfall.validation.report import Format
 
 EXPLAINED = {
