@@ -45,7 +45,7 @@ def test_every_drop_has_its_file(prepared: Path) -> None:
 
 
 def test_the_flawed_file_has_few_wrong_rows_and_no_news(prepared: Path) -> None:
-    """Its good rows are those of a good file, so the tables come out as if it had never been."""
+    """Its valid rows are those of a good file, so they do not change the tables."""
     good, flawed = _records(prepared / "users-5.csv"), _records(prepared / "users-flawed.csv")
 
     wrong = [record for record in flawed if record not in good]
@@ -72,7 +72,7 @@ def test_the_small_file_is_small(prepared: Path) -> None:
 def test_real_data_that_is_not_there_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asking for the published tables where they are not names the folder and the way out."""
+    """If the published tables are absent, the error names the folder and the alternative."""
     monkeypatch.setattr(files, "PUBLISHED", tmp_path / "absent")
 
     with pytest.raises(CliError, match="use --data generated"):
@@ -117,13 +117,13 @@ def test_tables_fit_a_terminal_of_80_columns() -> None:
     assert closed.count("✓") == len(deliveries)
 
 
-def test_surprises_are_told_once_a_cause() -> None:
-    """Drops that ended ill for the same reason share it; those that ended well are left out."""
+def test_unexpected_results_are_grouped_by_cause() -> None:
+    """Drops with the same cause are grouped; drops with the expected result are omitted."""
     deliveries = _deliveries(**{"users-2": "failed", "users-4": "failed"})
 
-    assert list(closing.surprises(_deliveries())) == []
-    (told,) = closing.surprises(deliveries)
-    assert told.splitlines() == [
+    assert list(closing.unexpected_results(_deliveries())) == []
+    (text,) = closing.unexpected_results(deliveries)
+    assert text.splitlines() == [
         "users/users-2.csv is failed, expected: succeeded",
         "users/users-4.csv is failed, expected: succeeded",
         "  because it is failed",
@@ -131,24 +131,24 @@ def test_surprises_are_told_once_a_cause() -> None:
     assert _text(closing.runs(deliveries)).count("✗ failed") == 2
 
 
-def test_a_wrong_number_of_rejected_rows_is_a_surprise() -> None:
+def test_a_wrong_number_of_rejected_rows_is_unexpected() -> None:
     """A run in the right state with other rows than the scenario's is not as expected."""
-    (flawed,) = (each for each in _deliveries() if each.drop.file == "users-flawed.csv")
+    (flawed,) = (delivery for delivery in _deliveries() if delivery.drop.file == "users-flawed.csv")
     flawed.run["rejected"] = 2
 
-    (told,) = closing.surprises([flawed])
-    assert "expected: succeeded with 3 rejected rows" in told
+    (text,) = closing.unexpected_results([flawed])
+    assert "expected: succeeded with 3 rejected rows" in text
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
-    """A lake that was kept is not played over; the message says how to come back to it."""
+    """A kept lake is not overwritten; the message says how to start it again."""
     (tmp_path / "devcloud.json").write_text("mine")
 
     result = CliRunner().invoke(landfall, ["demo", "--json", "--keep", str(tmp_path)])
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"landfall up --data {tmp_path}" in result.stderr
-    assert [each.name for each in tmp_path.iterdir()] == ["devcloud.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["devcloud.json"]
 
 
 def test_the_document_names_every_run_and_table(tmp_path: Path) -> None:

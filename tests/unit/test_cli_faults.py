@@ -46,7 +46,7 @@ def test_a_rule_says_all_of_the_reply_and_whom_it_is_for(cloud: CloudConfig) -> 
         *("--body", '{"error": "busy"}', "--caller", "^landfall-"),
     )
 
-    assert (added.exit_code, added.output) == (0, "rule 1 of lake is in force\n")
+    assert (added.exit_code, added.output) == (0, "rule 1 of lake is active\n")
     url = f"{cloud.url('lake')}/thing"
     struck = httpx.get(url, headers={"User-Agent": "landfall-copy/1"})
     assert (struck.status_code, struck.text) == (429, '{"error": "busy"}')
@@ -55,7 +55,7 @@ def test_a_rule_says_all_of_the_reply_and_whom_it_is_for(cloud: CloudConfig) -> 
 
 
 def test_the_seed_decides_which_requests_are_struck(cloud: CloudConfig) -> None:
-    """With a probability, the same seed strikes the same requests."""
+    """With a probability, the same seed affects the same requests."""
 
     def struck(seed: str) -> list[int]:
         assert _add(cloud, "--probability", "0.5", "--seed", seed).exit_code == 0
@@ -67,10 +67,10 @@ def test_the_seed_decides_which_requests_are_struck(cloud: CloudConfig) -> None:
 
 
 def test_the_command_knows_every_attribute_of_a_rule() -> None:
-    """Whatever a rule can say, an option says."""
-    options = {each.name for each in add.params if isinstance(each, click.Option)}
+    """Every attribute of a rule has an option."""
+    options = {item.name for item in add.params if isinstance(item, click.Option)}
 
-    assert {each.name for each in fields(faults.Rule)} - {"hits", "id"} <= options
+    assert {item.name for item in fields(faults.Rule)} - {"hits", "id"} <= options
 
 
 @pytest.mark.parametrize("header", ["Retry-After", ": 1", "a b: 1", "A: b\r\nC: d", "A: ü"])

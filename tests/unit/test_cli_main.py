@@ -40,22 +40,22 @@ def test_every_command_is_listed_with_what_it_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["nonesuch"], "No such command 'nonesuch'"),
         (["runs", "--limit", "0"], "0 is not in the range"),
         (["drop", "absent.csv", "-d", "users"], "File 'absent.csv' does not exist"),
-        (["drop", __file__, "-d", ""], "it is empty"),
-        (["drop", __file__, "-d", "users", "--name", ""], "it is empty"),
+        (["drop", __file__, "-d", ""], "must not be empty"),
+        (["drop", __file__, "-d", "users", "--name", ""], "must not be empty"),
         (["runs", "--state", "lost"], "'lost' is not one of"),
     ],
 )
-def test_wrong_use_is_exit_code_2(arguments: list[str], said: str) -> None:
-    """What cannot be meant is refused with a message before anything is done."""
+def test_wrong_use_is_exit_code_2(arguments: list[str], message: str) -> None:
+    """Invalid usage is refused with a message before anything is done."""
     result = CliRunner().invoke(landfall, arguments)
 
     assert result.exit_code == 2
-    assert said in result.output
+    assert message in result.output
 
 
 def test_no_cloud_is_exit_code_2_and_says_how_to_get_one(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_dead_service_is_exit_code_2(tmp_path: Path) -> None:
 
 
 def test_an_unforeseen_error_is_one_line(tmp_path: Path) -> None:
-    """Even a defect ends in a line and exit code 2; the way to its traceback is named."""
+    """An unexpected error is one line with exit code 2, and says how to get the traceback."""
     (tmp_path / "devcloud.json").write_text("not json")
 
     result = _landfall("runs", "--data", str(tmp_path), cwd=tmp_path)

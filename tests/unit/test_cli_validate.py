@@ -101,7 +101,7 @@ def test_an_unknown_dataset_names_those_there_are(contracts: Path) -> None:
     )
 
     assert result.exit_code == 2
-    assert "there are: shoes" in result.output
+    assert "known: shoes" in result.output
 
 
 def test_a_wrong_contract_is_no_refusal_of_the_data(contracts: Path) -> None:

@@ -1,4 +1,4 @@
-"""`landfall demo`: start a local cloud, play the scenario, report, stop everything."""
+"""`landfall demo`: start a local cloud, run the scenario, report, stop everything."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ _INTERRUPTED = 130
     type=click.Choice(["real", "generated", "auto"]),
     default="auto",
     show_default=True,
-    help="What to drop; auto takes the published tables where they are.",
+    help="What to drop; auto uses the published tables if they are present.",
 )
 @click.option("--rows", type=click.IntRange(5_000), help="Users to drop, in five files.")
 @click.option(
     "--keep",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the lake, the tables and the logs, which then stay.",
+    help="Keep the lake, the tables and the logs in this folder.",
 )
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds for the drops to end.")
 @json_option
 def demo(data: str, rows: int | None, keep: Path | None, timeout: float, *, as_json: bool) -> None:
-    """Take drops the whole way through a local Azure and show what became of each.
+    """Take drops through a local Azure, from landing to gold, and show the result of each.
 
-    Exits with 0 only when every run ended as it should.
+    Exits with 0 only if every run ended as expected.
     """
     console = render.console(stderr=as_json)
     try:
         with pidfile.orderly_end(), _folder(keep) as root:
-            document = _perform(console, root, data, rows, timeout)
-            closing.by_hand(console, keep)
+            document = _run_demo(console, root, data, rows, timeout)
+            closing.print_commands(console, keep)
     except KeyboardInterrupt:
-        console.print("interrupted; everything is stopped")
+        console.print("interrupted; all services are stopped")
         raise click.exceptions.Exit(_INTERRUPTED) from None
     except (StartError, pidfile.AlreadyRunningError) as error:
         raise CliError(str(error)) from None
@@ -66,7 +66,7 @@ def demo(data: str, rows: int | None, keep: Path | None, timeout: float, *, as_j
         raise click.exceptions.Exit(REFUSED)
 
 
-def _perform(
+def _run_demo(
     console: Console, root: Path, data: str, rows: int | None, seconds: float
 ) -> dict[str, Any]:
     with ExitStack() as stack:
@@ -88,7 +88,7 @@ def _perform(
         with live.board(console) as view:
             play = Play(client, container, drops, view, seconds)
             play.perform()
-        broken = _report_of_the_broken(client, play.deliveries)
+        broken = _report_of_refused(client, play.deliveries)
         gold = gold_tables.tables(config.lake_folder)
         serving = served.read(config.database_dsn)
         closing.show(
@@ -99,7 +99,7 @@ def _perform(
             serving=serving,
             small_seconds=play.small_seconds,
         )
-        with _step(console, "\nStopping everything"):
+        with _step(console, "\nStopping all services"):
             stack.close()
     return closing.document(play.deliveries, gold, serving, play.small_seconds)
 
@@ -114,8 +114,8 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         return
     if keep.exists() and any(keep.iterdir()):
         raise CliError(
-            f"{keep} is not empty, and the demo needs a lake of its own: name a new folder "
-            f"(`landfall up --data {shlex.quote(str(keep))}` brings back one that was kept)"
+            f"{keep} is not empty, and the demo needs a new lake: name a new folder "
+            f"(`landfall up --data {shlex.quote(str(keep))}` starts a kept one again)"
         )
     keep.mkdir(parents=True, exist_ok=True)
     yield keep.resolve()
@@ -123,7 +123,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _step(console: Console, what: str) -> Iterator[Callable[[str], None]]:
-    """Say what is being done and, when it is, how long it took."""
+    """Show a step while it runs and, at its end, how long it took."""
     remarks: list[str] = []
     started = time.monotonic()
     with console.status(what.strip()):
@@ -132,7 +132,7 @@ def _step(console: Console, what: str) -> Iterator[Callable[[str], None]]:
     console.print(f"{what}{remark} [dim]({time.monotonic() - started:.1f} s)[/]")
 
 
-def _report_of_the_broken(
+def _report_of_refused(
     client: Client, deliveries: list[DemoDelivery]
 ) -> tuple[str, dict[str, Any]] | None:
     for delivery in deliveries:

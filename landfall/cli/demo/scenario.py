@@ -1,4 +1,4 @@
-"""What the demo drops and how each drop must end, as data."""
+"""The drops of the demo and their expected results."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Literal
 from landfall.protocol import State
 
 BAD_ROWS = 3
-"""Rows of the tolerable file that break the contract."""
+"""Invalid rows of the file that is accepted with rejects."""
 
 SMALL_ROWS = 200
-"""Rows of the drop whose way is timed."""
+"""Rows of the drop that is timed."""
 
 
 @dataclass(frozen=True)
 class DemoDrop:
-    """One delivery of the demo.
+    """One drop of the demo.
 
     Attributes:
-        dataset: whose contract it follows.
+        dataset: its dataset.
         file: its name in the lake.
-        note: why it is part of the demo, in few words; empty where it is just a good file.
-        expect: the state in which its run must end.
-        how: closed upload, which raises an event, or a quiet one followed by POST /ingest.
-        rejected: how many rows must be rejected; None where any number may be.
+        note: why it is part of the demo; empty for an ordinary good file.
+        expect: the expected final state of its run.
+        how: closed upload, which raises an event, or upload without event and POST /ingest.
+        rejected: the expected number of rejected rows; None for any number.
     """
 
     dataset: str
@@ -36,20 +36,20 @@ class DemoDrop:
 
     @property
     def path(self) -> str:
-        """Where it lands."""
+        """Lake path of the drop."""
         return f"landing/{self.dataset}/{self.file}"
 
     @property
     def source(self) -> str:
-        """Its file in the demo's own folder."""
+        """Name of its file in the demo's folder."""
         return f"{self.dataset}.csv" if self.file == "all.csv" else self.file
 
 
 AGAIN = DemoDrop("users", "users-1.csv", "the same again", State.DUPLICATE, rejected=None)
-"""Delivered when the first delivery of the same content has been accepted."""
+"""Delivered after the first delivery of the same content was accepted."""
 
 SMALL = DemoDrop("users", "users-small.csv", "timed")
-"""Delivered when all others have ended."""
+"""Delivered after all others have ended."""
 
 BROKEN = DemoDrop("users", "users-broken.csv", "a third bad", State.QUARANTINED, rejected=None)
 
@@ -65,4 +65,4 @@ FIRST = (
     DemoDrop("top_seller_countries", "all.csv", ""),
     DemoDrop("sellers_compared", "all.csv", ""),
 )
-"""Delivered at once; the first of them is the one that comes again."""
+"""Delivered first; the first of them is delivered again later."""

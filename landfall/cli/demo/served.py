@@ -1,4 +1,4 @@
-"""What the demo's database serves, asked as any report would ask."""
+"""Queries the served tables in the demo's database."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _COUNTS = "SELECT table_name, row_count FROM landfall.served ORDER BY table_name
 
 @dataclass(frozen=True)
 class Serving:
-    """Rows of each served table, and the answer to `QUERY`."""
+    """Row counts of served tables, and the result of `QUERY`."""
 
     rows: dict[str, int]
     answer: list[tuple[str, ...]]
 
 
 def read(dsn: str) -> Serving:
-    """Ask the database; nothing is served where nothing was ever loaded."""
+    """Query the database; the result is empty if nothing was loaded."""
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:
             rows = {str(name): int(count) for name, count in connection.execute(_COUNTS)}
@@ -33,7 +33,7 @@ def read(dsn: str) -> Serving:
 
 
 def show(serving: Serving) -> Table:
-    """The answer as a table, below the query."""
+    """Return the query result as a table."""
     view = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     names = [part.strip() for part in QUERY.partition("FROM")[0].removeprefix("SELECT").split(",")]
     for name in names:
