@@ -8,7 +8,7 @@ from marketplace.generator.choice import Chooser
 from marketplace.generator.listings import FIRST_ID, Catalogue
 from marketplace.generator.orders import CHANNELS, Day
 from marketplace.generator.people import Crowd
-from marketplace.generator.tables import Frame, moments
+from marketplace.generator.tables import Frame, timestamps
 
 FIRST_INTERACTION = 1
 KINDS = ("view", "like", "wish")
@@ -46,7 +46,7 @@ class Visits:
             "user_id": self._crowd.ids[users[turn]],
             "product_id": FIRST_ID + products[turn],
             "kind": np.array(KINDS)[kinds[turn]],
-            "occurred_at": moments(at[turn]),
+            "occurred_at": timestamps(at[turn]),
             "channel": np.array([name for name, _ in CHANNELS])[channel[turn]],
         }
 
