@@ -1,4 +1,4 @@
-"""What the jobs cost beside the least that could be done: ratios, each from one run.
+"""Measures the Spark jobs against a minimal baseline, as ratios of one run.
 
     python bench/etl.py [--rows 98913] [--only warm,duckdb,drops,batches,replay]
 
@@ -76,7 +76,7 @@ class BenchLake:
         self._number = 0
 
     def drop(self, rows: pa.Table) -> dict[str, Any]:
-        """Leave a drop in bronze, landed after all before it."""
+        """Write a drop to bronze, landed after all earlier ones."""
         self._number += 1
         run = f"r{self._number:06}"
         folder = self.root / "bronze/users" / run
@@ -92,7 +92,7 @@ class BenchLake:
         }
 
     def load(self, drops: Sequence[dict[str, Any]], batch_id: str) -> None:
-        """Both tasks, bronze to gold."""
+        """Run both tasks, bronze to gold."""
         path = self.root / "manifest/batches/users/current.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         head = {"schema": 1, "batch_id": batch_id, "dataset": "users", "table": TABLE}
@@ -104,26 +104,26 @@ class BenchLake:
             build_gold.main(arguments)
 
     def maintain(self) -> None:
-        """The nightly upkeep."""
+        """Run the nightly maintenance."""
         with contextlib.redirect_stdout(io.StringIO()):
             maintain.main(["--lake", self.template, "--keep-days", "7"])
 
     def gold(self) -> dict[str, list[dict[str, Any]]]:
-        """Every gold table, sorted."""
-        found = {}
+        """Return every gold table, sorted."""
+        tables = {}
         for path in sorted((self.root / "gold").iterdir()):
             rows = DeltaTable(str(path)).to_pyarrow_table().to_pylist()
-            found[path.name] = sorted(rows, key=repr)
-        return found
+            tables[path.name] = sorted(rows, key=repr)
+        return tables
 
-    def forget(self) -> None:
-        """Silver and gold are gone; bronze stays."""
+    def delete_tables(self) -> None:
+        """Delete silver and gold; keep bronze."""
         for name in ("silver", "gold", "manifest/results"):
             shutil.rmtree(self.root / name, ignore_errors=True)
 
 
 def users(count: int, *, first: int = 0, changed: float = 0.0) -> pa.Table:
-    """So many users; the same ids from `first` on, a share of them with other values."""
+    """Return `count` users with ids from `first` on, a share of them with changed values."""
     schema = pa.schema([(c["name"], ARROW[c["type"]]) for c in TABLE["columns"]])
     seeded = pa.Table.from_pylist(
         [user._asdict() for user in generate_users(min(count, SEEDED), 5)], schema
@@ -140,16 +140,16 @@ def users(count: int, *, first: int = 0, changed: float = 0.0) -> pa.Table:
 
 
 def seconds(what: Callable[[], object]) -> float:
-    """How long it takes."""
+    """Return the seconds of a call."""
     began = time.perf_counter()
     what()
     return time.perf_counter() - began
 
 
 def floor(spark: SparkSession, root: Path, drop: dict[str, Any], lake: BenchLake) -> None:
-    """One MERGE of a batch and one overwrite per gold table, one after the other.
+    """Run the baseline: one MERGE of a batch, then one overwrite for each gold table.
 
-    In a session of its own, with Spark's and Delta's defaults: what a job sets is the job's.
+    It has a separate session with the defaults of Spark and Delta.
     """
     spark = spark.newSession()
     table = f"delta.`file://{root}/users`"
@@ -170,19 +170,19 @@ def floor(spark: SparkSession, root: Path, drop: dict[str, Any], lake: BenchLake
 
 
 def warm(spark: SparkSession, work: Path, rows: int, rounds: int) -> float:
-    """Prints both ratios; how long the first load took at best."""
+    """Print both ratios; return the best time of the first load."""
     times: dict[str, list[float]] = {"first": [], "restated": [], "floor 1": [], "floor 2": []}
     for number, size in enumerate([min(rows, LARGE), *[rows] * rounds]):
         root = work / f"warm-{number}"
         lake = BenchLake(spark, root / "lake")
         drops = lake.drop(users(size)), lake.drop(users(size, changed=0.1))
-        found = [
+        measured = [
             seconds(partial(lake.load, [drops[0]], "b1")),
             seconds(partial(lake.load, [drops[1]], "b2")),
             *(seconds(partial(floor, spark, root, drop, lake)) for drop in drops),
         ]
         if number:  # the first warms up, as a cluster is that has loaded batches before
-            for name, value in zip(times, found, strict=True):
+            for name, value in zip(times, measured, strict=True):
                 times[name].append(value)
         shutil.rmtree(root)
     best = {name: min(values) for name, values in times.items()}
@@ -192,7 +192,7 @@ def warm(spark: SparkSession, work: Path, rows: int, rounds: int) -> float:
 
 
 def duckdb_peer(work: Path, rows: int, ours: float, rounds: int) -> None:
-    """The same work by DuckDB, whole."""
+    """Measure the same work with DuckDB."""
     import duckdb  # noqa: PLC0415 - only this part needs it
     import sqlglot  # noqa: PLC0415 - likewise
 
@@ -221,22 +221,22 @@ def duckdb_peer(work: Path, rows: int, ours: float, rounds: int) -> None:
 
 
 def drops(spark: SparkSession, work: Path, count: int) -> None:
-    """Many small drops at once, and some of them one at a time."""
+    """Measure many small drops in one batch, and some of them one at a time."""
     lake = BenchLake(spark, work / "drops")
     lake.load([lake.drop(users(SMALL))], "warm")
     small = [lake.drop(users(SMALL, first=1000 + SMALL * number)) for number in range(count)]
     together = seconds(lambda: lake.load(small, "all")) / count
     alone = [lake.drop(users(SMALL, first=10**6 + SMALL * number)) for number in range(5)]
-    one = statistics.median(
+    single = statistics.median(
         seconds(partial(lake.load, [drop], f"one-{n}")) for n, drop in enumerate(alone)
     )
-    ratio(f"a drop of {count} in one batch, beside one alone", together, one, 1 / 20)
+    ratio(f"a drop of {count} in one batch, beside one alone", together, single, 1 / 20)
 
 
 def batches(spark: SparkSession, work: Path, rows: int, count: int) -> None:
-    """Small batches one after the other on a table of some size, with the upkeep's share.
+    """Measure small batches one after the other on a large table, with their share of maintenance.
 
-    Processor seconds stand beside the time: on a busy machine they are what to trust.
+    Processor seconds are also shown: they are more reliable on a busy machine.
     """
     lake = BenchLake(spark, work / "batches")
     lake.load([lake.drop(users(rows))], "base")
@@ -253,22 +253,22 @@ def batches(spark: SparkSession, work: Path, rows: int, count: int) -> None:
             upkeep += seconds(lake.maintain)
             upkeep_worked += processor_seconds(spark) - before
     for last in sorted({n for n in (10, 50, 100) if n < count} | {count}):
-        for unit, each, more in (("", times, upkeep), (", CPU", worked, upkeep_worked)):
-            near = statistics.median(each[max(0, last - NEAR) : last]) + more / count
-            first = statistics.median(each[:NEAR])
+        for unit, samples, more in (("", times, upkeep), (", CPU", worked, upkeep_worked)):
+            near = statistics.median(samples[max(0, last - NEAR) : last]) + more / count
+            first = statistics.median(samples[:NEAR])
             ratio(f"batch {last} beside the first{unit}", near, first, 1.5)
     files = len(DeltaTable(str(lake.root / "silver/users")).file_uris())
     print(f"{'':44} silver has {files} files then; upkeep took {upkeep:.1f} s")
 
 
 def processor_seconds(spark: SparkSession) -> float:
-    """What this process and Spark's JVM have used of the processor."""
+    """Return the processor seconds of this process and of Spark's JVM."""
     fields = Path(f"/proc/{jvm(spark)}/stat").read_text().rpartition(")")[2].split()
     return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def replay(spark: SparkSession, work: Path, rows: int) -> None:
-    """Load in three batches, forget, load all as one in another order: the same gold."""
+    """Load three batches, delete the tables, load all in one batch: gold must be the same."""
     lake = BenchLake(spark, work / "replay")
     parts = [
         lake.drop(users(rows)),
@@ -278,7 +278,7 @@ def replay(spark: SparkSession, work: Path, rows: int) -> None:
     for number, part in enumerate((parts[0], parts[2], parts[1])):
         lake.load([part], f"b{number}")
     before = lake.gold()
-    lake.forget()
+    lake.delete_tables()
     lake.load(parts[::-1], "all")
     same = before == lake.gold()
     count = sum(len(table) for table in before.values())
@@ -286,7 +286,7 @@ def replay(spark: SparkSession, work: Path, rows: int) -> None:
 
 
 def ratio(what: str, ours: float, other: float, most: float | None) -> None:
-    """One line: both times, their ratio and how large it may be."""
+    """Print both times, their ratio and its limit."""
     limit = (
         ""
         if most is None
@@ -296,19 +296,19 @@ def ratio(what: str, ours: float, other: float, most: float | None) -> None:
 
 
 def jvm(spark: SparkSession) -> int:
-    """The process of Spark's JVM."""
+    """Return the process id of Spark's JVM."""
     return int(spark.sparkContext._gateway.proc.pid)  # type: ignore[union-attr]  # noqa: SLF001
 
 
 def peak(spark: SparkSession) -> float:
-    """Most memory that Spark's JVM has held, in GB."""
+    """Return the peak memory of Spark's JVM in GB."""
     status = Path(f"/proc/{jvm(spark)}/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 2**20
 
 
 def main() -> None:
-    """Run the parts that were asked for."""
+    """Run the chosen parts."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--rows", type=int, default=98_913, help="users in the large batches")
     parser.add_argument("--rounds", type=int, default=2, help="of which the best counts")
