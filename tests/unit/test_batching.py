@@ -1,4 +1,4 @@
-"""Which copied drops are loaded together, and why the others wait."""
+"""Which copied drops are loaded in one batch, and why others wait."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from landfall.contract.folder import DeliveryOptions
 from landfall.protocol import State
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-CALM = Limits(window=timedelta(0))
+NO_WINDOW = Limits(window=timedelta(0))
 
 
 def run(second: int, state: State, dataset: str = "users", rows: int = 10, **more: Any) -> Listed:
@@ -25,7 +25,7 @@ def run(second: int, state: State, dataset: str = "users", rows: int = 10, **mor
     return Listed(run_id, dataset, state, more.get("updated", NOW), summary, {})
 
 
-def chosen(runs: list[Listed], limits: Limits = CALM, max_loads: int = 10) -> list[int]:
+def chosen(runs: list[Listed], limits: Limits = NO_WINDOW, max_loads: int = 10) -> list[int]:
     """The seconds at which the members of the next batch landed."""
     members = choose(runs, "users", limits, max_loads, NOW).members
     return [int(member[13:15]) for member in members]
@@ -35,7 +35,7 @@ def test_all_that_are_copied_are_loaded_together() -> None:
     """Oldest landing first, whatever the order of the list; other datasets' are left alone."""
     runs = [run(3, State.COPIED), run(1, State.COPIED), run(2, State.COPIED, "orders")]
     assert chosen(runs) == [1, 3]
-    assert choose([], "users", CALM, 1, NOW) == Choice()
+    assert choose([], "users", NO_WINDOW, 1, NOW) == Choice()
 
 
 def test_a_batch_has_a_size() -> None:
@@ -71,10 +71,10 @@ def test_order_holds_a_drop_back_until_those_before_it_are_copied() -> None:
 
 def test_only_so_many_datasets_load_at_once() -> None:
     """A dataset that has no batch waits while as many others as may be have one."""
-    others = [run(1, State.LOADING, "orders"), run(2, State.LOADING, "orders")]
-    mine = run(3, State.COPIED)
-    assert chosen([*others, mine], max_loads=2) == [3]
-    assert choose([*others, mine], "users", CALM, 1, NOW).waits is not None
+    loading = [run(1, State.LOADING, "orders"), run(2, State.LOADING, "orders")]
+    copied = run(3, State.COPIED)
+    assert chosen([*loading, copied], max_loads=2) == [3]
+    assert choose([*loading, copied], "users", NO_WINDOW, 1, NOW).waits is not None
 
 
 def test_a_contract_outdoes_the_settings() -> None:
@@ -100,7 +100,7 @@ def test_the_backlog_says_what_waits_and_for_what() -> None:
     document = backlog.document()
     assert document["copies"] == {"under_way": 1, "at_once": 1, "waiting": 1}
     assert document["loads"] == {"under_way": 1, "at_once": 1, "waiting": 1}
-    users = next(each for each in document["datasets"] if each["dataset"] == "users")
+    users = next(dataset for dataset in document["datasets"] if dataset["dataset"] == "users")
     assert users["states"] == {"validated": 1, "copying": 1}
     assert users["oldest"]["run_id"] == runs[0].run_id
     assert users["waits"] == {"validated": "for a copy: 1 are under way, 1 may be at once"}

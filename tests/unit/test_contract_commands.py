@@ -55,7 +55,7 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_guessed_contract_accepts_its_sample(name: str) -> None:
+def test_an_inferred_contract_accepts_its_sample(name: str) -> None:
     """And says types, key, required columns and the short list of values, by the standard."""
     text = infer(BytesSource(SAMPLES[name]), name=name, dataset="rows")
 
@@ -79,15 +79,15 @@ def test_a_parquet_sample() -> None:
 
 
 def test_users_are_recognised(tmp_path: Path) -> None:
-    """The types guessed from generated users are those of the contract written by hand."""
+    """The types inferred from generated users are those of the committed contract."""
     write_users(tmp_path / "users.csv", 2000, 3)
     data = (tmp_path / "users.csv").read_bytes()
 
-    guessed = parse(infer(BytesSource(data), name="users.csv", dataset="users"), file="t")
+    inferred = parse(infer(BytesSource(data), name="users.csv", dataset="users"), file="t")
 
-    by_hand = [(c.name, c.logical_type) for c in CONTRACTS["users"].columns]
-    assert by_hand == [(c.name, c.logical_type) for c in guessed.columns]
-    assert guessed.key == ("identifierHash",)
+    expected = [(c.name, c.logical_type) for c in CONTRACTS["users"].columns]
+    assert expected == [(c.name, c.logical_type) for c in inferred.columns]
+    assert inferred.key == ("identifierHash",)
 
 
 def run(*arguments: str | Path) -> Result:
@@ -96,7 +96,7 @@ def run(*arguments: str | Path) -> Result:
 
 
 def test_infer_writes_no_file_twice(tmp_path: Path) -> None:
-    """What was corrected by hand is never written over."""
+    """An existing file is never overwritten."""
     sample, out = tmp_path / "My rows.csv", tmp_path / "rows.odcs.yaml"
     sample.write_bytes(csv())
 
@@ -170,13 +170,13 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_breaks_readers(change: str) -> None:
-    """What they never had to expect and may now come breaks them; what is tightened does not."""
+    """A relaxed rule breaks readers; a tightened one does not."""
     was, now, breaking = CHANGES[change]
     assert was in OLD
 
     changes = diff(parse(OLD, file="old"), parse(OLD.replace(was, now, 1), file="new"))
 
-    assert breaking == any(one.breaking for one in changes)
+    assert breaking == any(item.breaking for item in changes)
     if change in {"nothing", "a description"}:
         assert changes == []
 

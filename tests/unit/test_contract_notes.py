@@ -1,4 +1,4 @@
-"""Nothing that a contract says is ignored unseen: it is used, listed, or named in a refusal."""
+"""Every field of a contract is used, listed in the notes, or named in an error."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,11 @@ DEFINED = SCHEMA["$defs"]
 
 def fields(*definitions: dict[str, Any]) -> dict[str, Any]:
     """The fields that the standard has at a place."""
-    return {name: spec for one in definitions for name, spec in one.get("properties", {}).items()}
+    return {
+        name: spec
+        for definition in definitions
+        for name, spec in definition.get("properties", {}).items()
+    }
 
 
 PLACES = {
@@ -75,8 +79,8 @@ def with_field(place: str, name: str, value: Any) -> str:
 
 def every_field() -> Iterator[tuple[str, str]]:
     """Each field of the standard with its place."""
-    for place, found in PLACES.items():
-        yield from ((place, name) for name in found)
+    for place, place_fields in PLACES.items():
+        yield from ((place, name) for name in place_fields)
 
 
 def refused(text: str) -> ContractError | None:
@@ -97,9 +101,15 @@ def test_every_field_of_the_standard_is_accounted_for(place: str, name: str) -> 
     if refusal is not None:
         assert name in refusal.path or name in refusal.reason
     else:
-        found = notes(text, file="t.odcs.yaml")
-        told = [*found.later, *found.described, *found.others, *_USED, "customProperties"]
-        assert any(one.startswith(f"{place}{name}") for one in told)
+        collected = notes(text, file="t.odcs.yaml")
+        known = [
+            *collected.later,
+            *collected.described,
+            *collected.others,
+            *_USED,
+            "customProperties",
+        ]
+        assert any(field.startswith(f"{place}{name}") for field in known)
 
 
 def test_there_are_fields_at_every_place() -> None:
@@ -139,14 +149,14 @@ def test_notes_count_what_is_said() -> None:
         }
     )
 
-    found = notes(text, file="t.odcs.yaml")
+    collected = notes(text, file="t.odcs.yaml")
 
-    assert found.later == {"slaProperties": 2}
-    assert found.others == {
+    assert collected.later == {"slaProperties": 2}
+    assert collected.others == {
         "retention of acme": 1,
         "schema[].properties[].logicalTypeOptions.format password": 1,
     }
-    assert found.described == {
+    assert collected.described == {
         "schema[].tags": 1,
         "schema[].properties[].businessName": 1,
         "schema[].properties[].quality[] of type text": 1,

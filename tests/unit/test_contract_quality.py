@@ -202,14 +202,14 @@ DRIFT = {
 def test_drift_is_read(kind: str, policy: str) -> None:
     """Each kind of drift has its policies; one that means nothing for it is refused by name."""
     field, policies = DRIFT[kind]
-    said = [{"property": "drift", "value": {kind: policy}}]
+    properties = [{"property": "drift", "value": {kind: policy}}]
     rule = {"metric": "rowCount", "mustBeGreaterThan": 0}
 
     if policy in policies:
-        assert getattr(read(rule, customProperties=said).drift, field) == policy
+        assert getattr(read(rule, customProperties=properties).drift, field) == policy
     else:
         with pytest.raises(ContractError, match="supported: evolve, freeze"):
-            read(rule, customProperties=said)
+            read(rule, customProperties=properties)
 
 
 def test_exclusive_bounds_as_flags() -> None:

@@ -15,7 +15,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "marketplace" / "contracts"
 
 def document(*properties: dict[str, Any], **root: Any) -> str:
     """A contract of one table `t` with `properties`; `root` adds to or replaces the rest."""
-    found: dict[str, Any] = {
+    root_fields: dict[str, Any] = {
         "apiVersion": "v3.2.0",
         "kind": "DataContract",
         "id": "t",
@@ -23,7 +23,7 @@ def document(*properties: dict[str, Any], **root: Any) -> str:
         "status": "active",
         "schema": [{"name": "t", "properties": list(properties)}],
     } | root
-    return yaml.safe_dump(found)
+    return yaml.safe_dump(root_fields)
 
 
 def column(logical_type: str = "string", **more: Any) -> dict[str, Any]:
@@ -90,11 +90,11 @@ def test_column_options_reach_the_model() -> None:
         )
     )
 
-    found = contract.column("c")
-    assert (found.format, found.minimum, found.exclusive_maximum) == ("u8", 3, 9)
-    assert found.enum == (4, 5)
-    assert found.masked
-    assert found.required
+    parsed = contract.column("c")
+    assert (parsed.format, parsed.minimum, parsed.exclusive_maximum) == ("u8", 3, 9)
+    assert parsed.enum == (4, 5)
+    assert parsed.masked
+    assert parsed.required
 
 
 def test_key_columns_are_required_unless_said_otherwise() -> None:
@@ -163,8 +163,10 @@ def test_table_says_what_silver_enforces_keeps_and_looks_up() -> None:
 
     table = contract.table()
 
-    said = [{k: v for k, v in c.items() if k not in ("type", "required")} for c in table["columns"]]
-    assert said == [
+    constraints = [
+        {k: v for k, v in c.items() if k not in ("type", "required")} for c in table["columns"]
+    ]
+    assert constraints == [
         {"name": "id"},
         {"name": "c", "minimum": 0, "exclusiveMaximum": 1.5},
         {"name": "day", "minimum": "2020-01-01", "enum": ["2020-01-01"]},

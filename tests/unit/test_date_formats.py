@@ -25,11 +25,11 @@ WRITTEN = [
 @pytest.mark.parametrize(("pattern", "text"), WRITTEN)
 def test_a_copy_reads_what_we_accept(pattern: str, text: str) -> None:
     """The pattern of the JDK and that of .NET mean the same moment."""
-    ours = moment_parser("timestamp", pattern, None)(text)
+    parsed = moment_parser("timestamp", pattern, None)(text)
 
-    assert isinstance(ours, datetime)
-    theirs = parse_datetime(text, dotnet_pattern(pattern))
-    assert ours.astimezone(UTC).replace(tzinfo=None) == theirs
+    assert isinstance(parsed, datetime)
+    copied = parse_datetime(text, dotnet_pattern(pattern))
+    assert parsed.astimezone(UTC).replace(tzinfo=None) == copied
 
 
 def test_the_mapping_says_the_format() -> None:

@@ -187,7 +187,7 @@ def test_what_is_no_expression_is_refused_when_it_is_stored(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("@pipeline().nowhere", "property 'nowhere' doesn't exist"),
         ("@pipeline().parameters.o['a b'][2]", "index 2 is outside an array of 2"),
@@ -218,11 +218,11 @@ def test_what_is_no_expression_is_refused_when_it_is_stored(text: str) -> None:
         ("@base64ToString('?')", "base64"),
     ],
 )
-def test_values_that_do_not_fit_are_refused(text: str, told: str) -> None:
+def test_values_that_do_not_fit_are_refused(text: str, message: str) -> None:
     """The error quotes the expression and says what was expected."""
     with pytest.raises(ExpressionValueError) as error:
         evaluate(text, CONTEXT)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert text in str(error.value)
 
 

@@ -120,7 +120,7 @@ def test_only_settled_drops_are_swept() -> None:
         modified = NOW - timedelta(seconds=age)
         return ListEntry(Version(f"landing/users/{name}", "e", 1, modified))
 
-    found = unannounced(
+    claims = unannounced(
         [entry("new.csv", 119), entry("old.csv", 120), entry("_SUCCESS", 999)], NOW, RULES
     )
-    assert list(found) == [Claim("landing/users/old.csv")]
+    assert list(claims) == [Claim("landing/users/old.csv")]

@@ -29,13 +29,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 HEADER = b"id,name,secret\n"
 MB = 1 << 20
 BOUND = 350 * MB
-"""What a process may take at its peak, whatever it is given."""
+"""Most memory of a process for any input."""
 
 
 class Bad(NamedTuple):
-    """A bad file, and what is to be said of it.
+    """A bad file, and its expected report.
 
-    `reason` is a part of why it is refused, None where it is not; `faults` are rule, column,
+    `reason` is a part of the reason, None if it is not refused; `faults` are rule, column,
     count and first line.
     """
 
@@ -72,7 +72,7 @@ def deep(opening: bytes, closing: bytes) -> bytes:
 
 
 def many_columns() -> bytes:
-    """10,000 columns that nobody asked for in front of those that matter."""
+    """Return 10,000 extra columns before those of the contract."""
     header = b",".join(b"c%d" % at for at in range(10_000)) + b"," + HEADER
     return header + b"".join(b"x," * 10_000 + b"%d,a,s\n" % at for at in range(100)) + b"1\n"
 
@@ -232,8 +232,8 @@ finally:
 def validated(path: Path, **settings: str) -> tuple[int, dict[str, Any], int]:
     """Exit code, report and peak of memory in bytes of `landfall validate`.
 
-    The peak is that of the program alone, where the system tells it; what `wait4` tells begins
-    with the memory of whoever started it.
+    The peak is that of the program alone, if the system reports it; that of `wait4` includes
+    the memory of the parent process.
     """
     contract = path.with_name("small.odcs.yaml")
     small = SMALL_YAML.replace("RATIO", "1").replace("EXTRA", "")
@@ -263,7 +263,7 @@ def validated(path: Path, **settings: str) -> tuple[int, dict[str, Any], int]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input(case: str, tmp_path: Path) -> None:
-    """The verdict, the reason or the rule, and the place; never a process that dies."""
+    """The report has the verdict, the reason or the rule, and the place."""
     bad = CASES[case]
     path = tmp_path / bad.name
     path.write_bytes(bad.data())
@@ -287,7 +287,7 @@ def test_bad_input(case: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kernel", ["on", "off"])
 def test_nothing_right_in_a_file(kernel: str, tmp_path: Path) -> None:
-    """A million faults in one block are told a piece at a time; they are never held at once."""
+    """A million faults in one block are reported in pieces, in bounded memory."""
     path = tmp_path / "wide.csv"
     header = ",".join(f"c{at}" for at in range(40)).encode()
     path.write_bytes(header + (b"\n" + b"," * 39) * 25_000)
@@ -301,7 +301,7 @@ def test_nothing_right_in_a_file(kernel: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kernel", ["on", "off"])
 def test_long_values_are_not_kept(kernel: str, tmp_path: Path) -> None:
-    """Hundreds of different values of a megabyte are validated, counted and let go of."""
+    """Hundreds of distinct values of a megabyte are validated in bounded memory."""
     path = tmp_path / "long.csv"
     with path.open("wb") as file:
         file.write(HEADER)

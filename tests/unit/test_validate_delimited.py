@@ -1,4 +1,4 @@
-"""CSV files whole: what is accepted, what is split off, what is refused and with what advice."""
+"""Whole CSV files: accepted, with rejects, or refused with a reason and an action."""
 
 import codecs
 import gzip
@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from landfall.contract.folder import parse
-from tests.unit.prefilters import PREFILTERS, put
+from tests.unit.prefilters import PREFILTERS, use_prefilter
 from tests.unit.validation import CONTRACTS, faults, run_validation, small
 
 GOOD = b"id,name,secret\n1,a,s\n2,b,s\n3,,\n"
@@ -52,7 +52,7 @@ GOOD = b"id,name,secret\n1,a,s\n2,b,s\n3,,\n"
 )
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
 def test_accepted_however_it_is_written(data: bytes, chunk: int) -> None:
-    """Line ends, marks, delimiters, encodings, compression and order of columns are form."""
+    """Line ends, marks, delimiters, encodings, compression and column order do not matter."""
     report, findings = run_validation(data, small(), chunk=chunk)
 
     assert (report.verdict, report.rows, report.rejected) == ("accepted", 3, 0), report.problem
@@ -85,7 +85,7 @@ def test_utf16_rejects_go_back_as_they_came() -> None:
 
 
 def test_rejects_reasons_and_clean_copy() -> None:
-    """Each bad record goes one way with its reasons, all others the other way, bytes unchanged."""
+    """Bad records go to the rejects with their reasons, all others to the clean copy, unchanged."""
     data = b'id,name,secret\r\n1,a,s\r\n1,"b\r\nc",q\r\nx,\xff\xe9,s\r\n4,d\r\n5,e,s'
 
     report, findings = run_validation(data, small())
@@ -127,7 +127,7 @@ def test_a_clean_copy_of_compressed_data_is_plain() -> None:
     assert report.clean.compression == "none"
 
 
-def test_mended_rejects_are_accepted() -> None:
+def test_corrected_rejects_are_accepted() -> None:
     """A rejects file is a drop of its own once its cells are right."""
     _, findings = run_validation(b"id,name,secret\n1,a,s\nx,b,s\n", small())
     assert findings["rejects"] is not None
@@ -159,8 +159,8 @@ def test_tolerance_decides(bad: int, verdict: str) -> None:
     assert (report.problem is not None) == (verdict == "refused")
 
 
-def test_extra_columns_are_reported_and_not_judged() -> None:
-    """What the contract does not know is let be."""
+def test_extra_columns_are_reported_and_not_validated() -> None:
+    """Columns that are not in the contract are ignored."""
     report, _ = run_validation(b"x,id,name,y,secret\n?,1,a,?,s\n", small())
 
     assert report.verdict == "accepted"
@@ -213,7 +213,7 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused_with_what_to_do(case: str) -> None:
-    """What cannot be read as the contract's table says why, and what would help."""
+    """A refused file has a reason and an action."""
     data, name, reason, action = REFUSED[case]
 
     report, findings = run_validation(data, small(), name=name)
@@ -290,7 +290,7 @@ def test_what_does_not_end_is_refused_in_bounded_memory(data: bytes) -> None:
 
 
 def test_two_hundred_columns() -> None:
-    """Columns nobody asked for cost nothing but their reading."""
+    """Extra columns are only read."""
     names = ["id", "name", "secret", *(f"c{n}" for n in range(10_000))]
     row = ["1", "a", "s", *["x"] * 10_000]
     data = (",".join(names) + "\n" + ",".join(row) + "\n").encode()
@@ -309,7 +309,7 @@ def test_formulas_are_data() -> None:
 
 
 def test_empty_parts_of_a_composite_key() -> None:
-    """In a key of several columns an empty value is a value like any other."""
+    """In a composite key an empty value counts as a value."""
     contract = CONTRACTS["sellers_compared"]
     names = [column.name for column in contract.columns]
 
@@ -328,7 +328,7 @@ ZSTD = zstandard.ZstdCompressor()
 
 
 def test_zstd_is_read_and_rewritten() -> None:
-    """Data Factory knows no zstd, so the clean copy is written even where nothing is rejected."""
+    """Data Factory does not support zstd, so a clean copy is written even without rejects."""
     data = b"id,name,secret\n1,a,s\n2,b,s\n"
 
     report, findings = run_validation(ZSTD.compress(data) + ZSTD.compress(b"3,c,s\n"), small())
@@ -360,8 +360,8 @@ def test_zstd_that_cannot_be_trusted_is_refused(data: bytes, reason: str) -> Non
 
 @pytest.mark.parametrize("prefilter", PREFILTERS)
 def test_mixed_line_ends_and_nul_bytes(prefilter: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LF and CRLF may alternate; a NUL and a return alone are faults of their records only."""
-    put(prefilter, monkeypatch)
+    """LF and CRLF may alternate; a NUL or a lone carriage return is a fault of its record."""
+    use_prefilter(prefilter, monkeypatch)
     data = b'id,name,secret\n1,a\0,s\n2,b,s\r\n3,c,s\n\n\r\n4,"d\r\ne",s\r\n5,f,s\r6,g,s\n7,h,s'
 
     report, findings = run_validation(data, small())
@@ -375,8 +375,8 @@ def test_mixed_line_ends_and_nul_bytes(prefilter: str, monkeypatch: pytest.Monke
 def test_what_stands_before_an_open_quote_is_kept(
     prefilter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Screened or not, the faults before the place where reading ends are told."""
-    put(prefilter, monkeypatch)
+    """With any prefilter, the faults before the place where reading ends are reported."""
+    use_prefilter(prefilter, monkeypatch)
 
     report, findings = run_validation(b'id,name,secret\nx,a,s\n2,a,q\n3,"b,s\n4,a,s\n', small())
 
@@ -387,7 +387,7 @@ def test_what_stands_before_an_open_quote_is_kept(
 
 
 def test_numbers_beyond_64_bits_and_days_that_are_none() -> None:
-    """No value of the type, whatever a lenient reader would make of it."""
+    """Values that a lenient reader would accept are rejected."""
     contract = parse(
         """
 apiVersion: v3.2.0

@@ -140,9 +140,9 @@ def test_elements_are_what_json_reads(values: list[Any], indent: int | None, chu
     data = json.dumps(values, indent=indent, ensure_ascii=False).encode()
     chunks = [data[at : at + chunk] for at in range(0, len(data), chunk)]
 
-    found = [json.loads(text) for block in Elements(chunks) for text, _ in block]
+    elements = [json.loads(text) for block in Elements(chunks) for text, _ in block]
 
-    assert found == values
+    assert elements == values
 
 
 def test_users_of_the_marketplace_in_every_kind() -> None:

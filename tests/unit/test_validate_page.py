@@ -1,4 +1,4 @@
-"""The page that a producer is sent: complete, safe for any content, silent about personal data."""
+"""The HTML report: complete, safe for any content, without personal data."""
 
 import re
 from html.parser import HTMLParser
@@ -48,7 +48,7 @@ class Tags(HTMLParser):
 def test_nothing_in_a_cell_is_markup(values: list[str], name: str) -> None:
     """The page has the tags of an empty report's page and no script, link or handler."""
     cells = [(value.replace('"', ""), value.replace('"', '""')) for value in values]
-    rows = "".join(f'{one},"{other}",s\n' for one, other in cells)
+    rows = "".join(f'{cell_id},"{cell_name}",s\n' for cell_id, cell_name in cells)
 
     report, _ = run_validation(
         b"id,name,secret\n" + rows.encode("utf-8", "surrogatepass"), small(), name=name
@@ -98,7 +98,7 @@ def test_a_refusal_says_why_and_what_to_do() -> None:
     assert "rename 'nam' to 'name'" in text
 
 
-def test_every_column_has_its_picture() -> None:
+def test_every_column_has_its_distribution() -> None:
     """A distribution where the values have an order, the most frequent ones elsewhere."""
     header = ",".join(c.name for c in CONTRACTS["sellers_compared"].columns)
     numbers = ["2"] * (len(CONTRACTS["sellers_compared"].columns) - 2)
@@ -106,5 +106,5 @@ def test_every_column_has_its_picture() -> None:
 
     report, _ = run_validation(f"{header}\n{rows}".encode(), CONTRACTS["sellers_compared"])
 
-    assert '<span class="told">France</span> <i>50 %</i>' in render_html(report)
+    assert '<span class="value">France</span> <i>50 %</i>' in render_html(report)
     assert render_html(report).count("<svg") == len(numbers)

@@ -1,4 +1,4 @@
-"""Parquet: verdicts from row groups, and files whose footer or pages say what cannot be."""
+"""Parquet files: row groups, and inconsistent footers and pages."""
 
 import io
 import json
@@ -92,8 +92,8 @@ def parts(whole: bytes) -> tuple[bytes, thrift.Struct]:
 def structs(fields: thrift.Struct) -> Iterator[thrift.Struct]:
     """A struct of a footer and all below it."""
     yield fields
-    for each in fields:
-        inside = each.value.values if isinstance(each.value, thrift.Items) else [each.value]
+    for item in fields:
+        inside = item.value.values if isinstance(item.value, thrift.Items) else [item.value]
         for value in inside:
             if isinstance(value, list):
                 yield from structs(value)
@@ -114,12 +114,12 @@ VALUES = st.sampled_from(
 
 @given(st.data(), st.none() | VALUES)
 @settings(max_examples=300, deadline=None)
-def test_a_footer_that_says_what_cannot_be_is_refused(
+def test_an_inconsistent_footer_is_refused(
     data: st.DataObject, other: tuple[int, Any] | None
 ) -> None:
-    """A field is gone or is something else: the file is refused or validated, and nothing dies."""
+    """A field is missing or has another value: the file is refused or validated without a crash."""
     body, footer = parts(parquet(FRAME.select("id", "name", "secret"), row_group_size=400))
-    chosen = data.draw(st.sampled_from([each for each in structs(footer) if each]))
+    chosen = data.draw(st.sampled_from([struct for struct in structs(footer) if struct]))
     at = data.draw(st.integers(0, len(chosen) - 1))
     chosen[at : at + 1] = [] if other is None else [thrift.Field(chosen[at].id, *other)]
 
@@ -177,7 +177,7 @@ PAGED = {
 
 @pytest.mark.parametrize("kind", PAGED)
 def test_pages_of_every_writer_are_sound(kind: str) -> None:
-    """What writers write is what is looked for."""
+    """Pages of all common writers are accepted."""
     report, _ = run_validation(PAGED[kind], small(), name="drop.parquet")
 
     assert (report.rows, report.rejected) == (1200, 401)
@@ -185,14 +185,14 @@ def test_pages_of_every_writer_are_sound(kind: str) -> None:
 
 @given(st.data(), st.sampled_from(sorted(PAGED)), st.none() | VALUES)
 @settings(max_examples=300, deadline=None)
-def test_a_page_that_says_what_cannot_be_is_refused(
+def test_an_inconsistent_page_is_refused(
     data: st.DataObject, kind: str, other: tuple[int, Any] | None
 ) -> None:
-    """A reader that believed a page's counts would ask for more memory than there is, and die."""
+    """A reader that trusts the counts of a page would allocate too much memory."""
     body, footer = parts(PAGED[kind])
     place = data.draw(st.sampled_from(list(pages(body, footer))))
     header, _ = thrift.decode_at(body, place[1])
-    chosen = data.draw(st.sampled_from([each for each in structs(header) if each]))
+    chosen = data.draw(st.sampled_from([struct for struct in structs(header) if struct]))
     at = data.draw(st.integers(0, len(chosen) - 1))
     chosen[at : at + 1] = [] if other is None else [thrift.Field(chosen[at].id, *other)]
 

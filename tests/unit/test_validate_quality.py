@@ -1,4 +1,4 @@
-"""Quality rules validated: record by record where none may be counted, else over the table."""
+"""Quality rules: per record if no record may be counted, else over the whole table."""
 
 import json
 from typing import Any
@@ -163,7 +163,7 @@ CONDITION = st.recursive(
         st.tuples(inner, st.sampled_from(["AND", "OR"]), inner).map(
             lambda parts: f"({parts[0]} {parts[1]} {parts[2]})"
         )
-        | inner.map(lambda one: f"NOT ({one})")
+        | inner.map(lambda inner_condition: f"NOT ({inner_condition})")
     ),
     max_leaves=4,
 )
@@ -175,7 +175,7 @@ CONDITION = st.recursive(
     rows=st.lists(st.tuples(*CELLS.values()).map(",".join), min_size=1, max_size=12),
     bound=st.sampled_from([{"mustBe": 0}, {"mustBeLessThan": 3}]),
 )
-def test_screen_and_judge_mean_the_same(
+def test_prefilter_and_validator_agree(
     condition: str, rows: list[str], bound: dict[str, Any]
 ) -> None:
     """Whatever the condition and the cells."""
@@ -190,10 +190,10 @@ def test_screen_and_judge_mean_the_same(
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plain, "SMALLEST", 1 << 20)
-        plainly, findings = run_validation(data, rules)
+        exact, findings = run_validation(data, rules)
         patch.setattr(plain, "SMALLEST", 0)
-        prefiltered, found = run_validation(data, rules)
+        prefiltered, prefiltered_findings = run_validation(data, rules)
 
-    assert faults(plainly) == faults(prefiltered)
-    assert plainly.measures == prefiltered.measures
-    assert findings["rejects"] == found["rejects"]
+    assert faults(exact) == faults(prefiltered)
+    assert exact.measures == prefiltered.measures
+    assert findings["rejects"] == prefiltered_findings["rejects"]

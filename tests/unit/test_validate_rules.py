@@ -1,4 +1,4 @@
-"""Single cells against single columns: the letter of each type and each rule."""
+"""Validates single cells by each type and each rule."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from landfall.validation.rules import text_validator, value_validator
 
 def column(logical_type: str, **more: Any) -> Column:
     """A column as a contract would say it."""
-    said = {"name": "c", "logicalType": logical_type} | more
-    return read_column(Node(said, "t", "p"))
+    definition = {"name": "c", "logicalType": logical_type} | more
+    return read_column(Node(definition, "t", "p"))
 
 
 def options(logical_type: str, **more: Any) -> Column:

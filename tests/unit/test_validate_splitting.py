@@ -1,4 +1,4 @@
-"""The splitter of delimited text against Python's csv module, and where the two part."""
+"""Compares the splitter of delimited text with Python's csv module."""
 
 import csv
 import io
@@ -34,12 +34,12 @@ def test_well_formed_text_splits_as_csv_reads_it(
         writer.writerow(row)
     text = file.getvalue()
 
-    found = Splitter(delimiter, '"', None).split(text, final=True)
+    split = Splitter(delimiter, '"', None).split(text, final=True)
 
-    assert rows == found.rows
-    assert starts == list(found.lines)
-    assert found.broken == {}
-    assert found.newlines == text.count("\n")
+    assert rows == split.rows
+    assert starts == list(split.lines)
+    assert split.broken == {}
+    assert split.newlines == text.count("\n")
 
 
 @settings(max_examples=200, deadline=None)
@@ -71,14 +71,14 @@ BAD = {
 @pytest.mark.parametrize("text", BAD)
 def test_a_fault_of_form_stays_with_its_record(text: str) -> None:
     """The record before and the one after are whole."""
-    found = Splitter(",", '"', None).split(f'1,2,3\n{text}4,"5",6\n', final=True)
+    split = Splitter(",", '"', None).split(f'1,2,3\n{text}4,"5",6\n', final=True)
 
-    broken = found.broken[1]
+    broken = split.broken[1]
     assert BAD[text] == (broken.rule, broken.field, broken.value)
-    assert list(found.broken) == [1]
-    assert found.rows[0] == ["1", "2", "3"]
-    assert found.rows[2] == ["4", "5", "6"]
-    assert list(found.lines) == [0, 1, 2]
+    assert list(split.broken) == [1]
+    assert split.rows[0] == ["1", "2", "3"]
+    assert split.rows[2] == ["4", "5", "6"]
+    assert list(split.lines) == [0, 1, 2]
 
 
 def test_blank_lines_are_no_records() -> None:
@@ -92,9 +92,9 @@ def test_blank_lines_are_no_records() -> None:
 
 def test_escapes_where_declared() -> None:
     """A backslash takes the meaning from a quote, a delimiter or itself."""
-    found = Splitter(",", '"', "\\").split('"a\\"b","c\\\\",d\n', final=True)
+    split = Splitter(",", '"', "\\").split('"a\\"b","c\\\\",d\n', final=True)
 
-    assert found.rows == [['a"b', "c\\", "d"]]
+    assert split.rows == [['a"b', "c\\", "d"]]
 
 
 def test_an_open_quote_at_the_end() -> None:
