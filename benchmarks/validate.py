@@ -80,11 +80,11 @@ import polars as pl
 types = {"integer": pl.Int64, "number": pl.Float64, "string": pl.String, "boolean": pl.Boolean}
 def checks(p):
     o, listed = options(p), values(p)
-    found = [pa.Check.ge(o["minimum"])] if "minimum" in o else []
-    found += [pa.Check.le(o["maximum"])] if "maximum" in o else []
-    found += [pa.Check.isin(listed)] if listed else []
-    found += [pa.Check.str_matches(o["pattern"])] if "pattern" in o else []
-    return found
+    rules = [pa.Check.ge(o["minimum"])] if "minimum" in o else []
+    rules += [pa.Check.le(o["maximum"])] if "maximum" in o else []
+    rules += [pa.Check.isin(listed)] if listed else []
+    rules += [pa.Check.str_matches(o["pattern"])] if "pattern" in o else []
+    return rules
 pa.DataFrameSchema({
     p["name"]: pa.Column(types[p["logicalType"]], checks(p), unique=p.get("unique", False),
                          nullable=not p.get("required", False))
@@ -98,12 +98,12 @@ FRICTIONLESS = (
 from frictionless import Resource, Schema, system
 def constraints(p):
     o, listed = options(p), values(p)
-    found = {name: o[name] for name in ("minimum", "maximum") if name in o}
-    if "pattern" in o:  # which speaks of the whole value there
-        found["pattern"] = ".*(?:" + o["pattern"] + ").*"
+    limits = {name: o[name] for name in ("minimum", "maximum") if name in o}
+    if "pattern" in o:  # matches the whole value there
+        limits["pattern"] = ".*(?:" + o["pattern"] + ").*"
     if listed:
-        found["enum"] = listed
-    return found | {"required": p.get("required", False), "unique": p.get("unique", False)}
+        limits["enum"] = listed
+    return limits | {"required": p.get("required", False), "unique": p.get("unique", False)}
 schema = Schema.from_descriptor({"fields": [
     {"name": p["name"], "type": p["logicalType"], "constraints": constraints(p)}
     for p in properties

@@ -92,7 +92,7 @@ _FUNCTIONS = {
     "lf_questions": (c_uint64, (c_void_p, POINTER(POINTER(c_int64)))),
     "lf_records": (c_uint64, (c_void_p,)),
     "lf_scratch": (c_void_p, (c_void_p,)),
-    "lf_settle": (None, (c_void_p, c_char_p)),
+    "lf_answer": (None, (c_void_p, c_char_p)),
     "lf_seen_new": (c_void_p, (c_void_p, c_int)),
     "lf_seen_free": (None, (c_void_p,)),
     "lf_seen_count": (c_uint64, (c_void_p,)),

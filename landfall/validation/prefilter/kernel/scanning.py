@@ -152,7 +152,7 @@ class _Scanner:
             return None
         answers = _CellAnswers(self._cells)
         while (state := functions.lf_scan(scanner)) == 1:
-            functions.lf_settle(scanner, answers.answer(self._questions(), self._at(block)))
+            functions.lf_answer(scanner, answers.answer(self._questions(), self._at(block)))
         if state:
             return None
         facts = {
