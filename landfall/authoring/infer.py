@@ -80,8 +80,8 @@ def _delimited(text: str) -> tuple[list[str], list[list[Any]], str]:
     delimiter = max(DELIMITERS, key=first.count)
     try:
         rows = Splitter(delimiter, '"', None).split(text, final=True).rows
-    except UnclosedQuote as unclosed:
-        line = unclosed.args[0] + 1
+    except UnclosedQuote as error:
+        line = error.args[0] + 1
         raise Refusal(
             f"a quote opened on line {line} is never closed", "close it", line=line
         ) from None

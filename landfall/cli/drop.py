@@ -77,7 +77,7 @@ def drop(
         if post:
             for file_ in landed:
                 client.ingest(dataset, file_.path)
-        runs = _wait(client, landed, console, timeout) if wait else [it.known() for it in landed]
+        runs = _wait(client, landed, console, timeout) if wait else [it.summary() for it in landed]
     if as_json:
         click.echo(json.dumps({"runs": runs}, indent=2))
     elif wait:
@@ -99,14 +99,14 @@ def _current_run(client: Client, landed: Landed) -> dict[str, Any]:
     except ApiProblem as problem:
         if problem.status != _NOT_FOUND:
             raise
-    return landed.known()
+    return landed.summary()
 
 
 def _upload(
     target: Target, paths: Sequence[tuple[Path, str]], console: Console, *, announce: bool
 ) -> list[Landed]:
     landed = []
-    with lake.landing(str(target.lake)) as container, _bars(console) as bars:
+    with lake.landing(str(target.lake)) as container, _progress(console) as bars:
         for file, path in paths:
             task = bars.add_task(file.name, total=file.stat().st_size)
 
@@ -121,7 +121,7 @@ def _wait(
     client: Client, landed: Sequence[Landed], console: Console, seconds: float
 ) -> list[dict[str, Any]]:
     with live.board(console) as view:
-        view.show([version.known() for version in landed])  # before the first poll
+        view.show([version.summary() for version in landed])  # before the first poll
         return live.follow(
             lambda: [_current_run(client, version) for version in landed],
             view,
@@ -131,7 +131,7 @@ def _wait(
 
 
 @contextmanager
-def _bars(console: Console) -> Iterator[Progress]:
+def _progress(console: Console) -> Iterator[Progress]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -33,7 +33,7 @@ class Landed:
         """Id of the run of this version."""
         return run_id(self.landed, dataset_of(self.path), self.path, self.etag)
 
-    def known(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return a summary of its run for the time before the service knows it."""
         return {
             "run_id": self.run_id,

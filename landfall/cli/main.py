@@ -42,7 +42,7 @@ _COMMANDS = {
 }
 
 
-class _Lazy(click.Group):
+class _LazyGroup(click.Group):
     """A group whose commands are imported on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -56,7 +56,7 @@ class _Lazy(click.Group):
 
 
 @click.group(
-    cls=_Lazy,
+    cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="A local cloud is found in ./.landfall, LANDFALL_HOME or --data; a deployed service by "
     "LANDFALL_URL, LANDFALL_KEY and, to upload, LANDFALL_LAKE.",

@@ -169,7 +169,7 @@ def resend(
             path = f"landing/{dataset}/_resend/{run_id}/{file.name}"
             with lake.landing(target.lake) as container:
                 landed = lake.upload(container, file, path)
-            run = landed.known() | {"resend_of": run_id}
+            run = landed.summary() | {"resend_of": run_id}
         text = f"{file.name} is run {run['run_id']}, corrected rejects of {run_id}"
         _print_answer(client, run, text, wait=wait, as_json=as_json)
 

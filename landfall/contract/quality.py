@@ -106,7 +106,7 @@ def _library(node: Node, column: Column | None, place: _RulePlace) -> QualityRul
     metric, arguments = _metric(node)
     if (column is None) != (metric == "rowCount") and metric != "duplicateValues":
         level = "the table" if metric == "rowCount" else "a column"
-        raise node.error(f"{metric} is a rule of {level} and stands in the wrong place")
+        raise node.error(f"{metric} is a rule of {level} and is not allowed here")
     kind = "count"
     key: tuple[str, ...] = ()
     condition: Condition = ALWAYS_TRUE

@@ -23,7 +23,7 @@ from landfall.validation.record_validator import RecordValidator, Reject
 from landfall.validation.references import NoReferences
 from landfall.validation.report import Columns, Format, Problem, Report, Verdict
 from landfall.validation.streams import ByteSource, Outputs, References, Writer
-from landfall.validation.tolerance import excess
+from landfall.validation.tolerance import check_tolerance
 
 
 def validate(
@@ -56,7 +56,7 @@ def validate(
     )
     problem = run.run()
     if problem is None:
-        problem = run.excess()
+        problem = run.tolerance_problem()
     verdict: Verdict = "refused"
     clean: Format | None = None
     if problem is None:
@@ -107,7 +107,7 @@ class _ValidationRun:
         """Validate all records; return a problem if the file cannot be read to its end."""
         try:
             opened = open_stream(
-                self._meter.through(self._source.stream()), self._name, self._contract.hints
+                self._meter.count(self._source.stream()), self._name, self._contract.hints
             )
             self._format = opened.format
             reader = reader_of(opened, self._contract, self._source)
@@ -138,12 +138,14 @@ class _ValidationRun:
                 reject_writer.write(batch, rejects)
                 self._spans.extend(batch.span(reject.index) for reject in rejects)
 
-    def excess(self) -> Problem | None:
+    def tolerance_problem(self) -> Problem | None:
         """Return a problem if there are no records or too many rejects."""
         validator = self._validator
         if validator is None:
-            return excess(self._contract, 0, 0, ())
-        return excess(self._contract, validator.rows, validator.rejected, validator.measures())
+            return check_tolerance(self._contract, 0, 0, ())
+        return check_tolerance(
+            self._contract, validator.rows, validator.rejected, validator.measures()
+        )
 
     def write_clean(self) -> Format:
         """Write all records but the rejects in a second pass, if the outputs take a clean copy."""

@@ -61,7 +61,7 @@ class Seen:
         if keys.null_count():
             positions = np.flatnonzero(keys.is_not_null().to_numpy())
             keys = keys.drop_nulls()
-        return positions[self._runs.take(*self._numbered(keys))].tolist()  # type: ignore[no-any-return]
+        return positions[self._runs.add(*self._numbered(keys))].tolist()  # type: ignore[no-any-return]
 
     def orphans_in(self, keys: pl.Series) -> list[int]:
         """Return positions of keys that have not been seen; add none; None is not a key."""
@@ -108,7 +108,7 @@ class Seen:
     def _begin_runs(self) -> None:
         self._runs = _Runs()
         if self._set:
-            self._runs.take(*self._numbered(self._series(list(self._set))))
+            self._runs.add(*self._numbered(self._series(list(self._set))))
         self._set = set()
 
     def _series(self, keys: list[Hashable]) -> pl.Series:
@@ -135,7 +135,7 @@ class _Runs:
         self._np: Any = np
         self._runs: list[tuple[Numbers, Numbers | None]] = []
 
-    def take(self, keys: Numbers, more: Numbers | None) -> Numbers:
+    def add(self, keys: Numbers, more: Numbers | None) -> Numbers:
         """Add keys; return the positions of duplicates, ascending."""
         np = self._np
         if more is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from landfall.contract.conditions import ALWAYS_TRUE, columns_of
 from landfall.contract.model import Contract, QualityRule
 from landfall.validation.columns import INVALID, Cells
-from landfall.validation.conditions import evaluator, expression
+from landfall.validation.conditions import evaluator
 from landfall.validation.report import Measure
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
@@ -48,7 +48,7 @@ class Metric:
             self._evaluate(values) is True
         )
 
-    def take(self, values: Mapping[str, Any]) -> None:
+    def add_record(self, values: Mapping[str, Any]) -> None:
         """Add a record that satisfies the condition."""
         value = 1 if self._of is None else self._of(values)
         if value is not None:
@@ -66,6 +66,8 @@ class Metric:
     def aggregates(self) -> list[pl.Expr]:
         """Return expressions of count, sum and extremes over a frame of values."""
         import polars as pl  # noqa: PLC0415 - already loaded
+
+        from landfall.validation.prefilter.expressions import expression  # noqa: PLC0415
 
         condition = expression(self.rule.condition)
         if self.rule.condition is ALWAYS_TRUE:

@@ -22,7 +22,7 @@ class AnswerError(ValueError):
     """The answer of the Spark validation job cannot be read by this release."""
 
 
-def too_long(line: int) -> Refusal:
+def record_too_long(line: int) -> Refusal:
     """Return the refusal of a file with a record longer than `MAX_RECORD`."""
     return Refusal(
         f"the record that begins on line {line} is longer than {MAX_RECORD >> 20} MiB",
@@ -31,7 +31,7 @@ def too_long(line: int) -> Refusal:
     )
 
 
-def unclosed(line: int) -> Refusal:
+def unclosed_quote(line: int) -> Refusal:
     """Return the refusal of a file whose last record has an unclosed quote."""
     return Refusal(
         f"a quote opened on line {line} is never closed",

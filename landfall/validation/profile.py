@@ -227,7 +227,7 @@ class Profiler:
         self._columns = [_Column(column_cells, sketch) for column_cells in cells]
         self.sample = RecordSample()
 
-    def take_cells(self, table: Sequence[Sequence[Any]]) -> None:
+    def add_records(self, table: Sequence[Sequence[Any]]) -> None:
         """Add well-formed records, given in column order."""
         if not table:
             return
@@ -241,7 +241,7 @@ class Profiler:
             column.distinct.add(_canonical(cell, value) for cell, value in valid.items())
             column.extend(list(valid.values()))
 
-    def take_scan(self, scan: ScanResult) -> None:
+    def add_scan(self, scan: ScanResult) -> None:
         """Add the facts of the records that a prefilter passed."""
         rows = scan.rows - len(scan.candidates)
         for column in self._columns if scan.facts else ():
@@ -274,7 +274,7 @@ class RecordSample:
         self._stride = 1
         self._records = 0
 
-    def take(self, records: int, batch: RecordBatch) -> None:
+    def add(self, records: int, batch: RecordBatch) -> None:
         """Add the sampled records of a batch."""
         first = -self._records % self._stride
         picked = range(first, records, self._stride)
@@ -289,9 +289,9 @@ class RecordSample:
             self._bytes += sum(length for _, length in numbers)
         self._records += records
         while self._size > 1 and (self._size > SAMPLE or self._bytes > _SAMPLED):
-            self._thin()
+            self._halve()
 
-    def _thin(self) -> None:
+    def _halve(self) -> None:
         """Drop every second record of the sample."""
         self._stride *= 2
         parts = []

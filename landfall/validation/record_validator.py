@@ -149,7 +149,7 @@ class RecordValidator:
         """
         rows = len(batch.rows) if scan is None else scan.rows
         self.rows += rows
-        self._profiler.sample.take(rows, batch)
+        self._profiler.sample.add(rows, batch)
         faults_by_piece = (
             self._validate_whole(batch, rows)
             if scan is None
@@ -220,7 +220,7 @@ class RecordValidator:
 
     def _validate_prefiltered(self, batch: RecordBatch, scan: ScanResult) -> Iterator[_Faults]:
         """Validate the candidates, and the keys of all records."""
-        self._profiler.take_scan(scan)
+        self._profiler.add_scan(scan)
         for metric, measured in zip(self._metrics.summed, scan.measured, strict=True):
             metric.add(*measured)
         split = _CandidateSplit(batch, scan.candidates, _AT_ONCE // max(1, len(self._names)))
@@ -306,7 +306,7 @@ class RecordValidator:
         if len(well_formed) != len(rows):
             rows = [rows[at] for at in well_formed]
         table: list[Sequence[Any]] = list(zip(*rows, strict=True))
-        self._profiler.take_cells(table)
+        self._profiler.add_records(table)
         for cells in self._cells if table else ():
             name = cells.column.name
             column = table[cells.position]
@@ -323,7 +323,7 @@ class RecordValidator:
                     fault = Fault(metric.rule.name, metric.rule.column, shown)
                     faults.setdefault(indexes[well_formed[at]], []).append(fault)
                 else:
-                    metric.take(values)
+                    metric.add_record(values)
         return table
 
     def _condition_shown(self, metric: Metric, row: Sequence[Any]) -> str | None:

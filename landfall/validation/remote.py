@@ -17,7 +17,7 @@ from landfall.contract.plan import compile_plan, keys_of
 from landfall.validation.batches import Reader
 from landfall.validation.columns import Cells
 from landfall.validation.metrics import Metric, Metrics
-from landfall.validation.problems import AnswerError, Refusal, too_long, unclosed
+from landfall.validation.problems import AnswerError, Refusal, record_too_long, unclosed_quote
 from landfall.validation.profile import profile_of
 from landfall.validation.readers.choice import reader_of
 from landfall.validation.readers.opening import Opened, open_stream
@@ -32,7 +32,7 @@ from landfall.validation.report import (
     Sample,
 )
 from landfall.validation.streams import ByteSource
-from landfall.validation.tolerance import excess
+from landfall.validation.tolerance import check_tolerance
 
 SCHEMA = 1
 """Schema version of the answer."""
@@ -202,7 +202,7 @@ class _Answer:
         rows, rejected = int(answer["rows"]), int(answer["rejected"])
         problem = self._problem()
         measures = () if problem else self._measures(rows)
-        problem = problem or excess(contract, rows, rejected, measures)
+        problem = problem or check_tolerance(contract, rows, rejected, measures)
         verdict = "accepted_with_rejects" if rejected else "accepted"
         columns = reader.columns
         if answer["extra"]:
@@ -236,7 +236,7 @@ class _Answer:
         problem = self.answer["problem"]
         if problem is None:
             return None
-        words = {"too_long": too_long, "unclosed_quote": unclosed}
+        words = {"too_long": record_too_long, "unclosed_quote": unclosed_quote}
         if problem["kind"] not in words:
             raise AnswerError(f"the answer has an unknown problem {problem['kind']!r}")
         return words[problem["kind"]](int(problem["line"])).problem

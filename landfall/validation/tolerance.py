@@ -8,7 +8,7 @@ from landfall.contract.model import Contract
 from landfall.validation.report import Measure, Problem
 
 
-def excess(
+def check_tolerance(
     contract: Contract, rows: int, rejected: int, measures: Sequence[Measure]
 ) -> Problem | None:
     """Return a problem if there are no records, too many rejects, or a broken quality rule."""

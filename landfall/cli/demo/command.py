@@ -87,7 +87,7 @@ def _run_demo(
         console.print("Dropping files and following their runs; loads begin when Spark is warm")
         with live.board(console) as view:
             play = Play(client, container, drops, view, seconds)
-            play.perform()
+            play.run_scenario()
         broken = _report_of_refused(client, play.deliveries)
         gold = gold_tables.tables(config.lake_folder)
         serving = served.read(config.database_dsn)

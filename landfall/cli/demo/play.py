@@ -39,7 +39,7 @@ class DemoDelivery:
 
     def view(self) -> Json:
         """Return the run; before the service knows it, what the upload returned."""
-        return self.run or self.landed.known()
+        return self.run or self.landed.summary()
 
     def to_json(self) -> Json:
         """Return the run with its expected result."""
@@ -76,7 +76,7 @@ class Play:
         self._view = view
         self._deadline = time.monotonic() + seconds
 
-    def perform(self) -> None:
+    def run_scenario(self) -> None:
         """Run the whole scenario; the results are in `deliveries`."""
         first, *_ = self.deliver(scenario.FIRST)
         self._follow(lambda: first.view()["state"] in _ACCEPTED)
@@ -105,16 +105,16 @@ class Play:
 
     def _follow(self, done: Callable[[], bool]) -> None:
         live.follow(
-            self._scan,
+            self._poll,
             self._view,
             done=lambda _: done(),
             seconds=self._deadline - time.monotonic(),
         )
 
-    def _scan(self) -> list[Json]:
-        known = {run["run_id"]: run for run in self._client.runs(limit=_LIST_LIMIT)}
+    def _poll(self) -> list[Json]:
+        runs_by_id = {run["run_id"]: run for run in self._client.runs(limit=_LIST_LIMIT)}
         for delivery in self.deliveries:
-            delivery.run = known.get(delivery.landed.run_id, delivery.run)
+            delivery.run = runs_by_id.get(delivery.landed.run_id, delivery.run)
         return [delivery.view() for delivery in self.deliveries]
 
     def _all_final(self) -> bool:

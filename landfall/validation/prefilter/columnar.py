@@ -17,9 +17,9 @@ import polars as pl
 from landfall.contract.model import Column
 from landfall.validation.batches import ScannableBlock
 from landfall.validation.columns import Cells, Key
-from landfall.validation.conditions import expression
 from landfall.validation.keys import Seen
 from landfall.validation.metrics import Metrics
+from landfall.validation.prefilter.expressions import expression
 from landfall.validation.prefilter.facts import Fact
 from landfall.validation.profile import hashes
 from landfall.validation.references import Reference

@@ -6,7 +6,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 
-from landfall.validation.problems import MAX_RECORD, Refusal, too_long
+from landfall.validation.problems import MAX_RECORD, Refusal, record_too_long
 from landfall.validation.readers.delimited import blocks
 
 _SPACE = re.compile(r"[ \t\r\n]*+")
@@ -44,7 +44,7 @@ class Elements:
             if closed:
                 break
             if len(self._text) - self._at > MAX_RECORD:
-                raise too_long(self._line)
+                raise record_too_long(self._line)
             if self._ended:
                 raise Refusal(
                     f"the array that began on line 1 is not closed; the file ends on line "

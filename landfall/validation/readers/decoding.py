@@ -31,7 +31,7 @@ class Meter:
         self._hash = hashlib.sha256()
         self.bytes = 0
 
-    def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def count(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the chunks unchanged, and count them."""
         for chunk in chunks:
             self._hash.update(chunk)
@@ -44,14 +44,14 @@ class Meter:
         return self._hash.hexdigest()
 
 
-def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def decompress_gzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Decompress a gzip stream, member by member.
 
     Raises:
         Refusal: damaged, incomplete, followed by other data, or a decompression bomb.
     """
     inflater = zlib.decompressobj(wbits=31)
-    read = made = 0
+    read = produced = 0
     for chunk in chunks:
         read += len(chunk)
         pending = chunk
@@ -68,9 +68,9 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
                     f"the gzip data is damaged near byte {read}: {error}",
                     "compress the file again and send it again",
                 ) from error
-            made += len(piece)
+            produced += len(piece)
             pending = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
-            _refuse_bomb("gzip", read - len(pending), made)
+            _refuse_bomb("gzip", read - len(pending), produced)
             if piece:
                 yield piece
     if not inflater.eof:
@@ -80,17 +80,17 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
         )
 
 
-def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def decompress_zstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Decompress a zstd stream, frame by frame.
 
     Raises:
-        Refusal: as `inflate`, or the window is larger than `_ZSTD_WINDOW`.
+        Refusal: as `decompress_gzip`, or the window is larger than `_ZSTD_WINDOW`.
     """
     import zstandard  # noqa: PLC0415 - most drops are not zstd
 
     opener = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
     frame = opener.decompressobj()
-    read = made = 0
+    read = produced = 0
     for chunk in chunks:
         for start in range(0, len(chunk), _ZSTD_PIECE):
             pending = chunk[start : start + _ZSTD_PIECE]
@@ -105,8 +105,8 @@ def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
                         f"the zstd data is damaged near byte {read}: {error}",
                         "compress the file again, at level 19 or below, and send it again",
                     ) from error
-                made += len(piece)
-                _refuse_bomb("zstd", read, made)
+                produced += len(piece)
+                _refuse_bomb("zstd", read, produced)
                 for at in range(0, len(piece), _PIECE):
                     yield piece[at : at + _PIECE]
                 pending = frame.unused_data if frame.eof else b""
@@ -117,8 +117,8 @@ def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
         )
 
 
-def _refuse_bomb(kind: str, read: int, made: int) -> None:
-    if made > FREE_BYTES and made > MAX_RATIO * read:
+def _refuse_bomb(kind: str, read: int, produced: int) -> None:
+    if produced > FREE_BYTES and produced > MAX_RATIO * read:
         raise Refusal(
             f"the {kind} data expands more than {MAX_RATIO} times",
             "send the file uncompressed if it really holds so much",

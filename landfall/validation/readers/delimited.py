@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from landfall.contract.model import Contract
 from landfall.validation.batches import RecordBatch
 from landfall.validation.prefilter import kernel
-from landfall.validation.problems import MAX_RECORD, Refusal, too_long, unclosed
+from landfall.validation.problems import MAX_RECORD, Refusal, record_too_long, unclosed_quote
 from landfall.validation.readers import plain
 from landfall.validation.readers.header import check_header, choose_delimiter
 from landfall.validation.readers.opening import Opened
@@ -99,7 +99,7 @@ class Delimited:
             if not data:
                 raise Refusal("the file is empty", "send it again with its header and records")
             if len(data) > MAX_RECORD and data.find(b"\n", 0, MAX_RECORD) < 0:
-                raise too_long(1)
+                raise record_too_long(1)
             cut = len(data) if self._ended else data.rfind(b"\n") + 1
             text = data[:cut].decode("utf-8", "surrogateescape")
             skipped = len(text) - len(text.lstrip("\r\n"))
@@ -125,7 +125,7 @@ class Delimited:
             ) from None
         if split is None:
             if len(text) > MAX_RECORD:
-                raise too_long(1)
+                raise record_too_long(1)
             return None
         names, end, broken = split
         line = text[skipped : skipped + end].rstrip("\r\n")
@@ -185,7 +185,7 @@ class Delimited:
                 self._rest = data[used:]
                 yield batch
             if len(self._rest) > MAX_RECORD:
-                raise too_long(self._line)
+                raise record_too_long(self._line)
 
     def _batch(self, data: bytes) -> tuple[RecordBatch, int]:
         line, offset = self._line, self._offset
@@ -223,7 +223,7 @@ class Delimited:
         """Return the start of the first incomplete record."""
         whole = library.whole(data, self._splitter.delimiter, self._splitter.quote)
         if self._ended and whole < len(data):
-            raise unclosed(self._line + data.count(b"\n", 0, whole))
+            raise unclosed_quote(self._line + data.count(b"\n", 0, whole))
         return whole
 
     def _index_records(self, data: bytes) -> RecordIndex | None:
@@ -239,7 +239,7 @@ class Delimited:
         try:
             return cut()
         except UnclosedQuote as error:
-            raise unclosed(self._line + int(error.args[0])) from None
+            raise unclosed_quote(self._line + int(error.args[0])) from None
 
 
 class _Header:

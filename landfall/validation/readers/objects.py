@@ -10,7 +10,7 @@ from typing import Any
 
 from landfall.contract.model import Contract
 from landfall.validation.batches import ParsedBatch
-from landfall.validation.problems import MAX_RECORD, too_long
+from landfall.validation.problems import MAX_RECORD, record_too_long
 from landfall.validation.readers.array import Elements
 from landfall.validation.readers.delimited import blocks
 from landfall.validation.readers.opening import Opened
@@ -101,7 +101,7 @@ class Lines(_JsonReader):
                 number += data.count(b"\n", 0, cut)
                 offset += cut
             if len(rest) > MAX_RECORD:
-                raise too_long(number)
+                raise record_too_long(number)
         if rest:
             yield self._batch(rest, number, offset)
 

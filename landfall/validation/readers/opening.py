@@ -13,7 +13,13 @@ from itertools import chain
 
 from landfall.contract.model import Hints
 from landfall.validation.problems import Refusal
-from landfall.validation.readers.decoding import GZIP_MAGIC, ZSTD_MAGIC, inflate, transcode, unpack
+from landfall.validation.readers.decoding import (
+    GZIP_MAGIC,
+    ZSTD_MAGIC,
+    decompress_gzip,
+    decompress_zstd,
+    transcode,
+)
 from landfall.validation.report import Format
 
 PARQUET_MAGIC = b"PAR1"
@@ -47,8 +53,8 @@ _UNSUPPORTED = {
     b"\x7fELF": "a program",
 }
 _COMPRESSIONS = (
-    ((".gz", ".gzip"), "gzip", GZIP_MAGIC, inflate),
-    ((".zst", ".zstd"), "zstd", ZSTD_MAGIC, unpack),
+    ((".gz", ".gzip"), "gzip", GZIP_MAGIC, decompress_gzip),
+    ((".zst", ".zstd"), "zstd", ZSTD_MAGIC, decompress_zstd),
 )
 _NAMES = {
     "utf-8": "UTF-8",
