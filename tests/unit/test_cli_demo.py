@@ -37,14 +37,14 @@ def _records(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_drop_has_its_file(prepared: Path) -> None:
-    """What the scenario drops is there and has rows, all of one shape."""
+    """Every file of the scenario exists and has well-formed rows."""
     for drop in (*scenario.FIRST, scenario.AGAIN, scenario.SMALL):
         records = _records(prepared / drop.source)
         assert records
         assert all(None not in record and None not in record.values() for record in records)
 
 
-def test_the_flawed_file_has_few_wrong_rows_and_no_news(prepared: Path) -> None:
+def test_the_flawed_file_has_few_invalid_rows(prepared: Path) -> None:
     """Its valid rows are those of a good file, so they do not change the tables."""
     good, flawed = _records(prepared / "users-5.csv"), _records(prepared / "users-flawed.csv")
 
@@ -69,7 +69,7 @@ def test_the_small_file_is_small(prepared: Path) -> None:
     assert small == good[: scenario.SMALL_ROWS]
 
 
-def test_real_data_that_is_not_there_is_said(
+def test_missing_published_tables_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the published tables are absent, the error names the folder and the alternative."""
@@ -80,7 +80,7 @@ def test_real_data_that_is_not_there_is_said(
 
 
 def _deliveries(**ended: str) -> list[DemoDelivery]:
-    """The scenario's deliveries as they should end, but for the files named (without `.csv`)."""
+    """Return the deliveries as expected, except for the given files (without `.csv`)."""
     landed = datetime(2026, 11, 22, 13, 1, 14, tzinfo=UTC)
     return [
         DemoDelivery(
@@ -105,7 +105,7 @@ def _text(thing: RenderableType, width: int = 80) -> str:
 
 
 def test_tables_fit_a_terminal_of_80_columns() -> None:
-    """Each drop has one line in the live table and one in the closing table: nothing is folded."""
+    """Each drop has one line in the live table and one in the final table, without wrapping."""
     deliveries = _deliveries()
     live = _text(render.progress_table([delivery.view() for delivery in deliveries]))
     closed = _text(closing.runs(deliveries))
@@ -132,7 +132,7 @@ def test_unexpected_results_are_grouped_by_cause() -> None:
 
 
 def test_a_wrong_number_of_rejected_rows_is_unexpected() -> None:
-    """A run in the right state with other rows than the scenario's is not as expected."""
+    """A run in the expected state with another number of rejected rows is not as expected."""
     (flawed,) = (delivery for delivery in _deliveries() if delivery.drop.file == "users-flawed.csv")
     flawed.run["rejected"] = 2
 
@@ -140,7 +140,7 @@ def test_a_wrong_number_of_rejected_rows_is_unexpected() -> None:
     assert "expected: succeeded with 3 rejected rows" in text
 
 
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     """A kept lake is not overwritten; the message says how to start it again."""
     (tmp_path / "devcloud.json").write_text("mine")
 
@@ -152,7 +152,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_document_names_every_run_and_table(tmp_path: Path) -> None:
-    """`--json` promises ok, the runs as the service lists them, and each gold table's path."""
+    """`--json` has ok, the runs as the service lists them, and the path of each gold table."""
     gold = [GoldTable("buyers_by_country", tmp_path, 62, (), ())]
 
     document = closing.document(_deliveries(), gold, Serving({"buyers_by_country": 62}, []), 1.5)

@@ -50,7 +50,7 @@ def test_every_command_is_listed_with_what_it_does() -> None:
         (["runs", "--state", "lost"], "'lost' is not one of"),
     ],
 )
-def test_wrong_use_is_exit_code_2(arguments: list[str], message: str) -> None:
+def test_wrong_usage_is_exit_code_2(arguments: list[str], message: str) -> None:
     """Invalid usage is refused with a message before anything is done."""
     result = CliRunner().invoke(landfall, arguments)
 
@@ -69,8 +69,8 @@ def test_no_cloud_is_exit_code_2_and_says_how_to_get_one(tmp_path: Path) -> None
     )
 
 
-def test_a_dead_service_is_exit_code_2(tmp_path: Path) -> None:
-    """A refused connection names the address and asks the likely question."""
+def test_a_service_that_is_not_running_is_exit_code_2(tmp_path: Path) -> None:
+    """The message of a refused connection names the address."""
     environ = {"LANDFALL_URL": "http://127.0.0.1:9", "LANDFALL_KEY": "k"}
 
     result = _landfall("runs", cwd=tmp_path, environ=environ)
@@ -80,7 +80,7 @@ def test_a_dead_service_is_exit_code_2(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_an_unforeseen_error_is_one_line(tmp_path: Path) -> None:
+def test_an_unexpected_error_is_one_line(tmp_path: Path) -> None:
     """An unexpected error is one line with exit code 2, and says how to get the traceback."""
     (tmp_path / "devcloud.json").write_text("not json")
 
@@ -92,7 +92,7 @@ def test_an_unforeseen_error_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_url_without_its_key_is_refused(tmp_path: Path) -> None:
-    """Half an address is an error of its own, not a failed login."""
+    """LANDFALL_URL without LANDFALL_KEY is an error with its own message."""
     result = _landfall("runs", cwd=tmp_path, environ={"LANDFALL_URL": "https://x"})
 
     assert result.returncode == 2
@@ -100,7 +100,7 @@ def test_a_url_without_its_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_validate_starts_without_clients_and_clouds() -> None:
-    """A check before sending starts fast: neither SDKs nor an HTTP client nor servers load."""
+    """`landfall validate` loads neither SDKs nor an HTTP client nor servers."""
     code = (
         "import sys; from landfall.cli.main import landfall\n"
         "landfall.main(['validate', '--help'], standalone_mode=False)\n"

@@ -50,7 +50,7 @@ def test_names_are_not_markup() -> None:
 
 
 def test_a_run_that_was_never_validated_has_dashes() -> None:
-    """Counts that are not known yet are no zeros."""
+    """Unknown counts are shown as dashes, not as zeros."""
     shown = _text(render.progress_table([run("claimed", rows=None, rejected=None)]))
 
     assert shown.splitlines()[1].split()[-3:] == ["-", "-", "6.5"]
@@ -110,7 +110,7 @@ def test_following_fails_on_a_long_outage() -> None:
 
 
 def test_following_ends_when_the_time_is_up() -> None:
-    """A run that does not end is returned as it stands."""
+    """A run that does not end is returned in its current state."""
     clock = _Clock()
 
     shown = live.follow(

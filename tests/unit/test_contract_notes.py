@@ -17,7 +17,7 @@ DEFINED = SCHEMA["$defs"]
 
 
 def fields(*definitions: dict[str, Any]) -> dict[str, Any]:
-    """The fields that the standard has at a place."""
+    """Return the fields that the standard has at a place."""
     return {
         name: spec
         for definition in definitions
@@ -40,13 +40,13 @@ PLACES = {
 
 
 def sample(spec: dict[str, Any]) -> Any:
-    """A value that a field may have."""
+    """Return a valid value of a field."""
     kind = spec.get("type", "string")
     return {"array": ["x"], "object": {"x": "y"}, "boolean": True, "integer": 1}.get(kind, "x")
 
 
 def with_field(place: str, name: str, value: Any) -> str:
-    """A contract that says it there."""
+    """Return a contract with the field at a place."""
     column: dict[str, Any] = {"name": "c", "logicalType": "integer"}
     quality: dict[str, Any] = {"metric": "nullValues", "mustBe": 0}
     link: dict[str, Any] = {"to": "o.id"}
@@ -78,13 +78,13 @@ def with_field(place: str, name: str, value: Any) -> str:
 
 
 def every_field() -> Iterator[tuple[str, str]]:
-    """Each field of the standard with its place."""
+    """Yield each field of the standard with its place."""
     for place, place_fields in PLACES.items():
         yield from ((place, name) for name in place_fields)
 
 
-def refused(text: str) -> ContractError | None:
-    """The error by which a contract is refused, if it is."""
+def error_of(text: str) -> ContractError | None:
+    """Return the error of a contract, if there is one."""
     try:
         parse(text, file="t.odcs.yaml")
     except ContractError as error:
@@ -94,9 +94,9 @@ def refused(text: str) -> ContractError | None:
 
 @pytest.mark.parametrize(("place", "name"), list(every_field()))
 def test_every_field_of_the_standard_is_accounted_for(place: str, name: str) -> None:
-    """By the standard's own JSON schema."""
+    """All fields of the standard's JSON schema are used, noted or refused."""
     text = with_field(place, name, sample(PLACES[place][name]))
-    refusal = refused(text)
+    refusal = error_of(text)
 
     if refusal is not None:
         assert name in refusal.path or name in refusal.reason
@@ -113,13 +113,13 @@ def test_every_field_of_the_standard_is_accounted_for(place: str, name: str) -> 
 
 
 def test_there_are_fields_at_every_place() -> None:
-    """The schema of the standard has the shape that the test above reads."""
+    """The test above has fields at every place."""
     assert min(map(len, PLACES.values())) >= 5
     assert len(list(every_field())) > 90
 
 
-def test_notes_count_what_is_said() -> None:
-    """Prose rules, other vendors' properties and formats that nothing can be held against."""
+def test_notes_count_fields() -> None:
+    """Text rules, properties of other vendors and unchecked formats are counted."""
     text = json.dumps(
         {
             "apiVersion": "v3.2.0",

@@ -1,4 +1,4 @@
-"""Contracts: what is read from the standard's documents, and what is refused by name."""
+"""Contracts: reading documents of the standard, and errors with place and reason."""
 
 import json
 from pathlib import Path
@@ -315,7 +315,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_honoured_is_refused_where_it_stands(case: str) -> None:
+def test_unsupported_contracts_are_refused_with_the_place(case: str) -> None:
     """An error names the file, the place and the reason; nothing is silently ignored."""
     (properties, root), path, reason = REFUSED[case]
 
@@ -326,7 +326,7 @@ def test_what_cannot_be_honoured_is_refused_where_it_stands(case: str) -> None:
 
 
 def test_two_columns_of_one_name() -> None:
-    """A name stands for one column."""
+    """Column names are unique."""
     assert "second column" in refusal(column(), column()).reason
 
 
@@ -338,14 +338,14 @@ def test_composite_keys_need_positions() -> None:
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a", "a: 1\na: 2", "\0", "? [a]\n: b", "&a [*a]"])
-def test_what_is_no_contract_at_all(text: str) -> None:
+def test_documents_that_are_not_contracts(text: str) -> None:
     """Broken YAML, a list, a key given twice: one kind of error."""
     with pytest.raises(ContractError):
         parse(text, file="x")
 
 
-def test_prose_quality_rules_are_let_be() -> None:
-    """Text describes; it promises no check."""
+def test_text_quality_rules_are_ignored() -> None:
+    """Quality rules of type text are ignored."""
     assert read(column(quality=[{"type": "text", "description": "looks right"}])).columns
 
 
@@ -357,7 +357,7 @@ def test_file_is_named_after_its_table(tmp_path: Path) -> None:
         load_folder(tmp_path)
 
 
-def test_lint_finds_what_only_the_model_knows() -> None:
+def test_lint_checks_by_the_model() -> None:
     """Fields that no verdict depends on are checked by the standard's model."""
     text = document(column(), tags="not-a-list")
 

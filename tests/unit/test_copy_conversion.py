@@ -146,7 +146,7 @@ def test_typed_values_become_text_as_dotnet_writes_it() -> None:
     ],
 )
 def test_translators_that_mean_something_else_are_refused(document: Any, message: str) -> None:
-    """What the translator asks for is done to the letter, or it is refused."""
+    """An unsupported translator is refused."""
     with pytest.raises(CopyError, match="UserErrorInvalidTranslator") as error:
         read({"type": "TabularTranslator", **document})
     assert message in str(error.value)

@@ -63,7 +63,7 @@ def assert_prefilters_agree(data: bytes, contract: Contract, chunk: int = 1 << 2
 def test_same_report_with_every_prefilter(
     lines: list[bytes], end: bytes, closed: bool, chunk: int
 ) -> None:
-    """Whatever stands in the cells and however ragged the records."""
+    """For any cells and any number of fields."""
     assert_prefilters_agree(end.join([HEADER, *lines]) + (end if closed else b""), CONTRACT, chunk)
 
 
@@ -97,7 +97,7 @@ CELLS = [
 @settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_any_contract(data: st.DataObject) -> None:
-    """Whatever columns a contract asks for, and whatever comes, quoted or not."""
+    """For any columns and any cells, quoted or not."""
     columns = data.draw(st.lists(COLUMN, min_size=2, max_size=5))
     if data.draw(st.booleans()):  # conditions are not for the kernel
         columns = [{k: v for k, v in column.items() if k != "quality"} for column in columns]
@@ -218,8 +218,8 @@ def many_records(rows: int, seed: int) -> bytes:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_more_values_than_are_remembered(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the kernel's memory of cells is full, in many blocks on two threads."""
+def test_more_values_than_are_cached(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a full cache of cells, in many blocks on two threads."""
     monkeypatch.setattr(delimited, "BLOCK", 100_000)
     data = many_records(12_000, seed)
 
@@ -275,7 +275,7 @@ def assert_same_results(kernels: dict[str, Any], polars: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("width", [1, 2, 15, 16, 17, 63, 64, 65, 130])
 def test_cells_of_any_length_at_any_place(width: int) -> None:
-    """Bytes are compared in words and marks found 64 at a time; no length falls between."""
+    """Cells of any length are compared correctly, in words and in blocks of 64 bytes."""
     cells = ["x" * width, "y" * (width - 1) + "z", "x" * (width - 1) + "z", "é" * width]
     lines = [
         f'{at},"{cell}",s' if at % 5 == 0 else f"{at},{cell},s"
@@ -302,7 +302,7 @@ def test_damaged_users(tmp_path: Path) -> None:
     assert_same_results(kernels, polars)
 
 
-def test_what_the_log_says(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_names_the_prefilter(caplog: pytest.LogCaptureFixture) -> None:
     """The log says which prefilter was used, and why."""
     with caplog.at_level(logging.DEBUG, "landfall.validation"):
         validate_with(b"id,name,secret\n1,a,s\n", small(), "kernel")
@@ -335,9 +335,7 @@ def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert load(tmp_path / "kernel.so") is None
 
 
-def test_a_library_of_other_sources_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_outdated_library_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Structures may have changed; the library must be built again."""
     if isinstance(why := built(), str):
         pytest.skip(why)

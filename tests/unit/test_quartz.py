@@ -88,7 +88,7 @@ def test_local_time(expression: str, after: str, expected: list[str]) -> None:
     ],
 )
 def test_what_is_no_schedule(expression: str, zone: str, words: str) -> None:
-    """What is wrong is said of the field that is."""
+    """The error names the wrong field."""
     with pytest.raises(ValueError, match=words):
         Quartz.read(expression, zone)
 

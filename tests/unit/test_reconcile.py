@@ -53,7 +53,7 @@ def tick(*runs: Listed, seen: Seen | None = None) -> list[Message]:
 
 
 def test_a_run_that_waited_for_room_goes_on_at_once() -> None:
-    """The tick is told of those that have room among the copies; they need no patience."""
+    """A validated run within the copy limit gets a message at once."""
     assert tick(run(State.VALIDATED, 0)) == [Advance("r")]
 
 

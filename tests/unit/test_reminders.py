@@ -21,7 +21,7 @@ def test_a_message_is_repeated_with_growing_intervals() -> None:
 
 
 def test_each_message_has_its_own_time() -> None:
-    """What is new goes through at once, and what was done in between is said anew at once."""
+    """A new message is sent at once, also if it was done in between."""
     reminders = SentMessages(timedelta(seconds=10))
     assert list(reminders.fresh([FIRST], NOW)) == [FIRST]
     assert list(reminders.fresh([FIRST, SECOND], NOW)) == [SECOND]

@@ -1,7 +1,7 @@
-"""Bad input: each kind ends in a refusal or a counted reject that says where and why.
+"""Bad input: each kind ends in a refusal or in counted rejects with place and reason.
 
-Every file is validated by a process of its own, as a producer would: it answers, it does not die,
-and it stays within its memory.
+Every file is validated in a separate process, as by a producer. The process returns a report, does
+not crash, and stays within its memory limit.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Bad(NamedTuple):
 
 
 def parquet() -> bytes:
-    """A sound Parquet file."""
+    """Return a valid Parquet file."""
     sink = io.BytesIO()
     rows = {"id": range(1000), "name": ["a"] * 1000, "secret": ["s"] * 1000}
     pl.DataFrame(rows).write_parquet(sink)
@@ -286,7 +286,7 @@ def test_bad_input(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kernel", ["on", "off"])
-def test_nothing_right_in_a_file(kernel: str, tmp_path: Path) -> None:
+def test_a_file_of_only_faults(kernel: str, tmp_path: Path) -> None:
     """A million faults in one block are reported in pieces, in bounded memory."""
     path = tmp_path / "wide.csv"
     header = ",".join(f"c{at}" for at in range(40)).encode()
@@ -300,7 +300,7 @@ def test_nothing_right_in_a_file(kernel: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kernel", ["on", "off"])
-def test_long_values_are_not_kept(kernel: str, tmp_path: Path) -> None:
+def test_long_values_are_not_cached(kernel: str, tmp_path: Path) -> None:
     """Hundreds of distinct values of a megabyte are validated in bounded memory."""
     path = tmp_path / "long.csv"
     with path.open("wb") as file:

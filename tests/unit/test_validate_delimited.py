@@ -51,7 +51,7 @@ GOOD = b"id,name,secret\n1,a,s\n2,b,s\n3,,\n"
     ],
 )
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
-def test_accepted_however_it_is_written(data: bytes, chunk: int) -> None:
+def test_accepted_in_every_format(data: bytes, chunk: int) -> None:
     """Line ends, marks, delimiters, encodings, compression and column order do not matter."""
     report, findings = run_validation(data, small(), chunk=chunk)
 
@@ -61,7 +61,7 @@ def test_accepted_however_it_is_written(data: bytes, chunk: int) -> None:
 
 
 def test_encodings_by_declaration() -> None:
-    """What is not UTF-8 is read as the contract says it is."""
+    """The contract declares another encoding than UTF-8."""
     contract = small(extra="  - {property: encoding, value: ISO-8859-1}\n")
 
     report, findings = run_validation("id,name,secret\n1,é,s\nx,ü,s\n".encode("latin-1"), contract)
@@ -74,8 +74,8 @@ def test_encodings_by_declaration() -> None:
     assert report.clean.encoding == "UTF-8"
 
 
-def test_utf16_rejects_go_back_as_they_came() -> None:
-    """Mark and byte order included, so that they can be corrected and sent again."""
+def test_utf16_rejects_keep_their_encoding() -> None:
+    """Rejects have the byte order mark and the encoding of the file."""
     data = codecs.BOM_UTF16_BE + "id,name,secret\n1,é,s\nx,ü,s\n".encode("utf-16-be")
 
     _, findings = run_validation(data, small())
@@ -128,7 +128,7 @@ def test_a_clean_copy_of_compressed_data_is_plain() -> None:
 
 
 def test_corrected_rejects_are_accepted() -> None:
-    """A rejects file is a drop of its own once its cells are right."""
+    """A rejects file with corrected cells is accepted as a drop."""
     _, findings = run_validation(b"id,name,secret\n1,a,s\nx,b,s\n", small())
     assert findings["rejects"] is not None
 
@@ -138,7 +138,7 @@ def test_corrected_rejects_are_accepted() -> None:
 
 
 def test_counts_are_exact_and_samples_capped() -> None:
-    """However many fail, all are counted and five are shown."""
+    """All faults are counted and five are shown."""
     rows = b"".join(b"%d,a,q\n" % n for n in range(1000))
 
     report, _ = run_validation(b"id,name,secret\n" + rows, small())
@@ -149,7 +149,7 @@ def test_counts_are_exact_and_samples_capped() -> None:
 
 @pytest.mark.parametrize(("bad", "verdict"), [(2, "accepted_with_rejects"), (3, "refused")])
 def test_tolerance_decides(bad: int, verdict: str) -> None:
-    """Up to the contract's share of rejects the rest is taken, beyond it nothing."""
+    """Up to the tolerated share of rejects the rest is accepted, beyond it the file is refused."""
     rows = [b"%d,a,%s\n" % (n, b"q" if n < bad else b"s") for n in range(10)]
 
     report, findings = run_validation(b"id,name,secret\n" + b"".join(rows), small(ratio=0.2))
@@ -212,7 +212,7 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_with_what_to_do(case: str) -> None:
+def test_refused_with_reason_and_action(case: str) -> None:
     """A refused file has a reason and an action."""
     data, name, reason, action = REFUSED[case]
 
@@ -226,7 +226,7 @@ def test_refused_with_what_to_do(case: str) -> None:
 
 
 def test_another_delimiter_than_declared() -> None:
-    """Where the contract names one, another is refused by name."""
+    """If the contract has a delimiter, another one is refused."""
     contract = small(extra='  - {property: delimiter, value: ","}\n')
 
     report, _ = run_validation(GOOD.replace(b",", b";"), contract)
@@ -247,14 +247,14 @@ def test_wrong_delimiter_of_a_real_dataset() -> None:
 
 
 def test_missing_columns_are_all_named() -> None:
-    """One delivery should be enough to learn of all."""
+    """The report names all missing columns."""
     report, _ = run_validation(b"id\n1\n", small())
 
     assert report.columns.missing == ("name", "secret")
 
 
 def test_everything_before_a_refusal_is_counted() -> None:
-    """An unclosed quote near the end hides no fault before it."""
+    """Faults before an unclosed quote are counted."""
     report, findings = run_validation(b'id,name,secret\nx,a,s\n2,a,q\n3,"a,s\n', small())
 
     assert report.verdict == "refused"
@@ -263,7 +263,7 @@ def test_everything_before_a_refusal_is_counted() -> None:
 
 
 def test_a_field_of_two_megabytes_is_data() -> None:
-    """Long is not wrong."""
+    """A long field is valid."""
     report, _ = run_validation(b'id,name,secret\n1,"%s",s\n2,b,s\n' % (b"a" * 2_000_000), small())
 
     assert (report.verdict, report.rows) == ("accepted", 2)
@@ -280,7 +280,7 @@ def test_a_field_of_two_megabytes_is_data() -> None:
     ids=["one line", "one record", "open quote", "bomb"],
 )
 def test_what_does_not_end_is_refused_in_bounded_memory(data: bytes) -> None:
-    """A few blocks are held, never the file."""
+    """Only a few blocks are in memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     report, _ = run_validation(data, small())
@@ -301,7 +301,7 @@ def test_two_hundred_columns() -> None:
 
 
 def test_formulas_are_data() -> None:
-    """What a spreadsheet would run is text here, in report and rejects alike."""
+    """Formulas are text in the report and in the rejects."""
     report, findings = run_validation(b"id,name,secret\n=cmd|'/C calc'!A0,b,s\n", small())
 
     assert report.checks[0].samples[0].value == "=cmd|'/C calc'!A0"
@@ -347,8 +347,8 @@ def test_zstd_is_read_and_rewritten() -> None:
         (ZSTD.compress(b"id,name,secret\n" + b"\n" * 50_000_000), "expands more than"),
     ],
 )
-def test_zstd_that_cannot_be_trusted_is_refused(data: bytes, reason: str) -> None:
-    """Cut off, damaged, or a bomb; a bomb is refused before it fills the memory."""
+def test_damaged_zstd_is_refused(data: bytes, reason: str) -> None:
+    """Incomplete, damaged or a decompression bomb, which is refused in bounded memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     report, _ = run_validation(data, small(), name="drop.csv.zst")
@@ -372,7 +372,7 @@ def test_mixed_line_ends_and_nul_bytes(prefilter: str, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("prefilter", PREFILTERS)
-def test_what_stands_before_an_open_quote_is_kept(
+def test_faults_before_an_open_quote_are_kept(
     prefilter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With any prefilter, the faults before the place where reading ends are reported."""
@@ -386,7 +386,7 @@ def test_what_stands_before_an_open_quote_is_kept(
     assert findings["rejects"] == b"id,name,secret\nx,a,s\n2,a,q\n"
 
 
-def test_numbers_beyond_64_bits_and_days_that_are_none() -> None:
+def test_numbers_beyond_64_bits_and_invalid_dates() -> None:
     """Values that a lenient reader would accept are rejected."""
     contract = parse(
         """
@@ -415,7 +415,7 @@ customProperties: [{property: maxRejectedRatio, value: 1}]
     [("extraColumns", "id,name,secret,x"), ("reorderedColumns", "name,id,secret")],
 )
 def test_frozen_columns(policy: str, header: str) -> None:
-    """Where the contract freezes its columns, a change it would else take is refused."""
+    """A change of frozen columns is refused."""
     frozen = small(extra=f"  - {{property: drift, value: {{{policy}: freeze}}}}\n")
     data = f"{header}\n" + "1," * header.count(",") + "s\n"
 

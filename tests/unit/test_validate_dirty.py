@@ -108,7 +108,7 @@ def test_wrecks_are_refused(good: Path, wreck: str) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=300), st.booleans())
 def test_no_bytes_make_it_fail(noise: bytes, with_header: bool) -> None:
-    """Anything at all ends in a verdict whose numbers agree, and the report survives JSON."""
+    """Any bytes end in a verdict with consistent counts, and the report can be read from JSON."""
     header = ",".join(column.name for column in USERS.columns).encode() + b"\n"
 
     report, _ = run_validation(header + noise if with_header else noise, USERS, name="drop")
@@ -119,7 +119,7 @@ def test_no_bytes_make_it_fail(noise: bytes, with_header: bool) -> None:
 
 @pytest.mark.skipif(C2C is None, reason="the published tables are not here")
 def test_the_published_tables_are_accepted() -> None:
-    """All 98,913 users and the author's three tables keep our contracts."""
+    """All 98,913 users and the three published aggregate tables satisfy the contracts."""
     assert C2C is not None
     files = [(part, "users") for part in sorted(C2C.glob("users-*.csv"))]
     files += [

@@ -138,7 +138,7 @@ def parquet(**columns: object) -> bytes:
 def test_a_file_of_other_types(
     policy: str, verdict: str, expected: dict[tuple[str, str], tuple[int, list[int]]]
 ) -> None:
-    """Frozen it is refused; evolving, text may spell a value; else its records are rejected."""
+    """`freeze` refuses the file, `evolve` reads values from text, `discard` rejects records."""
     data = parquet(id=["1", "x", "2.0", "4"], name=[1, 2, None, 3], secret=["s", "s", "s", "s"])
     if policy == "discard":
         data = parquet(id=["1", "x", "2.0", "4", None], name=["a"] * 5, secret=["s"] * 5)
@@ -155,7 +155,7 @@ def test_a_file_of_other_types(
 
 @pytest.mark.parametrize(("policy", "rejected"), [("freeze", 3), ("evolve", 1)])
 def test_json_of_other_types(policy: str, rejected: int) -> None:
-    """JSON says a type with each value, so it is each record's own fault."""
+    """Each JSON value has a type, so a wrong type is a fault of its record."""
     lines = b'{"id": "1", "name": 7, "secret": "s"}\n{"id": 2, "name": "a"}\n'
     lines += b'{"id": "1.0", "name": "a"}\n{"id": 4, "name": 5}\n'
 

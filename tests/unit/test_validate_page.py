@@ -65,7 +65,7 @@ def test_nothing_in_a_cell_is_markup(values: list[str], name: str) -> None:
 
 
 def test_what_cannot_be_seen_is_spelt_out() -> None:
-    """Control characters and marks that turn the direction of text."""
+    """Control characters and direction marks are escaped."""
     report, _ = run_validation("id,name,secret\nx\u202e,b,s\n".encode(), small())
 
     page = render_html(report)
@@ -75,7 +75,7 @@ def test_what_cannot_be_seen_is_spelt_out() -> None:
 
 
 def test_the_faulty_cell_is_marked_and_personal_data_masked() -> None:
-    """A record is shown whole; of the secret column only stars."""
+    """A rejected record is shown with all cells; masked columns show only stars."""
     report, _ = run_validation(b"id,name,secret\n1,a,verborgen\nzwei,b,s\n3\n", small())
 
     page = render_html(report)
@@ -88,7 +88,7 @@ def test_the_faulty_cell_is_marked_and_personal_data_masked() -> None:
 
 
 def test_a_refusal_says_why_and_what_to_do() -> None:
-    """First of all."""
+    """The reason comes first, then the action."""
     report, _ = run_validation(b"id,nam,secret\n1,a,s\n", small())
 
     text = Tags(render_html(report)).text
@@ -99,7 +99,7 @@ def test_a_refusal_says_why_and_what_to_do() -> None:
 
 
 def test_every_column_has_its_distribution() -> None:
-    """A distribution where the values have an order, the most frequent ones elsewhere."""
+    """Ordered values have a histogram, others the most frequent values."""
     header = ",".join(c.name for c in CONTRACTS["sellers_compared"].columns)
     numbers = ["2"] * (len(CONTRACTS["sellers_compared"].columns) - 2)
     rows = "".join(f"{place},Male,{','.join(numbers)}\n" for place in ("France", "Italie"))

@@ -51,7 +51,7 @@ def test_parquet(options: dict[str, Any]) -> None:
 
 
 def test_parquet_types_are_the_contracts() -> None:
-    """Another type is another table: refused, with both named."""
+    """A column of another type is refused, with both types named."""
     frame = FRAME.with_columns(pl.col("id").cast(pl.String))
 
     report, _ = run_validation(parquet(frame), small(), name="drop.parquet")
@@ -71,7 +71,7 @@ def test_parquet_lacks_a_column() -> None:
 
 @pytest.mark.parametrize("cut", [5, 200, -1, -9])
 def test_damaged_parquet_is_refused(cut: int) -> None:
-    """Without its footer, or with its pages overwritten, nothing can be read."""
+    """A file without its footer, or with damaged pages, is refused."""
     data = parquet(FRAME)
     for damaged in (data[:cut], data[:cut] + b"\xff" * 40 + data[cut:][40:]):
         report, _ = run_validation(damaged, small(), name="drop.parquet")
@@ -176,7 +176,7 @@ PAGED = {
 
 
 @pytest.mark.parametrize("kind", PAGED)
-def test_pages_of_every_writer_are_sound(kind: str) -> None:
+def test_pages_of_every_writer_are_accepted(kind: str) -> None:
     """Pages of all common writers are accepted."""
     report, _ = run_validation(PAGED[kind], small(), name="drop.parquet")
 
@@ -221,7 +221,7 @@ def test_a_page_counts_what_it_has(field_id: int, count: int) -> None:
     assert "row group 1 of the Parquet file cannot be read" in report.problem.reason
 
 
-def test_a_row_group_that_unpacks_to_more_than_memory_is_refused() -> None:
+def test_a_row_group_that_is_too_large_is_refused() -> None:
     """Sixty-seven million empty values take some kilobytes in the file, and gigabytes when read."""
     sink = io.BytesIO()
     rows = MAX_CELLS // 3 + 1
@@ -235,8 +235,8 @@ def test_a_row_group_that_unpacks_to_more_than_memory_is_refused() -> None:
     assert "larger than" in report.problem.reason
 
 
-def test_a_row_group_without_rows_is_passed_over() -> None:
-    """Some writers leave one."""
+def test_a_row_group_without_rows_is_skipped() -> None:
+    """Some writers write an empty row group."""
     sink = io.BytesIO()
     table = FRAME.select("id", "name", "secret").to_arrow()
     with pq.ParquetWriter(sink, table.schema) as writer:

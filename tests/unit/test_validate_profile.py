@@ -53,8 +53,8 @@ def test_same_profile_with_every_prefilter(lines: list[str]) -> None:
     assert profiles[0] == profiles[1] == profiles[2]
 
 
-def test_values_of_masked_columns_are_not_told() -> None:
-    """Only how many there are."""
+def test_values_of_masked_columns_are_not_shown() -> None:
+    """The profile of a masked column has only counts."""
     report, _ = run_validation(b"id,name,secret\n1,a,s\n2,b,\n", small())
 
     secret = report.profile[2]

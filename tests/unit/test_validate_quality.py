@@ -65,7 +65,7 @@ ROWS = b"1,1.5,x,2024-01-01,true\n2,,yy,2024-02-01,false\n,3,,2024-03-01,\nq,4,z
 def test_conditions_of_one_record(
     condition: str, lines: list[int], smallest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is unknown is not counted; the prefilter and the record validator agree."""
+    """An unknown condition is not counted; the prefilter and the record validator agree."""
     monkeypatch.setattr(plain, "SMALLEST", smallest)
 
     report, _ = run_validation(HEAD + ROWS, contract(sql(condition)))
@@ -129,7 +129,7 @@ def test_library_rules_of_columns() -> None:
 
 
 def test_repeated_values_of_several_columns() -> None:
-    """A duplicate that may not be is the later record's fault."""
+    """A duplicate is a fault of the later record."""
     rule = {"metric": "duplicateValues", "arguments": {"properties": ["a", "c"]}, "mustBe": 0}
 
     report, _ = run_validation(HEAD + b"1,,x,,\n1,,y,,\n1,,x,,\n", contract(rule))
@@ -178,7 +178,7 @@ CONDITION = st.recursive(
 def test_prefilter_and_validator_agree(
     condition: str, rows: list[str], bound: dict[str, Any]
 ) -> None:
-    """Whatever the condition and the cells."""
+    """For any condition and any cells."""
     data = HEAD + "\n".join(rows).encode() + b"\n"
     rules = contract(
         sql(condition, **bound),

@@ -52,7 +52,7 @@ def test_other_json_is_no_report(text: str) -> None:
     st.integers(1, 9),
 )
 def test_without_spans(data: bytes, raw: list[tuple[int, int]], chunk: int) -> None:
-    """What lies in no range passes, whatever the chunks."""
+    """Bytes outside all ranges pass, with chunks of any size."""
     spans = Spans()
     kept = bytearray()
     at = 0
@@ -82,7 +82,7 @@ def test_thrift_round_trip() -> None:
 
 @given(st.binary(max_size=60))
 def test_thrift_noise(data: bytes) -> None:
-    """Noise is decoded or refused, and never anything else."""
+    """Random bytes are decoded or raise ValueError."""
     try:
         decode(data)
     except ValueError:
