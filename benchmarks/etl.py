@@ -191,7 +191,7 @@ def warm(spark: SparkSession, work: Path, rows: int, rounds: int) -> float:
     return best["first"]
 
 
-def duckdb_peer(work: Path, rows: int, ours: float, rounds: int) -> None:
+def duckdb_peer(work: Path, rows: int, landfall_seconds: float, rounds: int) -> None:
     """Measure the same work with DuckDB."""
     import duckdb  # noqa: PLC0415 - only this part needs it
     import sqlglot  # noqa: PLC0415 - likewise
@@ -216,8 +216,13 @@ def duckdb_peer(work: Path, rows: int, ours: float, rounds: int) -> None:
                 connection.execute(f"COPY ({sql}) TO '{folder}/{definition.name}.parquet'")
 
     run()
-    theirs = min(seconds(run) for _ in range(rounds))
-    ratio(f"DuckDB, {rows:,} users", ours, theirs, 6.0 if rows >= 10_000_000 else None)
+    duckdb_seconds = min(seconds(run) for _ in range(rounds))
+    ratio(
+        f"DuckDB, {rows:,} users",
+        landfall_seconds,
+        duckdb_seconds,
+        6.0 if rows >= 10_000_000 else None,
+    )
 
 
 def drops(spark: SparkSession, work: Path, count: int) -> None:
@@ -285,14 +290,17 @@ def replay(spark: SparkSession, work: Path, rows: int) -> None:
     print(f"{'replay from bronze':44} {'the same' if same else 'NOT THE SAME'}, {count} gold rows")
 
 
-def ratio(what: str, ours: float, other: float, most: float | None) -> None:
+def ratio(what: str, measured: float, reference: float, most: float | None) -> None:
     """Print both times, their ratio and its limit."""
     limit = (
         ""
         if most is None
-        else f"  (at most {most:.2f}){'' if ours / other <= most else '  MISSED'}"
+        else f"  (at most {most:.2f}){'' if measured / reference <= most else '  MISSED'}"
     )
-    print(f"{what:44} {ours:8.3f} s / {other:7.3f} s = {ours / other:6.3f}{limit}", flush=True)
+    print(
+        f"{what:44} {measured:8.3f} s / {reference:7.3f} s = {measured / reference:6.3f}{limit}",
+        flush=True,
+    )
 
 
 def jvm(spark: SparkSession) -> int:
@@ -327,11 +335,11 @@ def main() -> None:
     spark.sparkContext.setLogLevel("ERROR")
     with tempfile.TemporaryDirectory(prefix="landfall-etl-") as name:
         work = Path(name)
-        ours = 0.0
+        landfall_seconds = 0.0
         if {"warm", "duckdb"} & set(chosen):
-            ours = warm(spark, work, options.rows, options.rounds)
+            landfall_seconds = warm(spark, work, options.rows, options.rounds)
         if "duckdb" in chosen:
-            duckdb_peer(work, options.rows, ours, options.rounds)
+            duckdb_peer(work, options.rows, landfall_seconds, options.rounds)
         if "drops" in chosen:
             drops(spark, work, options.drops)
         if "batches" in chosen:

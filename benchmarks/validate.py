@@ -265,16 +265,16 @@ def against_duckdb(folder: Path, rows: int, runs: int, aims: tuple[float, ...]) 
     )
     for name, item in costs.items():
         print(f"{name:<34}{item}")
-    floor, ours = costs["DuckDB reads all columns as text"], costs["clean"]
+    text_only, clean_cost = costs["DuckDB reads all columns as text"], costs["clean"]
     typed = costs["DuckDB reads all columns, typed"]
-    print(f"{'clean / DuckDB typed':<34}{ours.wall / typed.wall:7.2f} x wall")
-    print(f"{'clean / DuckDB, CPU':<34}{ours.cpu / floor.cpu:7.2f} x CPU")
+    print(f"{'clean / DuckDB typed':<34}{clean_cost.wall / typed.wall:7.2f} x wall")
+    print(f"{'clean / DuckDB, CPU':<34}{clean_cost.cpu / text_only.cpu:7.2f} x CPU")
     of = f"{rows:,} rows"
     written = costs["dirty, clean copy written"]
     figures = [
-        Figure(f"clean / DuckDB, {of}", ours.wall / floor.wall, aims[0]),
-        Figure(f"dirty / clean, {of}", costs["dirty"].wall / ours.wall, aims[1]),
-        Figure(f"dirty, clean copy written / DuckDB, {of}", written.wall / floor.wall, aims[2]),
+        Figure(f"clean / DuckDB, {of}", clean_cost.wall / text_only.wall, aims[0]),
+        Figure(f"dirty / clean, {of}", costs["dirty"].wall / clean_cost.wall, aims[1]),
+        Figure(f"dirty, clean copy written / DuckDB, {of}", written.wall / text_only.wall, aims[2]),
     ]
     for path in (clean, dirty, folder / "out.csv"):
         path.unlink()
@@ -314,19 +314,19 @@ def peers(folder: Path, rows: int, runs: int) -> list[Figure]:
         print("\nno peers: run `make peers` to compare with them")
         return []
     figures = []
-    for count, theirs, aim in ((rows, {"pandera on polars": PANDERA}, 2.5), (_BASE, PEERS, 10.0)):
+    for count, programs, aim in ((rows, {"pandera on polars": PANDERA}, 2.5), (_BASE, PEERS, 10.0)):
         path = folder / "peers.csv"
         count = min(rows, count)  # noqa: PLW2901 - a small measurement stays small
         _in_process(write_many, path, count)
-        ours = in_turn(runs, {"ours": (VALIDATE, str(path))})["ours"]
-        print(f"\n{'ours, ' + format(count, ',') + ' rows':<34}{ours}")
-        for name, code in theirs.items():
+        landfall_cost = in_turn(runs, {"landfall": (VALIDATE, str(path))})["landfall"]
+        print(f"\n{'landfall, ' + format(count, ',') + ' rows':<34}{landfall_cost}")
+        for name, code in programs.items():
             cheapest = min(
                 (cost(code, path, python=PYTHON) for _ in range(2)), key=lambda c: c.wall
             )
             print(f"{name:<34}{cheapest}")
-            of = f"{name} / ours, {count:,} rows"
-            figures.append(Figure(of, cheapest.wall / ours.wall, aim, least=True))
+            of = f"{name} / landfall, {count:,} rows"
+            figures.append(Figure(of, cheapest.wall / landfall_cost.wall, aim, least=True))
         path.unlink()
     return figures
 

@@ -42,13 +42,13 @@ _LATER = ("slaProperties", "slaDefaultElement")
 class Notes:
     """Fields by path, with `[]` for all items of a list, and how often each is given.
 
-    `later` are stored with the contract but not used yet; `described` are descriptive; `others`
+    `later` are stored with the contract but not used yet; `described` are descriptive; `unchecked`
     belong to another tool, or are not checked.
     """
 
     later: Counter[str]
     described: Counter[str]
-    others: Counter[str]
+    unchecked: Counter[str]
 
 
 def notes(text: str, *, file: str) -> Notes:
@@ -59,12 +59,12 @@ def notes(text: str, *, file: str) -> Notes:
             collected.later[path] += 1
         elif path == "customProperties[]":
             if value.get("vendor") not in {None, "landfall"}:
-                collected.others[f"{value['property']} of {value['vendor']}"] += 1
+                collected.unchecked[f"{value['property']} of {value['vendor']}"] += 1
         elif path.endswith(".quality[]"):
             collected.described[f"{path} of type text"] += 1
         elif path.endswith(".logicalTypeOptions"):
             if value.get("format") in UNCHECKED_TEXTS:
-                collected.others[f"{path}.format {value['format']}"] += 1
+                collected.unchecked[f"{path}.format {value['format']}"] += 1
         elif path not in _USED:
             collected.described[path] += 1
     return collected

@@ -94,7 +94,7 @@ def render_html(report: Report) -> str:
         _links(report.relationships),
         _examples(report.examples),
         _profiles(report.profile),
-        _foot(report),
+        _footer(report),
         "</body></html>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
@@ -324,7 +324,7 @@ def _histogram(counts: Sequence[int]) -> str:
     )
 
 
-def _foot(report: Report) -> str:
+def _footer(report: Report) -> str:
     parts = [
         _text(format_words(report.format)),
         f"{report.bytes:,} bytes",

@@ -96,7 +96,7 @@ def _print_notes(notes: Notes) -> None:
     for what, places in (
         ("stored, not checked yet", notes.later),
         ("descriptive, not checked", notes.described),
-        ("for other tools, not checked", notes.others),
+        ("for other tools, not checked", notes.unchecked),
     ):
         if places:
             listed = ", ".join(

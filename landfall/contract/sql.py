@@ -226,7 +226,7 @@ class _SqlReader:
     def _cast(self, node: Any) -> Condition:
         inner, kind = self.read(node.this), node.to.sql().lower()
         if isinstance(inner, Constant) and inner.type == "string" and kind in _MOMENTS:
-            return _moment(inner, kind)
+            return _parse_literal(inner, kind)
         raise SqlError(f"{node.sql()!r}: casts are not supported")
 
     def _numeric_call(self, operation: str, *nodes: Any) -> Condition:
@@ -247,7 +247,7 @@ class _SqlReader:
     def _comparable(self, model: Condition, other: Condition) -> Condition:
         """Return `other` as a value that is comparable to `model`."""
         if isinstance(other, Constant) and other.type == "string" and model.type in _MOMENTS:
-            return _moment(other, model.type)
+            return _parse_literal(other, model.type)
         same = model.type == other.type or {model.type, other.type} <= set(_NUMERIC)
         moment = {model.type, other.type} & {"moment"} and {model.type, other.type} & set(_MOMENTS)
         if not same and not moment and "null" not in {model.type, other.type}:
@@ -263,7 +263,7 @@ def _factors(condition: Condition) -> int:
     return sum(of) if condition.operation == "*" else max(of, default=1)
 
 
-def _moment(literal: Constant, kind: str) -> Constant:
+def _parse_literal(literal: Constant, kind: str) -> Constant:
     value: date | datetime | Any
     try:
         value = moment_parser(kind, None, None)(literal.value)

@@ -41,12 +41,12 @@ def set_to(column: str, *values: bytes) -> Change:
     return change
 
 
-def shorter(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
+def remove_fields(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
     """Remove fields."""
     return cells[: rng.randrange(1, len(cells))]
 
 
-def longer(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
+def add_fields(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
     """Add fields."""
     return [*cells, *[b"more"] * rng.randint(1, 3)]
 
@@ -79,8 +79,8 @@ DAMAGES = {
         "maximum", "productsPassRate", set_to("productsPassRate", b"100.5", b"1e3")
     ),
     "duplicate_key": Damage("unique", "identifierHash", unchanged),
-    "short_record": Damage("fieldCount", None, shorter),
-    "long_record": Damage("fieldCount", None, longer),
+    "short_record": Damage("fieldCount", None, remove_fields),
+    "long_record": Damage("fieldCount", None, add_fields),
     "bad_bytes": Damage("encoding", "country", set_to("country", b"Su\xe8de", b"\xff\xfe")),
     "stray_quote": Damage("quote", "type", set_to("type", b'us"er', b'"us"er')),
     "newline_in_cell": Damage("enum", "language", _newline),

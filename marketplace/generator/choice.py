@@ -55,7 +55,7 @@ class Chooser:
         best = np.argmax(np.where(allowed, scores + season + luck, _NEVER), axis=1)
         row = np.arange(len(users))
         products, suits = candidates[row, best], scores[row, best]
-        return Chosen(self._another(products, users, known), suits)
+        return Chosen(self._replace_unusable(products, users, known), suits)
 
     def _candidates(self, stream: str, cells: Ints, users: Ints, known: int) -> Ints:
         bits = words(self._seed, f"{stream} candidate", cells)
@@ -71,13 +71,15 @@ class Chooser:
         return np.concatenate([popular.reshape(category.shape), recent], axis=1)
 
     def _scores(self, candidates: Ints, users: Ints) -> Ints:
-        liking = (self._catalogue.style(candidates) * self._crowd.taste(users)[:, None, :]).sum(2)
+        preference = (
+            self._catalogue.style(candidates) * self._crowd.preferred_style(users)[:, None, :]
+        ).sum(2)
         tier = self._catalogue.brand_tier[self._catalogue.brand[candidates]]
         apart = np.abs(tier - self._crowd.tier(users)[:, None])
-        scores: Ints = liking - apart * _PER_TIER
+        scores: Ints = preference - apart * _PER_TIER
         return scores
 
-    def _another(self, products: Ints, users: Ints, known: int) -> Ints:
+    def _replace_unusable(self, products: Ints, users: Ints, known: int) -> Ints:
         """Replace unusable products by the next product of another user."""
         for _ in range(known):
             bad = (products >= known) | (self._catalogue.seller[products] == users)

@@ -14,10 +14,10 @@ from marketplace.generator.breakers import (
     DAMAGES,
     Cells,
     Damage,
+    add_fields,
     break_records,
-    longer,
+    remove_fields,
     set_to,
-    shorter,
     unchanged,
 )
 
@@ -47,8 +47,8 @@ def _padded(column: str) -> Damage:
 
 
 _SHAPES = {
-    "short_record": Damage("fieldCount", None, shorter),
-    "long_record": Damage("fieldCount", None, longer),
+    "short_record": Damage("fieldCount", None, remove_fields),
+    "long_record": Damage("fieldCount", None, add_fields),
 }
 
 DIRT: Mapping[str, Mapping[str, Damage]] = {

@@ -78,8 +78,8 @@ class Catalogue:
         sellers = self._crowd.sellers.draw(self._words("seller", index))
         if len(index) > 1 and sellers[0] == sellers[1]:
             # The first two have different sellers, so that every user can buy from another.
-            others = self._crowd.sellers.positions
-            sellers[1] = others[0] if others[0] != sellers[0] else others[1]
+            positions = self._crowd.sellers.positions
+            sellers[1] = positions[0] if positions[0] != sellers[0] else positions[1]
         return sellers
 
     def before(self, day: int) -> int:

@@ -87,7 +87,7 @@ class Crowd:
         codes: NDArray[np.str_] = self._codes[self._country_of[users]]
         return codes
 
-    def taste(self, users: Ints) -> Ints:
+    def preferred_style(self, users: Ints) -> Ints:
         """Return the style vector of each user: that of a user type, and an individual part."""
         kind = below(words(self._seed, "type of user", users), _TYPES)
         cells = users[:, None] * STYLES + np.arange(STYLES)

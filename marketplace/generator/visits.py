@@ -34,7 +34,7 @@ class Visits:
     def day(self, number: int, bought: Day) -> Frame:
         """The interactions of a day of the window, in order of time; days must come in order."""
         midnight = epoch(self._window[number])
-        parts = [self._visited(number, midnight), self._before_orders(bought, midnight)]
+        parts = [self._visits(number, midnight), self._before_orders(bought, midnight)]
         users, products, kinds, at, channel = (
             np.concatenate([part[column] for part in parts]) for column in range(5)
         )
@@ -50,7 +50,7 @@ class Visits:
             "channel": np.array([name for name, _ in CHANNELS])[channel[turn]],
         }
 
-    def _visited(self, number: int, midnight: int) -> tuple[Ints, ...]:
+    def _visits(self, number: int, midnight: int) -> tuple[Ints, ...]:
         index = np.arange(self._bounds[number], self._bounds[number + 1])
         users = self._crowd.lookers.draw(words(self._seed, "visit user", index))
         when = self._window[number]

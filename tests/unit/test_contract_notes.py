@@ -105,7 +105,7 @@ def test_every_field_of_the_standard_is_accounted_for(place: str, name: str) -> 
         known = [
             *collected.later,
             *collected.described,
-            *collected.others,
+            *collected.unchecked,
             *_USED,
             "customProperties",
         ]
@@ -152,7 +152,7 @@ def test_notes_count_fields() -> None:
     collected = notes(text, file="t.odcs.yaml")
 
     assert collected.later == {"slaProperties": 2}
-    assert collected.others == {
+    assert collected.unchecked == {
         "retention of acme": 1,
         "schema[].properties[].logicalTypeOptions.format password": 1,
     }

@@ -85,7 +85,7 @@ class Delimited:
         self.columns = check_header(
             split.names, split.line, self._splitter.delimiter, self._contract
         )
-        known_as = {theirs: ours for ours, theirs in self.columns.renamed.items()}
+        known_as = {given: expected for expected, given in self.columns.renamed.items()}
         self.names = [known_as.get(name, name) for name in split.names]
         self.head = head
         self._rest = data[len(head) :]

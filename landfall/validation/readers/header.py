@@ -59,13 +59,15 @@ def check_columns(names: Sequence[str], contract: Contract) -> Columns:
     if contract.drift.missing == "freeze" or len(missing) == len(expected):
         frozen |= set(missing)
     needed = frozen | {column.name for column in contract.columns if column.required}
-    if lacking := tuple(name for name in missing if name in needed):
-        near = nearest(lacking[0], _unknown(names, expected))
-        hint = f"; the nearest header to {lacking[0]!r} is {near!r}" if near else ""
+    if required_missing := tuple(name for name in missing if name in needed):
+        near = nearest(required_missing[0], _unknown(names, expected))
+        hint = f"; the nearest header to {required_missing[0]!r} is {near!r}" if near else ""
         raise MissingColumns(
-            lacking,
-            f"{_listed(lacking)} missing{hint}",
-            f"rename {near!r} to {lacking[0]!r}" if near else f"add {_listed(lacking, verb=False)}",
+            required_missing,
+            f"{_listed(required_missing)} missing{hint}",
+            f"rename {near!r} to {required_missing[0]!r}"
+            if near
+            else f"add {_listed(required_missing, verb=False)}",
         )
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise Refusal(
@@ -75,7 +77,7 @@ def check_columns(names: Sequence[str], contract: Contract) -> Columns:
             column=twice[0],
         )
     known_as = {name: name for name in expected} | {
-        theirs: ours for ours, theirs in renamed.items()
+        given: expected_name for expected_name, given in renamed.items()
     }
     extra = tuple(name for name in names if name not in known_as)
     kept = [known_as[name] for name in names if name in known_as]

@@ -152,11 +152,13 @@ class _Scanner:
             return None
         answers = _CellAnswers(self._cells)
         while (state := functions.lf_scan(scanner)) == 1:
-            functions.lf_answer(scanner, answers.answer(self._questions(), self._at(block)))
+            functions.lf_answer(
+                scanner, answers.answer(self._open_questions(), self._view_of(block))
+            )
         if state:
             return None
         facts = {
-            column_cells.position: answers.fact(index, self._columns[index], self._at(block))
+            column_cells.position: answers.fact(index, self._columns[index], self._view_of(block))
             for index, column_cells in enumerate(self._cells)
         }
         return KernelScan(buffers, functions.lf_records(scanner), self._of_keys, facts)
@@ -168,13 +170,13 @@ class _Scanner:
             self._buffers = ScanBuffers(size + size // 4, self._of_keys)
         return self._buffers
 
-    def _questions(self) -> list[int]:
+    def _open_questions(self) -> list[int]:
         """Return the kernel's open questions as one list of numbers."""
         pointer = ctypes.POINTER(ctypes.c_int64)()
         count = self._library.functions.lf_questions(self._scanner, ctypes.byref(pointer))
         return pointer[: count * _QUESTION_SIZE]
 
-    def _at(self, block: bytes) -> _Bytes:
+    def _view_of(self, block: bytes) -> _Bytes:
         return _Bytes(block, self._library.functions.lf_scratch(self._scanner))
 
 
