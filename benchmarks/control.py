@@ -2,7 +2,7 @@
 
     python -m benchmarks.control [drops] [ticks] [list] [claims]
 
-drops   storage requests for one drop alone, and the mean over a burst, from event to `succeeded`
+drops   storage requests for a single drop, and the mean over a burst, from event to `succeeded`
 ticks   calls to Data Factory and lists of the lake by a tick over 10,000 active runs
 list    the newest 50 of 100,000 runs by dataset and state, against two plain list calls
 claims  claims a second, against bare Put Blobs a second
@@ -155,7 +155,7 @@ def show(counted: dict[str, Any], drops: int) -> None:
 
 
 def drops(cloud: Path, size: int) -> None:
-    """Measure one drop alone, then a burst of drops."""
+    """Measure a single drop, then a burst of drops."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         files = [root / f"users-{seed}.csv" for seed in range(size + 2)]
@@ -169,14 +169,14 @@ def drops(cloud: Path, size: int) -> None:
             bench.reset_counts()
             seconds = one_drop(bench, files[1])
             time.sleep(0.5)  # the last request of the run is under way when its state is seen
-            alone = bench.requests()
+            single = bench.requests()
             bench.reset_counts()
             lasted = burst(bench, files[2:])
             time.sleep(0.5)
             together = bench.requests()
     print(f"one drop of 1,000 users, Spark warm: {seconds:.1f} s from upload to succeeded,")
     print("  with the one tick that sees its load end")
-    show(alone, 1)
+    show(single, 1)
     print(f"a burst of {size} drops of 20 users: {lasted:.1f} s, a tick every {TICK} s")
     show(together, size)
 

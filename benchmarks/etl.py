@@ -1,20 +1,21 @@
 """Measures the Spark jobs against a minimal baseline, as ratios of one run.
 
-    python bench/etl.py [--rows 98913] [--only warm,duckdb,drops,batches,replay]
+    python -m benchmarks.etl [--rows 98913] [--only warm,duckdb,drops,batches,replay]
 
-warm      a batch of users from bronze to gold, beside the bare floor: one Delta MERGE of that batch
-          and one Delta overwrite per gold table, one after the other. At most 1.6x. Once into an
-          empty silver, and once with every user restated and a tenth of them changed, which the
-          contract's history makes dearer.
-duckdb    DuckDB beside it: newest per key to Parquet, the same gold statements to Parquet. At ten
-          million rows at most 6x of it; peak memory of the JVM at most 4.5 GB.
-drops     a hundred small drops in one batch, beside one at a time: per drop at most 1/20.
-batches   the 10th, 50th and 100th of small batches beside the first, each with its share of the
-          nightly upkeep: at most 1.5x.
-replay    everything from bronze anew, as one batch: the same gold, row by row, value by value.
+warm      a batch of users from bronze to gold, compared to one Delta MERGE of that batch and one
+          Delta overwrite per gold table, in turn. At most 1.6x. Measured once with an empty silver
+          table, and once with every user restated and a tenth of them changed; the second costs
+          more, because the contract keeps history.
+duckdb    the same work compared to DuckDB: newest record per key to Parquet, the same gold
+          statements to Parquet. With ten million rows at most 6x; peak memory of the JVM at most
+          4.5 GB.
+drops     a hundred small drops in one batch, compared to one at a time: per drop at most 1/20.
+batches   the 10th, 50th and 100th of small batches compared to the first ones, each with its share
+          of maintenance: at most 1.5x.
+replay    all drops loaded again from bronze, as one batch: gold must have the same values.
 
-Of a million users and more, `--rounds 1 --only warm,duckdb` tells enough and takes minutes.
-Times are noisy on a busy machine; ratios less so. `pip install duckdb` (requirements-bench.txt).
+With a million users and more, `--rounds 1 --only warm,duckdb` is enough and takes minutes.
+Times are noisy on a busy machine; ratios less so. DuckDB is in requirements-bench.txt.
 """
 
 from __future__ import annotations
@@ -231,11 +232,11 @@ def drops(spark: SparkSession, work: Path, count: int) -> None:
     lake.load([lake.drop(users(SMALL))], "warm")
     small = [lake.drop(users(SMALL, first=1000 + SMALL * number)) for number in range(count)]
     together = seconds(lambda: lake.load(small, "all")) / count
-    alone = [lake.drop(users(SMALL, first=10**6 + SMALL * number)) for number in range(5)]
+    singles = [lake.drop(users(SMALL, first=10**6 + SMALL * number)) for number in range(5)]
     single = statistics.median(
-        seconds(partial(lake.load, [drop], f"one-{n}")) for n, drop in enumerate(alone)
+        seconds(partial(lake.load, [drop], f"one-{n}")) for n, drop in enumerate(singles)
     )
-    ratio(f"a drop of {count} in one batch, beside one alone", together, single, 1 / 20)
+    ratio(f"a drop of {count} in one batch / a single drop", together, single, 1 / 20)
 
 
 def batches(spark: SparkSession, work: Path, rows: int, count: int) -> None:
@@ -247,7 +248,7 @@ def batches(spark: SparkSession, work: Path, rows: int, count: int) -> None:
     lake.load([lake.drop(users(rows))], "base")
     for number in range(WARMING):
         lake.load([lake.drop(users(SMALL, changed=0.5))], f"warm-{number}")
-    times, worked, upkeep, upkeep_worked = [], [], 0.0, 0.0
+    times, worked, maintenance_time, maintenance_cpu = [], [], 0.0, 0.0
     for number in range(count):
         drop = lake.drop(users(SMALL, first=SMALL * number, changed=0.5))
         before = processor_seconds(spark)
@@ -255,15 +256,18 @@ def batches(spark: SparkSession, work: Path, rows: int, count: int) -> None:
         worked.append(processor_seconds(spark) - before)
         if (number + 1) % UPKEEP_EVERY == 0:
             before = processor_seconds(spark)
-            upkeep += seconds(lake.maintain)
-            upkeep_worked += processor_seconds(spark) - before
+            maintenance_time += seconds(lake.maintain)
+            maintenance_cpu += processor_seconds(spark) - before
     for last in sorted({n for n in (10, 50, 100) if n < count} | {count}):
-        for unit, samples, more in (("", times, upkeep), (", CPU", worked, upkeep_worked)):
+        for unit, samples, more in (
+            ("", times, maintenance_time),
+            (", CPU", worked, maintenance_cpu),
+        ):
             near = statistics.median(samples[max(0, last - NEAR) : last]) + more / count
             first = statistics.median(samples[:NEAR])
-            ratio(f"batch {last} beside the first{unit}", near, first, 1.5)
+            ratio(f"batch {last} / the first{unit}", near, first, 1.5)
     files = len(DeltaTable(str(lake.root / "silver/users")).file_uris())
-    print(f"{'':44} silver has {files} files then; upkeep took {upkeep:.1f} s")
+    print(f"{'':44} silver has {files} files at the end; maintenance took {maintenance_time:.1f} s")
 
 
 def processor_seconds(spark: SparkSession) -> float:
@@ -319,7 +323,7 @@ def main() -> None:
     """Run the chosen parts."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--rows", type=int, default=98_913, help="users in the large batches")
-    parser.add_argument("--rounds", type=int, default=2, help="of which the best counts")
+    parser.add_argument("--rounds", type=int, default=2, help="repetitions; the best one counts")
     parser.add_argument("--batches", type=int, default=100, help="small ones, one after the other")
     parser.add_argument("--drops", type=int, default=100, help="small ones, in one batch")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
@@ -328,7 +332,7 @@ def main() -> None:
     if not set(chosen) <= set(PARTS):
         parser.error(f"--only takes {', '.join(PARTS)}")
     if options.rows >= LARGE:
-        # The quick compiler alone is for the short life of a laptop's session.
+        # The default options use only the quick compiler, which suits short sessions.
         os.environ.setdefault("LANDFALL_SPARK_JAVA_OPTIONS", "-XX:+UseParallelGC")
         os.environ.setdefault("LANDFALL_SPARK_MEMORY", "3g")
     spark = build_session("bench")

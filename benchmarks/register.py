@@ -153,25 +153,25 @@ def ticks(root: Path, size: int) -> None:
             began = time.perf_counter()
             messages = service.reconcile()
             took = time.perf_counter() - began
-            asked = _of_service(_counts(config, "datafactory"), "querypipelineruns")
+            calls = _of_service(_counts(config, "datafactory"), "querypipelineruns")
             listed = _of_service(_counts(config, "lake"), "ListBlobs")
             print(
-                f"a tick over {size:,} copies, {what}: {asked} calls to Data Factory, "
+                f"a tick over {size:,} copies, {what}: {calls} calls to Data Factory, "
                 f"{listed} lists of the lake (manifest, replays, landing), {took:.1f} s, "
                 f"{len(messages):,} messages"
             )
     with _serving(config, now - timedelta(seconds=190), "lake", "datafactory") as service:
         _reset_counts(config, "datafactory")
         service.reconcile()
-        asked = _of_service(_counts(config, "datafactory"), "querypipelineruns")
-        print(f"a tick over {size:,} copies that have just begun: {asked} calls to Data Factory")
+        calls = _of_service(_counts(config, "datafactory"), "querypipelineruns")
+        print(f"a tick over {size:,} copies that have just begun: {calls} calls to Data Factory")
 
 
 def listing(root: Path, size: int, days: int) -> None:
     """Measure the newest runs of a dataset and a state, compared to two plain list calls."""
     config = create(root, REPOSITORY)
     seed, now = LakeSeed(config), datetime.now(UTC).replace(hour=12)
-    chance = random.Random(1)  # noqa: S311 - times that can be had again
+    chance = random.Random(1)  # noqa: S311 - reproducible times
     for number in range(size):
         landed = now - timedelta(seconds=chance.uniform(0, days * 86400))
         state = State.SUCCEEDED if number % RARE else State.FAILED
@@ -182,27 +182,28 @@ def listing(root: Path, size: int, days: int) -> None:
     with _serving(config, now, "lake") as service:
         floor = _best(lambda: _plain(config))
         print(f"two plain list calls of 5,000 with metadata, by the SDK: {floor:.2f} s")
-        asked_for: tuple[tuple[str | None, State | None], ...] = (
+        queries: tuple[tuple[str | None, State | None], ...] = (
             ("users", State.SUCCEEDED),
             ("users", State.FAILED),
             ("users", None),
             (None, None),
         )
-        for name, ending in asked_for:
+        for name, ending in queries:
 
-            def ask(dataset: str | None = name, state: State | None = ending) -> None:
+            def query(dataset: str | None = name, state: State | None = ending) -> None:
                 runs = service.manifest.newest(limit=50, dataset=dataset, state=state)
                 if not runs or any(run.state is not (state or run.state) for run in runs):
-                    raise SystemExit(f"{len(runs)} runs, not all as asked for")
+                    raise SystemExit(f"{len(runs)} runs, not all match the query")
 
-            ask()
+            query()
             _reset_counts(config, "lake")
-            ask()
-            asked = _of_service(_counts(config, "lake"), "ListBlobs")
-            took = _best(ask)
+            query()
+            list_calls = _of_service(_counts(config, "lake"), "ListBlobs")
+            took = _best(query)
             print(
                 f"newest 50 of {size:,} runs in {days} days, dataset {name or 'any'}, "
-                f"state {ending or 'any'}: {took:.2f} s, {took / floor:.2f}x, {asked} list calls"
+                f"state {ending or 'any'}: {took:.2f} s, {took / floor:.2f}x, "
+                f"{list_calls} list calls"
             )
 
 

@@ -293,7 +293,7 @@ def memory(folder: Path, rows: int) -> list[Figure]:
     added = peaks[1] - peaks[0] - 16 * rows / 1e6
     return [
         Figure(f"peak of memory, {rows:,} rows", peaks[0], 350, "MB"),
-        Figure(f"memory that {rows:,} more rows add beside keys", added, 20, "MB"),
+        Figure(f"memory that {rows:,} more rows add, without keys", added, 20, "MB"),
     ]
 
 

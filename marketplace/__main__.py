@@ -1,4 +1,4 @@
-"""Write the files of a synthetic marketplace from a seed: the same options give the same bytes.
+"""Writes the files of a synthetic marketplace from a seed: the same options give the same bytes.
 
 users         people with their activity, and three tables computed from them
 products      listings: category, brand, condition, price, seller

@@ -1,4 +1,4 @@
-"""What users do before they buy: views, likes and wishes, day by day."""
+"""Generates interactions of users with products: views, likes and wishes, day by day."""
 
 import numpy as np
 

@@ -1,1 +1,1 @@
-"""`landfall demo`: takes drops through a local cloud that runs only for the demo."""
+"""`landfall demo`: process drops in a local cloud that runs only for the demo."""
