@@ -32,11 +32,11 @@ def runs(
 ) -> None:
     """List the latest runs."""
     with Client(find(data)) as client:
-        found_runs = client.runs(dataset, state, limit)
+        listed_runs = client.runs(dataset, state, limit)
     if as_json:
-        click.echo(json.dumps({"runs": found_runs}, indent=2))
-    elif found_runs:
-        render.console().print(render.runs_table(found_runs))
+        click.echo(json.dumps({"runs": listed_runs}, indent=2))
+    elif listed_runs:
+        render.console().print(render.runs_table(listed_runs))
     else:
         click.echo("no runs" if dataset or state else "no runs yet: `landfall drop FILE` makes one")
 
