@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
 
 _REMEMBERED = 4096
 _LONG = 1000
-"""Characters from which on a cell is not cached, to bound memory."""
+"""Cells of this many characters and more are not cached, to bound memory."""
 INVALID = object()
 """Marks a cell that is not a value of its column's type."""
 _EMPTY = "-"
