@@ -1,17 +1,16 @@
-"""What control costs, each figure against a floor or a bound of the same run.
+"""Measures the cost of the control plane, each figure against a baseline or a bound.
 
     python -m benchmarks.control [drops] [ticks] [list] [claims]
 
-drops   storage requests for one drop alone, and the mean over a burst, from event to `succeeded`
+drops   storage requests for a single drop, and the mean over a burst, from event to `succeeded`
 ticks   calls to Data Factory and lists of the lake by a tick over 10,000 active runs
 list    the newest 50 of 100,000 runs by dataset and state, against two plain list calls
 claims  claims a second, against bare Put Blobs a second
 
-All of them, if none is named. `--burst`, `--active`, `--runs`, `--days` and `--claims` set sizes.
+Without names all are measured. `--burst`, `--active`, `--runs`, `--days` and `--claims` set sizes.
 
-For `drops` a local cloud is started whose timer never fires; everything the service asks of the
-lake is counted there, ticks and all. The copy's and the jobs' own reading and writing of data stand
-beside it under their callers.
+For `drops` a local cloud is started without a timer; all storage requests of the service are
+counted there, including ticks. Requests of the copy and of the jobs are shown by caller.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ FINAL = {"succeeded", "quarantined", "duplicate", "failed", "cancelled"}
 
 
 class ControlBench:
-    """A cloud that moves only when it is pushed."""
+    """A local cloud without a timer."""
 
     def __init__(self, config: CloudConfig) -> None:
         self.config = config
@@ -53,7 +52,7 @@ class ControlBench:
         )
 
     def drop(self, file: Path) -> str:
-        """Upload as a producer does; returns the file's name."""
+        """Upload a file as a producer does; return its name."""
         connection = self.config.lake_connection_string
         with DataLakeServiceClient.from_connection_string(connection) as service:
             client = service.get_file_client("landing", f"users/{file.name}")
@@ -61,7 +60,7 @@ class ControlBench:
         return file.name
 
     def state(self, name: str) -> str:
-        """Where the run of a file is, read from the lake's folder so that nothing is counted."""
+        """Return the state of a file's run, read from the lake's folder to avoid requests."""
         for place in ("active", "runs"):
             for path in (self.config.lake_folder / "manifest" / place).rglob("*.json"):
                 text = path.read_text()
@@ -70,7 +69,7 @@ class ControlBench:
         return "unknown"
 
     def active(self) -> int:
-        """How many runs have not been filed."""
+        """Return the number of runs that are not archived."""
         return len(list((self.config.lake_folder / "manifest" / "active").glob("*.json")))
 
     def tick(self) -> None:
@@ -83,12 +82,12 @@ class ControlBench:
         reply.raise_for_status()
 
     def requests(self) -> dict[str, Any]:
-        """What the lake has counted."""
-        found: dict[str, Any] = httpx.get(self._counter).json()
-        return found
+        """Return the request counts of the lake."""
+        counts: dict[str, Any] = httpx.get(self._counter).json()
+        return counts
 
-    def forget(self) -> None:
-        """Count from zero."""
+    def reset_counts(self) -> None:
+        """Reset the request counts."""
         httpx.delete(self._counter).raise_for_status()
 
     @property
@@ -96,7 +95,7 @@ class ControlBench:
         return f"{self.config.url('lake')}/_devcloud/requests"
 
     def jobs_ended(self) -> int:
-        """How many job runs have come to their end."""
+        """Return the number of ended job runs."""
         host = self.config.url("databricks")
         token = {"Authorization": f"Bearer {self.config.databricks_token}"}
         url = f"{host}/api/2.2/jobs/runs/list"
@@ -104,17 +103,17 @@ class ControlBench:
         return len(runs.get("runs", []))
 
 
-def wait(look: Callable[[], bool], what: str, seconds: float = 180) -> None:
-    """Until it is so."""
+def wait(condition: Callable[[], bool], what: str, seconds: float = 180) -> None:
+    """Wait until a condition is true."""
     deadline = time.monotonic() + seconds
-    while not look():
+    while not condition():
         if time.monotonic() > deadline:
             sys.exit(f"{what}: not within {seconds:.0f} s")
         time.sleep(0.1)
 
 
 def one_drop(bench: ControlBench, file: Path) -> float:
-    """Take a drop the whole way; returns the seconds from upload to `succeeded`."""
+    """Take a drop from landing to gold; return the seconds from upload to `succeeded`."""
     before = bench.jobs_ended()
     began = time.perf_counter()
     name = bench.drop(file)
@@ -127,12 +126,12 @@ def one_drop(bench: ControlBench, file: Path) -> float:
 
 
 def burst(bench: ControlBench, files: list[Path]) -> float:
-    """Let many drops land at once, with a tick every `TICK` seconds; returns their time."""
+    """Upload many drops at once, with a tick every `TICK` seconds; return the seconds."""
     began = ticked = time.perf_counter()
     with ThreadPoolExecutor(4) as pool:
         names = list(pool.map(bench.drop, files))
 
-    def over() -> bool:
+    def is_done() -> bool:
         nonlocal ticked
         if time.perf_counter() - ticked > TICK:
             ticked = time.perf_counter()
@@ -140,7 +139,7 @@ def burst(bench: ControlBench, files: list[Path]) -> float:
         return not bench.active()
 
     wait(lambda: bench.requests()["by_caller"].get("landfall", 0) > len(names), "the events")
-    wait(over, f"{len(names)} drops to end", 900)
+    wait(is_done, f"{len(names)} drops to end", 900)
     ended = Counter(bench.state(name) for name in names)
     if ended != {"succeeded": len(names)}:
         sys.exit(f"not all succeeded: {dict(ended)}")
@@ -148,7 +147,7 @@ def burst(bench: ControlBench, files: list[Path]) -> float:
 
 
 def show(counted: dict[str, Any], drops: int) -> None:
-    """Requests in all and per drop, of the service by operation."""
+    """Print total requests and requests per drop, by caller and operation."""
     print("  storage requests by caller:")
     for caller, number in sorted(counted["by_caller"].items()):
         print(f"    {number:>6} {number / drops:>7.2f} a drop  {caller}")
@@ -160,7 +159,7 @@ def show(counted: dict[str, Any], drops: int) -> None:
 
 
 def drops(cloud: Path, size: int) -> None:
-    """One drop alone, then a burst of them."""
+    """Measure a single drop, then a burst of drops."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         files = [root / f"users-{seed}.csv" for seed in range(size + 2)]
@@ -171,23 +170,23 @@ def drops(cloud: Path, size: int) -> None:
             deploy_all(config, lambda _: None)
             bench = ControlBench(config)
             one_drop(bench, files[0])
-            bench.forget()
+            bench.reset_counts()
             seconds = one_drop(bench, files[1])
             time.sleep(0.5)  # the last request of the run is under way when its state is seen
-            alone = bench.requests()
-            bench.forget()
+            single = bench.requests()
+            bench.reset_counts()
             lasted = burst(bench, files[2:])
             time.sleep(0.5)
             together = bench.requests()
     print(f"one drop of 1,000 users, Spark warm: {seconds:.1f} s from upload to succeeded,")
     print("  with the one tick that sees its load end")
-    show(alone, 1)
+    show(single, 1)
     print(f"a burst of {size} drops of 20 users: {lasted:.1f} s, a tick every {TICK} s")
     show(together, size)
 
 
 def main() -> None:
-    """Measure and print what was asked for."""
+    """Measure and print the chosen sections."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.control")
     parser.add_argument("sections", nargs="*", metavar="drops|ticks|list|claims")
     for name, size in (("burst", 100), ("active", 10_000), ("runs", 100_000), ("claims", 300)):

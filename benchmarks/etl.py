@@ -1,23 +1,24 @@
-"""What the jobs cost beside the least that could be done: ratios, each from one run.
+"""Measures the Spark jobs against a minimal baseline, as ratios of one run.
 
-    python bench/etl.py [--rows 98913] [--only small,warm,duckdb,...]
+    python -m benchmarks.etl [--rows 98913] [--only small,warm,duckdb,drops,batches,replay]
 
 small     one drop of 200 users on a warm session, task by task, served too: seconds, seconds of the
           processor, Spark jobs; beside one bare Delta MERGE and one bare overwrite of a gold table.
 
-warm      a batch of users from bronze to gold, beside the bare floor: one Delta MERGE of that batch
-          and one Delta overwrite per gold table, one after the other. At most 1.6x. Once into an
-          empty silver, and once with every user restated and a tenth of them changed, which the
-          contract's history makes dearer.
-duckdb    DuckDB beside it: newest per key to Parquet, the same gold statements to Parquet. At ten
-          million rows at most 6x of it; peak memory of the JVM at most 4.5 GB.
-drops     a hundred small drops in one batch, beside one at a time: per drop at most 1/20.
-batches   the 10th, 50th and 100th of small batches beside the first, each with its share of the
-          nightly upkeep: at most 1.5x.
-replay    everything from bronze anew, as one batch: the same gold, row by row, value by value.
+warm      a batch of users from bronze to gold, compared to one Delta MERGE of that batch and one
+          Delta overwrite per gold table, in turn. At most 1.6x. Measured once with an empty silver
+          table, and once with every user restated and a tenth of them changed; the second costs
+          more, because the contract keeps history.
+duckdb    the same work compared to DuckDB: newest record per key to Parquet, the same gold
+          statements to Parquet. With ten million rows at most 6x; peak memory of the JVM at most
+          4.5 GB.
+drops     a hundred small drops in one batch, compared to one at a time: per drop at most 1/20.
+batches   the 10th, 50th and 100th of small batches compared to the first ones, each with its share
+          of maintenance: at most 1.5x.
+replay    all drops loaded again from bronze, as one batch: gold must have the same values.
 
-Of a million users and more, `--rounds 1 --only warm,duckdb` tells enough and takes minutes.
-Times are noisy on a busy machine; ratios less so. `pip install duckdb` (requirements-bench.txt).
+With a million users and more, `--rounds 1 --only warm,duckdb` is enough and takes minutes.
+Times are noisy on a busy machine; ratios less so. DuckDB is in requirements-bench.txt.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class BenchLake:
         self._number = 0
 
     def drop(self, rows: pa.Table) -> dict[str, Any]:
-        """Leave a drop in bronze, landed after all before it."""
+        """Write a drop to bronze, landed after all earlier ones."""
         self._number += 1
         run = f"r{self._number:06}"
         folder = self.root / "bronze/users" / run
@@ -115,26 +116,26 @@ class BenchLake:
             build_gold.main(arguments)
 
     def maintain(self) -> None:
-        """The nightly upkeep."""
+        """Run the nightly maintenance."""
         with contextlib.redirect_stdout(io.StringIO()):
             maintain.main(["--lake", self.template, "--keep-days", "7"])
 
     def gold(self) -> dict[str, list[dict[str, Any]]]:
-        """Every gold table, sorted."""
-        found = {}
+        """Return every gold table, sorted."""
+        tables = {}
         for path in sorted((self.root / "gold").iterdir()):
             rows = DeltaTable(str(path)).to_pyarrow_table().to_pylist()
-            found[path.name] = sorted(rows, key=repr)
-        return found
+            tables[path.name] = sorted(rows, key=repr)
+        return tables
 
-    def forget(self) -> None:
-        """Silver and gold are gone; bronze stays."""
+    def delete_tables(self) -> None:
+        """Delete silver and gold; keep bronze."""
         for name in ("silver", "gold", "manifest/results"):
             shutil.rmtree(self.root / name, ignore_errors=True)
 
 
 def users(count: int, *, first: int = 0, changed: float = 0.0) -> pa.Table:
-    """So many users; the same ids from `first` on, a share of them with other values."""
+    """Return `count` users with ids from `first` on, a share of them with changed values."""
     schema = pa.schema([(c["name"], ARROW[c["type"]]) for c in TABLE["columns"]])
     seeded = pa.Table.from_pylist(
         [user._asdict() for user in generate_users(min(count, SEEDED), 5)], schema
@@ -151,7 +152,7 @@ def users(count: int, *, first: int = 0, changed: float = 0.0) -> pa.Table:
 
 
 def seconds(what: Callable[[], object]) -> float:
-    """How long it takes."""
+    """Return the seconds of a call."""
     began = time.perf_counter()
     what()
     return time.perf_counter() - began
@@ -166,7 +167,7 @@ def floor(
 ) -> None:
     """One MERGE of a batch and one overwrite per gold table, or of some, one after the other.
 
-    In a session of its own, with Spark's and Delta's defaults: what a job sets is the job's.
+    It has a separate session with the defaults of Spark and Delta.
     """
     spark = spark.newSession()
     table = f"delta.`file://{root}/users`"
@@ -236,19 +237,19 @@ def _middle(costs: Sequence[Cost]) -> tuple[float, ...]:
 
 
 def warm(spark: SparkSession, work: Path, rows: int, rounds: int) -> float:
-    """Prints both ratios; how long the first load took at best."""
+    """Print both ratios; return the best time of the first load."""
     times: dict[str, list[float]] = {"first": [], "restated": [], "floor 1": [], "floor 2": []}
     for number, size in enumerate([min(rows, LARGE), *[rows] * rounds]):
         root = work / f"warm-{number}"
         lake = BenchLake(spark, root / "lake")
         drops = lake.drop(users(size)), lake.drop(users(size, changed=0.1))
-        found = [
+        measured = [
             seconds(partial(lake.load, [drops[0]], "b1")),
             seconds(partial(lake.load, [drops[1]], "b2")),
             *(seconds(partial(floor, spark, root, drop, lake)) for drop in drops),
         ]
         if number:  # the first warms up, as a cluster is that has loaded batches before
-            for name, value in zip(times, found, strict=True):
+            for name, value in zip(times, measured, strict=True):
                 times[name].append(value)
         shutil.rmtree(root)
     best = {name: min(values) for name, values in times.items()}
@@ -257,8 +258,8 @@ def warm(spark: SparkSession, work: Path, rows: int, rounds: int) -> float:
     return best["first"]
 
 
-def duckdb_peer(work: Path, rows: int, ours: float, rounds: int) -> None:
-    """The same work by DuckDB, whole."""
+def duckdb_peer(work: Path, rows: int, landfall_seconds: float, rounds: int) -> None:
+    """Measure the same work with DuckDB."""
     import duckdb  # noqa: PLC0415 - only this part needs it
     import sqlglot  # noqa: PLC0415 - likewise
 
@@ -282,33 +283,38 @@ def duckdb_peer(work: Path, rows: int, ours: float, rounds: int) -> None:
                 connection.execute(f"COPY ({sql}) TO '{folder}/{definition.name}.parquet'")
 
     run()
-    theirs = min(seconds(run) for _ in range(rounds))
-    ratio(f"DuckDB, {rows:,} users", ours, theirs, 6.0 if rows >= 10_000_000 else None)
+    duckdb_seconds = min(seconds(run) for _ in range(rounds))
+    ratio(
+        f"DuckDB, {rows:,} users",
+        landfall_seconds,
+        duckdb_seconds,
+        6.0 if rows >= 10_000_000 else None,
+    )
 
 
 def drops(spark: SparkSession, work: Path, count: int) -> None:
-    """Many small drops at once, and some of them one at a time."""
+    """Measure many small drops in one batch, and some of them one at a time."""
     lake = BenchLake(spark, work / "drops")
     lake.load([lake.drop(users(SMALL))], "warm")
     small = [lake.drop(users(SMALL, first=1000 + SMALL * number)) for number in range(count)]
     together = seconds(lambda: lake.load(small, "all")) / count
-    alone = [lake.drop(users(SMALL, first=10**6 + SMALL * number)) for number in range(5)]
-    one = statistics.median(
-        seconds(partial(lake.load, [drop], f"one-{n}")) for n, drop in enumerate(alone)
+    singles = [lake.drop(users(SMALL, first=10**6 + SMALL * number)) for number in range(5)]
+    single = statistics.median(
+        seconds(partial(lake.load, [drop], f"one-{n}")) for n, drop in enumerate(singles)
     )
-    ratio(f"a drop of {count} in one batch, beside one alone", together, one, 1 / 20)
+    ratio(f"a drop of {count} in one batch / a single drop", together, single, 1 / 20)
 
 
 def batches(spark: SparkSession, work: Path, rows: int, count: int) -> None:
-    """Small batches one after the other on a table of some size, with the upkeep's share.
+    """Measure small batches one after the other on a large table, with their share of maintenance.
 
-    Processor seconds stand beside the time: on a busy machine they are what to trust.
+    Processor seconds are also shown: they are more reliable on a busy machine.
     """
     lake = BenchLake(spark, work / "batches")
     lake.load([lake.drop(users(rows))], "base")
     for number in range(WARMING):
         lake.load([lake.drop(users(SMALL, changed=0.5))], f"warm-{number}")
-    times, worked, upkeep, upkeep_worked = [], [], 0.0, 0.0
+    times, worked, maintenance_time, maintenance_cpu = [], [], 0.0, 0.0
     for number in range(count):
         drop = lake.drop(users(SMALL, first=SMALL * number, changed=0.5))
         before = processor_seconds(spark)
@@ -316,25 +322,28 @@ def batches(spark: SparkSession, work: Path, rows: int, count: int) -> None:
         worked.append(processor_seconds(spark) - before)
         if (number + 1) % UPKEEP_EVERY == 0:
             before = processor_seconds(spark)
-            upkeep += seconds(lake.maintain)
-            upkeep_worked += processor_seconds(spark) - before
+            maintenance_time += seconds(lake.maintain)
+            maintenance_cpu += processor_seconds(spark) - before
     for last in sorted({n for n in (10, 50, 100) if n < count} | {count}):
-        for unit, each, more in (("", times, upkeep), (", CPU", worked, upkeep_worked)):
-            near = statistics.median(each[max(0, last - NEAR) : last]) + more / count
-            first = statistics.median(each[:NEAR])
-            ratio(f"batch {last} beside the first{unit}", near, first, 1.5)
+        for unit, samples, more in (
+            ("", times, maintenance_time),
+            (", CPU", worked, maintenance_cpu),
+        ):
+            near = statistics.median(samples[max(0, last - NEAR) : last]) + more / count
+            first = statistics.median(samples[:NEAR])
+            ratio(f"batch {last} / the first{unit}", near, first, 1.5)
     files = len(DeltaTable(str(lake.root / "silver/users")).file_uris())
-    print(f"{'':44} silver has {files} files then; upkeep took {upkeep:.1f} s")
+    print(f"{'':44} silver has {files} files at the end; maintenance took {maintenance_time:.1f} s")
 
 
 def processor_seconds(spark: SparkSession) -> float:
-    """What this process and Spark's JVM have used of the processor."""
+    """Return the processor seconds of this process and of Spark's JVM."""
     fields = Path(f"/proc/{jvm(spark)}/stat").read_text().rpartition(")")[2].split()
     return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def replay(spark: SparkSession, work: Path, rows: int) -> None:
-    """Load in three batches, forget, load all as one in another order: the same gold."""
+    """Load three batches, delete the tables, load all in one batch: gold must be the same."""
     lake = BenchLake(spark, work / "replay")
     parts = [
         lake.drop(users(rows)),
@@ -344,40 +353,43 @@ def replay(spark: SparkSession, work: Path, rows: int) -> None:
     for number, part in enumerate((parts[0], parts[2], parts[1])):
         lake.load([part], f"b{number}")
     before = lake.gold()
-    lake.forget()
+    lake.delete_tables()
     lake.load(parts[::-1], "all")
     same = before == lake.gold()
     count = sum(len(table) for table in before.values())
     print(f"{'replay from bronze':44} {'the same' if same else 'NOT THE SAME'}, {count} gold rows")
 
 
-def ratio(what: str, ours: float, other: float, most: float | None) -> None:
-    """One line: both times, their ratio and how large it may be."""
+def ratio(what: str, measured: float, reference: float, most: float | None) -> None:
+    """Print both times, their ratio and its limit."""
     limit = (
         ""
         if most is None
-        else f"  (at most {most:.2f}){'' if ours / other <= most else '  MISSED'}"
+        else f"  (at most {most:.2f}){'' if measured / reference <= most else '  MISSED'}"
     )
-    print(f"{what:44} {ours:8.3f} s / {other:7.3f} s = {ours / other:6.3f}{limit}", flush=True)
+    print(
+        f"{what:44} {measured:8.3f} s / {reference:7.3f} s = {measured / reference:6.3f}{limit}",
+        flush=True,
+    )
 
 
 def jvm(spark: SparkSession) -> int:
-    """The process of Spark's JVM."""
+    """Return the process id of Spark's JVM."""
     return int(spark.sparkContext._gateway.proc.pid)  # type: ignore[union-attr]  # noqa: SLF001
 
 
 def peak(spark: SparkSession) -> float:
-    """Most memory that Spark's JVM has held, in GB."""
+    """Return the peak memory of Spark's JVM in GB."""
     status = Path(f"/proc/{jvm(spark)}/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 2**20
 
 
 def main() -> None:
-    """Run the parts that were asked for."""
+    """Run the chosen parts."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--rows", type=int, default=98_913, help="users in the large batches")
-    parser.add_argument("--rounds", type=int, default=2, help="of which the best counts")
+    parser.add_argument("--rounds", type=int, default=2, help="repetitions; the best one counts")
     parser.add_argument("--batches", type=int, default=100, help="small ones, one after the other")
     parser.add_argument("--drops", type=int, default=100, help="small ones, in one batch")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
@@ -386,20 +398,20 @@ def main() -> None:
     if not set(chosen) <= set(PARTS):
         parser.error(f"--only takes {', '.join(PARTS)}")
     if options.rows >= LARGE:
-        # The quick compiler alone is for the short life of a laptop's session.
+        # The default options use only the quick compiler, which suits short sessions.
         os.environ.setdefault("LANDFALL_SPARK_JAVA_OPTIONS", "-XX:+UseParallelGC")
         os.environ.setdefault("LANDFALL_SPARK_MEMORY", "3g")
     spark = build_session("bench")
     spark.sparkContext.setLogLevel("ERROR")
     with tempfile.TemporaryDirectory(prefix="landfall-etl-") as name:
         work = Path(name)
-        ours = 0.0
+        landfall_seconds = 0.0
         if "small" in chosen:
             small(spark, work, max(options.rounds, NEAR))
         if {"warm", "duckdb"} & set(chosen):
-            ours = warm(spark, work, options.rows, options.rounds)
+            landfall_seconds = warm(spark, work, options.rows, options.rounds)
         if "duckdb" in chosen:
-            duckdb_peer(work, options.rows, ours, options.rounds)
+            duckdb_peer(work, options.rows, landfall_seconds, options.rounds)
         if "drops" in chosen:
             drops(spark, work, options.drops)
         if "batches" in chosen:

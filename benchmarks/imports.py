@@ -1,6 +1,6 @@
-"""What a cold start pays: importing the app, against the two SDKs that it cannot do without.
+"""Measures a cold start: importing the app, compared to the two SDKs that it needs.
 
-    python bench/imports.py [RUNS]
+    python benchmarks/imports.py [RUNS]
 
 Prints the median of whole-process wall times, in turn, and their ratio.
 """
@@ -23,7 +23,7 @@ LATER = ("azure.mgmt.datafactory", "databricks.sdk", "polars", "pandas", "pydant
 
 
 def seconds(statement: str) -> float:
-    """Wall time of a fresh process that runs one statement."""
+    """Return the wall time of a new process that runs one statement."""
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", statement], cwd=REPOSITORY, check=True, env=ENV)
     return time.perf_counter() - began
@@ -42,7 +42,7 @@ def main(runs: int) -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", check], cwd=REPOSITORY, check=True, capture_output=True, text=True
     )
-    print(f"{'loaded by it of what only later calls need':<55} {loaded.stdout.strip()}")
+    print(f"{'modules loaded too early':<55} {loaded.stdout.strip()}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A register of many runs, made in the lake's folder, and what it costs to ask it.
+"""Measures queries on a register with many runs, which is written to the lake's folder.
 
-Seeded before the services start, by the code that the local lake keeps its folder with; everything
-that is measured goes through the SDKs to services that are processes of their own.
+The register is written before the services start, with the code of the local lake. The measured
+requests use the SDKs and services in separate processes.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ from landfall.protocol import State
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATASETS = ("users", "products", "interactions")
 RARE = 500
-"""One run in so many failed."""
+"""One of this many runs failed."""
 
 
-class Sea:
-    """The folder of a lake before its service starts."""
+class LakeSeed:
+    """Writes documents to the folder of a lake before its service starts."""
 
     def __init__(self, config: CloudConfig) -> None:
         config.lake_folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ class Sea:
             self._store.create_container(name)
 
     def put(self, path: str, run: Run, *, empty: bool = False) -> None:
-        """A run's document, or a note of it."""
+        """Write a run's document, or an empty index entry of it."""
         container, _, key = path.partition("/")
         staged = self._store.stage()
         Path(staged).write_bytes(b"" if empty else dump(run, "bench"))
@@ -112,7 +112,7 @@ def _pipeline_run(config: CloudConfig, run: Run) -> PipelineRun:
 
 @contextmanager
 def _serving(config: CloudConfig, now: datetime, *services: str) -> Iterator[Landfall]:
-    """The service in this process, over services that are processes of their own."""
+    """Run the service in this process, with the other services in separate processes."""
     env = app_settings(config)
     os.environ.update(env)  # the identity's endpoint, which its SDK reads there
     with Supervisor(config, services=services):
@@ -122,12 +122,12 @@ def _serving(config: CloudConfig, now: datetime, *services: str) -> Iterator[Lan
 
 
 def _counts(config: CloudConfig, service: str) -> dict[str, int]:
-    found: dict[str, Any] = httpx.get(f"{config.url(service)}/_devcloud/requests").json()
-    counts: dict[str, int] = found["by_operation"]
+    document: dict[str, Any] = httpx.get(f"{config.url(service)}/_devcloud/requests").json()
+    counts: dict[str, int] = document["by_operation"]
     return counts
 
 
-def _forget(config: CloudConfig, *services: str) -> None:
+def _reset_counts(config: CloudConfig, *services: str) -> None:
     for service in services:
         httpx.delete(f"{config.url(service)}/_devcloud/requests").raise_for_status()
 
@@ -137,72 +137,73 @@ def _of_service(counts: dict[str, int], operation: str) -> int:
 
 
 def ticks(root: Path, size: int) -> None:
-    """What a tick asks the outside over many active runs whose copies are overdue, and after."""
+    """Measure the requests of a tick over many active runs with overdue copies."""
     config = create(root, REPOSITORY)
-    sea, now = Sea(config), datetime.now(UTC)
+    seed, now = LakeSeed(config), datetime.now(UTC)
     folder = config.root / "datafactory" / "runs"
     folder.mkdir(parents=True)
     for number in range(size):
         run = _copying(_run(number, DATASETS[number % 3], now - timedelta(seconds=200)))
-        sea.put(paths.active_document(run.run_id), run)
-        told = _pipeline_run(config, run)
-        (folder / f"{told.run_id}.json").write_text(json.dumps(asdict(told)))
+        seed.put(paths.active_document(run.run_id), run)
+        pipeline_run = _pipeline_run(config, run)
+        (folder / f"{pipeline_run.run_id}.json").write_text(json.dumps(asdict(pipeline_run)))
     with _serving(config, now, "lake", "datafactory") as service:
         for what in ("all overdue", "the same again"):
-            _forget(config, "lake", "datafactory")
+            _reset_counts(config, "lake", "datafactory")
             began = time.perf_counter()
             messages = service.reconcile()
             took = time.perf_counter() - began
-            asked = _of_service(_counts(config, "datafactory"), "querypipelineruns")
+            calls = _of_service(_counts(config, "datafactory"), "querypipelineruns")
             listed = _of_service(_counts(config, "lake"), "ListBlobs")
             print(
-                f"a tick over {size:,} copies, {what}: {asked} calls to Data Factory, "
+                f"a tick over {size:,} copies, {what}: {calls} calls to Data Factory, "
                 f"{listed} lists of the lake (manifest, replays, landing), {took:.1f} s, "
                 f"{len(messages):,} messages"
             )
     with _serving(config, now - timedelta(seconds=190), "lake", "datafactory") as service:
-        _forget(config, "datafactory")
+        _reset_counts(config, "datafactory")
         service.reconcile()
-        asked = _of_service(_counts(config, "datafactory"), "querypipelineruns")
-        print(f"a tick over {size:,} copies that have just begun: {asked} calls to Data Factory")
+        calls = _of_service(_counts(config, "datafactory"), "querypipelineruns")
+        print(f"a tick over {size:,} copies that have just begun: {calls} calls to Data Factory")
 
 
 def listing(root: Path, size: int, days: int) -> None:
-    """The newest runs of a dataset and a state among many, against two plain list calls."""
+    """Measure the newest runs of a dataset and a state, compared to two plain list calls."""
     config = create(root, REPOSITORY)
-    sea, now = Sea(config), datetime.now(UTC).replace(hour=12)
-    chance = random.Random(1)  # noqa: S311 - times that can be had again
+    seed, now = LakeSeed(config), datetime.now(UTC).replace(hour=12)
+    chance = random.Random(1)  # noqa: S311 - reproducible times
     for number in range(size):
         landed = now - timedelta(seconds=chance.uniform(0, days * 86400))
         state = State.SUCCEEDED if number % RARE else State.FAILED
         run = _ended(_run(number, DATASETS[number % 3], landed), state)
-        sea.put(paths.archived_document(run.run_id), run)
+        seed.put(paths.archived_document(run.run_id), run)
         if state in UNCOMMON:
-            sea.put(paths.index_entry(state, run.run_id), run, empty=True)
+            seed.put(paths.index_entry(state, run.run_id), run, empty=True)
     with _serving(config, now, "lake") as service:
         floor = _best(lambda: _plain(config))
         print(f"two plain list calls of 5,000 with metadata, by the SDK: {floor:.2f} s")
-        asked_for: tuple[tuple[str | None, State | None], ...] = (
+        queries: tuple[tuple[str | None, State | None], ...] = (
             ("users", State.SUCCEEDED),
             ("users", State.FAILED),
             ("users", None),
             (None, None),
         )
-        for name, ending in asked_for:
+        for name, ending in queries:
 
-            def ask(dataset: str | None = name, state: State | None = ending) -> None:
-                found = service.manifest.newest(limit=50, dataset=dataset, state=state)
-                if not found or any(run.state is not (state or run.state) for run in found):
-                    raise SystemExit(f"{len(found)} runs, not all as asked for")
+            def query(dataset: str | None = name, state: State | None = ending) -> None:
+                runs = service.manifest.newest(limit=50, dataset=dataset, state=state)
+                if not runs or any(run.state is not (state or run.state) for run in runs):
+                    raise SystemExit(f"{len(runs)} runs, not all match the query")
 
-            ask()
-            _forget(config, "lake")
-            ask()
-            asked = _of_service(_counts(config, "lake"), "ListBlobs")
-            took = _best(ask)
+            query()
+            _reset_counts(config, "lake")
+            query()
+            list_calls = _of_service(_counts(config, "lake"), "ListBlobs")
+            took = _best(query)
             print(
                 f"newest 50 of {size:,} runs in {days} days, dataset {name or 'any'}, "
-                f"state {ending or 'any'}: {took:.2f} s, {took / floor:.2f}x, {asked} list calls"
+                f"state {ending or 'any'}: {took:.2f} s, {took / floor:.2f}x, "
+                f"{list_calls} list calls"
             )
 
 
@@ -227,7 +228,7 @@ def _best(act: Callable[[], None], times: int = 3) -> float:
 
 
 def claims(root: Path, size: int, threads: int = 4) -> None:
-    """Claims a second against bare Put Blobs a second, in turns."""
+    """Measure claims per second and bare Put Blobs per second, in turns."""
     config = create(root, REPOSITORY)
     blobs = BlobServiceClient.from_connection_string(config.lake_connection_string)
     with _serving(config, datetime.now(UTC), "lake") as service, blobs:

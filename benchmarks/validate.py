@@ -1,17 +1,17 @@
-"""Validation against the time it takes DuckDB to read all columns of the same file, and its peers.
+"""Measures validation against DuckDB reading the same file, and against other validators.
 
     pip install -r requirements-bench.txt
     make peers                                  # pandera, Great Expectations, frictionless,
                                                 # datacontract-cli, in an environment of their own
     python -m benchmarks.validate [--rows 1000000] [--runs 3] [--large] [--no-peers]
 
-Whole processes, started in turn; the smallest wall time of each counts, and ratios are printed,
-each beside its aim. `--large` measures ten times and twenty times the rows as well. The first
+Whole processes are started in turn; the smallest wall time of each counts, and each ratio is
+printed with its target. `--large` also measures ten times and twenty times the rows. The first
 verdict is that of `landfall validate` on a file of 10 KB, from the start of the process.
 
-Peers are given the same contract, as far as each can say it: types, required values, bounds, lists
-of values, patterns and the unique key of all 24 columns. At the end generated dirty files of ten
-kinds of fault are validated with three seeds, and what was found is held against what was injected.
+Peers get the same contract, as far as they support it: types, required values, bounds, lists of
+values, patterns and the unique key of all 24 columns. At the end generated files with ten kinds of
+fault are validated with three seeds, and the detected faults are compared to the injected ones.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ connection.execute(
 ).fetchall()
 """
 TYPED = READ.replace("all_varchar = true, ", "")
-JUDGE = """
+VALIDATE = """
 import sys
 from pathlib import Path
 from landfall.contract.folder import parse
@@ -80,11 +80,11 @@ import polars as pl
 types = {"integer": pl.Int64, "number": pl.Float64, "string": pl.String, "boolean": pl.Boolean}
 def checks(p):
     o, listed = options(p), values(p)
-    found = [pa.Check.ge(o["minimum"])] if "minimum" in o else []
-    found += [pa.Check.le(o["maximum"])] if "maximum" in o else []
-    found += [pa.Check.isin(listed)] if listed else []
-    found += [pa.Check.str_matches(o["pattern"])] if "pattern" in o else []
-    return found
+    rules = [pa.Check.ge(o["minimum"])] if "minimum" in o else []
+    rules += [pa.Check.le(o["maximum"])] if "maximum" in o else []
+    rules += [pa.Check.isin(listed)] if listed else []
+    rules += [pa.Check.str_matches(o["pattern"])] if "pattern" in o else []
+    return rules
 pa.DataFrameSchema({
     p["name"]: pa.Column(types[p["logicalType"]], checks(p), unique=p.get("unique", False),
                          nullable=not p.get("required", False))
@@ -98,12 +98,12 @@ FRICTIONLESS = (
 from frictionless import Resource, Schema, system
 def constraints(p):
     o, listed = options(p), values(p)
-    found = {name: o[name] for name in ("minimum", "maximum") if name in o}
-    if "pattern" in o:  # which speaks of the whole value there
-        found["pattern"] = ".*(?:" + o["pattern"] + ").*"
+    limits = {name: o[name] for name in ("minimum", "maximum") if name in o}
+    if "pattern" in o:  # matches the whole value there
+        limits["pattern"] = ".*(?:" + o["pattern"] + ").*"
     if listed:
-        found["enum"] = listed
-    return found | {"required": p.get("required", False), "unique": p.get("unique", False)}
+        limits["enum"] = listed
+    return limits | {"required": p.get("required", False), "unique": p.get("unique", False)}
 schema = Schema.from_descriptor({"fields": [
     {"name": p["name"], "type": p["logicalType"], "constraints": constraints(p)}
     for p in properties
@@ -162,7 +162,7 @@ TEN = (
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took: seconds of wall and of processors, MB of memory at the peak."""
+    """Cost of a process: wall seconds, processor seconds, peak memory in MB."""
 
     wall: float
     cpu: float
@@ -174,7 +174,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Figure:
-    """A ratio or a size that is to be at most, or with `least` at least, its aim."""
+    """A ratio or a size with its target: at most, or with `least` at least."""
 
     name: str
     value: float
@@ -185,12 +185,12 @@ class Figure:
     def __str__(self) -> str:
         kept = self.value >= self.aim if self.least else self.value <= self.aim
         word = "at least" if self.least else "at most"
-        said = f"{self.value:8.2f} {self.unit:<3} {word} {self.aim:g}"
-        return f"{self.name:<52}{said}  {'kept' if kept else 'MISSED'}"
+        text = f"{self.value:8.2f} {self.unit:<3} {word} {self.aim:g}"
+        return f"{self.name:<52}{text}  {'kept' if kept else 'MISSED'}"
 
 
 def cost(code: str, *arguments: Path | str, python: Path = Path(sys.executable)) -> Cost:
-    """Of one fresh process."""
+    """Return the cost of a new process."""
     # Modules are compiled once and kept, as those of any package that is installed.
     env = {name: kept for name, kept in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [str(python), "-c", code, *map(str, arguments)]
@@ -207,18 +207,18 @@ def cost(code: str, *arguments: Path | str, python: Path = Path(sys.executable))
 
 
 def in_turn(runs: int, work: dict[str, tuple[str, ...]]) -> dict[str, Cost]:
-    """The cheapest run of each, after one round that only warms the caches."""
-    found: dict[str, list[Cost]] = {name: [] for name in work}
+    """Return the cheapest run of each, after one round that warms the caches."""
+    costs_by_name: dict[str, list[Cost]] = {name: [] for name in work}
     for run in range(runs + 1):
         for name, (code, *arguments) in work.items():
             once = cost(code, *arguments)
             if run:
-                found[name].append(once)
-    return {name: min(costs, key=lambda one: one.wall) for name, costs in found.items()}
+                costs_by_name[name].append(once)
+    return {name: min(costs, key=lambda item: item.wall) for name, costs in costs_by_name.items()}
 
 
 def write_many(path: Path, rows: int) -> None:
-    """Users with identifiers of their own; beyond the first 100,000 only these differ."""
+    """Write users with unique identifiers; after the first 100,000 only the identifiers differ."""
     import numpy as np  # noqa: PLC0415 - not in the process that measures
 
     base = path.with_name("base.csv")
@@ -236,7 +236,7 @@ def write_many(path: Path, rows: int) -> None:
             file.writelines(f"{number},{tail}\n" for number, tail in pairs)
 
 
-def _apart(work: Callable[..., object], *arguments: object) -> None:
+def _in_process(work: Callable[..., object], *arguments: object) -> None:
     process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
     process.start()
     process.join()
@@ -245,36 +245,36 @@ def _apart(work: Callable[..., object], *arguments: object) -> None:
 
 
 def against_duckdb(folder: Path, rows: int, runs: int, aims: tuple[float, ...]) -> list[Figure]:
-    """Ours against DuckDB's reading, clean and dirty; `aims` are clean, dirty and rewritten."""
+    """Compare to DuckDB, clean and dirty; `aims` are for clean, dirty and rewritten."""
     clean, dirty = folder / "clean.csv", folder / "dirty.csv"
-    # In processes of their own: a child's peak begins with its parent's memory.
-    _apart(write_many, clean, rows)
+    # In separate processes: the peak of a child starts with its parent's memory.
+    _in_process(write_many, clean, rows)
     counts = dict.fromkeys(DAMAGES, max(1, int(rows * DIRTY) // len(DAMAGES)))
-    _apart(break_records, clean, dirty, counts, 3)
+    _in_process(break_records, clean, dirty, counts, 3)
     size = clean.stat().st_size / 1e6
     print(f"\n{rows:,} users, {size:,.0f} MB; dirty: {sum(counts.values()):,} faulty records")
-    found = in_turn(
+    costs = in_turn(
         runs,
         {
             "DuckDB reads all columns as text": (READ, str(clean)),
             "DuckDB reads all columns, typed": (TYPED, str(clean)),
-            "clean": (JUDGE, str(clean)),
-            "dirty": (JUDGE, str(dirty)),
-            "dirty, clean copy written": (JUDGE, str(dirty), str(folder / "out.csv")),
+            "clean": (VALIDATE, str(clean)),
+            "dirty": (VALIDATE, str(dirty)),
+            "dirty, clean copy written": (VALIDATE, str(dirty), str(folder / "out.csv")),
         },
     )
-    for name, one in found.items():
-        print(f"{name:<34}{one}")
-    floor, ours = found["DuckDB reads all columns as text"], found["clean"]
-    typed = found["DuckDB reads all columns, typed"]
-    print(f"{'clean / DuckDB typed':<34}{ours.wall / typed.wall:7.2f} x wall")
-    print(f"{'clean / DuckDB, CPU':<34}{ours.cpu / floor.cpu:7.2f} x CPU")
+    for name, item in costs.items():
+        print(f"{name:<34}{item}")
+    text_only, clean_cost = costs["DuckDB reads all columns as text"], costs["clean"]
+    typed = costs["DuckDB reads all columns, typed"]
+    print(f"{'clean / DuckDB typed':<34}{clean_cost.wall / typed.wall:7.2f} x wall")
+    print(f"{'clean / DuckDB, CPU':<34}{clean_cost.cpu / text_only.cpu:7.2f} x CPU")
     of = f"{rows:,} rows"
-    written = found["dirty, clean copy written"]
+    written = costs["dirty, clean copy written"]
     figures = [
-        Figure(f"clean / DuckDB, {of}", ours.wall / floor.wall, aims[0]),
-        Figure(f"dirty / clean, {of}", found["dirty"].wall / ours.wall, aims[1]),
-        Figure(f"dirty, clean copy written / DuckDB, {of}", written.wall / floor.wall, aims[2]),
+        Figure(f"clean / DuckDB, {of}", clean_cost.wall / text_only.wall, aims[0]),
+        Figure(f"dirty / clean, {of}", costs["dirty"].wall / clean_cost.wall, aims[1]),
+        Figure(f"dirty, clean copy written / DuckDB, {of}", written.wall / text_only.wall, aims[2]),
     ]
     for path in (clean, dirty, folder / "out.csv"):
         path.unlink()
@@ -282,55 +282,57 @@ def against_duckdb(folder: Path, rows: int, runs: int, aims: tuple[float, ...]) 
 
 
 def memory(folder: Path, rows: int) -> list[Figure]:
-    """Peak at so many rows, and what as many again add, the keys' 16 bytes a row aside."""
+    """Measure peak memory, and what twice the rows add without 16 bytes a key."""
     peaks = []
     for count in (rows, 2 * rows):
         path = folder / "many.csv"
-        _apart(write_many, path, count)
-        peaks.append(cost(JUDGE, path).memory)
+        _in_process(write_many, path, count)
+        peaks.append(cost(VALIDATE, path).memory)
         print(f"{count:,} rows: {peaks[-1]:.0f} MB at the peak")
         path.unlink()
     added = peaks[1] - peaks[0] - 16 * rows / 1e6
     return [
         Figure(f"peak of memory, {rows:,} rows", peaks[0], 350, "MB"),
-        Figure(f"memory that {rows:,} more rows add beside keys", added, 20, "MB"),
+        Figure(f"memory that {rows:,} more rows add, without keys", added, 20, "MB"),
     ]
 
 
 def first_verdict(folder: Path, runs: int) -> list[Figure]:
-    """The whole command on a small file."""
+    """Measure the whole command on a small file."""
     small = folder / "small.csv"
-    _apart(write_users, small, 90, 7)
+    _in_process(write_users, small, 90, 7)
     code = "from landfall.cli.main import landfall; landfall()"
     arguments = ("validate", str(small), "--dataset", "users")
-    found = in_turn(runs, {"first": (code, *arguments)})["first"]
+    cheapest = in_turn(runs, {"first": (code, *arguments)})["first"]
     kilobytes = small.stat().st_size / 1e3
-    return [Figure(f"first verdict on {kilobytes:.0f} KB", found.wall, 0.6, "s")]
+    return [Figure(f"first verdict on {kilobytes:.0f} KB", cheapest.wall, 0.6, "s")]
 
 
 def peers(folder: Path, rows: int, runs: int) -> list[Figure]:
-    """Those of `make peers`: pandera at all rows, the slower ones at 100,000 at most."""
+    """Measure peers of `make peers`: pandera at all rows, slower ones at 100,000 at most."""
     if not PYTHON.exists():
         print("\nno peers: run `make peers` to compare with them")
         return []
     figures = []
-    for count, theirs, aim in ((rows, {"pandera on polars": PANDERA}, 2.5), (_BASE, PEERS, 10.0)):
+    for count, programs, aim in ((rows, {"pandera on polars": PANDERA}, 2.5), (_BASE, PEERS, 10.0)):
         path = folder / "peers.csv"
         count = min(rows, count)  # noqa: PLW2901 - a small measurement stays small
-        _apart(write_many, path, count)
-        ours = in_turn(runs, {"ours": (JUDGE, str(path))})["ours"]
-        print(f"\n{'ours, ' + format(count, ',') + ' rows':<34}{ours}")
-        for name, code in theirs.items():
-            found = min((cost(code, path, python=PYTHON) for _ in range(2)), key=lambda c: c.wall)
-            print(f"{name:<34}{found}")
-            of = f"{name} / ours, {count:,} rows"
-            figures.append(Figure(of, found.wall / ours.wall, aim, least=True))
+        _in_process(write_many, path, count)
+        landfall_cost = in_turn(runs, {"landfall": (VALIDATE, str(path))})["landfall"]
+        print(f"\n{'landfall, ' + format(count, ',') + ' rows':<34}{landfall_cost}")
+        for name, code in programs.items():
+            cheapest = min(
+                (cost(code, path, python=PYTHON) for _ in range(2)), key=lambda c: c.wall
+            )
+            print(f"{name:<34}{cheapest}")
+            of = f"{name} / landfall, {count:,} rows"
+            figures.append(Figure(of, cheapest.wall / landfall_cost.wall, aim, least=True))
         path.unlink()
     return figures
 
 
 def exactness(folder: Path, rows: int) -> list[Figure]:
-    """Faults that were missed or invented, over three seeds."""
+    """Count missed and false faults, over three seeds."""
     good, bad, out = (folder / name for name in ("good.csv", "bad.csv", "rejects.csv"))
     contract = parse(
         (REPOSITORY / "marketplace/contracts/users.odcs.yaml").read_text(), file="users"
@@ -341,12 +343,12 @@ def exactness(folder: Path, rows: int) -> list[Figure]:
         injected = break_records(good, bad, dict.fromkeys(TEN, max(1, rows // 1000)), seed)
         validate(FileSource(bad), contract, name="users.csv", outputs=FileOutputs(rejects=out))
         reasons = out.with_name("rejects.csv.reasons.jsonl").read_text().splitlines()
-        found = {
+        detected = {
             (reason["line"], fault["rule"], fault["column"])
             for reason in map(json.loads, reasons)
             for fault in reason["faults"]
         }
-        wrong += len(found ^ {(fault.line, fault.rule, fault.column) for fault in injected})
+        wrong += len(detected ^ {(fault.line, fault.rule, fault.column) for fault in injected})
         injected_in_all += len(injected)
     return [Figure(f"missed or invented, of {injected_in_all:,} faults", wrong, 0, "")]
 
@@ -358,17 +360,17 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--large", action="store_true", help="also ten and twenty times the rows")
     parser.add_argument("--no-peers", action="store_true")
-    said = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=os.environ.get("LANDFALL_BENCH")) as name:
         folder = Path(name)
-        figures = against_duckdb(folder, said.rows, said.runs, (1.3, 1.3, 2.3))
-        if said.large:
-            figures += against_duckdb(folder, 10 * said.rows, 1, (2.2, 1.3, 2.3))
-            figures += memory(folder, 10 * said.rows)
-        figures += first_verdict(folder, said.runs)
-        if not said.no_peers:
-            figures += peers(folder, said.rows, said.runs)
-        figures += exactness(folder, max(1000, said.rows // 20))
+        figures = against_duckdb(folder, options.rows, options.runs, (1.3, 1.3, 2.3))
+        if options.large:
+            figures += against_duckdb(folder, 10 * options.rows, 1, (2.2, 1.3, 2.3))
+            figures += memory(folder, 10 * options.rows)
+        figures += first_verdict(folder, options.runs)
+        if not options.no_peers:
+            figures += peers(folder, options.rows, options.runs)
+        figures += exactness(folder, max(1000, options.rows // 20))
     print("\nFigures")
     for figure in figures:
         print(figure)

@@ -1,6 +1,6 @@
-"""Writes what in the documentation follows from the code: `python docs/generate.py`.
+"""Generates the reference pages that follow from the code: `python docs/generate.py`.
 
-A test fails while a page differs from what this makes of the code.
+A test fails if a page differs from its generated content.
 """
 
 from __future__ import annotations
@@ -22,59 +22,59 @@ _BEGIN = "<!-- Made from ingest/runs/states.py by docs/generate.py: change it th
 _END = "<!-- to here -->"
 
 MEANING = {
-    State.RECEIVED: "known; the file still stands in `landing`",
-    State.CLAIMED: "the file was moved to `raw`; nobody else can change it",
+    State.RECEIVED: "registered; the file is still in `landing`",
+    State.CLAIMED: "the file was moved to `raw`; no other run can change it",
     State.VALIDATING: "it is being validated against the contract",
     State.VALIDATED: "accepted, with or without rejected rows",
-    State.COPYING: "an attempt to copy it is written down; Data Factory may be at work",
+    State.COPYING: "a copy attempt is recorded; Data Factory may be running",
     State.COPIED: "in `bronze`, waiting for the next batch of its dataset",
-    State.LOADING: "member of the batch that Databricks loads",
+    State.LOADING: "part of the batch that Databricks loads",
     State.SUCCEEDED: "in `silver` and `gold`",
     State.QUARANTINED: "breaks its contract beyond tolerance; file, report and rejects are kept",
     State.DUPLICATE: "the same content was already accepted for this dataset",
-    State.FAILED: "a step failed for good; the cause says which and why",
-    State.CANCELLED: "ended on request, or its file was gone before it could be claimed",
+    State.FAILED: "a step failed in a way that a retry cannot change; the cause says which and why",
+    State.CANCELLED: "ended on request, or its file was removed before it could be claimed",
 }
 DOING = {
     Command.CLAIM: "moves the file into `raw`, if it is still the version that landed",
-    Command.VALIDATE: "validates it, unless another holds the lease",
-    Command.START_COPY: "writes down an attempt and starts it, where there is room",
-    Command.WATCH_COPY: "looks for its pipeline run, and concludes when that has ended",
-    Command.LOAD: "forms, starts or watches the batch of its dataset",
-    Command.ARCHIVE: "files its document by day",
+    Command.VALIDATE: "validates it, unless another worker holds the lease",
+    Command.START_COPY: "records an attempt and starts it, within the copy limit",
+    Command.WATCH_COPY: "looks up its pipeline run, and ends the copy when that has ended",
+    Command.LOAD: "forms, starts or checks the batch of its dataset",
+    Command.ARCHIVE: "archives its document by day",
 }
 CAUSE = {
     Event.CLAIM: "the file was renamed into `raw`",
     Event.LOSE_SOURCE: "the file was deleted or overwritten before it could be claimed",
-    Event.START_VALIDATION: "a worker began; from `validating` when a lease or a wait ended",
-    Event.POSTPONE: "records refer to what is not there yet; it is validated again later",
+    Event.START_VALIDATION: "a worker started; from `validating` after a lost lease or a wait",
+    Event.POSTPONE: "records refer to records that are not loaded yet; it is validated again later",
     Event.ACCEPT: "rejected rows, if any, are within the tolerance",
     Event.REFUSE: "the file cannot be read, or rejected rows are beyond the tolerance",
     Event.REPEAT: "another run of the dataset has accepted the same bytes",
-    Event.START_COPY: "a new attempt was written down, before it is started",
-    Event.FINISH_COPY: "Data Factory says so, and the row counts agree",
+    Event.START_COPY: "a new attempt was recorded, before it is started",
+    Event.FINISH_COPY: "Data Factory reports success, and the row counts agree",
     Event.START_LOAD: "joined a batch",
-    Event.PUT_BACK: "the batch failed and is tried in halves",
+    Event.PUT_BACK: "the batch failed and is retried in halves",
     Event.FINISH_LOAD: "the job run of the batch succeeded",
-    Event.FAIL: "a step came to an end that trying again cannot change",
+    Event.FAIL: "a step failed in a way that a retry cannot change",
     Event.CANCEL: "on request",
     Event.RETRY_CLAIM: "on request; the file was never claimed",
     Event.RETRY_VALIDATION: "on request; it was quarantined, or never validated",
     Event.RETRY_COPY: "on request; accepted, but not copied",
     Event.RETRY_LOAD: "on request; copied, but not loaded",
     Event.REPLAY_RAW: "on request: the file is validated, copied and loaded again",
-    Event.REPLAY_BRONZE: "on request: what was copied is loaded again",
+    Event.REPLAY_BRONZE: "on request: the copied data is loaded again",
 }
 _OTHERWISE = """\
-Here are the others, with the sentence of the standard or of its JSON schema that decides them.
-What stands behind a colon or a semicolon there is how we read it.
-`make peers` installs datacontract-cli in an environment of its own; then `make test-all` compares.
+The others are listed here, with the sentence of the standard or its JSON schema that decides them.
+The part after a colon or a semicolon is our interpretation.
+`make peers` installs datacontract-cli in a separate environment; then `make test-all` compares.
 """
 _ANYTIME = (Event.FAIL, Event.CANCEL)
 
 
 def parity_page() -> str:
-    """Where datacontract-cli decides otherwise than we do, from the table of cases."""
+    """Return the page of cases that datacontract-cli decides differently."""
     from tests.parity.cases import CASES  # noqa: PLC0415 - see main
 
     agreed = sum(case.decided_by is None for case in CASES)
@@ -85,7 +85,7 @@ def parity_page() -> str:
             "",
             "<!-- Made from tests/parity/cases.py by docs/generate.py: change it there. -->",
             "",
-            f"Of {len(CASES)} small cases, two for each kind of rule, {agreed} are decided alike.",
+            f"Of {len(CASES)} small cases, two for each kind of rule, {agreed} agree.",
             _OTHERWISE,
             "| rule | cells of the column | we say | it says | the standard |",
             "|---|---|---|---|---|",
@@ -102,35 +102,35 @@ def _differing(case: Any) -> str:
 
 
 def states_page() -> str:
-    """The states of a run, from the table in `ingest.runs.states`."""
+    """Return the page of the states of a run, from the table in `ingest.runs.states`."""
     lines = [
         "# States of a run",
         "",
         "<!-- Made from ingest/runs/states.py by docs/generate.py: change it there. -->",
         "",
-        "A run moves only along this table; any other move is refused with 409.",
-        "`landfall show RUN` and `GET /runs/{run_id}` list each move with its time and cause.",
+        "A run changes its state only by this table; any other transition is refused with 409.",
+        "`landfall show RUN` and `GET /runs/{run_id}` list the transitions with time and cause.",
         "",
         *_diagram(),
         "",
-        "Left out: `fail` of active states, `cancel` of all but `loading`, retries and replays.",
+        "Not shown: `fail` of active states, `cancel` of all but `loading`, retries and replays.",
         "",
         "## States",
         "",
-        "| state | kind | meaning | what whoever looks at it does |",
+        "| state | kind | meaning | what the service does next |",
         "|---|---|---|---|",
         *(
             f"| `{state}` | {_kind(state)} | {MEANING[state]} | {DOING[COMMANDS[state]]} |"
             for state in State
         ),
         "",
-        "A final state is left only by a retry or a replay that somebody asks for.",
+        "A run leaves a final state only by a requested retry or replay.",
         "",
-        "## Moves",
+        "## Transitions",
         "",
         "| event | from | to | when |",
         "|---|---|---|---|",
-        *(_move(event) for event in Event),
+        *(_transition(event) for event in Event),
     ]
     return "\n".join(lines) + "\n"
 
@@ -154,7 +154,7 @@ def _kind(state: State) -> str:
     return "final, can be retried" if state in RETRYABLE else "final"
 
 
-def _move(event: Event) -> str:
+def _transition(event: Event) -> str:
     sources, targets = _names(_sources(event)), _names(_targets(event))
     return f"| `{event}` | {sources} | {targets} | {CAUSE[event]} |"
 
@@ -164,8 +164,8 @@ def _sources(event: Event) -> list[State]:
 
 
 def _targets(event: Event) -> list[State]:
-    found = {TRANSITIONS[state, event] for state in _sources(event)}
-    return [state for state in State if state in found]
+    reached = {TRANSITIONS[state, event] for state in _sources(event)}
+    return [state for state in State if state in reached]
 
 
 def _names(states: list[State]) -> str:
@@ -173,7 +173,7 @@ def _names(states: list[State]) -> str:
 
 
 def cli_page() -> str:
-    """The command line, from its own help."""
+    """Return the page of the command line, from its help."""
     context = click.Context(landfall, info_name="landfall", **landfall.context_settings)
     lines = [
         "# The command line",
@@ -186,12 +186,12 @@ def cli_page() -> str:
         "|---|---|",
         "| 0 | done |",
         "| 1 | the data was refused, or a run failed |",
-        "| 2 | wrong use, or no connection |",
+        "| 2 | wrong usage, or no connection |",
         "| 130 | interrupted |",
         "",
         str(landfall.epilog),
         "With `--json` a command answers with one JSON document on standard output.",
-        "`LANDFALL_DEBUG=1` shows the traceback of an error that nobody foresaw.",
+        "`LANDFALL_DEBUG=1` shows the traceback of an unexpected error.",
         "",
         *_section(landfall, context),
     ]
@@ -201,9 +201,9 @@ def cli_page() -> str:
 def _section(command: click.Command, context: click.Context) -> Iterator[str]:
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            if found is not None:
-                yield from _section(found, click.Context(found, info_name=name, parent=context))
+            child = command.get_command(context, name)
+            if child is not None:
+                yield from _section(child, click.Context(child, info_name=name, parent=context))
         return
     path = context.command_path
     usage = " ".join([path, *command.collect_usage_pieces(context)])
@@ -225,11 +225,11 @@ def _sentence(command: click.Command) -> str:
 
 
 def architecture() -> str:
-    """ARCHITECTURE.md as it stands, with the diagram of the states made anew."""
+    """Return ARCHITECTURE.md with a new diagram of the states."""
     before, _, rest = ARCHITECTURE.read_text(encoding="utf-8").partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    told = "A run moves only along these lines:"
-    return "\n".join([before + _BEGIN, "", told, "", *_diagram(), "", _END + after])
+    intro = "A run changes its state only along these transitions:"
+    return "\n".join([before + _BEGIN, "", intro, "", *_diagram(), "", _END + after])
 
 
 PAGES = {
@@ -242,7 +242,7 @@ PAGES = {
 
 def main() -> None:
     """Write every page."""
-    sys.path.append(str(FOLDER.parents[1]))  # a script's own folder is all that it can import from
+    sys.path.append(str(FOLDER.parents[1]))  # a script can import only from its own folder
     for path, page in PAGES.items():
         path.write_text(page(), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""What the service and its clients both must know: states of a run, and names in the lake.
+"""States of a run and names in the lake, shared by the service and its clients.
 
 A lake path is `container/key`, with `/` between the segments of the key and no leading slash.
 """
@@ -13,7 +13,7 @@ from enum import StrEnum
 LANDING = "landing"
 RESEND = "_resend"
 UNASSIGNED = "unassigned"
-"""The dataset of a drop that stands in no dataset's folder."""
+"""The dataset of a drop outside every dataset's folder."""
 
 RESERVED_DATASETS = frozenset({UNASSIGNED})
 """Names that mean something else where datasets stand; `_resend` is no name of a dataset anyway."""
@@ -24,10 +24,10 @@ _RUN_ID = re.compile(r"(\d{8})T\d{6}Z-([a-z0-9_]{1,63})-[0-9a-f]{8}(?:[0-9a-f]{8
 
 
 class State(StrEnum):
-    """Where a run is."""
+    """State of a run."""
 
-    RECEIVED = "received"  # known; the file still stands in landing
-    CLAIMED = "claimed"  # the file is ours, in raw
+    RECEIVED = "received"  # registered; the file is still in landing
+    CLAIMED = "claimed"  # the file was moved to raw
     VALIDATING = "validating"
     VALIDATED = "validated"
     COPYING = "copying"
@@ -46,7 +46,7 @@ FINAL = frozenset(
 
 
 def run_id(landed: datetime, dataset: str, path: str, etag: str) -> str:
-    """The identity of a landed version: the same version always gives the same id.
+    """Return the id of a landed version: the same version always has the same id.
 
     `landed` is the blob's Last-Modified; path and ETag together name the version. Of their hash 64
     bits are kept: among a million files of one dataset and second a collision has a chance of
@@ -67,7 +67,7 @@ def is_run_id(text: str) -> bool:
 
 
 def day_and_dataset(run_id: str) -> tuple[str, str] | None:
-    """The day (`YYYYMMDD`) and the dataset that a run id names; None for another text."""
+    """Return the day (`YYYYMMDD`) and the dataset of a run id; None for another text."""
     match = _RUN_ID.fullmatch(run_id)
     return (match[1], match[2]) if match else None
 
@@ -78,7 +78,7 @@ def is_dataset(name: str) -> bool:
 
 
 def dataset_of(landing_path: str) -> str:
-    """The dataset whose folder a landed file stands in, else `UNASSIGNED`."""
+    """Return the dataset whose folder a landed file is in, else `UNASSIGNED`."""
     segments = landing_path.split("/")
     if len(segments) > 2 and _DATASET.fullmatch(segments[1]):  # noqa: PLR2004 - landing/dataset/name
         return segments[1]
@@ -86,7 +86,7 @@ def dataset_of(landing_path: str) -> str:
 
 
 def resent_run(landing_path: str) -> str | None:
-    """The run whose corrected rejects a landed file brings; None for an ordinary drop."""
+    """Return the run whose corrected rejects a landed file has; None for an ordinary drop."""
     segments = landing_path.split("/")
     if len(segments) > 4 and segments[2] == RESEND and is_run_id(segments[3]):  # noqa: PLR2004
         return segments[3]
@@ -94,7 +94,7 @@ def resent_run(landing_path: str) -> str | None:
 
 
 def name_of(landing_path: str) -> str:
-    """The name of a drop as people see it: its path below the dataset's folder."""
+    """Return the display name of a drop: its path below the dataset's folder."""
     segments = landing_path.split("/")
     if resent_run(landing_path):
         return segments[-1]

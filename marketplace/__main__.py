@@ -1,4 +1,4 @@
-"""Write a marketplace that never was, from a seed: the same options give the same bytes.
+"""Writes the files of a synthetic marketplace from a seed: the same options give the same bytes.
 
 users         people with their activity, and three tables computed from them
 products      listings: category, brand, condition, price, seller
@@ -6,8 +6,8 @@ orders        who bought when, for how much, and whether it was cancelled
 order_lines   what was in them, and what came back
 interactions  views, likes and wishes
 
-References hold: sellers, buyers and visitors are users, lines are of orders and products.
-manifest.json says how many records each file has and which of them were damaged on purpose.
+References are valid: sellers, buyers and visitors are users, lines are of orders and products.
+manifest.json has the number of records of each file and which of them were damaged.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def _datasets(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     if unknown := [name for name in names if name not in DATASETS]:
         raise argparse.ArgumentTypeError(
-            f"{unknown[0]!r} is none of {', '.join(DATASETS)}; or say all"
+            f"{unknown[0]!r} is not one of {', '.join(DATASETS)}, or all"
         )
     return tuple(name for name in DATASETS if name in names)
 
@@ -46,8 +46,8 @@ def _share(text: str) -> float:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What may be asked for."""
-    asked = argparse.ArgumentParser(
+    """Return the parser of the options."""
+    result = argparse.ArgumentParser(
         prog="python -m marketplace",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -58,18 +58,18 @@ examples:
   python -m marketplace --datasets orders,order_lines --rows 100000 --orders 1000000 \\
       --by month --dirt 0.01 --out drops                   a file a month, 1 % damaged""",
     )
-    asked.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
-    asked.add_argument("--seed", type=int, default=1, help="another seed, another marketplace")
-    asked.add_argument(
+    result.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    result.add_argument("--seed", type=int, default=1, help="another seed, another marketplace")
+    result.add_argument(
         "--datasets", type=_datasets, default=(USERS,), metavar="LIST",
         help="with commas between, or all (default: users)",
     )  # fmt: skip
-    sizes = asked.add_argument_group("sizes, any; those not said follow from the users")
+    sizes = result.add_argument_group("sizes; those not given follow from the users")
     sizes.add_argument("--rows", type=_size, default=10_000, metavar="N", help="users (10,000)")
     sizes.add_argument("--products", type=_size, default=0, metavar="N", help="one for 2 users")
     sizes.add_argument("--orders", type=_size, default=0, metavar="N", help="one a user")
     sizes.add_argument("--visits", type=_size, default=0, metavar="N", help="8 a user")
-    cut = asked.add_argument_group("time and files")
+    cut = result.add_argument_group("time and files")
     cut.add_argument("--start", type=date.fromisoformat, default=MarketPlan.start,
                      metavar="YYYY-MM-DD",
                      help=f"first day of trade ({MarketPlan.start})")  # fmt: skip
@@ -79,36 +79,37 @@ examples:
                      help="the tables of trade whole, or a file a month or day")  # fmt: skip
     cut.add_argument("--parts", type=_size, default=1, metavar="N",
                      help="files that the users are spread over")  # fmt: skip
-    asked.add_argument("--dirt", type=_share, default=0.0, metavar="SHARE",
+    result.add_argument("--dirt", type=_share, default=0.0, metavar="SHARE",
                        help="share of each file's records to damage, 0 to 0.5 (0)")  # fmt: skip
-    return asked
+    return result
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the files and print their paths, one a line; progress goes to the error output."""
-    asked = parser()
-    given = asked.parse_args(arguments)
-    if given.parts > given.rows:
-        asked.error("--parts is more than --rows")
+    options_parser = parser()
+    options = options_parser.parse_args(arguments)
+    if options.parts > options.rows:
+        options_parser.error("--parts is more than --rows")
     plan = MarketPlan(
-        datasets=given.datasets, users=given.rows, products=given.products, orders=given.orders,
-        visits=given.visits, seed=given.seed, parts=given.parts, start=given.start,
-        days=given.days, split=given.by, dirt=given.dirt,
+        datasets=options.datasets, users=options.rows, products=options.products,
+        orders=options.orders, visits=options.visits, seed=options.seed,
+        parts=options.parts, start=options.start, days=options.days, split=options.by,
+        dirt=options.dirt,
     )  # fmt: skip
-    given.out.mkdir(parents=True, exist_ok=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     with _progress(plan) as watch:
-        written = write_market(plan, given.out, watch)
+        written = write_market(plan, options.out, watch)
     sys.stdout.writelines(f"{path}\n" for path in written)
     return 0
 
 
 @contextmanager
 def _progress(plan: MarketPlan) -> Iterator[Watch]:
-    """A bar for each table where somebody watches."""
+    """Show a progress bar for each table on a terminal."""
     if not sys.stderr.isatty():
         yield lambda _, __: None
         return
-    from rich.console import Console  # noqa: PLC0415 - only for who sees it
+    from rich.console import Console  # noqa: PLC0415 - only on a terminal
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     expected = {
@@ -119,20 +120,20 @@ def _progress(plan: MarketPlan) -> Iterator[Watch]:
         "interactions": int(1.22 * (plan.visits or 8 * plan.users))
         + int(2.5 * (plan.orders or plan.users)),
     }
-    shown = Progress(
+    progress = Progress(
         TextColumn("{task.description:13}"),
         BarColumn(),
         TextColumn("{task.completed:>13,.0f}"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )
-    with shown:
-        wanted = dict.fromkeys((USERS, *plan.datasets))
-        tasks = {name: shown.add_task(name, total=expected[name]) for name in wanted}
-        yield lambda name, rows: shown.advance(tasks[name], rows)
+    with progress:
+        datasets = dict.fromkeys((USERS, *plan.datasets))
+        tasks = {name: progress.add_task(name, total=expected[name]) for name in datasets}
+        yield lambda name, rows: progress.advance(tasks[name], rows)
         for task in tasks.values():
-            done = shown.tasks[task].completed
-            shown.update(task, total=done)
+            done = progress.tasks[task].completed
+            progress.update(task, total=done)
 
 
 if __name__ == "__main__":

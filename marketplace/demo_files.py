@@ -1,4 +1,4 @@
-"""The files that the demo drops: the published tables where they are, else generated ones."""
+"""Prepares the files of the demo from the published tables, or generates them."""
 
 from __future__ import annotations
 
@@ -26,44 +26,44 @@ _BREAKS = {"missing_required": 90, "bad_type": 80, "bad_enum": 70, "below_range"
 
 
 def check(data: str) -> None:
-    """Find out in time whether `prepare` could do what is asked.
+    """Check whether `prepare` can find its data.
 
     Raises:
-        Trouble: the published tables were asked for and are not there.
+        CliError: the published tables were requested and are not present.
     """
     if data == "real" and not PUBLISHED.is_dir():
         raise CliError(f"the published tables are not in {PUBLISHED}; use --data generated")
 
 
 def prepare(folder: Path, data: str, rows: int | None, seed: int = 7) -> str:
-    """Put every file of the scenario into a folder; says in a few words where they come from.
+    """Put every file of the scenario into a folder; return a short description of their source.
 
     Args:
         folder: must exist.
-        data: `real`, `generated`, or `auto`: real where the published tables stand.
-        rows: users in all; None for all that are published, or a default of generated ones.
-        seed: of the generated ones.
+        data: `real`, `generated`, or `auto`: real if the published tables are present.
+        rows: number of users; None for all published ones, or a default number of generated ones.
+        seed: seed of generated users and of the damage.
 
     Raises:
-        Trouble: the published tables were asked for and are not there.
+        CliError: the published tables were requested and are not present.
     """
     check(data)
     if data == "generated" or not PUBLISHED.is_dir():
         source = _generate(folder, rows or 20_000, seed)
     else:
-        source = _take_published(folder, rows)
-    # The good rows of a spoilt file are those of the good file that it was made from, so what the
-    # tables hold in the end is what the good files say.
-    _spoil(folder / "users-5.csv", folder / "users-flawed.csv", _FLAWED_ROWS, _FLAWS, seed)
-    _spoil(folder / "users-3.csv", folder / "users-broken.csv", _BROKEN_ROWS, _BREAKS, seed)
+        source = _copy_published(folder, rows)
+    # The valid rows of a damaged file are also in the good file that it was made from, so the
+    # tables have the content of the good files in the end.
+    _write_damaged(folder / "users-5.csv", folder / "users-flawed.csv", _FLAWED_ROWS, _FLAWS, seed)
+    _write_damaged(folder / "users-3.csv", folder / "users-broken.csv", _BROKEN_ROWS, _BREAKS, seed)
     _head(folder / "users-2.csv", folder / "users-small.csv", SMALL_ROWS)
     return source
 
 
-def _take_published(folder: Path, rows: int | None) -> str:
-    each = None if rows is None else max(rows // PARTS, 1)
+def _copy_published(folder: Path, rows: int | None) -> str:
+    rows_per_file = None if rows is None else max(rows // PARTS, 1)
     for part in range(1, PARTS + 1):
-        _head(PUBLISHED / f"users-{part}.csv", folder / f"users-{part}.csv", each)
+        _head(PUBLISHED / f"users-{part}.csv", folder / f"users-{part}.csv", rows_per_file)
     for name, published in _AGGREGATES.items():
         shutil.copyfile(PUBLISHED / published, folder / name)
     return "the published C2C tables"
@@ -74,7 +74,9 @@ def _head(source: Path, target: Path, rows: int | None) -> None:
         copy.writelines(lines if rows is None else islice(lines, rows + 1))
 
 
-def _spoil(source: Path, target: Path, rows: int, damage: Mapping[str, int], seed: int) -> None:
+def _write_damaged(
+    source: Path, target: Path, rows: int, damage: Mapping[str, int], seed: int
+) -> None:
     whole = target.with_suffix(".whole")
     _head(source, whole, rows)
     break_records(whole, target, damage, seed)

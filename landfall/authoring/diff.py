@@ -1,8 +1,10 @@
-"""What changed from one contract to the next, as those who read its tables see it.
+"""Compares two versions of a contract and finds changes that break readers of its table.
 
-A promise that is dropped or loosened breaks them: what they never had to expect may now come. A
-promise that is added or tightened does not; it is the producers who must keep it.
+A rule that is removed or relaxed is breaking for readers: the table may have values that it could
+not have before. A rule that is added or tightened is not breaking; it affects only producers.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,19 +31,19 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class ContractChange:
-    """One difference; `column` is None where the whole table is meant."""
+    """One difference; `column` is None if it is about the whole table."""
 
     breaking: bool
     column: str | None
     what: str
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the change as a JSON object."""
         return {"breaking": self.breaking, "column": self.column, "what": self.what}
 
 
 def diff(old: Contract, new: Contract) -> list[ContractChange]:
-    """Every difference that could change what readers see, breaking ones first."""
+    """Return every difference that could affect readers, breaking ones first."""
     changes = [
         *_table(old, new),
         *_columns(old, new),
@@ -64,9 +66,9 @@ def _table(old: Contract, new: Contract) -> Iterator[ContractChange]:
             f"maxRejectedRatio was {old.max_rejected_ratio:g}, is {new.max_rejected_ratio:g}",
         )
     if old.drift != new.drift:
-        yield ContractChange(False, None, "files whose columns differ are treated another way")
+        yield ContractChange(False, None, "the drift policies changed")
     if old.hints != new.hints:
-        yield ContractChange(False, None, "files are written another way")
+        yield ContractChange(False, None, "the file format options changed")
 
 
 def _columns(old: Contract, new: Contract) -> Iterator[ContractChange]:
@@ -139,12 +141,12 @@ def _rules(old: Contract, new: Contract) -> Iterator[ContractChange]:
 
 
 def _relationships(old: Contract, new: Contract) -> Iterator[ContractChange]:
-    for one in old.relationships:
-        if one not in new.relationships:
-            yield ContractChange(True, ",".join(one.columns), f"no longer refers to {one.target}")
-    for one in new.relationships:
-        if one not in old.relationships:
-            yield ContractChange(False, ",".join(one.columns), f"refers to {one.target}")
+    for link in old.relationships:
+        if link not in new.relationships:
+            yield ContractChange(True, ",".join(link.columns), f"no longer refers to {link.target}")
+    for link in new.relationships:
+        if link not in old.relationships:
+            yield ContractChange(False, ",".join(link.columns), f"refers to {link.target}")
 
 
 def _rule(rule: QualityRule) -> str:

@@ -1,7 +1,9 @@
-"""Writes a contract from a sample of a file: what it holds, as far as that can be seen.
+"""Infers a contract from a sample of a file.
 
-A guess is only made where the sample speaks clearly; whoever owns the data fixes the rest.
+Options are inferred only where the sample is clear; the owner of the data completes the rest.
 """
+
+from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from landfall.contract.formats import INTEGERS, moments
+from landfall.contract.formats import INTEGERS, moment_parser
 from landfall.contract.model import Hints
 from landfall.contract.odcs import parse
 from landfall.validation.columns import as_text
@@ -20,10 +22,10 @@ from landfall.validation.readers.splitting import Splitter, UnclosedQuote
 from landfall.validation.streams import ByteSource
 
 SAMPLE = 8 << 20
-"""Bytes of content that are looked at."""
+"""Bytes of content that are read."""
 
 _CLEAR = 100
-"""Records from which on a list of values or a key can be guessed."""
+"""Records from which on an enum or a key is inferred."""
 _FEW = 20
 _FILE_KINDS = {"csv": "csv", "jsonl": "jsonl", "json": "json", "parquet": "parquet"}
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
@@ -32,11 +34,11 @@ _BOOLEANS = frozenset({"true", "True", "TRUE", "false", "False", "FALSE"})
 
 
 def infer(source: ByteSource, *, name: str, dataset: str) -> str:
-    """The YAML of a contract for files such as `source`; it can be read back.
+    """Return the YAML of a contract for files such as `source`; it is valid.
 
     Raises:
-        Refusal: the file is none that could be read.
-        ContractError: it holds what no contract can say, such as nested values.
+        Refusal: the file cannot be read.
+        ContractError: the file has values that a contract cannot describe, such as nested ones.
     """
     opened = open_stream(source.stream(), name, Hints())
     kind = opened.format.kind
@@ -48,14 +50,14 @@ def infer(source: ByteSource, *, name: str, dataset: str) -> str:
     else:
         names, rows = _objects(_sample(opened), kind)
     if not rows:
-        raise Refusal("the file holds no records", "take a file with some records as sample")
+        raise Refusal("the file holds no records", "use a file with some records as sample")
     columns = list(zip(*rows, strict=True))
     keyed = False
     properties = []
     for column_name, cells in zip(names, columns, strict=True):
-        found = _property(column_name, cells, key=not keyed and _may_be_key(cells))
-        keyed = keyed or "primaryKey" in found
-        properties.append(found)
+        property_ = _property(column_name, cells, key=not keyed and _may_be_key(cells))
+        keyed = keyed or "primaryKey" in property_
+        properties.append(property_)
     return _document(dataset, opened, properties, delimiter, len(rows))
 
 
@@ -78,8 +80,8 @@ def _delimited(text: str) -> tuple[list[str], list[list[Any]], str]:
     delimiter = max(DELIMITERS, key=first.count)
     try:
         rows = Splitter(delimiter, '"', None).split(text, final=True).rows
-    except UnclosedQuote as unclosed:
-        line = unclosed.args[0] + 1
+    except UnclosedQuote as error:
+        line = error.args[0] + 1
         raise Refusal(
             f"a quote opened on line {line} is never closed", "close it", line=line
         ) from None
@@ -91,9 +93,9 @@ def _objects(text: str, kind: str) -> tuple[list[str], list[list[Any]]]:
     import json  # noqa: PLC0415 - most samples are CSV
 
     decoder = json.JSONDecoder()
-    found = [one for one in _elements(text, decoder, kind) if isinstance(one, dict)]
-    names = list(dict.fromkeys(name for element in found for name in element))
-    return names, [[element.get(name) for name in names] for element in found]
+    objects = [element for element in _elements(text, decoder, kind) if isinstance(element, dict)]
+    names = list(dict.fromkeys(name for element in objects for name in element))
+    return names, [[element.get(name) for name in names] for element in objects]
 
 
 def _elements(text: str, decoder: Any, kind: str) -> Iterator[Any]:
@@ -127,22 +129,22 @@ def _property(name: str, cells: Sequence[Any], *, key: bool) -> dict[str, Any]:
         cell.isoformat() if hasattr(cell, "isoformat") else as_text(cell) or "" for cell in known
     ]
     kind = _type(known, texts)
-    found: dict[str, Any] = {"name": name, "logicalType": kind}
+    property_: dict[str, Any] = {"name": name, "logicalType": kind}
     if kind in {"integer", "number"} and all(float(text) >= 0 for text in texts):
-        found["logicalTypeOptions"] = {"minimum": 0}
+        property_["logicalTypeOptions"] = {"minimum": 0}
     if len(known) == len(cells):
-        found["required"] = True
+        property_["required"] = True
     if key and kind in {"integer", "string"}:
-        found |= {"primaryKey": True, "primaryKeyPosition": 1, "required": True, "unique": True}
+        property_ |= {"primaryKey": True, "primaryKeyPosition": 1, "required": True, "unique": True}
     elif kind == "string" and len(cells) >= _CLEAR:
         values = sorted(set(texts))
         if 0 < len(values) <= min(_FEW, len(texts) // _FEW):
-            found["enum"] = [{"value": value} for value in values]
-    return found
+            property_["enum"] = [{"value": value} for value in values]
+    return property_
 
 
 def _may_be_key(cells: Sequence[Any]) -> bool:
-    """Whether every record has a value of its own there."""
+    """Whether every record has a unique value in this column."""
     present = None not in cells and "" not in cells
     return present and 1 < len(cells) == len(set(map(str, cells)))
 
@@ -156,7 +158,7 @@ def _type(known: Sequence[Any], texts: Sequence[str]) -> str:
         return "integer" if all(isinstance(cell, int) for cell in known) else "number"
     for nested, kind in ((dict, "object"), (list, "array")):
         if any(isinstance(cell, nested) for cell in known):
-            return kind  # which reading the contract back refuses by name
+            return kind  # not supported: parsing the contract raises the error
     return next((kind for kind, test in _TESTS if all(map(test, texts))), "string")
 
 
@@ -166,7 +168,7 @@ def _is_integer(text: str) -> bool:
 
 
 def _reads(kind: str) -> Callable[[str], bool]:
-    parser = moments(kind, None, None)
+    parser = moment_parser(kind, None, None)
 
     def test(text: str) -> bool:
         try:
@@ -211,8 +213,8 @@ def _document(
     document["customProperties"] = custom
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     lead = (
-        f"# Guessed from {records:,} records of a {_FILE_KINDS[kind]} file. Fix what the sample\n"
-        "# could not show: descriptions, classification, bounds, keys.\n"
+        f"# Inferred from {records:,} records of a {_FILE_KINDS[kind]} file. Add what is not\n"
+        "# in the sample: descriptions, classification, bounds, keys.\n"
     )
     parse(lead + text, file=f"{dataset}.odcs.yaml")
     return lead + text

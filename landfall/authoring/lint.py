@@ -1,4 +1,6 @@
-"""Checks a contract against the standard's own published model and JSON schema."""
+"""Checks a contract against the standard's published model and JSON schema."""
+
+from __future__ import annotations
 
 import json
 from datetime import date, time
@@ -13,13 +15,13 @@ _OF_SCHEMA = "v3.2.0"
 
 
 def lint(text: str, *, file: str) -> Contract:
-    """`parse`, and every field by the standard's model and its JSON schema besides.
+    """Parse a contract, and check every field by the standard's model and JSON schema.
 
-    The schema is that of 3.2; contracts of 3.0 and 3.1 are held to the model, which reads them all.
-    Slow to import, so only tests and the command line come here.
+    The schema is that of 3.2; contracts of 3.0 and 3.1 are checked only by the model. The imports
+    are slow, so only tests and the command line use this function.
 
     Raises:
-        ContractError: as `parse` does, and where the model or the schema disagree.
+        ContractError: `parse`, the model or the schema finds an error.
     """
     import pydantic  # noqa: PLC0415 - costs more than reading every contract
     from open_data_contract_standard.model import (  # noqa: PLC0415 - likewise
@@ -35,7 +37,7 @@ def lint(text: str, *, file: str) -> Contract:
         path = ".".join(str(part) for part in first["loc"])
         raise ContractError(file, path, first["msg"]) from error
     if document["apiVersion"] == _OF_SCHEMA:
-        _check_schema(_plain(document), file)
+        _check_schema(_json_value(document), file)
     return contract
 
 
@@ -51,10 +53,10 @@ def _check_schema(document: Any, file: str) -> None:
         raise ContractError(file, path, f"{error.message} (by the standard's JSON schema)")
 
 
-def _plain(value: Any) -> Any:
-    """As JSON has it: YAML makes dates of some texts."""
+def _json_value(value: Any) -> Any:
+    """Return a value as JSON: YAML turns some texts into dates."""
     if isinstance(value, dict):
-        return {key: _plain(below) for key, below in value.items()}
+        return {key: _json_value(below) for key, below in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_json_value(item) for item in value]
     return value.isoformat() if isinstance(value, (date, time)) else value

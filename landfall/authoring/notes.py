@@ -1,4 +1,6 @@
-"""What a contract says that no verdict depends on, named, so that nothing is ignored unseen."""
+"""Lists the fields of a contract that do not affect a verdict."""
+
+from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,58 +32,58 @@ _USED = frozenset(
         *(f"schema[].properties[].relationships[].{name}" for name in _RELATIONSHIP),
     }
 )
-_PARENTS = {place.rpartition(".")[0] for place in _USED if "." in place} | {"schema[].properties[]"}
-_OPENED_LISTS = frozenset(parent for parent in _PARENTS if parent.endswith("[]"))
-_OPENED_MAPPINGS = frozenset(_PARENTS) - _OPENED_LISTS
+_PARENTS = {path.rpartition(".")[0] for path in _USED if "." in path} | {"schema[].properties[]"}
+_NESTED_LISTS = frozenset(parent for parent in _PARENTS if parent.endswith("[]"))
+_NESTED_MAPPINGS = frozenset(_PARENTS) - _NESTED_LISTS
 _LATER = ("slaProperties", "slaDefaultElement")
 
 
 @dataclass(frozen=True)
 class Notes:
-    """Fields by place, `[]` standing for every item of a list, with how often each is said.
+    """Fields by path, with `[]` for all items of a list, and how often each is given.
 
-    `later` are kept with the contract for what is to come; `described` only describe;
-    `others` belong to another tool by their vendor, or ask for what is not checked.
+    `later` are stored with the contract but not used yet; `described` are descriptive; `unchecked`
+    belong to another tool, or are not checked.
     """
 
     later: Counter[str]
     described: Counter[str]
-    others: Counter[str]
+    unchecked: Counter[str]
 
 
 def notes(text: str, *, file: str) -> Notes:
-    """The notes of a contract that `parse` reads."""
-    found = Notes(Counter(), Counter(), Counter())
-    for place, value in _places(Node.of_yaml(text, file).value, ""):
-        if place.startswith(_LATER):
-            found.later[place] += 1
-        elif place == "customProperties[]":
+    """Return the notes of a valid contract."""
+    collected = Notes(Counter(), Counter(), Counter())
+    for path, value in _fields(Node.of_yaml(text, file).value, ""):
+        if path.startswith(_LATER):
+            collected.later[path] += 1
+        elif path == "customProperties[]":
             if value.get("vendor") not in {None, "landfall"}:
-                found.others[f"{value['property']} of {value['vendor']}"] += 1
-        elif place.endswith(".quality[]"):
-            found.described[f"{place} of type text"] += 1
-        elif place.endswith(".logicalTypeOptions"):
+                collected.unchecked[f"{value['property']} of {value['vendor']}"] += 1
+        elif path.endswith(".quality[]"):
+            collected.described[f"{path} of type text"] += 1
+        elif path.endswith(".logicalTypeOptions"):
             if value.get("format") in UNCHECKED_TEXTS:
-                found.others[f"{place}.format {value['format']}"] += 1
-        elif place not in _USED:
-            found.described[place] += 1
-    return found
+                collected.unchecked[f"{path}.format {value['format']}"] += 1
+        elif path not in _USED:
+            collected.described[path] += 1
+    return collected
 
 
-def _places(value: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Every field that is said, down to where a place is looked at as a whole."""
+def _fields(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield every given field with its path."""
     for key, below in value.items():
-        inner = f"{place}.{key}" if place else key
+        inner = f"{path}.{key}" if path else key
         if below is None or below == []:
             continue
-        if inner == "customProperties" or f"{inner}[]" in _OPENED_LISTS:
+        if inner == "customProperties" or f"{inner}[]" in _NESTED_LISTS:
             for item in below:
                 if inner == "customProperties" or item.get("type") == "text":
                     yield f"{inner}[]", item
                 else:
-                    yield from _places(item, f"{inner}[]")
-        elif inner in _OPENED_MAPPINGS and isinstance(below, dict):
-            yield from _places(below, inner)
+                    yield from _fields(item, f"{inner}[]")
+        elif inner in _NESTED_MAPPINGS and isinstance(below, dict):
+            yield from _fields(below, inner)
         elif inner in _LATER and isinstance(below, list):
             yield from ((inner, item) for item in below)
         else:

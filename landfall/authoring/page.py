@@ -1,8 +1,10 @@
-"""A report as one HTML page that can be sent to whoever produced the file.
+"""Renders a validation report as one HTML page for the producer of the file.
 
-It loads nothing, runs nothing and shows every value as text, whatever stands in it. Values of
-masked columns are masked in the report already.
+The page loads no resources, has no scripts and escapes every value. Values of masked columns are
+already masked in the report.
 """
+
+from __future__ import annotations
 
 import html
 import re
@@ -12,13 +14,13 @@ from typing import Any
 from landfall.authoring.words import EXPLAINED, format_words
 from landfall.validation.report import MASK, Check, Example, Link, Measure, Profile, Report
 
-_WORDS = {
+_VERDICTS = {
     "accepted": "Accepted",
     "accepted_with_rejects": "Accepted, rejects split off",
     "refused": "Refused",
 }
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-_UNNAMED = "breaks a rule of the contract"
+_OTHER_RULE = "breaks a rule of the contract"
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SHOWN = 200
 _WIDTH, _HEIGHT = 120, 28
@@ -55,7 +57,7 @@ thead th { border: 0; background: var(--wash); color: var(--soft); font-weight: 
   white-space: nowrap }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 td { overflow-wrap: break-word } td b, td i, .at { white-space: nowrap }
-.told { max-width: 24ch } .why { width: 22% } .told, code { overflow-wrap: anywhere }
+.value { max-width: 24ch } .why { width: 22% } .value, code { overflow-wrap: anywhere }
 code { font: 12.5px/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
   white-space: pre-wrap; background: var(--wash); padding: 0 3px; border-radius: 3px }
 td.bad { background: #fbe3e1; box-shadow: inset 0 0 0 1.5px var(--bad) }
@@ -76,7 +78,7 @@ footer { margin-top: 36px; font-size: 13px; color: var(--soft); overflow-wrap: a
 
 
 def render_html(report: Report) -> str:
-    """The whole page."""
+    """Return the whole page."""
     name = _text(report.name)
     parts = [
         "<!doctype html>",
@@ -84,7 +86,7 @@ def render_html(report: Report) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="referrer" content="no-referrer">',
         _POLICY,
-        f"<title>{name}: {_WORDS[report.verdict]}</title><style>{_STYLE}</style></head>",
+        f"<title>{name}: {_VERDICTS[report.verdict]}</title><style>{_STYLE}</style></head>",
         f'<body class="{report.verdict}">',
         _head(report),
         _rules(report.checks, report.rejected),
@@ -92,7 +94,7 @@ def render_html(report: Report) -> str:
         _links(report.relationships),
         _examples(report.examples),
         _profiles(report.profile),
-        _foot(report),
+        _footer(report),
         "</body></html>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
@@ -105,13 +107,13 @@ def _head(report: Report) -> str:
         ("What to do", _text(report.problem.action) if report.problem else _advice(report)),
         ("Not loaded", _names(report.columns.extra, "not in the contract")),
         ("Missing", _names(report.columns.missing, "in the contract, not in the file")),
-        ("Columns", "in another order than the contract's; matched by name")
+        ("Columns", "in another order than in the contract; matched by name")
         if report.columns.reordered
         else ("", ""),
     ]
-    rows = "".join(f"<dt>{term}</dt><dd>{said}</dd>" for term, said in facts if said)
+    rows = "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in facts if text)
     return (
-        f"<header><h1>{_text(report.name)}: <b>{_WORDS[report.verdict]}</b></h1>"
+        f"<header><h1>{_text(report.name)}: <b>{_VERDICTS[report.verdict]}</b></h1>"
         f'<p class="soft">validated by contract {_text(report.dataset)} '
         f"{_text(report.contract_version)}</p></header>"
         f"{_share(rejected) if report.rows else ''}<p>{_counts(report, rejected)}</p>"
@@ -120,11 +122,11 @@ def _head(report: Report) -> str:
 
 
 def _counts(report: Report, percent: float) -> str:
-    """How many records there are of each kind; of a refused file none is accepted."""
+    """Return the counts of records; a refused file has no accepted records."""
     if not report.rows:
         return "No record was validated."
     refused = report.verdict == "refused"
-    sound, faulty = ("keep the contract", "break it") if refused else ("accepted", "rejected")
+    sound, faulty = ("valid", "invalid") if refused else ("accepted", "rejected")
     return (
         f"<b>{report.rows:,}</b> records: <b>{report.accepted:,}</b> {sound}, "
         f"<b>{report.rejected:,}</b> {faulty} ({_percent(percent)}; the contract tolerates "
@@ -135,13 +137,13 @@ def _counts(report: Report, percent: float) -> str:
 
 def _share(percent: float) -> str:
     part = f'<i style="width:{percent:.3f}%"></i>' if percent else ""
-    return f'<div class="share" role="img" aria-label="{percent:.2f} % at fault">{part}</div>'
+    return f'<div class="share" role="img" aria-label="{percent:.2f} % rejected">{part}</div>'
 
 
 def _advice(report: Report) -> str:
     if not report.rejected:
         return ""
-    return "fix the records of the rejects file and send them again; all others are loaded"
+    return "fix the records in the rejects file and send them again; all other records are loaded"
 
 
 def _names(names: Sequence[str], what: str) -> str:
@@ -158,7 +160,7 @@ def _rules(checks: Sequence[Check], rejected: int) -> str:
     ordered = sorted(checks, key=lambda check: -check.failed)
     rows = "".join(
         f"<tr><td>{_column(check.column)}</td>"
-        f'<td class="why">{_text(EXPLAINED.get(check.rule, _UNNAMED))} '
+        f'<td class="why">{_text(EXPLAINED.get(check.rule, _OTHER_RULE))} '
         f'<span class="soft">{_text(check.rule)}</span></td>'
         f'<td class="n">{check.failed:,}</td>'
         f'<td class="bar">{_bar(check.failed, ordered[0].failed)}</td>'
@@ -200,7 +202,7 @@ def _measures(measures: Sequence[Measure]) -> str:
         for m in measures
     )
     return (
-        '<h2>The table as a whole</h2><div class="scroll"><table><thead><tr><th>Of<th>Rule'
+        '<h2>Quality rules</h2><div class="scroll"><table><thead><tr><th>Of<th>Rule'
         f'<th class="n">Value<th>Bound<th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
 
@@ -218,7 +220,7 @@ def _links(links: Sequence[Link]) -> str:
         for link in links
     )
     return (
-        '<h2>What it refers to</h2><div class="scroll"><table><thead><tr><th>Column<th>Refers to'
+        '<h2>Relationships</h2><div class="scroll"><table><thead><tr><th>Column<th>Refers to'
         f"<th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
@@ -228,7 +230,7 @@ def _examples(examples: Sequence[Example]) -> str:
         return ""
     names = list(dict.fromkeys(name for example in examples for name in example.cells))
     faulty = {name for example in examples for name in _faulty(example)}
-    names.sort(key=lambda name: name not in faulty)  # what is marked is seen without scrolling
+    names.sort(key=lambda name: name not in faulty)  # marked columns are visible without scrolling
     head = "".join(f"<th>{_text(name)}" for name in names)
     rows = "".join(_example(example, names) for example in examples)
     return (
@@ -240,7 +242,7 @@ def _examples(examples: Sequence[Example]) -> str:
 
 
 def _faulty(example: Example) -> set[str]:
-    """Columns with a fault; those of a composite key are all of them."""
+    """Return the columns with a fault; for a composite key all its columns."""
     columns = [column for _, column in example.faults if column]
     return {name for column in columns for name in (column, *column.split(","))}
 
@@ -253,7 +255,7 @@ def _example(example: Example, names: Sequence[str]) -> str:
     if not example.cells:
         shown = _value(example.raw)
         if example.raw == MASK:
-            shown = '<span class="nothing">out of form, and may hold personal data</span>'
+            shown = '<span class="nothing">malformed, and may have personal data</span>'
         return f'{lead}<td class="bad" colspan="{max(1, len(names))}">{shown}</td></tr>'
     cells = "".join(
         f"<td{' class=bad' if name in faulty else ''}>{_value(example.cells.get(name))}</td>"
@@ -267,7 +269,7 @@ def _profiles(profiles: Sequence[Profile]) -> str:
         return ""
     rows = "".join(_profile(profile) for profile in profiles)
     return (
-        '<h2>The columns</h2><div class="scroll"><table><thead><tr><th>Column<th>Type'
+        '<h2>Columns</h2><div class="scroll"><table><thead><tr><th>Column<th>Type'
         '<th class="n">Values<th>Missing<th class="n">Distinct<th>Smallest<th>Median<th>Largest'
         f"<th>Distribution</tr></thead><tbody>{rows}</tbody></table></div>"
     )
@@ -283,27 +285,27 @@ def _profile(profile: Profile) -> str:
     )
     about = "" if profile.exact else "about "
     if profile.masked:
-        told = '<td colspan="4" class="nothing">personal data, not shown</td>'
+        cells = '<td colspan="4" class="nothing">personal data, not shown</td>'
     else:
         middle = profile.quantiles.get("50")
-        told = (
-            f'<td class="told">{_known(profile.least)}</td><td class="told">{_known(middle)}</td>'
-            f'<td class="told">{_known(profile.most)}</td><td>{_picture(profile)}</td>'
+        cells = (
+            f'<td class="value">{_known(profile.least)}</td><td class="value">{_known(middle)}</td>'
+            f'<td class="value">{_known(profile.most)}</td><td>{_distribution(profile)}</td>'
         )
     return (
         f"<tr><td>{_column(profile.column)}</td><td>{_text(profile.type)}</td>"
         f'<td class="n">{profile.count:,}</td><td>{missing}</td>'
-        f'<td class="n">{about}{profile.distinct:,}</td>{told}</tr>'
+        f'<td class="n">{about}{profile.distinct:,}</td>{cells}</tr>'
     )
 
 
-def _picture(profile: Profile) -> str:
+def _distribution(profile: Profile) -> str:
     if profile.histogram:
         return _histogram(profile.histogram)
     if not profile.top or profile.top[0][1] < 0.005:  # noqa: PLR2004 - nothing stands out
         return ""
     return "<br>".join(
-        f'<span class="told">{_known(value)}</span> <i>{_percent(100 * share)}</i>'
+        f'<span class="value">{_known(value)}</span> <i>{_percent(100 * share)}</i>'
         for value, share in profile.top[:3]
     )
 
@@ -322,14 +324,14 @@ def _histogram(counts: Sequence[int]) -> str:
     )
 
 
-def _foot(report: Report) -> str:
-    told = [
+def _footer(report: Report) -> str:
+    parts = [
         _text(format_words(report.format)),
         f"{report.bytes:,} bytes",
         f"validated in {report.seconds:.2f} s",
         f"sha256 {report.sha256}" if report.sha256 else "",
     ]
-    return f"<footer>{_joined(told)}</footer>"
+    return f"<footer>{_joined(parts)}</footer>"
 
 
 def _joined(parts: Iterable[str]) -> str:
@@ -361,7 +363,7 @@ def _percent(share: float) -> str:
 
 
 def _text(value: Any) -> str:
-    """Any value as text in a page: nothing of it is markup, and nothing of it is invisible."""
+    """Return any value as HTML text, escaped and with visible control characters."""
     text = str(value)
     if len(text) > _SHOWN:
         text = text[:_SHOWN] + "…"
@@ -369,5 +371,5 @@ def _text(value: Any) -> str:
     return html.escape(_INVISIBLE.sub(_escape, plain))
 
 
-def _escape(found: re.Match[str]) -> str:
-    return _ESCAPES.get(found.group()) or f"\\u{ord(found.group()):04x}"
+def _escape(match: re.Match[str]) -> str:
+    return _ESCAPES.get(match.group()) or f"\\u{ord(match.group()):04x}"

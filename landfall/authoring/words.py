@@ -1,4 +1,6 @@
-"""Rules, and ways to write a file, in words that people read."""
+"""Descriptions of rules and file formats for people."""
+
+from __future__ import annotations
 
 from landfall.validation.report import Format
 
@@ -16,7 +18,7 @@ EXPLAINED = {
     "minLength": "too short",
     "minimum": "below the minimum",
     "multipleOf": "not a multiple",
-    "newline": "a carriage return alone",
+    "newline": "a carriage return without a line feed",
     "pattern": "does not match the pattern",
     "quote": "a quote out of place",
     "required": "missing",
@@ -25,19 +27,19 @@ EXPLAINED = {
     "missingValues": "missing, or a value that stands for it",
     "invalidValues": "not a valid value",
     "duplicateValues": "repeats an earlier value",
-    "sql": "meets a condition that none may meet",
+    "sql": "matches a condition that no record may match",
     "unique": "repeats an earlier record's key",
 }
-"""Rules in words."""
+"""Description of a fault by rule."""
 
 
-def format_words(found: Format) -> str:
-    """How a file is written, in a few words."""
-    parts = [found.kind]
-    if found.delimiter is not None and found.delimiter != ",":
-        parts.append(f"delimited by {found.delimiter!r}")
-    if found.encoding not in {None, "UTF-8"}:
-        parts.append(str(found.encoding))
-    if found.compression != "none":
-        parts.append(found.compression)
+def format_words(format_: Format) -> str:
+    """Return a short description of a file format."""
+    parts = [format_.kind]
+    if format_.delimiter is not None and format_.delimiter != ",":
+        parts.append(f"delimited by {format_.delimiter!r}")
+    if format_.encoding not in {None, "UTF-8"}:
+        parts.append(str(format_.encoding))
+    if format_.compression != "none":
+        parts.append(format_.compression)
     return " ".join(parts)

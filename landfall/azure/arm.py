@@ -1,4 +1,4 @@
-"""The management client of Data Factory, for Azure's endpoint and for one of plain http alike."""
+"""Management client of Data Factory, for Azure and for a local endpoint with plain HTTP."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ READ_SECONDS = 60
 
 
 class AllowPlainHttpPolicy(SansIOHTTPPolicy[Any, Any]):
-    """Lets bearer tokens travel over http; the SDK heeds this per request only.
+    """Allows bearer tokens over HTTP; the SDK reads this option per request.
 
-    Nothing but an endpoint that is itself configured as http gets this policy.
+    Only an endpoint that is configured with http gets this policy.
     """
 
     def on_request(self, request: PipelineRequest[Any]) -> None:
@@ -29,12 +29,12 @@ class AllowPlainHttpPolicy(SansIOHTTPPolicy[Any, Any]):
 def data_factory_client(
     endpoint: str, subscription: str, credential: TokenCredential
 ) -> DataFactoryManagementClient:
-    """A client whose calls end in bounded time.
+    """Return a client with timeouts.
 
     Args:
         endpoint: URL of the Azure Resource Manager, https://management.azure.com in Azure.
         subscription: id of the subscription of the factory.
-        credential: for the scope of the Resource Manager.
+        credential: credential for the scope of the Resource Manager.
     """
     plain = urlsplit(endpoint).scheme == "http"
     return DataFactoryManagementClient(

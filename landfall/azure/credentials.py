@@ -1,4 +1,4 @@
-"""The identity of this app towards Azure: managed, or what a developer logged in with."""
+"""Azure credential of the app: managed identity, or the login of a developer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from azure.core.credentials import TokenCredential
 
 @lru_cache(maxsize=1)
 def app_credential() -> TokenCredential:
-    """One credential for all clients: it caches tokens and is safe to share between threads."""
-    from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - 0.2 s that few calls need
+    """Return one credential for all clients; it caches tokens and is thread-safe."""
+    from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - takes 0.2 s and is needed rarely
 
     return DefaultAzureCredential()

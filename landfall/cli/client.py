@@ -1,4 +1,4 @@
-"""The service's HTTP API, as the commands use it; its problem documents become messages."""
+"""HTTP client of the service; problem documents become error messages."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class ApiProblem(CliError):
     """The service answered with an error.
 
     Attributes:
-        status: HTTP status; document: the RFC 9457 problem, `{}` where the body was none.
+        status: HTTP status; document: the RFC 9457 problem, `{}` if the body is not one.
     """
 
     def __init__(self, status: int, document: Mapping[str, Any], text: str) -> None:
         title = document.get("title") or httpx.codes.get_reason_phrase(status) or "error"
-        said = str(document.get("detail") or text)
-        message = f"{title}: {said}" if said else str(title)
+        detail = str(document.get("detail") or text)
+        message = f"{title}: {detail}" if detail else str(title)
         if status in (401, 403):
             message += " (the key was not accepted: check LANDFALL_KEY, or --data)"
         super().__init__(f"{message} [{status}]")
@@ -34,13 +34,13 @@ class ApiProblem(CliError):
 
 
 class Client:
-    """One connection to a service.
+    """A connection to a service.
 
     Args:
-        target: where it answers.
-        transport: how requests travel, for tests; None is the network.
+        target: address and key of the service.
+        transport: transport of requests, for tests; None is the network.
 
-    Every method raises `CliError` when there is no connection and `ApiProblem` when the service
+    Every method raises `CliError` if there is no connection and `ApiProblem` if the service
     answered with an error.
     """
 
@@ -65,65 +65,65 @@ class Client:
         self._http.close()
 
     def ingest(self, dataset: str, path: str) -> Json:
-        """Start (or find) the run of a file that stands in landing."""
-        return self._ask("POST", "/ingest", json={"dataset": dataset, "path": path})
+        """Start (or find) the run of a file in landing."""
+        return self._request("POST", "/ingest", json={"dataset": dataset, "path": path})
 
     def runs(
         self, dataset: str | None = None, state: str | None = None, limit: int = 50
     ) -> list[Json]:
-        """Summaries of the latest runs, at most `limit`, newest first."""
-        found: list[Json] = []
+        """Return summaries of the latest runs, at most `limit`, newest first."""
+        runs: list[Json] = []
         cursor: str | None = None
-        while len(found) < limit:
-            asked = {
+        while len(runs) < limit:
+            parameters = {
                 "dataset": dataset,
                 "state": state,
-                "limit": str(min(limit - len(found), 100)),
+                "limit": str(min(limit - len(runs), 100)),
                 "cursor": cursor,
             }
-            page = self._ask("GET", "/runs", params={k: v for k, v in asked.items() if v})
-            found += page["runs"]
+            page = self._request("GET", "/runs", params={k: v for k, v in parameters.items() if v})
+            runs += page["runs"]
             cursor = page.get("next")
             if not cursor:
                 break
-        return found
+        return runs
 
     def run(self, run_id: str) -> Json:
-        """One run, with its history."""
-        return self._ask("GET", f"/runs/{_segment(run_id)}")
+        """Return a run with its history."""
+        return self._request("GET", f"/runs/{_segment(run_id)}")
 
     def report(self, run_id: str) -> Json:
-        """The validation report of a run."""
-        return self._ask("GET", f"/runs/{_segment(run_id)}/report")
+        """Return the validation report of a run."""
+        return self._request("GET", f"/runs/{_segment(run_id)}/report")
 
     def verb(self, run_id: str, verb: str, body: Json, key: str) -> Json:
-        """Cancel, retry or replay a run; requests with the same key are done once."""
+        """Cancel, retry or replay a run; requests with the same key are executed once."""
         path = f"/runs/{_segment(run_id)}/{verb}"
-        return self._ask("POST", path, json=body, headers=_keyed(key))
+        return self._request("POST", path, json=body, headers=_idempotency_header(key))
 
     def resend(self, run_id: str, name: str, content: bytes, key: str) -> Json:
-        """Send corrected rejects of a run; returns the run that they became."""
-        headers = {"Content-Type": "application/octet-stream", **_keyed(key)}
+        """Send corrected rejects of a run; return their new run."""
+        headers = {"Content-Type": "application/octet-stream", **_idempotency_header(key)}
         path = f"/runs/{_segment(run_id)}/resend"
-        return self._ask("POST", path, params={"name": name}, content=content, headers=headers)
+        return self._request("POST", path, params={"name": name}, content=content, headers=headers)
 
     def replay(self, query: Json, key: str) -> Json:
-        """Replay the runs of a query, or with `dry_run` tell which they are."""
-        return self._ask("POST", "/replays", json=query, headers=_keyed(key))
+        """Replay the runs of a query, or with `dry_run` only list them."""
+        return self._request("POST", "/replays", json=query, headers=_idempotency_header(key))
 
     def plan(self, replay_id: str) -> Json:
-        """How far a replay is."""
-        return self._ask("GET", f"/replays/{_segment(replay_id)}")
+        """Return the progress of a replay."""
+        return self._request("GET", f"/replays/{_segment(replay_id)}")
 
     def backlog(self) -> Json:
-        """How much is on its way, what waits, and for what."""
-        return self._ask("GET", "/backlog")
+        """Return the active runs by dataset and state, and what they wait for."""
+        return self._request("GET", "/backlog")
 
     def datasets(self) -> Json:
-        """The datasets that the service knows, with their contracts' gist."""
-        return self._ask("GET", "/datasets")
+        """Return the datasets of the service with summaries of their contracts."""
+        return self._request("GET", "/datasets")
 
-    def _ask(self, method: str, path: str, **more: Any) -> Json:
+    def _request(self, method: str, path: str, **more: Any) -> Json:
         try:
             reply = self._http.request(method, path, **more)
         except httpx.TransportError as error:
@@ -141,11 +141,11 @@ class Client:
         raise ApiProblem(reply.status_code, known, "" if known else reply.text[:300])
 
 
-def _keyed(key: str) -> Json:
-    """The header that names a request, a string of structured fields."""
+def _idempotency_header(key: str) -> Json:
+    """Return the Idempotency-Key header, a structured field string."""
     return {"Idempotency-Key": '"{}"'.format(key.replace("\\", "\\\\").replace('"', '\\"'))}
 
 
 def _segment(text: str) -> str:
-    """A text as one segment of a path, whatever is in it."""
+    """Quote a text as one segment of a path."""
     return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")

@@ -54,8 +54,8 @@ def up(
         if detach:
             config = _create(root, spark_lake)
             detached.start(config, _START_SECONDS)
-            _after_start(config, deploy=not no_deploy, say=_say_plainly)
-            _announce(config, as_json=as_json, how_to_end="landfall down")
+            _after_start(config, deploy=not no_deploy, say=_echo_to_stderr)
+            _print_addresses(config, as_json=as_json, how_to_end="landfall down")
         else:
             _run_in_foreground(root, spark_lake, deploy=not no_deploy, as_json=as_json)
     except (StartError, pidfile.AlreadyRunningError) as error:
@@ -97,7 +97,7 @@ def env(data: Path | None, *, as_json: bool) -> None:
 
 
 def addresses(config: CloudConfig) -> dict[str, dict[str, str]]:
-    """How any client reaches each service."""
+    """Return the address and credentials of each service."""
     return {
         "lake": {
             "url": config.lake_url,
@@ -124,7 +124,7 @@ def addresses(config: CloudConfig) -> dict[str, dict[str, str]]:
 
 
 def exports(config: CloudConfig) -> dict[str, str]:
-    """The app settings, and under the names that the usual clients look for, the rest."""
+    """Return the app settings, and variables that common clients read."""
     return {
         **devcloud_config.app_settings(config),
         "LANDFALL_URL": config.url("functions"),
@@ -152,13 +152,13 @@ def _create(root: Path, spark_lake: str | None) -> CloudConfig:
 
 
 def _run_in_foreground(root: Path, spark_lake: str | None, *, deploy: bool, as_json: bool) -> None:
-    emit = _foreground(render.console(stderr=as_json))
+    emit = _log_to(render.console(stderr=as_json))
     try:
         with pidfile.orderly_end(), pidfile.claim(root):
             config = _create(root, spark_lake)
             with Supervisor(config, emit=emit, start_seconds=_START_SECONDS):
                 _after_start(config, deploy=deploy, say=lambda line: emit("landfall", line))
-                _announce(config, as_json=as_json, how_to_end="Ctrl-C")
+                _print_addresses(config, as_json=as_json, how_to_end="Ctrl-C")
                 threading.Event().wait()
     except KeyboardInterrupt:
         emit("landfall", "stopped")
@@ -171,7 +171,7 @@ def _after_start(config: CloudConfig, *, deploy: bool, say: Callable[[str], None
         deployers.deploy_all(config, say)
 
 
-def _announce(config: CloudConfig, *, as_json: bool, how_to_end: str) -> None:
+def _print_addresses(config: CloudConfig, *, as_json: bool, how_to_end: str) -> None:
     if as_json:
         click.echo(json.dumps(addresses(config), indent=2))
         return
@@ -189,7 +189,7 @@ def _announce(config: CloudConfig, *, as_json: bool, how_to_end: str) -> None:
     click.echo()
 
 
-def _foreground(console: Console) -> Callable[[str, str], None]:
+def _log_to(console: Console) -> Callable[[str, str], None]:
     lock = threading.Lock()
 
     def emit(service: str, line: str) -> None:
@@ -201,5 +201,5 @@ def _foreground(console: Console) -> Callable[[str, str], None]:
     return emit
 
 
-def _say_plainly(line: str) -> None:
+def _echo_to_stderr(line: str) -> None:
     click.echo(line, err=True)

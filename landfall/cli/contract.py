@@ -1,4 +1,4 @@
-"""`landfall contract`: write one from a sample, check it, compare two; needs no service."""
+"""`landfall contract`: infer, lint and compare data contracts, without a service."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def contract() -> None:
     "-o",
     metavar="OUT",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write it there instead of showing it; a file that exists is left alone.",
+    help="Write it to this file instead of the output; an existing file is not overwritten.",
 )
 def infer(file: Path, dataset: str | None, out: Path | None) -> None:
     """Write a contract from FILE as a sample.
 
-    Types, required columns, a key and short lists of values are guessed where the sample is clear.
+    Types, required columns, a key and short lists of values are inferred where the sample is clear.
     """
     from landfall.authoring.infer import infer as write  # noqa: PLC0415 - only this needs it
     from landfall.validation.local_files import FileSource  # noqa: PLC0415 - likewise
@@ -50,7 +50,7 @@ def infer(file: Path, dataset: str | None, out: Path | None) -> None:
         problem = refusal.problem
         raise CliError(f"{file}: {problem.reason}; {problem.action}") from None
     except ContractError as error:
-        raise CliError(f"{file} holds what a contract cannot say: {error}") from None
+        raise CliError(f"{file} has values that a contract cannot describe: {error}") from None
     except OSError as error:
         raise CliError(f"cannot read {file}: {error}") from None
     if out is None:
@@ -67,9 +67,9 @@ def infer(file: Path, dataset: str | None, out: Path | None) -> None:
 @contract.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
 def lint(files: tuple[Path, ...]) -> None:
-    """Check contracts against the standard and against what Landfall can honour.
+    """Check contracts against the standard and against what Landfall supports.
 
-    Says of each what it holds that no verdict depends on. Exits with 1 if one of them is wrong.
+    Lists the fields of each that do not affect a verdict. Exits with 1 if one of them is wrong.
     """
     from landfall.authoring.lint import lint as check  # noqa: PLC0415 - its model is slow to import
     from landfall.authoring.notes import notes  # noqa: PLC0415 - only this needs it
@@ -77,26 +77,26 @@ def lint(files: tuple[Path, ...]) -> None:
     wrong = 0
     for file in files:
         try:
-            found = check(_text(file), file=str(file))
+            contract = check(_text(file), file=str(file))
         except ContractError as error:
             wrong += 1
             click.echo(f"{error.file}: {error.path or 'document'}: {error.reason}")
         else:
-            rules = f", {len(found.rules)} quality rules" if found.rules else ""
+            rules = f", {len(contract.rules)} quality rules" if contract.rules else ""
             click.echo(
-                f"{file}: good: {found.dataset} {found.version}, "
-                f"{len(found.columns)} columns{rules}"
+                f"{file}: good: {contract.dataset} {contract.version}, "
+                f"{len(contract.columns)} columns{rules}"
             )
-            _tell(notes(_text(file), file=str(file)))
+            _print_notes(notes(_text(file), file=str(file)))
     if wrong:
         raise click.exceptions.Exit(REFUSED)
 
 
-def _tell(found: Notes) -> None:
+def _print_notes(notes: Notes) -> None:
     for what, places in (
-        ("kept for later, not checked", found.later),
-        ("describes, changes no verdict", found.described),
-        ("not ours to check", found.others),
+        ("stored, not checked yet", notes.later),
+        ("descriptive, not checked", notes.described),
+        ("for other tools, not checked", notes.unchecked),
     ):
         if places:
             listed = ", ".join(
@@ -110,7 +110,7 @@ def _tell(found: Notes) -> None:
 @click.argument("new", metavar="NEW", type=_FILE)
 @json_option
 def diff(old: Path, new: Path, *, as_json: bool) -> None:
-    """Say what changed from OLD to NEW, and what of it breaks those who read the table.
+    """List the changes from OLD to NEW, and which of them break readers of the table.
 
     Exits with 1 on a breaking change.
     """

@@ -1,6 +1,6 @@
-"""`landfall deploy adf|bundle`: the factory and the Databricks bundle, to a laptop or to Azure.
+"""`landfall deploy adf|bundle`: deploy Data Factory and Databricks bundle, locally or to Azure.
 
-Both ways call the same deployers; only addresses and credentials differ.
+Both use the same deployers with different addresses and credentials.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ Changes = list[dict[str, Any]]
 _VARIABLE = "BUNDLE_VAR_"
 
 _azure_option = click.option(
-    "--azure", is_flag=True, help="Deploy to what the app settings in the environment name."
+    "--azure",
+    is_flag=True,
+    help="Deploy to the Azure resources of the app settings in the environment.",
 )
 
 
@@ -67,7 +69,7 @@ def adf(
     LANDFALL_LAKE_URL.
     """
     if not azure:
-        _answer(deploy_local_factory(_local_config(data)), as_json=as_json)
+        _print_changes(deploy_local_factory(_local_config(data)), as_json=as_json)
         return
     if not service_url or not key_vault_url or not lake_url:
         raise click.UsageError("--azure needs --service-url, --key-vault-url and --lake-url")
@@ -81,7 +83,7 @@ def adf(
         storage_account_id=storage_account_id,
         location=location,
     )
-    _answer(_deploy_factory(os.environ, overrides, app_credential()), as_json=as_json)
+    _print_changes(_deploy_factory(os.environ, overrides, app_credential()), as_json=as_json)
 
 
 @deploy.command()
@@ -97,7 +99,7 @@ def bundle(
 ) -> None:
     """Deploy the Databricks asset bundle: wheel, files and jobs.
 
-    Variables are also taken from BUNDLE_VAR_<name>, as the Databricks CLI takes them.
+    Variables are also read from BUNDLE_VAR_<name>, as by the Databricks CLI.
     """
     if azure:
         settings: Settings = os.environ
@@ -109,19 +111,19 @@ def bundle(
     else:
         config = _local_config(data)
         settings, variables = app_settings(config), bundle_variables(config)
-    for each in given:
-        name, equals, value = each.partition("=")
+    for assignment in given:
+        name, equals, value = assignment.partition("=")
         if not equals:
-            raise click.UsageError(f"--var {each}: it must be NAME=VALUE")
+            raise click.UsageError(f"--var {assignment}: must be NAME=VALUE")
         variables[name] = value
-    _answer(_deploy_bundle(settings, target, variables), as_json=as_json)
+    _print_changes(_deploy_bundle(settings, target, variables), as_json=as_json)
 
 
 def deploy_all(config: CloudConfig, say: Callable[[str], None]) -> None:
     """Deploy factory and bundle to a local cloud.
 
     Raises:
-        Trouble: one of them was not taken.
+        CliError: one of them could not be deployed.
     """
     say(f"deployed the factory: {_summary(deploy_local_factory(config))}")
     say(f"deployed the bundle: {_summary(_deploy_local_bundle(config))}")
@@ -139,7 +141,7 @@ def _local_config(data: Path | None) -> CloudConfig:
 
 
 def deploy_local_factory(config: CloudConfig) -> Changes:
-    """Deploy the factory to a local cloud; returns what changed."""
+    """Deploy the factory to a local cloud; return what changed."""
     from landfall.cli.identity import LocalIdentity  # noqa: PLC0415 - the SDKs take a second to import
     from landfall.deploy.definitions import Overrides  # noqa: PLC0415
 
@@ -208,7 +210,7 @@ def _required(settings: Settings, name: str) -> str:
     return value
 
 
-def _answer(changes: Changes, *, as_json: bool) -> None:
+def _print_changes(changes: Changes, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"changes": changes}, indent=2))
         return

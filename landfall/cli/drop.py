@@ -1,4 +1,4 @@
-"""`landfall drop`: put files where a producer would, and follow what becomes of them."""
+"""`landfall drop`: upload files to landing and follow their runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from landfall.cli import lake, live, render
 from landfall.cli.client import ApiProblem, Client
 from landfall.cli.errors import REFUSED, CliError
 from landfall.cli.lake import Landed
-from landfall.cli.target import Target, data_option, find, json_option, named
+from landfall.cli.target import Target, data_option, find, json_option, not_empty
 
 _NOT_FOUND = 404
 
@@ -34,14 +34,14 @@ _NOT_FOUND = 404
     "-d",
     required=True,
     metavar="NAME",
-    callback=named,
-    help="Whose contract they follow.",
+    callback=not_empty,
+    help="Dataset of the files.",
 )
 @click.option(
     "--name",
     metavar="NAME",
-    callback=named,
-    help="Name in the lake, where it is not the file's own.",
+    callback=not_empty,
+    help="Name in the lake (default: the file's name).",
 )
 @click.option("--post", is_flag=True, help="Start the run by POST /ingest, not by the event.")
 @click.option("--wait", is_flag=True, help="Follow the runs until they end.")
@@ -59,12 +59,12 @@ def drop(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Upload each FILE to landing/<dataset>/ as a producer would.
+    """Upload each FILE to landing/<dataset>/ as a producer does.
 
-    With --wait it exits with 1 when a run is refused or fails.
+    With --wait it exits with 1 if a run is refused or fails.
     """
     if name is not None and len(files) > 1:
-        raise click.UsageError("--name names one file, and several were given")
+        raise click.UsageError("--name needs exactly one FILE")
     target = find(data)
     if target.lake is None:
         raise CliError(
@@ -75,16 +75,16 @@ def drop(
     with Client(target) as client:
         landed = _upload(target, paths, console, announce=not post)
         if post:
-            for one in landed:
-                client.ingest(dataset, one.path)
-        runs = _wait(client, landed, console, timeout) if wait else [it.known() for it in landed]
+            for file_ in landed:
+                client.ingest(dataset, file_.path)
+        runs = _wait(client, landed, console, timeout) if wait else [it.summary() for it in landed]
     if as_json:
         click.echo(json.dumps({"runs": runs}, indent=2))
     elif wait:
         console.print(render.runs_table(runs))
     else:
-        for one in landed:
-            console.print(f"{one.path} is run {one.run_id}", markup=False, soft_wrap=True)
+        for file_ in landed:
+            console.print(f"{file_.path} is run {file_.run_id}", markup=False, soft_wrap=True)
         console.print(f"follow: landfall watch {landed[-1].run_id}", markup=False, soft_wrap=True)
     if any(run["state"] in render.BAD for run in runs):
         raise click.exceptions.Exit(REFUSED)
@@ -92,21 +92,21 @@ def drop(
         raise CliError(f"not all runs ended within {timeout:.0f} s; `landfall watch` shows them")
 
 
-def _scan(client: Client, landed: Landed) -> dict[str, Any]:
-    """The run of a landed version; before the service knows of it, what is known here."""
+def _current_run(client: Client, landed: Landed) -> dict[str, Any]:
+    """Return the run of a landed version; before the service knows it, what the upload returned."""
     try:
         return client.run(landed.run_id)
     except ApiProblem as problem:
         if problem.status != _NOT_FOUND:
             raise
-    return landed.known()
+    return landed.summary()
 
 
 def _upload(
     target: Target, paths: Sequence[tuple[Path, str]], console: Console, *, announce: bool
 ) -> list[Landed]:
     landed = []
-    with lake.landing(str(target.lake)) as container, _bars(console) as bars:
+    with lake.landing(str(target.lake)) as container, _progress(console) as bars:
         for file, path in paths:
             task = bars.add_task(file.name, total=file.stat().st_size)
 
@@ -121,9 +121,9 @@ def _wait(
     client: Client, landed: Sequence[Landed], console: Console, seconds: float
 ) -> list[dict[str, Any]]:
     with live.board(console) as view:
-        view.show([one.known() for one in landed])  # a fast service is past that at the first look
+        view.show([version.summary() for version in landed])  # before the first poll
         return live.follow(
-            lambda: [_scan(client, one) for one in landed],
+            lambda: [_current_run(client, version) for version in landed],
             view,
             done=live.all_final,
             seconds=seconds,
@@ -131,7 +131,7 @@ def _wait(
 
 
 @contextmanager
-def _bars(console: Console) -> Iterator[Progress]:
+def _progress(console: Console) -> Iterator[Progress]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""How a command ends when it does not end well."""
+"""Errors and exit codes of the command line."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ DONE = 0
 REFUSED = 1
 """The data was refused, or a run failed."""
 WRONG = 2
-"""Wrong use, or no connection."""
+"""Wrong usage, or no connection."""
 
 
 class CliError(click.ClickException):
-    """A command could not do what it was asked; its message says what to do."""
+    """A command failed; the message says why and what to do."""
 
     exit_code = WRONG
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the message as this command line prints all of them."""
+        """Print the message with the prefix of this command line."""
         click.echo(f"landfall: {self.message}", file=file or sys.stderr)
 
 
 def describe(error: Exception) -> str:
-    """One line about an error that nobody foresaw, and how to see where it came from."""
+    """Return one line about an unexpected error, and how to see its traceback."""
     text = " ".join(str(error).split()) or "no further message"
-    return f"{type(error).__name__}: {text[:500]} (set LANDFALL_DEBUG=1 to see where)"
+    return f"{type(error).__name__}: {text[:500]} (set LANDFALL_DEBUG=1 to see the traceback)"

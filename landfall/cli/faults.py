@@ -1,4 +1,4 @@
-"""`landfall faults`: tell the local cloud to misbehave, to see what the service makes of it."""
+"""`landfall faults`: inject faults into services of the local cloud."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 
 def _headers(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
-    """Each NAME:VALUE taken apart, as curl takes them."""
+    """Parse headers of the form NAME:VALUE, as curl does."""
     headers = {}
     for value in values:
         name, colon, rest = value.partition(":")
@@ -48,8 +48,8 @@ def faults() -> None:
     show_default=True,
     metavar="KIND",
     help="status, reset, stall or truncate; of all but functions also kill, which ends the host of "
-    "the functions; of the lake event_drop, event_double and event_delay, which strike events that "
-    "somebody subscribes to; of datafactory query_lag.",
+    "the functions; of the lake event_drop, event_double and event_delay, which affect events with "
+    "a subscription; of datafactory query_lag.",
 )
 @click.option(
     "--method",
@@ -61,7 +61,7 @@ def faults() -> None:
     "--path",
     default="",
     metavar="REGEX",
-    help="Only where this occurs in path?query; of an event fault, in the path of its URL.",
+    help="Only requests with this in path?query; of an event fault, only events with this path.",
 )
 @click.option(
     "--caller",
@@ -74,7 +74,7 @@ def faults() -> None:
     default="before",
     show_default=True,
     type=click.Choice(["before", "after"]),
-    help="Before the request takes effect, or after: then only its reply is lost or changed.",
+    help="Before the request takes effect, or after it: then only the reply is lost or changed.",
 )
 @click.option("--status", default=503, show_default=True, help="HTTP status of the reply.")
 @click.option(
@@ -92,37 +92,37 @@ def faults() -> None:
     default="functions",
     show_default=True,
     metavar="SERVICE",
-    help="Whose process a kill ends, at once and without a word.",
+    help="Service whose process is killed.",
 )
-@click.option("--times", type=click.IntRange(1), help="How often it strikes (default: always).")
-@click.option("--skip", default=0, help="How many requests pass unharmed first.")
+@click.option("--times", type=click.IntRange(1), help="How often it applies (default: always).")
+@click.option("--skip", default=0, help="Number of requests that pass before it applies.")
 @click.option(
     "--probability",
     default=1.0,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Of striking where it could.",
+    help="Probability that it applies to a matching request.",
 )
-@click.option("--seed", default=0, show_default=True, help="What --probability draws from.")
+@click.option("--seed", default=0, show_default=True, help="Random seed of --probability.")
 @data_option
 @json_option
 def add(service: str, data: Path | None, *, as_json: bool, **rule: Any) -> None:
-    """Add a rule; `landfall faults clear` takes all rules away."""
+    """Add a rule; `landfall faults clear` removes all rules."""
     given = {name: value for name, value in rule.items() if value is not None}
-    answer = _ask("POST", service, data, given)
-    click.echo(json.dumps(answer) if as_json else f"rule {answer['id']} of {service} is in force")
+    answer = _request("POST", service, data, given)
+    click.echo(json.dumps(answer) if as_json else f"rule {answer['id']} of {service} is active")
 
 
 @faults.command(name="list")
 @data_option
 @json_option
 def list_(data: Path | None, *, as_json: bool) -> None:
-    """List the rules in force, with how often each struck."""
-    found = {service: _ask("GET", service, data)["rules"] for service in SERVICES}
+    """List the active rules, with how often each was applied."""
+    rules_by_service = {service: _request("GET", service, data)["rules"] for service in SERVICES}
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(rules_by_service, indent=2))
         return
-    for service, rules in found.items():
+    for service, rules in rules_by_service.items():
         for rule in rules:
             click.echo(f"{service}: {json.dumps(rule)}")
 
@@ -131,13 +131,13 @@ def list_(data: Path | None, *, as_json: bool) -> None:
 @data_option
 @json_option
 def clear(data: Path | None, *, as_json: bool) -> None:
-    """Take all rules of all services away."""
+    """Remove all rules of all services."""
     for service in SERVICES:
-        _ask("DELETE", service, data)
-    click.echo(json.dumps({"cleared": True}) if as_json else "no faults any more")
+        _request("DELETE", service, data)
+    click.echo(json.dumps({"cleared": True}) if as_json else "all rules removed")
 
 
-def _ask(
+def _request(
     method: str, service: str, data: Path | None, body: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     root = home(data)

@@ -1,4 +1,4 @@
-"""`landfall gold`: a gold table as it is, or as it was; `landfall maintain`: run the upkeep now."""
+"""`landfall gold`: show a gold table or an old version; `landfall maintain`: run maintenance."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _JOB = "landfall_maintain"
 
 @dataclass(frozen=True)
 class Place:
-    """Where gold lies, and what a reader of Delta needs to reach it."""
+    """Location of the gold tables, with storage options of Delta readers."""
 
     root: str
     options: Mapping[str, str]
 
     def table(self, name: str) -> DeltaTable:
-        """A table of it.
+        """Open a table.
 
         Raises:
-            Trouble: there is none of this name.
+            CliError: there is no table of this name.
         """
         from deltalake import DeltaTable  # noqa: PLC0415 - only this needs it
         from deltalake.exceptions import DeltaError, TableNotFoundError  # noqa: PLC0415
@@ -52,9 +52,9 @@ class Place:
 @click.option(
     "--as-of",
     metavar="WHEN",
-    help="As it was then: a day (its end, UTC) or a time such as 2026-11-17T09:30.",
+    help="The version at this time: a day (its end, UTC) or a time such as 2026-11-17T09:30.",
 )
-@click.option("--version", type=click.IntRange(0), help="As of this version of the table.")
+@click.option("--version", type=click.IntRange(0), help="This version of the table.")
 @click.option("--limit", default=_SHOWN_ROWS, show_default=True, help="Rows to show; 0 for all.")
 @data_option
 @json_option
@@ -67,31 +67,31 @@ def gold(
     data: Path | None,
     as_json: bool,
 ) -> None:
-    """Show a gold table, as it is or as it was.
+    """Show a gold table, the current or an old version.
 
-    Time travel reaches 30 days back, unless `landfall maintain` was told otherwise.
+    Time travel reaches 30 days back, unless `landfall maintain` ran with other --keep-days.
     """
     if as_of is not None and version is not None:
         raise click.UsageError("--as-of and --version exclude each other")
-    found = _place(data).table(table)
+    table_ = _place(data).table(table)
     from deltalake.exceptions import DeltaError  # noqa: PLC0415 - only this needs it
 
     if as_of is not None:
-        version = version_at(found, moment(as_of))
+        version = version_at(table_, parse_time(as_of))
     elif version is None:
-        version = found.version()
+        version = table_.version()
     try:
-        found.load_as_version(version)
+        table_.load_as_version(version)
     except (DeltaError, OSError, ValueError) as error:
         raise CliError(f"gold/{table} has no version {version} any more: {error}") from None
     import polars as pl  # noqa: PLC0415 - slow to import
 
-    rows = pl.read_delta(found)
-    made = _commit_time(found, version)
+    rows = pl.read_delta(table_)
+    made = _commit_time(table_, version)
     if as_json:
-        kept = rows if limit == 0 else rows.head(limit)
+        shown = rows if limit == 0 else rows.head(limit)
         document = {"table": table, "version": version, "committed_at": made.isoformat()}
-        shape = {"rows": rows.height, "columns": rows.columns, "data": kept.to_dicts()}
+        shape = {"rows": rows.height, "columns": rows.columns, "data": shown.to_dicts()}
         click.echo(json.dumps(document | shape, indent=2, default=str, ensure_ascii=False))
         return
     from landfall.cli.demo.gold import GoldTable, preview  # noqa: PLC0415 - needs rich's tables
@@ -103,8 +103,8 @@ def gold(
     console.print(f"version {version}, committed {made:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
 
 
-def moment(text: str) -> datetime:
-    """The instant that `--as-of` means; of a day its end.
+def parse_time(text: str) -> datetime:
+    """Parse `--as-of`; a day is its end.
 
     Raises:
         click.BadParameter: it is neither a day nor a time.
@@ -114,34 +114,34 @@ def moment(text: str) -> datetime:
     except ValueError:
         pass
     try:
-        found = datetime.fromisoformat(text)
+        time_ = datetime.fromisoformat(text)
     except ValueError:
         raise click.BadParameter(
             f"{text!r} is neither a day (2026-11-17) nor a time (2026-11-17T09:30)"
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return time_ if time_.tzinfo else time_.replace(tzinfo=UTC)
 
 
 def version_at(table: DeltaTable, when: datetime) -> int:
-    """The version that stood at an instant: the newest that was committed before it.
+    """Return the version at a time: the newest that was committed before it.
 
     Raises:
-        Trouble: the table is younger.
+        CliError: the table is younger.
     """
-    commits = [(_instant(each), int(each["version"])) for each in table.history()]
+    commits = [(_instant(commit), int(commit["version"])) for commit in table.history()]
     earlier = [version for at, version in commits if at < when]
     if not earlier:
         first = min(at for at, _ in commits)
         raise CliError(
-            f"there is no version of it before {when:%Y-%m-%d %H:%M} UTC; "
-            f"the oldest is of {first:%Y-%m-%d %H:%M}"
+            f"the table has no version before {when:%Y-%m-%d %H:%M} UTC; "
+            f"the oldest is from {first:%Y-%m-%d %H:%M}"
         )
     return max(earlier)
 
 
 def _commit_time(table: DeltaTable, version: int) -> datetime:
     return next(
-        (_instant(each) for each in table.history() if each["version"] == version),
+        (_instant(commit) for commit in table.history() if commit["version"] == version),
         datetime.now(UTC),
     )
 
@@ -151,7 +151,7 @@ def _instant(commit: Mapping[str, Any]) -> datetime:
 
 
 def _place(data: Path | None) -> Place:
-    """Gold of the service that is meant: of a local cloud its folder, whether it runs or not."""
+    """Return the place of gold; for a local cloud its folder, even if it is not running."""
     if data is None and os.environ.get("LANDFALL_URL"):
         return _deployed(find(None).lake)
     from devcloud import config as devcloud_config  # noqa: PLC0415 - only local targets need it
@@ -185,11 +185,11 @@ def _deployed(lake: str | None) -> Place:
 
 
 @click.command()
-@click.option("--keep-days", type=click.IntRange(7), help="How far back time travel is to reach.")
+@click.option("--keep-days", type=click.IntRange(7), help="Days that time travel must reach back.")
 @data_option
 @json_option
 def maintain(keep_days: int | None, data: Path | None, *, as_json: bool) -> None:
-    """Compact and vacuum the tables, serve what the database is behind with; runs the job.
+    """Run the maintenance job: compact and vacuum tables, serve tables that the database lacks.
 
     Exits with 1 if the job fails.
     """
@@ -197,7 +197,7 @@ def maintain(keep_days: int | None, data: Path | None, *, as_json: bool) -> None
 
     from devcloud import config as devcloud_config  # noqa: PLC0415 - likewise
 
-    host = token = None  # then the SDK takes what the environment names
+    host = token = None  # then the SDK reads the environment
     if data is not None or "DATABRICKS_HOST" not in os.environ:
         try:
             config = devcloud_config.load(home(data))
@@ -210,7 +210,9 @@ def maintain(keep_days: int | None, data: Path | None, *, as_json: bool) -> None
     client = WorkspaceClient(host=host, token=token)
     jobs = [job.job_id for job in client.jobs.list(name=_JOB)]
     if len(jobs) != 1 or jobs[0] is None:
-        raise CliError(f"there are {len(jobs)} jobs named {_JOB}, not one: landfall deploy bundle")
+        raise CliError(
+            f"there are {len(jobs)} jobs named {_JOB}, not one: run `landfall deploy bundle`"
+        )
     given = {"keep_days": str(keep_days)} if keep_days else {}
     started = client.jobs.run_now(jobs[0], job_parameters=given)
     while True:
@@ -218,16 +220,16 @@ def maintain(keep_days: int | None, data: Path | None, *, as_json: bool) -> None
         if run.state and run.state.result_state:
             break
         time.sleep(_POLL_SECONDS)
-    told = [
+    logs = [
         (task.task_key, (client.jobs.get_run_output(task.run_id or 0).logs or "").splitlines())
         for task in run.tasks or []
     ]
     good = run.state.result_state.value == "SUCCESS"
     if as_json:
-        document = {"run_id": started.run_id, "ok": good, "tasks": dict(told)}
+        document = {"run_id": started.run_id, "ok": good, "tasks": dict(logs)}
         click.echo(json.dumps(document, indent=2))
     else:
-        for task, lines in told:
+        for task, lines in logs:
             for line in lines:
                 click.echo(f"{task}: {line}")
     if not good:

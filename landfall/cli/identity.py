@@ -1,4 +1,4 @@
-"""The managed identity of a local cloud, for the command line, which does not run inside of it."""
+"""Token credential of a local cloud's managed identity, for the command line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from azure.core.credentials import AccessToken
 
 
 class LocalIdentity:
-    """A token credential that asks the identity endpoint of a local cloud.
+    """A token credential that uses the identity endpoint of a local cloud.
 
-    azure-identity finds that endpoint in its own process's environment only.
+    azure-identity reads that endpoint only from the environment of its own process.
 
     Args:
-        endpoint: what IDENTITY_ENDPOINT would say.
-        secret: what IDENTITY_HEADER would say.
+        endpoint: value of IDENTITY_ENDPOINT.
+        secret: value of IDENTITY_HEADER.
     """
 
     def __init__(self, endpoint: str, secret: str) -> None:
@@ -23,7 +23,7 @@ class LocalIdentity:
         self._secret = secret
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        """A token for the resource of the first scope."""
+        """Return a token for the resource of the first scope."""
         reply = httpx.get(
             self._endpoint,
             params={"resource": scopes[0].removesuffix("/.default"), "api-version": "2019-08-01"},

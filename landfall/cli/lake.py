@@ -1,4 +1,4 @@
-"""Uploads into the landing container, by the Data Lake SDK as any producer would."""
+"""Uploads files to the landing container with the Data Lake SDK."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Landed:
-    """One uploaded file: the version that the lake gave it decides the id of its run."""
+    """One uploaded file; its version in the lake determines the id of its run."""
 
     path: str
     size: int
@@ -30,11 +30,11 @@ class Landed:
 
     @property
     def run_id(self) -> str:
-        """The id that the run of this version has, whoever starts it."""
+        """Id of the run of this version."""
         return run_id(self.landed, dataset_of(self.path), self.path, self.etag)
 
-    def known(self) -> dict[str, Any]:
-        """What can be told of its run before the service knows of it."""
+    def summary(self) -> dict[str, Any]:
+        """Return a summary of its run for the time before the service knows it."""
         return {
             "run_id": self.run_id,
             "dataset": dataset_of(self.path),
@@ -47,28 +47,28 @@ class Landed:
 
 @contextmanager
 def landing(lake: str) -> Iterator[FileSystemClient]:
-    """The landing container of a storage account.
+    """Open the landing container of a storage account.
 
     Args:
-        lake: its connection string, or its https URL, then with the credential of whoever is
-            logged in (`az login`, a managed identity).
+        lake: its connection string, or its https URL, which uses the credential of the environment
+            (`az login`, a managed identity).
     """
-    patience = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
+    retry_policy = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
     try:
-        with _service(lake, patience) as service:
+        with _service(lake, retry_policy) as service:
             yield service.get_file_system_client(LANDING)
     except (AzureError, ValueError) as error:
         raise CliError(explain(error)) from None
 
 
 def _service(
-    lake: str, patience: ExponentialRetry
+    lake: str, retry_policy: ExponentialRetry
 ) -> AbstractContextManager[DataLakeServiceClient]:
     if "AccountName=" in lake or "SharedAccessSignature=" in lake:
-        return DataLakeServiceClient.from_connection_string(lake, retry_policy=patience)
+        return DataLakeServiceClient.from_connection_string(lake, retry_policy=retry_policy)
     from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - only deployed lakes need it
 
-    return DataLakeServiceClient(lake, DefaultAzureCredential(), retry_policy=patience)
+    return DataLakeServiceClient(lake, DefaultAzureCredential(), retry_policy=retry_policy)
 
 
 def upload(
@@ -79,15 +79,15 @@ def upload(
     announce: bool = True,
     progress: Progress = lambda _: None,
 ) -> Landed:
-    """Upload a file to a lake path in landing, replacing what stands there.
+    """Upload a file to a lake path in landing; an existing file is replaced.
 
     Args:
         container: from `landing`.
-        file: what to upload.
+        file: the local file.
         path: `landing/<dataset>/<name>`.
-        announce: close the file, which raises the event that starts a run. Without, the lake keeps
-            quiet, as with writers that never close: then POST /ingest, or the sweep, finds it.
-        progress: takes the bytes uploaded so far.
+        announce: close the file, which raises the event that starts a run. Otherwise there is no
+            event, and POST /ingest or the sweep must find the file.
+        progress: called with the bytes uploaded so far.
     """
     client = container.get_file_client(path.removeprefix(f"{LANDING}/"))
     length = file.stat().st_size
@@ -103,7 +103,7 @@ def upload(
 
 
 def explain(error: Exception) -> str:
-    """What went wrong at the lake, in a sentence."""
+    """Return one sentence about an error of the lake."""
     if isinstance(error, ClientAuthenticationError):
         return f"the lake refused the credential: {error.message}"
     if isinstance(error, HttpResponseError):

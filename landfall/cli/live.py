@@ -1,4 +1,4 @@
-"""Watching runs until they end: a table that redraws on a terminal, a line per change elsewhere."""
+"""Follows runs until they end: a live table on a terminal, else one line for each change."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from landfall.protocol import FINAL
 Json = dict[str, Any]
 _SERVER_ERROR = 500
 POLL_SECONDS = 0.5
-PATIENCE_SECONDS = 30.0
-"""How long a service may stay silent while its runs are followed."""
+OUTAGE_SECONDS = 30.0
+"""How long a service may be unavailable while its runs are followed."""
 
 
 class Board(Protocol):
-    """Shows runs as they are now."""
+    """A view of runs."""
 
     def show(self, runs: Sequence[Mapping[str, Any]]) -> None:
-        """Bring the view up to date."""
+        """Update the view."""
 
 
 class LineOutput:
-    """One line for each change of a run's state: for logs and pipes."""
+    """Prints one line for each change of a run's state, for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._states: dict[str, str] = {}
 
     def show(self, runs: Sequence[Mapping[str, Any]]) -> None:
-        """Print what changed since the last time."""
+        """Print what changed since the last call."""
         for run in runs:
             earlier, now = self._states.get(run["run_id"]), run["state"]
             if earlier == now:
@@ -53,7 +53,7 @@ class LineOutput:
             )
 
 
-class _Redrawn:
+class _LiveTable:
     def __init__(self, live: Live) -> None:
         self._live = live
 
@@ -63,16 +63,16 @@ class _Redrawn:
 
 @contextmanager
 def board(console: Console) -> Iterator[Board]:
-    """The view that suits where the output goes."""
+    """Return a live table on a terminal, else lines."""
     if not console.is_terminal:
         yield LineOutput(console)
         return
     with Live(console=console, auto_refresh=False) as live:
-        yield _Redrawn(live)
+        yield _LiveTable(live)
 
 
 def follow(
-    look: Callable[[], list[Json]],
+    poll: Callable[[], list[Json]],
     view: Board,
     *,
     done: Callable[[list[Json]], bool],
@@ -80,23 +80,23 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> list[Json]:
-    """Look at runs and show them until `done` says so or `seconds` have passed.
+    """Poll and show runs until `done` returns true or `seconds` have passed.
 
-    Returns the runs as they were seen last, done or not.
+    Returns the last runs, done or not.
 
     Raises:
-        Problem: the service refused to show them.
-        Trouble: it could not be reached for `PATIENCE_SECONDS`.
+        ApiProblem: the service refused the request.
+        CliError: the service was not available for `OUTAGE_SECONDS`.
     """
     deadline = clock() + seconds
     answered = clock()
     runs: list[Json] = []
     while True:
         try:
-            runs = look()
-        except CliError as trouble:
-            lasting = isinstance(trouble, ApiProblem) and trouble.status < _SERVER_ERROR
-            if lasting or clock() - answered > PATIENCE_SECONDS:
+            runs = poll()
+        except CliError as error:
+            permanent = isinstance(error, ApiProblem) and error.status < _SERVER_ERROR
+            if permanent or clock() - answered > OUTAGE_SECONDS:
                 raise
         else:
             answered = clock()
@@ -109,5 +109,5 @@ def follow(
 
 
 def all_final(runs: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether nothing will happen to any of the runs by itself any more."""
+    """Whether all runs are in a final state."""
     return all(run["state"] in FINAL for run in runs)

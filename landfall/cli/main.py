@@ -1,9 +1,9 @@
 """The `landfall` command.
 
-Each subcommand lives in the module that `_COMMANDS` names and is imported when it is asked for, so
-that `landfall validate` starts without the HTTP client and `landfall runs` without the local cloud.
+Each subcommand is imported from the module in `_COMMANDS` on first use, so that `landfall validate`
+starts without the HTTP client and `landfall runs` without the local cloud.
 
-Exit codes: 0 done; 1 the data was refused or a run failed; 2 wrong use or no connection.
+Exit codes: 0 done; 1 the data was refused or a run failed; 2 wrong usage or no connection.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _COMMANDS = {
 }
 
 
-class _Lazy(click.Group):
-    """A group whose commands are imported when they are used."""
+class _LazyGroup(click.Group):
+    """A group whose commands are imported on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
@@ -76,18 +76,18 @@ def _not_installed(command: str, error: ModuleNotFoundError) -> click.Command:
 
 
 @click.group(
-    cls=_Lazy,
+    cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="A local cloud is found in ./.landfall, LANDFALL_HOME or --data; a deployed service by "
     "LANDFALL_URL, LANDFALL_KEY and, to upload, LANDFALL_LAKE.",
 )
 @click.version_option(package_name="landfall", message="landfall %(version)s")
 def landfall() -> None:
-    """Take files that land in a data lake to Delta tables, and see where each of them is."""
+    """Ingest files that land in a data lake into Delta tables, and see the state of each."""
 
 
 def main() -> None:
-    """Run the command line; whatever goes wrong ends in a message and an exit code."""
+    """Run the command line; every error ends in a message and an exit code."""
     try:
         code = landfall.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -100,7 +100,7 @@ def main() -> None:
         click.echo("landfall: interrupted", err=True)
         code = 130
     except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing more may be flushed to it.
+        # The reader of the output closed it; nothing more may be flushed to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = errors.DONE
     except Exception as error:

@@ -1,7 +1,7 @@
-"""`landfall cancel|retry|replay|resend`: what an operator asks of runs.
+"""`landfall cancel|retry|replay|resend`: operator requests on runs.
 
-Each request carries an Idempotency-Key, a new one unless `--key` gives it: a command that was
-interrupted can be repeated with the same key and is done once.
+Each request has an Idempotency-Key, a new one unless `--key` is given: an interrupted command can
+be repeated with the same key and is executed once.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import click
 from landfall.cli import lake, live, render
 from landfall.cli.client import ApiProblem, Client, Json
 from landfall.cli.errors import REFUSED, CliError
-from landfall.cli.target import data_option, find, json_option, named
+from landfall.cli.target import data_option, find, json_option, not_empty
 from landfall.protocol import FINAL
 
-_RUN = click.argument("run_id", metavar="RUN", callback=named)
-_REASON = click.option("--reason", metavar="TEXT", help="Why, for the run's history.")
+_RUN = click.argument("run_id", metavar="RUN", callback=not_empty)
+_REASON = click.option("--reason", metavar="TEXT", help="Reason, for the run's history.")
 _KEY = click.option(
     "--key",
     metavar="KEY",
-    callback=named,
+    callback=not_empty,
     default=lambda: str(uuid.uuid4()),
-    help="Idempotency-Key of the request: the same key is done once (default: a new one).",
+    help="Idempotency-Key: requests with the same key are executed once (default: a new key).",
 )
-_WAIT = click.option("--wait", is_flag=True, help="Follow it to its end.")
+_WAIT = click.option("--wait", is_flag=True, help="Follow the run until it ends.")
 _NOT_FOUND = 404
 _POSTED = 32 * 1024 * 1024
 """Bytes up to which a corrected file is sent in the request; a larger one is uploaded."""
@@ -57,13 +57,15 @@ def cancel(run_id: str, reason: str | None, key: str, data: Path | None, *, as_j
 def retry(
     run_id: str, reason: str | None, key: str, data: Path | None, *, wait: bool, as_json: bool
 ) -> None:
-    """Take up a RUN again that was quarantined, failed or cancelled.
+    """Retry a RUN that was quarantined, failed or cancelled.
 
-    With --wait it exits with 1 when the run is refused or fails.
+    With --wait it exits with 1 if the run is refused or fails.
     """
     with Client(find(data)) as client:
         run = client.verb(run_id, "retry", {"reason": reason} if reason else {}, key)
-        _tell(client, run, f"{run_id} is {run.get('state')} again", wait=wait, as_json=as_json)
+        _print_answer(
+            client, run, f"{run_id} is {run.get('state')} again", wait=wait, as_json=as_json
+        )
 
 
 @click.command()
@@ -74,10 +76,14 @@ def retry(
     default="raw",
     show_default=True,
     type=click.Choice(["raw", "bronze"]),
-    help="raw: validate, copy and load the file again; bronze: load what was copied again.",
+    help="raw: validate, copy and load the file again; bronze: load the copied data again.",
 )
 @click.option(
-    "--dataset", "-d", metavar="NAME", callback=named, help="All runs of it, instead of named ones."
+    "--dataset",
+    "-d",
+    metavar="NAME",
+    callback=not_empty,
+    help="All runs of this dataset, instead of RUNs.",
 )
 @click.option(
     "--state",
@@ -85,11 +91,11 @@ def retry(
     show_default=True,
     type=click.Choice(sorted(state.value for state in FINAL)),
     metavar="STATE",
-    help="With --dataset: only runs that ended so.",
+    help="With --dataset: only runs in this final state.",
 )
 @click.option("--landed-from", metavar="TIME", help="With --dataset: landed at TIME or later.")
 @click.option("--landed-to", metavar="TIME", help="With --dataset: landed before TIME.")
-@click.option("--dry-run", is_flag=True, help="With --dataset: only tell which runs it would be.")
+@click.option("--dry-run", is_flag=True, help="With --dataset: only list the runs.")
 @_REASON
 @_KEY
 @_WAIT
@@ -110,30 +116,30 @@ def replay(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Take ended runs through all of it again: each RUN, or those of a dataset.
+    """Replay ended runs: each RUN, or those of a dataset.
 
-    Times are ISO 8601, in UTC where they say no offset.
-    With --wait it exits with 1 when a run is refused or fails.
+    Times are ISO 8601, in UTC if they have no offset.
+    With --wait it exits with 1 if a run is refused or fails.
     """
     if bool(run_ids) == bool(dataset):
-        raise click.UsageError("name runs, or a --dataset")
+        raise click.UsageError("give either RUNs or --dataset")
     if run_ids and (dry_run or landed_from or landed_to):
-        raise click.UsageError("--dry-run, --landed-from and --landed-to go with --dataset")
+        raise click.UsageError("--dry-run, --landed-from and --landed-to need --dataset")
     more = {"from": origin, **({"reason": reason} if reason else {})}
     with Client(find(data)) as client:
         if run_ids:
-            # One key for each run: they are requests of their own.
+            # One key for each run: each is a separate request.
             runs = [client.verb(run, "replay", more, f"{key}.{run}") for run in run_ids]
             text = "\n".join(f"{run['run_id']} is {run['state']} again" for run in runs)
-            _tell(client, {"runs": runs}, text, wait=wait, as_json=as_json)
+            _print_answer(client, {"runs": runs}, text, wait=wait, as_json=as_json)
             return
-        asked = {"dataset": dataset, "state": state, **more}
+        query = {"dataset": dataset, "state": state, **more}
         times = {"landed_from": landed_from, "landed_to": landed_to}
-        asked |= {name: time for name, time in times.items() if time}
-        plan = client.replay(asked | {"dry_run": dry_run}, key)
+        query |= {name: time for name, time in times.items() if time}
+        plan = client.replay(query | {"dry_run": dry_run}, key)
         if not dry_run and wait:
-            plan = _opened(client, plan)
-        _tell(client, plan, _plan(plan), wait=wait and not dry_run, as_json=as_json)
+            plan = _wait_until_reopened(client, plan)
+        _print_answer(client, plan, _plan_text(plan), wait=wait and not dry_run, as_json=as_json)
 
 
 @click.command()
@@ -148,9 +154,9 @@ def replay(
 def resend(
     run_id: str, file: Path, key: str, data: Path | None, *, wait: bool, as_json: bool
 ) -> None:
-    """Send corrected rejects of a RUN: FILE becomes a drop of its own, linked to that run.
+    """Send corrected rejects of a RUN: FILE becomes a new drop, linked to that run.
 
-    With --wait it exits with 1 when the new run is refused or fails.
+    With --wait it exits with 1 if the new run is refused or fails.
     """
     target = find(data)
     with Client(target) as client:
@@ -163,21 +169,21 @@ def resend(
             path = f"landing/{dataset}/_resend/{run_id}/{file.name}"
             with lake.landing(target.lake) as container:
                 landed = lake.upload(container, file, path)
-            run = landed.known() | {"resend_of": run_id}
+            run = landed.summary() | {"resend_of": run_id}
         text = f"{file.name} is run {run['run_id']}, corrected rejects of {run_id}"
-        _tell(client, run, text, wait=wait, as_json=as_json)
+        _print_answer(client, run, text, wait=wait, as_json=as_json)
 
 
-def _tell(client: Client, answer: Json, text: str, *, wait: bool, as_json: bool) -> None:
-    """Say what was asked for; with `wait` follow the runs in it to their end first."""
+def _print_answer(client: Client, answer: Json, text: str, *, wait: bool, as_json: bool) -> None:
+    """Print the answer; with `wait` follow its runs to their end first."""
     if not wait:
         click.echo(json.dumps(answer, indent=2) if as_json else text)
         return
     console = render.console(stderr=as_json)
-    asked = answer.get("runs", [answer])
+    runs_to_follow = answer.get("runs", [answer])
     with live.board(console) as view:
         runs = live.follow(
-            lambda: [_scan(client, run) for run in asked],
+            lambda: [_current_run(client, run) for run in runs_to_follow],
             view,
             done=live.all_final,
             seconds=float("inf"),
@@ -191,8 +197,8 @@ def _tell(client: Client, answer: Json, text: str, *, wait: bool, as_json: bool)
         raise click.exceptions.Exit(REFUSED)
 
 
-def _scan(client: Client, run: Json | str) -> Json:
-    """A run as it is now; one just uploaded may not be known yet."""
+def _current_run(client: Client, run: Json | str) -> Json:
+    """Return the current state of a run; one just uploaded may not be known yet."""
     try:
         return client.run(run if isinstance(run, str) else run["run_id"])
     except ApiProblem as problem:
@@ -201,15 +207,15 @@ def _scan(client: Client, run: Json | str) -> Json:
     return run
 
 
-def _opened(client: Client, plan: Json) -> Json:
-    """A replay when all of its runs are reopened, so that none is taken for ended already."""
+def _wait_until_reopened(client: Client, plan: Json) -> Json:
+    """Wait until all runs of a replay are reopened, so that none counts as ended."""
     while not plan["done"]:
         time.sleep(live.POLL_SECONDS)
         plan = client.plan(plan["replay_id"])
     return plan
 
 
-def _plan(plan: Json) -> str:
+def _plan_text(plan: Json) -> str:
     runs = "\n".join(f"  {run}" for run in plan["runs"])
     more = plan["total"] - len(plan["runs"])
     rest = f"\n  and {more} more" if more else ""

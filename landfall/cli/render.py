@@ -1,4 +1,4 @@
-"""What the commands show people: tables of runs, one run, a validation report."""
+"""Renders runs, backlog and validation reports for the terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from landfall.validation.report import MASK
 Json = Mapping[str, Any]
 
 BAD = frozenset({State.QUARANTINED, State.FAILED, State.CANCELLED})
-"""Final states in which the drop's data is not in the tables."""
+"""Final states in which the data of the drop is not in the tables."""
 
 _COLOURS = {
     "succeeded": "green",
@@ -32,17 +32,17 @@ _SAMPLES = 3
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that keeps words as they are: no emoji codes, no guessing at numbers."""
+    """Return a console that does not change text: no emoji codes, no highlighted numbers."""
     return Console(stderr=stderr, highlight=False, emoji=False)
 
 
 def state(name: str) -> Text:
-    """A state in its colour."""
+    """Return a state in its colour."""
     return Text(name, style=_COLOURS.get(name, "blue"))
 
 
-def way(name: str) -> Text:
-    """How far along its way a run is, as a bar that is full at its end."""
+def progress_bar(name: str) -> Text:
+    """Return a progress bar of a state; it is full in a final state."""
     if name in FINAL:
         return Text("▰" * _STEPS, style=_COLOURS[name])
     done = _STAGES.index(name) + 1 if name in _STAGES else 0
@@ -50,12 +50,12 @@ def way(name: str) -> Text:
 
 
 def number(value: int | None) -> str:
-    """A count with thousands apart; a dash where there is none."""
+    """Return a count with thousands separators; a dash if there is none."""
     return "-" if value is None else f"{value:,}"
 
 
 def size(value: int | None) -> str:
-    """Bytes in the largest unit that leaves a digit before the point."""
+    """Return bytes in the largest unit with a value of at least 1."""
     if value is None:
         return "-"
     amount = float(value)
@@ -67,7 +67,7 @@ def size(value: int | None) -> str:
 
 
 def seconds(run: Json, now: datetime | None = None) -> float | None:
-    """How long a run took from when it became known; one that is not final, up to `now`."""
+    """Return the seconds from creation to the last update; up to `now` if it is not final."""
     created, updated = run.get("created"), run.get("updated")
     if not created or not updated:
         return None
@@ -78,9 +78,9 @@ def seconds(run: Json, now: datetime | None = None) -> float | None:
 
 
 def runs_table(runs: Sequence[Json]) -> Table:
-    """Runs as `landfall runs` lists them; the dataset is part of the run id.
+    """Return the table of `landfall runs`; the dataset is part of the run id.
 
-    The id stands on one line, for it is what people copy; the file's name gives way.
+    The id is never wrapped, so that it can be copied; the file's name is shortened instead.
     """
     table = _table(None)
     table.add_column("Run", no_wrap=True, overflow="ignore")
@@ -100,10 +100,10 @@ def runs_table(runs: Sequence[Json]) -> Table:
 
 
 def progress_table(runs: Sequence[Json], now: datetime | None = None) -> Table:
-    """Runs as a live view shows them, each with how far it is at that time."""
+    """Return the table of a live view, with a progress bar for each run."""
     table = _table(None)
     table.add_column("In landing", overflow="fold")
-    table.add_column("Way", no_wrap=True)
+    table.add_column("Progress", no_wrap=True)
     table.add_column("State", no_wrap=True, min_width=11)
     table.add_column("Rows", justify="right", no_wrap=True)
     table.add_column("Rejected", justify="right", no_wrap=True)
@@ -112,7 +112,7 @@ def progress_table(runs: Sequence[Json], now: datetime | None = None) -> Table:
         took = seconds(run, now)
         table.add_row(
             escape(f"{run['dataset']}/{run['name']}"),
-            way(run["state"]),
+            progress_bar(run["state"]),
             state(run["state"]),
             number(run.get("rows")),
             number(run.get("rejected")),
@@ -122,7 +122,7 @@ def progress_table(runs: Sequence[Json], now: datetime | None = None) -> Table:
 
 
 def run_details(run: Json) -> RenderableType:
-    """One run: what it is, what became of it and why, and every step it took."""
+    """Return the details of a run: its file, state, cause and history."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -140,7 +140,7 @@ def run_details(run: Json) -> RenderableType:
         f"{number(run.get('rejected'))} rejected",
     )
     facts.add_row("landed", escape(str(run.get("landed_at") or "")))
-    for label, text in _traces(run):
+    for label, text in _related(run):
         facts.add_row(label, escape(text))
     steps = _table("History")
     steps.add_column("At", no_wrap=True)
@@ -156,12 +156,12 @@ def run_details(run: Json) -> RenderableType:
     return Group(facts, Text(), steps)
 
 
-def _traces(run: Json) -> Iterator[tuple[str, str]]:
-    """Where else a run left traces, as far as it came."""
+def _related(run: Json) -> Iterator[tuple[str, str]]:
+    """Yield related paths and runs: raw file, copy, load, rejects and resends."""
     if run.get("raw"):
         yield "now in", str(run["raw"])
     if run.get("resend_of"):
-        yield "mends", f"rejects of {run['resend_of']}"
+        yield "corrects", f"rejects of {run['resend_of']}"
     if run.get("resends"):
         yield "corrected by", ", ".join(run["resends"])
     copy, load, verdict = (run.get(part) or {} for part in ("copy", "load", "verdict"))
@@ -177,14 +177,16 @@ def _traces(run: Json) -> Iterator[tuple[str, str]]:
     result = load.get("result") or {}
     if result:
         counts = ((key, result.get(key)) for key in ("inserted", "updated", "unchanged"))
-        told = ", ".join(f"{number(count)} {key}" for key, count in counts if count is not None)
-        yield "merged", f"{told} (the whole batch)" if told else ""
+        counts_text = ", ".join(
+            f"{number(count)} {key}" for key, count in counts if count is not None
+        )
+        yield "merged", f"{counts_text} (the whole batch)" if counts_text else ""
     if result.get("served"):
         yield "served", _served(result["served"])
 
 
 def _served(tables: Mapping[str, Any]) -> str:
-    """What the database that reports read has of it."""
+    """Return which tables were copied to the serving database."""
     if "behind" in tables:
         return f"BEHIND, gold is not in the database yet: {tables['behind']}"
     return ", ".join(
@@ -194,14 +196,14 @@ def _served(tables: Mapping[str, Any]) -> str:
 
 
 def backlog(document: Json) -> RenderableType:
-    """What is on its way: the caps, and a line for each dataset and state."""
+    """Return the backlog: the limits, and a line for each dataset and state."""
     parts: list[RenderableType] = []
     for kind in ("copies", "loads"):
         of = document[kind]
-        text = f"{kind}: {of['under_way']} of {of['at_once']} under way, {of['waiting']} waiting"
+        text = f"{kind}: {of['under_way']} of {of['at_once']} running, {of['waiting']} waiting"
         parts.append(Text(text))
     if not document["datasets"]:
-        return Group(*parts, Text("nothing is on its way"))
+        return Group(*parts, Text("no active runs"))
     table = _table(None)
     table.add_column("Dataset", overflow="fold")
     table.add_column("State", no_wrap=True)
@@ -215,7 +217,7 @@ def backlog(document: Json) -> RenderableType:
 
 
 def report(document: Json) -> RenderableType:
-    """A validation report: the verdict, what to do about it, each broken rule with samples."""
+    """Return a validation report: the verdict, what to do, each broken rule with samples."""
     verdict = document["verdict"]
     colour = {"accepted": "green", "accepted_with_rejects": "yellow"}.get(verdict, "red")
     head = Text.assemble(
@@ -266,7 +268,7 @@ def _checks(checks: Sequence[Json]) -> Table:
 
 
 def _file(sample: Json) -> str:
-    """The part of a folder drop that a sample stands in, before its line."""
+    """Return the part of a folder drop as a prefix of the line."""
     return f"{sample['file']} " if sample.get("file") else ""
 
 
@@ -283,5 +285,5 @@ def _table(title: str | None) -> Table:
 
 
 def _value(value: str | None) -> str:
-    """A sampled value as it came; the report has masked those that may not be shown."""
+    """Return a sampled value; values of masked columns are masked in the report."""
     return "nothing" if value is None else value if value == MASK else repr(value)

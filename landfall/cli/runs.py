@@ -1,4 +1,4 @@
-"""`landfall runs|show|report|watch|backlog|datasets`: what became of drops."""
+"""`landfall runs|show|report|watch|backlog|datasets`: show runs and their reports."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from rich.markup import escape
 from landfall.cli import live, render
 from landfall.cli.client import ApiProblem, Client
 from landfall.cli.errors import REFUSED
-from landfall.cli.target import data_option, find, json_option, named
+from landfall.cli.target import data_option, find, json_option, not_empty
 from landfall.protocol import State
 
 _STATES = [state.value for state in State]
-_RUN = click.argument("run_id", metavar="RUN", callback=named)
+_RUN = click.argument("run_id", metavar="RUN", callback=not_empty)
 
 
 @click.command()
-@click.option("--dataset", "-d", metavar="NAME", callback=named, help="Only runs of this dataset.")
+@click.option(
+    "--dataset", "-d", metavar="NAME", callback=not_empty, help="Only runs of this dataset."
+)
 @click.option("--state", type=click.Choice(_STATES), metavar="STATE", help="Only runs in a state.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
 @data_option
@@ -30,11 +32,11 @@ def runs(
 ) -> None:
     """List the latest runs."""
     with Client(find(data)) as client:
-        found = client.runs(dataset, state, limit)
+        listed_runs = client.runs(dataset, state, limit)
     if as_json:
-        click.echo(json.dumps({"runs": found}, indent=2))
-    elif found:
-        render.console().print(render.runs_table(found))
+        click.echo(json.dumps({"runs": listed_runs}, indent=2))
+    elif listed_runs:
+        render.console().print(render.runs_table(listed_runs))
     else:
         click.echo("no runs" if dataset or state else "no runs yet: `landfall drop FILE` makes one")
 
@@ -44,9 +46,9 @@ def runs(
 @data_option
 @json_option
 def show(run_id: str, data: Path | None, *, as_json: bool) -> None:
-    """Show one RUN: what became of it, why, and each step it took.
+    """Show one RUN: its state, the cause, and its history.
 
-    Exits with 1 when the run was refused or failed.
+    Exits with 1 if the run was refused or failed.
     """
     with Client(find(data)) as client:
         run = client.run(run_id)
@@ -57,12 +59,12 @@ def show(run_id: str, data: Path | None, *, as_json: bool) -> None:
             console.print(render.run_details(run))
             if run["state"] == "quarantined" or run.get("rejected"):
                 try:
-                    found = client.report(run_id)
+                    document = client.report(run_id)
                 except ApiProblem:
-                    found = {}
-                if found:
+                    document = {}
+                if document:
                     console.print()
-                    console.print(render.report(found))
+                    console.print(render.report(document))
     if run["state"] in render.BAD:
         raise click.exceptions.Exit(REFUSED)
 
@@ -74,18 +76,20 @@ def show(run_id: str, data: Path | None, *, as_json: bool) -> None:
 def report(run_id: str, data: Path | None, *, as_json: bool) -> None:
     """Show the validation report of a RUN."""
     with Client(find(data)) as client:
-        found = client.report(run_id)
+        document = client.report(run_id)
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
-        render.console().print(render.report(found))
-    if found["verdict"] == "refused":
+        render.console().print(render.report(document))
+    if document["verdict"] == "refused":
         raise click.exceptions.Exit(REFUSED)
 
 
 @click.command()
-@click.argument("run_id", metavar="[RUN]", required=False, callback=named)
-@click.option("--dataset", "-d", metavar="NAME", callback=named, help="Only runs of this dataset.")
+@click.argument("run_id", metavar="[RUN]", required=False, callback=not_empty)
+@click.option(
+    "--dataset", "-d", metavar="NAME", callback=not_empty, help="Only runs of this dataset."
+)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200))
 @data_option
 def watch(run_id: str | None, dataset: str | None, limit: int, data: Path | None) -> None:
@@ -102,10 +106,12 @@ def watch(run_id: str | None, dataset: str | None, limit: int, data: Path | None
                 )
             except KeyboardInterrupt:
                 return
-        one = str(run_id)
-        seen = live.follow(lambda: [client.run(one)], view, done=live.all_final, seconds=math.inf)
-    if seen[0]["state"] in render.BAD:
-        console.print(escape(str(seen[0].get("cause") or "")))
+        followed = str(run_id)
+        final = live.follow(
+            lambda: [client.run(followed)], view, done=live.all_final, seconds=math.inf
+        )
+    if final[0]["state"] in render.BAD:
+        console.print(escape(str(final[0].get("cause") or "")))
         raise click.exceptions.Exit(REFUSED)
 
 
@@ -113,24 +119,24 @@ def watch(run_id: str | None, dataset: str | None, limit: int, data: Path | None
 @data_option
 @json_option
 def backlog(data: Path | None, *, as_json: bool) -> None:
-    """Show how much is on its way, what waits, and for what."""
+    """Show the active runs by dataset and state, and what they wait for."""
     with Client(find(data)) as client:
-        found = client.backlog()
+        document = client.backlog()
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(document, indent=2))
     else:
-        render.console().print(render.backlog(found))
+        render.console().print(render.backlog(document))
 
 
 @click.command()
 @data_option
 @json_option
 def datasets(data: Path | None, *, as_json: bool) -> None:
-    """List the datasets that the service takes."""
+    """List the datasets of the service."""
     with Client(find(data)) as client:
-        found = client.datasets()
+        document = client.datasets()
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    for dataset in found["datasets"]:
+    for dataset in document["datasets"]:
         click.echo(f"{dataset['dataset']}  {dataset.get('description') or ''}".rstrip())

@@ -1,4 +1,4 @@
-"""Which service a command talks to: a local cloud's folder, or the address of a deployed one."""
+"""Finds the service that a command uses: a local cloud or a deployed service."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def project_folder() -> Path:
 
 @dataclass(frozen=True)
 class Target:
-    """Where a service answers and where its lake is.
+    """Address of a service and of its lake.
 
     Attributes:
         url: base URL of the HTTP API, without a trailing slash; key: its function key.
-        lake: connection string or https URL of the storage account; None where it was not given.
-        name: how messages call it.
+        lake: connection string or https URL of the storage account; None if it was not given.
+        name: its name in messages.
     """
 
     url: str
@@ -50,7 +50,7 @@ class Target:
 
 
 def data_option(function: _F) -> _F:
-    """The option that names the folder of a local cloud."""
+    """Add the option for the folder of a local cloud."""
     return click.option(
         "--data",
         type=click.Path(file_okay=False, path_type=Path),
@@ -60,35 +60,35 @@ def data_option(function: _F) -> _F:
 
 
 def json_option(function: _F) -> _F:
-    """The option for an answer that programs read."""
+    """Add the option for JSON output."""
     return click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")(
         function
     )
 
 
-def named(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    """Let a parameter be left out, but not be empty: `"$RUN"` of a shell that has no RUN.
+def not_empty(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Reject an empty parameter, such as `"$RUN"` in a shell without RUN; it may be absent.
 
     Raises:
-        click.BadParameter: nothing is in it, or nothing but blanks.
+        click.BadParameter: it is empty or has only blanks.
     """
     if value is not None and not value.strip():
-        raise click.BadParameter("it is empty: name one")
+        raise click.BadParameter("must not be empty")
     return value
 
 
 def home(data: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder of the local cloud: as said, else LANDFALL_HOME, else ./.landfall."""
+    """Return the folder of the local cloud: `data`, else LANDFALL_HOME, else ./.landfall."""
     return data or Path(environ.get("LANDFALL_HOME") or DEFAULT_HOME)
 
 
 def find(data: Path | None, environ: Mapping[str, str] = os.environ) -> Target:
-    """The service to talk to.
+    """Find the service.
 
-    `--data` counts most; then LANDFALL_URL; then the local cloud in LANDFALL_HOME or ./.landfall.
+    `--data` comes first, then LANDFALL_URL, then the local cloud in LANDFALL_HOME or ./.landfall.
 
     Raises:
-        Trouble: LANDFALL_URL stands without its key, or no local cloud was ever started there.
+        CliError: LANDFALL_URL is set without LANDFALL_KEY, or there is no local cloud.
     """
     url = environ.get("LANDFALL_URL")
     if url and data is None:
@@ -100,10 +100,10 @@ def find(data: Path | None, environ: Mapping[str, str] = os.environ) -> Target:
 
 
 def local(root: Path) -> Target:
-    """The service of a local cloud.
+    """Return the service of a local cloud.
 
     Raises:
-        Trouble: no local cloud was ever started in that folder.
+        CliError: there is no local cloud in that folder.
     """
     from devcloud import config as devcloud_config  # noqa: PLC0415 - only local targets need it
 

@@ -1,4 +1,4 @@
-"""`landfall validate`: validate files by a contract before they are sent; needs no service."""
+"""`landfall validate`: validate files by a contract, without a service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from landfall.cli.errors import REFUSED, CliError
 from landfall.cli.target import json_option, project_folder
 from landfall.contract.folder import SUFFIX, Contract, ContractError, parse
 from landfall.validation import Report
-from landfall.validation import validate as judge
+from landfall.validation import validate as run_validation
 from landfall.validation.local_files import FileOutputs, FileReferences, FileSource
 
 _OUT = click.Path(path_type=Path)
@@ -27,35 +27,35 @@ _OUT = click.Path(path_type=Path)
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
-@click.option("--dataset", "-d", metavar="NAME", help="Whose contract they follow.")
+@click.option("--dataset", "-d", metavar="NAME", help="Dataset of the files.")
 @click.option(
     "--contract",
     "-c",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The contract itself, instead of a dataset's.",
+    help="File of the contract, instead of --dataset.",
 )
 @click.option(
     "--contracts",
     default=lambda: project_folder() / "contracts",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the datasets' contracts.  [default: contracts/ of the project]",
+    help="Folder of contracts.  [default: contracts/ of the project]",
 )
 @click.option(
     "--rejects",
     metavar="OUT",
     type=_OUT,
-    help="Write the rejected rows there, as they came, and OUT.reasons.jsonl beside them.",
+    help="Write rejected rows to OUT, and their reasons to OUT.reasons.jsonl.",
 )
 @click.option(
     "--reference",
     "references",
     metavar="DATASET=FILE",
     multiple=True,
-    help="A file of another dataset that the contract refers to; once for each.",
+    help="File of another dataset that the contract refers to; may be given several times.",
 )
-@click.option("--html", metavar="OUT", type=_OUT, help="Write the report there, as one page.")
+@click.option("--html", metavar="OUT", type=_OUT, help="Write the report to OUT as an HTML page.")
 @json_option
 def validate(
     files: tuple[Path, ...],
@@ -70,18 +70,18 @@ def validate(
 ) -> None:
     """Validate each FILE by a contract, as the service will.
 
-    With several files, the OUT of an option is a folder and the answer in JSON a list. Exits with
-    1 when the service would refuse one of them.
+    With several files OUT is a folder and the JSON output is a list. Exits with
+    1 if the service would refuse one of them.
     """
     if (dataset is None) == (contract is None):
-        raise click.UsageError("say either --dataset or --contract")
-    agreed = _from_folder(contracts, dataset) if contract is None else _read(contract)
-    others = _references(references, contracts)
+        raise click.UsageError("give either --dataset or --contract")
+    validated_by = _from_folder(contracts, dataset) if contract is None else _read(contract)
+    reference_files = _references(references, contracts)
     reports = []
     try:
         _clear(rejects, files)
         for file in files:
-            report = _validate(file, agreed, _place(rejects, file, files), others)
+            report = _validate(file, validated_by, _place(rejects, file, files), reference_files)
             reports.append(report)
             if html is not None:
                 _write_page(report, _place(html, file, files, ".html"))
@@ -109,7 +109,7 @@ def _validate(
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as it:
         task = it.add_task(file.name, total=file.stat().st_size or 1)
-        return judge(
+        return run_validation(
             FileSource(file),
             contract,
             name=file.name,
@@ -120,32 +120,34 @@ def _validate(
 
 
 def _clear(rejects: Path | None, files: tuple[Path, ...]) -> None:
-    """Take away what an earlier run rejected: a file that is there speaks of this run."""
+    """Delete rejects of an earlier run, so that the files belong to this run."""
     for file in files if rejects is not None else ():
         out = _place(rejects, file, files)
-        if out is None or any(out.resolve() == one.resolve() for one in files):
+        if out is None or any(out.resolve() == other.resolve() for other in files):
             raise click.UsageError(f"--rejects {rejects} would overwrite {file}")
         for old in (out, out.with_name(f"{out.name}.reasons.jsonl")):
             old.unlink(missing_ok=True)
 
 
-def _references(said: tuple[str, ...], folder: Path) -> FileReferences:
-    """The files of other datasets, each with the contract that it is read by."""
+def _references(options: tuple[str, ...], folder: Path) -> FileReferences:
+    """Return the files of other datasets with their contracts."""
     files: dict[str, Path] = {}
-    for one in said:
-        dataset, equals, file = one.partition("=")
+    for option in options:
+        dataset, equals, file = option.partition("=")
         if not equals or not Path(file).is_file():
-            raise click.UsageError(f"--reference {one}: say DATASET=FILE, of a file that is there")
+            raise click.UsageError(
+                f"--reference {option}: must be DATASET=FILE of an existing file"
+            )
         files[dataset] = Path(file)
     return FileReferences(files, {dataset: _from_folder(folder, dataset) for dataset in files})
 
 
 def _place(out: Path | None, file: Path, files: tuple[Path, ...], suffix: str = "") -> Path | None:
-    """Where something about `file` is written: `out`, a folder if the files are several."""
+    """Return the output path for `file`: `out`, or a file in the folder `out`."""
     if out is None or len(files) == 1:
         return out
-    if len({one.name for one in files}) < len(files):
-        raise CliError(f"two of the files have one name, so they cannot share the folder {out}")
+    if len({other.name for other in files}) < len(files):
+        raise CliError(f"two of the files have the same name and cannot share the folder {out}")
     out.mkdir(parents=True, exist_ok=True)
     return out / f"{file.name}{suffix}"
 
@@ -189,8 +191,8 @@ def _from_folder(folder: Path, dataset: str | None) -> Contract:
     known = sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
     if dataset not in known:
         names = ", ".join(known) or "none"
-        raise CliError(f"no contract for dataset {dataset!r} in {folder}; there are: {names}")
-    found = _read(file)
-    if found.dataset != dataset:
-        raise CliError(f"the contract is wrong: {file} is of dataset {found.dataset!r}")
-    return found
+        raise CliError(f"no contract for dataset {dataset!r} in {folder}; known: {names}")
+    contract = _read(file)
+    if contract.dataset != dataset:
+        raise CliError(f"the contract is wrong: {file} is for dataset {contract.dataset!r}")
+    return contract

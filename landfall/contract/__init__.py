@@ -1,1 +1,1 @@
-"""What a data contract says, read from the Open Data Contract Standard: text in, values out."""
+"""Data contracts in the Open Data Contract Standard, read from YAML into dataclasses."""

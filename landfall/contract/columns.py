@@ -1,4 +1,6 @@
-"""Reads one property of a contract's table: its type, its options, and whether they fit."""
+"""Reads one property of a contract's table and checks that its type and options fit together."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -10,7 +12,7 @@ from landfall.contract.formats import (
     NUMBERS,
     TEXTS,
     ecma_pattern,
-    moments,
+    moment_parser,
 )
 from landfall.contract.model import SINK_TYPES, Column
 from landfall.contract.reader import Node
@@ -63,20 +65,20 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "time": ("format", *_BOUNDS),
 }
 UNCHECKED_TEXTS = ("password", "byte", "binary")
-"""Formats of text that describe; nothing could be held against them."""
+"""Formats of text that describe a value and are not checked."""
 _NO_POSITION = -1
-"""What the standard has for a position that is not said."""
+"""The standard's value for a primary key position that is not given."""
 _UTC = ("UTC", "Etc/UTC", "Z")
 
 
 def read_column(node: Node) -> Column:
-    """One property; ContractError if it is wrong or asks for what is not supported."""
-    node.only(_PROPERTY)
-    name = node.need("name").text()
-    logical_type = node.need("logicalType").one_of(SINK_TYPES)
-    _refuse_unsupported(node, name)
+    """Read one property; raise ContractError if it is wrong or asks for what is not supported."""
+    node.allow_only(_PROPERTY)
+    name = node.require("name").text()
+    logical_type = node.require("logicalType").one_of(SINK_TYPES)
+    _reject_unsupported(node, name)
     options = node.get("logicalTypeOptions") or Node({}, node.file, f"{node.path}.options")
-    options.only(_OPTIONS[logical_type])
+    options.allow_only(_OPTIONS[logical_type])
     format_, timezone = _format(options, logical_type)
     key_position = _key_position(node)
     required = node.get("required")
@@ -89,8 +91,8 @@ def read_column(node: Node) -> Column:
     column = Column(
         name=name,
         logical_type=logical_type,
-        # A key column without a value identifies nothing, unless the contract says outright
-        # that it may be empty (a total's row, for instance).
+        # A key column is required, unless the contract says
+        # that it may be empty (the row of a total, for instance).
         required=required.flag() if required is not None else key_position is not None,
         unique=unique is not None and unique.flag(),
         key_position=key_position,
@@ -113,10 +115,10 @@ def read_column(node: Node) -> Column:
     return column
 
 
-def _refuse_unsupported(node: Node, name: str) -> None:
-    node.refuse("customProperties", "custom properties belong to the whole contract")
+def _reject_unsupported(node: Node, name: str) -> None:
+    node.forbid("customProperties", "custom properties belong to the whole contract")
     for key in ("items", "map", "properties"):
-        node.refuse(key, "nested data is not supported; a table has flat columns")
+        node.forbid(key, "nested data is not supported; a table has flat columns")
     physical = node.get("physicalName")
     if physical is not None and physical.text() != name:
         raise physical.error(f"differs from name {name!r}; files are matched by name")
@@ -134,11 +136,11 @@ def _key_position(node: Node) -> int | None:
 
 
 def _format(options: Node, logical_type: str) -> tuple[str | None, bool | None]:
-    """The column's format and, for timestamps, whether they carry an offset."""
+    """Return the column's format and, for timestamps, whether they carry an offset."""
     flag = options.get("timezone")
     timezone = None if flag is None else flag.flag()
     default_zone = options.get("defaultTimezone")
-    # Where each value says its offset, no default is ever needed.
+    # A default is not needed where each value carries its offset.
     if default_zone is not None and timezone is not True:
         default_zone.one_of(_UTC)
     node = options.get("format")
@@ -152,7 +154,7 @@ def _format(options: Node, logical_type: str) -> tuple[str | None, bool | None]:
         text = node.one_of((*TEXTS, *UNCHECKED_TEXTS))
         return (None if text in UNCHECKED_TEXTS else text), None
     try:
-        moments(logical_type, node.text(), timezone)
+        moment_parser(logical_type, node.text(), timezone)
     except ValueError as error:
         raise node.error(str(error)) from error
     return node.text(), timezone
@@ -162,7 +164,7 @@ ValueReader = Callable[[Node], Any]
 
 
 def value_reader(logical_type: str, format_: str | None, timezone: bool | None) -> ValueReader:
-    """How a bound or an allowed value of this type is read from the contract."""
+    """Return the function that reads a bound or an allowed value of this type from the contract."""
     if logical_type == "integer":
         return _integer
     if logical_type == "number":
@@ -171,12 +173,12 @@ def value_reader(logical_type: str, format_: str | None, timezone: bool | None) 
         return lambda node: node.flag()
     if logical_type == "string":
         return lambda node: node.text()
-    parse = moments(logical_type, format_, timezone)
-    iso = moments(logical_type, None, None)
+    parse = moment_parser(logical_type, format_, timezone)
+    iso = moment_parser(logical_type, None, None)
 
     def moment(node: Node) -> Any:
         value = node.value
-        # YAML itself makes dates of unquoted ones.
+        # YAML turns unquoted dates into date objects.
         text = value.isoformat() if isinstance(value, (date, datetime)) else node.text()
         for attempt in (parse, iso):
             try:
@@ -184,7 +186,7 @@ def value_reader(logical_type: str, format_: str | None, timezone: bool | None) 
             except ValueError:
                 continue
         pattern = format_ or DEFAULT_PATTERNS[logical_type]
-        raise node.error(f"is {text!r}, which is no {logical_type} written {pattern}")
+        raise node.error(f"is {text!r}, which is no {logical_type} in the format {pattern}")
 
     return moment
 
@@ -197,21 +199,21 @@ def _integer(node: Node) -> int:
 
 
 def _bounds(options: Node, reader: ValueReader) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    bounds: dict[str, Any] = {}
     for key in _BOUNDS:
         node = options.get(key)
-        found[key] = None if node is None or _is_old_flag(node, key) else reader(node)
+        bounds[key] = None if node is None or _is_old_flag(node, key) else reader(node)
     for exclusive, plain in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         node = options.get(exclusive)
         if node is not None and _is_old_flag(node, exclusive) and node.flag():
-            if found[plain] is None:
+            if bounds[plain] is None:
                 raise node.error(f"is true, but there is no {plain} for it to exclude")
-            found[exclusive], found[plain] = found[plain], None
-    return found
+            bounds[exclusive], bounds[plain] = bounds[plain], None
+    return bounds
 
 
 def _is_old_flag(node: Node, key: str) -> bool:
-    """Whether it says as in ODCS 3.0 that the plain bound is itself excluded."""
+    """Whether it is the flag of ODCS 3.0 that excludes the plain bound itself."""
     return key.startswith("exclusive") and isinstance(node.value, bool)
 
 
@@ -252,7 +254,7 @@ def _enum(node: Node, reader: ValueReader) -> tuple[Any, ...]:
     listed = node.get("enum")
     if listed is None:
         return ()
-    values = [reader(entry.need("value")) for entry in listed.items()]
+    values = [reader(entry.require("value")) for entry in listed.items()]
     if not values:
         raise listed.error("is empty: no value could pass")
     if len(set(values)) != len(values):

@@ -1,8 +1,10 @@
-"""Conditions on one record, as values that any engine can compile.
+"""Conditions on one record, as expression trees that any engine can compile.
 
-A condition knows SQL's three truths: what touches a missing value is unknown, and only what is
-true counts. It is made of columns, literals and calls of the operations in `OPERATIONS`.
+Conditions follow SQL's three-valued logic: an operation on null is unknown, and only records for
+which the condition is true count. A tree has columns, constants and calls of `OPERATIONS`.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +17,9 @@ OPERATIONS = frozenset(
         *("+", "-", "*", "/", "negative", "abs", "length", "coalesce"),
     }
 )
-"""What a call may ask for. `in` has its choices behind its first argument; `like` and
-`matches` have a literal pattern as their second, of SQL and of ECMA-262; `/` gives a fraction,
-and nothing where it divides by zero."""
+"""Operations of a `FunctionCall`. The choices of `in` follow its first argument. The second
+argument of `like` is a constant SQL pattern, that of `matches` a constant ECMA-262 pattern. `/`
+gives a fraction, and null where it divides by zero."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,13 @@ class ColumnOf:
 
 @dataclass(frozen=True)
 class Constant:
-    """A value that the contract wrote."""
+    """A value written in the contract."""
 
     value: Any
 
     @property
     def type(self) -> str:
-        """Its logical type; `null` where there is no value."""
+        """The logical type of the value; `null` if there is no value."""
         kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
         return "null" if self.value is None else kinds.get(type(self.value), "moment")
 
@@ -46,21 +48,21 @@ class FunctionCall:
     """An operation on other conditions; `type` is that of its result."""
 
     operation: str
-    arguments: tuple["Condition", ...]
+    arguments: tuple[Condition, ...]
     type: str = "boolean"
 
 
 Condition = ColumnOf | Constant | FunctionCall
 
-EVERY = Constant(value=True)
-"""True of every record."""
+ALWAYS_TRUE = Constant(value=True)
+"""The condition that is true for every record."""
 
 
 def columns_of(condition: Condition) -> tuple[str, ...]:
-    """Names of the columns that a condition looks at, each once, in order of appearance."""
+    """Names of the columns that a condition reads, each once, in order of appearance."""
     if isinstance(condition, ColumnOf):
         return (condition.name,)
     if isinstance(condition, Constant):
         return ()
-    found = [name for argument in condition.arguments for name in columns_of(argument)]
-    return tuple(dict.fromkeys(found))
+    names = [name for argument in condition.arguments for name in columns_of(argument)]
+    return tuple(dict.fromkeys(names))

@@ -1,4 +1,6 @@
-"""What a contract says of the way its drops come, and of the batches that they are loaded in."""
+"""Reads the delivery options of a contract: kind of drop, load order, size of batches."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -18,24 +20,24 @@ DELIVERY = (
 
 
 def read_delivery(custom: Mapping[str, Node]) -> DeliveryOptions:
-    """How drops come, from the contract's custom properties.
+    """Read the delivery options from the contract's custom properties.
 
     Raises:
-        ContractError: a word that is not known, or a number that cannot be a limit.
+        ContractError: an unknown value, or a number that cannot be a limit.
     """
     kind, order = custom.get("dropKind"), custom.get("loadOrder")
     if kind is not None:
         kind.one_of(("file", "folder"))
     if order is not None:
         order.one_of(("any", "landed"))
-    window, patience = custom.get("batchWindowSeconds"), custom.get("referenceWaitSeconds")
+    window, reference_wait = custom.get("batchWindowSeconds"), custom.get("referenceWaitSeconds")
     return DeliveryOptions(
         kind="file" if kind is None else kind.text(),
         ordered=order is not None and order.text() == "landed",
         batch_drops=_count(custom.get("batchMaxDrops")),
         batch_rows=_count(custom.get("batchMaxRows")),
         batch_window=None if window is None else _seconds(window),
-        reference_wait=None if patience is None else _seconds(patience),
+        reference_wait=None if reference_wait is None else _seconds(reference_wait),
     )
 
 

@@ -1,8 +1,10 @@
-"""Data contracts: read one, read a folder of them.
+"""Reads all data contracts of a folder.
 
-Reading is strict and needs nothing but a YAML parser, because it happens at every cold start.
-`landfall.authoring.lint` adds the standard's published model.
+Reading is strict and needs only a YAML parser, because it happens at every cold start.
+`landfall.authoring.lint` also checks a contract against the standard's published model.
 """
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,10 +27,10 @@ SUFFIX = ".odcs.yaml"
 
 
 def load_folder(folder: Path) -> dict[str, Contract]:
-    """Every contract of a folder by dataset, which is its file's name before `.odcs.yaml`.
+    """Return the contracts of a folder by dataset, which is the file name before `.odcs.yaml`.
 
     Raises:
-        ContractError: one of them is wrong, or its file is not named after its table.
+        ContractError: a contract is wrong, or its file is not named after its table.
     """
     contracts = {}
     for path in sorted(folder.glob(f"*{SUFFIX}")):
@@ -73,21 +75,25 @@ def _check_history(contract: Contract, contracts: Mapping[str, Contract]) -> Non
 
 
 def _check_relationships(contract: Contract, contracts: Mapping[str, Contract]) -> None:
-    """What a relationship leads to, where its contract is known, must be of the same type.
+    """Check that a relationship and the columns that it refers to have the same types.
 
-    A dataset without a contract here is another's; reports say that it was not looked at.
+    A dataset without a contract in the folder is not checked; validation reports say so.
     """
-    for one in contract.relationships:
-        other = contracts.get(one.dataset)
+    for relationship in contract.relationships:
+        other = contracts.get(relationship.dataset)
         if other is None:
             continue
         types = {column.name: column.logical_type for column in other.columns}
-        for name, to in zip(one.columns, one.to, strict=True):
-            mine, theirs = contract.column(name).logical_type, types.get(to)
-            if mine != theirs:
-                said = "has no such column" if theirs is None else f"has {theirs} there, not {mine}"
+        for name, to in zip(relationship.columns, relationship.to, strict=True):
+            type_, target_type = contract.column(name).logical_type, types.get(to)
+            if type_ != target_type:
+                mismatch = (
+                    "has no such column"
+                    if target_type is None
+                    else f"has {target_type} there, not {type_}"
+                )
                 raise ContractError(
                     f"{contract.dataset}{SUFFIX}",
                     f"relationships of {name}",
-                    f"lead to {one.dataset}.{to}; {one.dataset} {said}",
+                    f"lead to {relationship.dataset}.{to}; {relationship.dataset} {mismatch}",
                 )

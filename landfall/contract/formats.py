@@ -1,4 +1,6 @@
-"""The formats of the standard's logical types: integer widths, date patterns, kinds of text."""
+"""Formats of the standard's logical types: integer widths, date patterns, text formats."""
+
+from __future__ import annotations
 
 import ipaddress
 import re
@@ -14,7 +16,7 @@ INTEGERS = {
     "u16": (0, 2**16 - 1),
     "u32": (0, 2**32 - 1),
 }
-"""Bounds by format. Wider ones have no place in a Parquet or Delta long."""
+"""Bounds by format. Wider integers do not fit the 64-bit type of Parquet and Delta."""
 
 NUMBERS = {"f32": 3.4028234663852886e38, "f64": 1.7976931348623157e308}
 """Largest finite value by format."""
@@ -30,7 +32,7 @@ MomentParser = Callable[[str], Moment]
 
 _DOTNET = {"uuuu": "yyyy", "XXX": "K", "XX": "K", "Z": "K", "xxx": "zzz"}
 _NOT_LITERAL = re.compile(r"[A-SU-Za-z%'\"\\]")
-"""What .NET may take for more than itself."""
+"""Characters that have a meaning in a .NET date pattern."""
 
 _TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']")
 _FIELDS = {
@@ -49,7 +51,7 @@ _FIELDS = {
     "M": r"(?P<month>\d{1,2})",
     "d": r"(?P<day>\d{1,2})",
     "H": r"(?P<hour>\d{1,2})",
-    # No letter of the JDK's; the standard's examples write it without its quotes.
+    # Not a pattern letter of the JDK; the standard's examples write it without quotes.
     "T": "T",
 }
 _NEEDS = {
@@ -58,15 +60,15 @@ _NEEDS = {
     "time": {"hour", "minute"},
 }
 _MAX_FRACTION = 7
-"""Digits of a second's fraction in a pattern; Data Factory reads no more."""
+"""Most digits of a second's fraction in a pattern; Data Factory reads no more."""
 
 
-def moments(logical_type: str, pattern: str | None, timezone_: bool | None) -> MomentParser:
-    """A parser of dates, timestamps or times, strict to the letter of a JDK `pattern`.
+def moment_parser(logical_type: str, pattern: str | None, timezone_: bool | None) -> MomentParser:
+    """Return a strict parser of dates, timestamps or times by a JDK `pattern`.
 
-    Without a pattern ISO 8601 is meant: a fraction of a second may follow, a blank may stand for
-    the `T`, and an offset is needed, forbidden or optional as `timezone_` is True, False or
-    None. A timestamp without an offset is taken as UTC. The parser raises ValueError.
+    Without a pattern the parser reads ISO 8601: a fraction of a second may follow, a blank may
+    replace the `T`, and an offset is required, forbidden or optional if `timezone_` is True, False
+    or None. A timestamp without an offset is UTC. The parser raises ValueError.
 
     Raises:
         ValueError: the pattern has a letter that is not supported, or lacks a needed part.
@@ -91,7 +93,7 @@ def moments(logical_type: str, pattern: str | None, timezone_: bool | None) -> M
 
 
 def moment_pattern(logical_type: str, pattern: str | None, timezone_: bool | None) -> str:
-    """The regular expression by which `moments` reads, with a named group for each part."""
+    """Return the regular expression of `moment_parser`, with a named group for each part."""
     return _moment_regex(logical_type, pattern, timezone_).pattern
 
 
@@ -143,15 +145,15 @@ def _from_pattern(logical_type: str, pattern: str) -> re.Pattern[str]:
         regex = re.compile("".join(parts), re.ASCII)
     except re.error as error:
         raise ValueError(f"pattern {pattern!r} names a part twice") from error
-    if lacking := _NEEDS[logical_type] - set(regex.groupindex):
-        raise ValueError(f"pattern {pattern!r} lacks {', '.join(sorted(lacking))}")
+    if missing := _NEEDS[logical_type] - set(regex.groupindex):
+        raise ValueError(f"pattern {pattern!r} lacks {', '.join(sorted(missing))}")
     return regex
 
 
 def moment_tokens(pattern: str) -> Iterator[tuple[str, bool]]:
-    """The parts of a JDK `pattern` that `moments` takes, and whether each is a field.
+    """Yield the tokens of a JDK `pattern`, and whether each is a field.
 
-    Others stand for themselves, without their quotes.
+    Tokens that are not fields are literal text, without their quotes.
     """
     for token in _TOKEN.finditer(pattern):
         text = token.group()
@@ -162,7 +164,7 @@ def moment_tokens(pattern: str) -> Iterator[tuple[str, bool]]:
 
 
 def dotnet_pattern(pattern: str) -> str:
-    """A JDK `pattern` that `moments` takes, as .NET writes it: what a Copy reads dates by."""
+    """Return a JDK `pattern` as a .NET date pattern, as a Copy activity needs it."""
 
     def token(match: re.Match[str]) -> str:
         text = match.group()
@@ -186,7 +188,7 @@ def _zone(text: str | None) -> timezone:
 
 
 def ecma_pattern(pattern: str) -> re.Pattern[str]:
-    """An ECMA-262 pattern in Python's terms: searched, `$` only at the very end, ASCII classes.
+    """Compile an ECMA-262 pattern in Python: `$` matches only at the end, classes are ASCII.
 
     Raises:
         ValueError: it cannot be compiled.
@@ -249,10 +251,10 @@ TEXTS: dict[str, Callable[[str], bool]] = {
     "ipv4": _is_ip(ipaddress.IPv4Address),
     "ipv6": _is_ip(ipaddress.IPv6Address),
 }
-"""Formats of text that are checked."""
+"""Text formats that are checked."""
 
 
 def text_form(kind: str) -> dict[str, str]:
-    """What a whole text of a format is: it matches a `pattern`, or is an `address`."""
+    """Return how a text format is checked: by a `pattern`, or as an IP `address`."""
     pattern = _PATTERNS.get(kind)
     return {"address": kind} if pattern is None else {"pattern": pattern}

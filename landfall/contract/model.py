@@ -1,4 +1,6 @@
-"""A contract as the rest of the product sees it: one table, its columns, its key, its tolerance."""
+"""The contract model: one table with its columns, key, quality rules and tolerance."""
+
+from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
@@ -10,7 +12,7 @@ from landfall.contract.conditions import Condition
 from landfall.contract.formats import dotnet_pattern
 
 PUBLIC_CLASSES = frozenset({"public", "internal"})
-"""Classifications whose values may be shown; anything else said of a column masks its values."""
+"""Classifications whose values may be shown; values of any other classification are masked."""
 
 SINK_TYPES = {
     "string": "String",
@@ -21,16 +23,16 @@ SINK_TYPES = {
     "timestamp": "DateTime",
     "time": "String",
 }
-"""ODCS logical type to the interim type a Data Factory Copy converts to."""
+"""Interim type of a Data Factory Copy by ODCS logical type."""
 
 
 class ContractError(ValueError):
-    """A contract cannot be read, breaks the standard, or asks for what is not supported.
+    """A contract cannot be read, breaks the standard, or asks for an unsupported check.
 
     Attributes:
         file: the contract's file name.
-        path: where in the document, such as `schema[0].properties[3].logicalType`.
-        reason: what is wrong there and what would be right.
+        path: the place in the document, such as `schema[0].properties[3].logicalType`.
+        reason: what is wrong there and what is expected.
     """
 
     def __init__(self, file: str, path: str, reason: str) -> None:
@@ -42,10 +44,10 @@ class ContractError(ValueError):
 
 @dataclass(frozen=True)
 class Hints:
-    """How files of the dataset are written; None where the file itself decides.
+    """How files of the dataset are written; None where it is detected from the file.
 
     `delimiter`, `quote` and `escape` are single characters, `escape` None means that a
-    quote inside quotes is doubled. `encoding` is a name Python's codecs know.
+    quote inside quotes is doubled. `encoding` is the name of a Python codec.
     `kind` is csv, jsonl, json or parquet.
     """
 
@@ -60,10 +62,10 @@ class Hints:
 
 @dataclass(frozen=True)
 class Column:
-    """One property of the table. Bounds are of the column's own Python type, None where unsaid.
+    """One property of the table. Bounds have the column's Python type, None if not given.
 
-    `format` is the standard's: i8 to u32 for integers, f32 or f64, a JDK date pattern, or a kind
-    of text such as uuid. `enum` holds the allowed values as the contract wrote them.
+    `format` is that of the standard: i8 to u32 for integers, f32 or f64, a JDK date pattern, or a
+    text format such as uuid. `enum` has the allowed values as written in the contract.
     """
 
     name: str
@@ -93,12 +95,11 @@ class Column:
 
 @dataclass(frozen=True)
 class QualityRule:
-    """A quality rule: something measured over the table, and the bound it must keep.
+    """A quality rule: a measure over the table, and its bound.
 
-    `kind` is count, sum, min, max, avg or duplicates; `condition` says which records are taken
-    in, `of` what is summed or compared, `key` the columns whose repeated values are counted.
-    `operator` is the standard's word, `bound` its one or two numbers; `percent` relates a
-    count to all records.
+    `kind` is count, sum, min, max, avg or duplicates; `condition` selects the records, `of` is the
+    aggregated expression, `key` has the columns whose repeated values are counted. `operator` is
+    that of the standard, `bound` its one or two numbers; `percent` relates a count to all records.
     """
 
     name: str
@@ -112,20 +113,20 @@ class QualityRule:
     percent: bool = False
 
     def renamed(self, name: str) -> Self:
-        """The same rule under another name."""
+        """Return the same rule with another name."""
         return replace(self, name=name)
 
     @property
     def per_record(self) -> bool:
-        """Whether no record at all may be counted, so that each one that is has a fault."""
+        """Whether the bound allows no counted record, so that each counted record is rejected."""
         if self.kind not in {"count", "duplicates"} or self.name == "rowCount":
             return False
         if self.operator in {"mustNotBe", "mustNotBeBetween"}:
             return False
-        return self.keeps(0) and not self.keeps(1e-9 if self.percent else 1)
+        return self.is_satisfied_by(0) and not self.is_satisfied_by(1e-9 if self.percent else 1)
 
-    def keeps(self, value: float) -> bool:
-        """Whether a measured value is within the bound."""
+    def is_satisfied_by(self, value: float) -> bool:
+        """Whether a measured value satisfies the bound."""
         first, last = self.bound[0], self.bound[-1]
         return {
             "mustBe": value == first,
@@ -141,7 +142,7 @@ class QualityRule:
 
 @dataclass(frozen=True)
 class Relationship:
-    """What stands in `columns` must stand in `to` of another dataset, position by position."""
+    """A foreign key: values of `columns` must exist in columns `to` of another dataset."""
 
     columns: tuple[str, ...]
     dataset: str
@@ -149,20 +150,20 @@ class Relationship:
 
     @property
     def target(self) -> str:
-        """Where it leads, as a person would say it."""
+        """The referenced dataset and columns, as messages show them."""
         return f"{self.dataset}.{','.join(self.to)}"
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What is done about a file whose columns are not quite the contract's.
+    """Policies for a file whose columns differ from the contract's.
 
-    `freeze` is always a refusal. `extra`: discard does not load them, evolve loads them to
-    bronze as text. `reordered`: evolve matches by name. `missing`: evolve takes columns that
-    may be empty as empty, and refuses the others. `renamed`, by letter case and separators:
-    evolve takes them for the contract's, discard for extra ones. `changed` types, where the
-    file itself says types: evolve takes values that can be read as the contract's type, discard
-    makes rejects of the records of which the value cannot be it.
+    `freeze` always refuses the file. `extra`: discard does not load them, evolve loads them to
+    bronze as text. `reordered`: evolve matches by name. `missing`: evolve fills optional columns
+    with null, and refuses the file if a required one is missing. `renamed`, by letter case and
+    separators: evolve maps them to the contract's columns, discard treats them as extra. `changed`
+    types, in formats with types: evolve accepts values that can be read as the contract's type,
+    discard rejects the records whose value cannot.
     """
 
     extra: str = "discard"
@@ -174,11 +175,11 @@ class Drift:
 
 @dataclass(frozen=True)
 class DeliveryOptions:
-    """How drops come and how they are loaded together; None where the service's setting holds.
+    """Kind of drops, load order and batch limits; None where the service's setting applies.
 
-    `kind` is file, or folder for folders that a `_SUCCESS` closes. `ordered` asks that no
-    drop is loaded before all that landed earlier. `reference_wait` is how long a drop waits for
-    what its records refer to.
+    `kind` is file, or folder for folders that a `_SUCCESS` file completes. If `ordered`, a drop is
+    loaded only after all drops that landed earlier. `reference_wait` is how long a drop waits for
+    the records that it refers to.
     """
 
     kind: str = "file"
@@ -191,11 +192,11 @@ class DeliveryOptions:
 
 @dataclass(frozen=True)
 class Contract:
-    """A whole contract; columns in the contract's order, `key` in key order.
+    """A whole contract; columns in the contract's order, `key` by primary key position.
 
-    `max_rejected_ratio` is the share of records, 0 to 1, that may be split off as rejects.
-    `history` keeps what later drops supersede in silver. `text` is the document it was read
-    from, by which it can be kept and read again.
+    `max_rejected_ratio` is the share of records, 0 to 1, that may be rejected.
+    `history` keeps earlier versions of records in silver. `text` is the document it was read from,
+    by which it can be kept and read again.
     """
 
     dataset: str
@@ -219,16 +220,16 @@ class Contract:
         return hashlib.sha256(self.text.encode()).hexdigest()[:24]
 
     def column(self, name: str) -> Column:
-        """The column called `name`; KeyError if there is none."""
+        """Return the column called `name`; raise KeyError if there is none."""
         for column in self.columns:
             if column.name == name:
                 return column
         raise KeyError(name)
 
     def table(self) -> dict[str, Any]:
-        """The table as batch documents carry it: key names, and columns by logical type.
+        """Return the table as in a batch document: key names, and columns with logical types.
 
-        What silver is to enforce, keep or look up is named only where the contract says it.
+        History and references are present only if the contract has them.
         """
         table: dict[str, Any] = {
             "key": list(self.key),
@@ -237,19 +238,18 @@ class Contract:
         if self.history:
             table["history"] = True
         if self.relationships:
-            table["references"] = [asdict(one) for one in self.relationships]
+            table["references"] = [asdict(relationship) for relationship in self.relationships]
         return table
 
     def translator(
         self, kind: str = "csv", drifted: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Data Factory's `TabularTranslator`: every column by name, typed, nothing truncated.
+        """Return Data Factory's `TabularTranslator`: every column by name, typed, not truncated.
 
         Args:
             kind: csv, jsonl, json or parquet; JSON sources are addressed by path.
-            drifted: of the file's columns against the contract's: the names that are `missing`,
-                those `renamed` with what they are called in the file, and those `loaded`
-                beside the contract's.
+            drifted: how the file's columns differ from the contract's: `missing` names, `renamed`
+                names with their names in the file, and extra columns that are `loaded`.
         """
         drifted = drifted or {}
         renamed = drifted.get("renamed") or {}
@@ -287,24 +287,24 @@ _BOUNDS = {
 
 
 def _silver_column(column: Column) -> dict[str, Any]:
-    found = {"name": column.name, "type": column.logical_type, "required": column.required}
+    definition = {"name": column.name, "type": column.logical_type, "required": column.required}
     bounds = {word: getattr(column, field) for word, field in _BOUNDS.items()}
-    said = {word: _plain(value) for word, value in bounds.items() if value is not None}
+    constraints = {word: _json_value(value) for word, value in bounds.items() if value is not None}
     if column.enum:
-        said["enum"] = [_plain(value) for value in column.enum]
-    # Times of day are text in silver, and compare as such only by chance.
-    return found if column.logical_type == "time" else found | said
+        constraints["enum"] = [_json_value(value) for value in column.enum]
+    # Times of day are text in silver, so their bounds cannot be compared there.
+    return definition if column.logical_type == "time" else definition | constraints
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it; times without an offset are UTC."""
+def _json_value(value: Any) -> Any:
+    """Return a value as JSON; timestamps without an offset are UTC."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat() if value.tzinfo else f"{value.isoformat()}+00:00"
     return value.isoformat() if isinstance(value, date) else value
 
 
 def _source(column: Column, name: str, kind: str) -> dict[str, str]:
-    """Where a Copy finds a column, and how its dates are written if not by ISO 8601."""
+    """Return the source of a column mapping, with the date format unless it is ISO 8601."""
     source = {"path": f"$['{name}']"} if kind in {"json", "jsonl"} else {"name": name}
     if column.format and column.logical_type in {"date", "timestamp"} and kind != "parquet":
         source["format"] = dotnet_pattern(column.format)

@@ -1,8 +1,10 @@
 """Reads an Open Data Contract Standard document, 3.0 to 3.2, into a `Contract`.
 
-What the standard defines as description is let be. What would change a verdict and is not
-supported is an error that names it: a contract never promises a check that does not run.
+Descriptive fields of the standard are ignored. A field that would change a verdict and is not
+supported is an error: every check in an accepted contract runs.
 """
+
+from __future__ import annotations
 
 from landfall.contract.columns import read_column
 from landfall.contract.delivery import DELIVERY, read_delivery
@@ -79,7 +81,7 @@ _CUSTOM = frozenset(
 )
 _DELIMITED = {"new_line": "jsonl", "array": "json"}
 _TABLES = frozenset({"delta", "iceberg", "table"})
-"""Formats of servers where the data stands later, as no file is dropped."""
+"""Formats of servers that hold tables, not dropped files."""
 _KINDS = {"csv": "csv", "tsv": "csv", "json": "json", "jsonl": "jsonl", "parquet": "parquet"}
 _ENCODINGS = {
     "ascii": "ascii",
@@ -94,28 +96,30 @@ _ENCODINGS = {
 
 
 def parse(text: str, *, file: str) -> Contract:
-    """Read the YAML `text` of one contract; `file` is named in errors.
+    """Read the YAML `text` of one contract; `file` is its name in errors.
 
     Raises:
-        ContractError: it is not YAML, not ODCS, or asks for what is not supported.
+        ContractError: it is not YAML, not ODCS, or asks for an unsupported check.
     """
     root = Node.of_yaml(text, file)
-    root.only(_CONTRACT)
-    root.need("kind").one_of(("DataContract",))
-    root.need("apiVersion").one_of(API_VERSIONS)
-    root.need("id").text()
-    version = root.need("version").text()
-    tables = root.need("schema").items()
+    root.allow_only(_CONTRACT)
+    root.require("kind").one_of(("DataContract",))
+    root.require("apiVersion").one_of(API_VERSIONS)
+    root.require("id").text()
+    version = root.require("version").text()
+    tables = root.require("schema").items()
     if len(tables) != 1:
-        raise root.at("schema").error(f"has {len(tables)} objects; one contract says one table")
+        raise root.at("schema").error(
+            f"has {len(tables)} objects; one contract describes one table"
+        )
     table = tables[0]
-    table.only(_TABLE)
-    table.refuse("customProperties", "custom properties belong to the whole contract")
-    properties = table.need("properties").items()
+    table.allow_only(_TABLE)
+    table.forbid("customProperties", "custom properties belong to the whole contract")
+    properties = table.require("properties").items()
     columns = tuple(read_column(node) for node in properties)
     _check_names(table, columns)
     custom = _custom(root)
-    dataset = table.need("name").text()
+    dataset = table.require("name").text()
     pairs = list(zip(properties, columns, strict=True))
     return Contract(
         dataset=dataset,
@@ -147,7 +151,7 @@ def _check_names(table: Node, columns: tuple[Column, ...]) -> None:
 
 
 def _key(table: Node, columns: tuple[Column, ...]) -> tuple[str, ...]:
-    """Key columns in key order; several of them must say their positions 1, 2, ..."""
+    """Return the key columns by position; several key columns must have positions 1, 2, ..."""
     keyed = [c for c in columns if c.key_position is not None]
     positions = [c.key_position or 0 for c in keyed]
     if len(keyed) > 1 and sorted(positions) != list(range(1, len(keyed) + 1)):
@@ -163,7 +167,7 @@ def _history(table: Node, node: Node | None) -> bool:
         return False
     if node.one_of(("none", "scd2")) == "none":
         return False
-    if not any(p.get("primaryKey") for p in table.need("properties").items()):
+    if not any(p.get("primaryKey") for p in table.require("properties").items()):
         raise node.error("is 'scd2', but without a primary key nothing has versions")
     return True
 
@@ -177,22 +181,22 @@ def _description(root: Node) -> str:
 
 
 def _custom(root: Node) -> dict[str, Node]:
-    """Our custom properties by name; another vendor's are left to that vendor."""
-    found: dict[str, Node] = {}
+    """Return our custom properties by name; those of other vendors are skipped."""
+    properties: dict[str, Node] = {}
     for node in root.optional_items("customProperties"):
         vendor = node.get("vendor")
         if vendor is not None and vendor.text() != "landfall":
             continue
-        name = node.need("property").text()
+        name = node.require("property").text()
         if name not in _CUSTOM:
             known = ", ".join(sorted(_CUSTOM))
             raise node.at("property").error(
                 f"{name!r} is not known; known: {known}; another tool's property names its vendor"
             )
-        if name in found:
+        if name in properties:
             raise node.at("property").error(f"{name!r} is given twice")
-        found[name] = node.need("value")
-    return found
+        properties[name] = node.require("value")
+    return properties
 
 
 def _ratio(node: Node | None) -> float:
@@ -211,20 +215,20 @@ _DRIFT = {
     "renamedColumns": ("renamed", ("discard", "evolve", "freeze")),
     "changedTypes": ("changed", ("discard", "evolve", "freeze")),
 }
-"""What may be said of each kind of drift, and its field in `Drift`. There is nothing to discard
-of a column that is missing, or that stands elsewhere."""
+"""Field in `Drift` and allowed policies by kind of drift. Missing and reordered columns have
+nothing to discard."""
 
 
 def _drift(node: Node | None) -> Drift:
     if node is None:
         return Drift()
-    node.only(_DRIFT)
-    said = {
+    node.allow_only(_DRIFT)
+    policies_by_field = {
         field: policy.one_of(policies)
         for kind, (field, policies) in _DRIFT.items()
         if (policy := node.get(kind)) is not None
     }
-    return Drift(**said)
+    return Drift(**policies_by_field)
 
 
 def _hints(root: Node, custom: dict[str, Node]) -> Hints:
@@ -260,9 +264,11 @@ def _hints(root: Node, custom: dict[str, Node]) -> Hints:
 
 
 def _json_kind(servers: list[Node]) -> str | None:
-    """How the documents of a JSON file are delimited: each on a line, or in one array."""
-    said = {node.one_of(_DELIMITED) for s in servers if (node := s.get("delimiter")) is not None}
-    return _DELIMITED[said.pop()] if len(said) == 1 else None
+    """Return the kind of JSON file by the server's delimiter: one object a line, or one array."""
+    delimiters = {
+        node.one_of(_DELIMITED) for s in servers if (node := s.get("delimiter")) is not None
+    }
+    return _DELIMITED[delimiters.pop()] if len(delimiters) == 1 else None
 
 
 def _character(node: Node | None) -> str | None:
@@ -288,7 +294,7 @@ def _spellings(node: Node | None, word: str) -> tuple[str, ...]:
         return (word, word.capitalize(), word.upper())
     spellings = tuple(item.text() for item in node.items())
     for text in spellings:
-        # Data Factory converts no other word to Boolean, so accepting one would fail the copy.
+        # Data Factory converts only these words to Boolean; another one would fail the copy.
         if text.lower() != word:
             raise node.error(f"holds {text!r}; only ways to write {word!r} can be copied")
     if not spellings:

@@ -1,15 +1,17 @@
-"""A contract's checks as a JSON document, for an engine that runs elsewhere.
+"""Compiles a contract's checks into a JSON document, the plan, for the Spark validation job.
 
-The Spark job imports nothing of ours, so what it is to check travels to it whole: patterns already
-translated, bounds by kind of value, conditions as trees. The document names its version, and an
-engine refuses one that it does not know. What is in it is told in docs/reference/plan.md.
+The job does not import the contract package, so the plan is complete: patterns are translated,
+bounds are typed, conditions are trees. The plan has a version, and an engine fails on a version
+that it does not know. The format is described in docs/reference/plan.md.
 """
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, time
 from typing import Any
 
-from landfall.contract.conditions import EVERY, ColumnOf, Condition, Constant
+from landfall.contract.conditions import ALWAYS_TRUE, ColumnOf, Condition, Constant
 from landfall.contract.formats import INTEGERS, NUMBERS, ecma_pattern, moment_pattern, text_form
 from landfall.contract.model import Column, Contract, QualityRule
 
@@ -19,7 +21,7 @@ _MOMENTS = ("date", "timestamp", "time")
 
 
 def compile_plan(contract: Contract, layout: dict[str, Any]) -> dict[str, Any]:
-    """The plan of a contract for one file; `layout` says how that file is written."""
+    """Return the plan of a contract for one file; `layout` describes how the file is written."""
     hints = contract.hints
     return {
         "plan": VERSION,
@@ -37,15 +39,15 @@ def compile_plan(contract: Contract, layout: dict[str, Any]) -> dict[str, Any]:
 
 
 def keys_of(contract: Contract) -> list[dict[str, Any]]:
-    """What must not repeat, in the order of faults: the contract's keys, then its quality rules.
+    """Return the keys to check for duplicates: keys of the contract, then of quality rules.
 
-    `counts` says whether each repetition is a fault of its record; else it is only counted.
+    `counts` says whether each duplicate is a fault of its record; else it is only counted.
     """
     keys: list[tuple[str, ...]] = [(c.name,) for c in contract.columns if c.unique]
     if contract.key and contract.key not in keys:
         keys.append(contract.key)
-    found = [{"rule": "unique", "columns": list(key), "counts": True} for key in keys]
-    return found + [
+    contract_keys = [{"rule": "unique", "columns": list(key), "counts": True} for key in keys]
+    return contract_keys + [
         {"rule": rule.name, "columns": list(rule.key), "counts": rule.per_record}
         for rule in contract.rules
         if rule.kind == "duplicates"
@@ -54,7 +56,7 @@ def keys_of(contract: Contract) -> list[dict[str, Any]]:
 
 def _column(column: Column) -> dict[str, Any]:
     kind = column.logical_type
-    found: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "name": column.name,
         "type": kind,
         "required": column.required,
@@ -62,16 +64,16 @@ def _column(column: Column) -> dict[str, Any]:
         "checks": [list(check) for check in _checks(column)],
     }
     if kind == "integer":
-        found["range"] = list(INTEGERS[column.format or _DEFAULT_INTEGER])
+        entry["range"] = list(INTEGERS[column.format or _DEFAULT_INTEGER])
     elif kind == "number":
-        found["limit"] = NUMBERS[column.format or _DEFAULT_NUMBER]
+        entry["limit"] = NUMBERS[column.format or _DEFAULT_NUMBER]
     elif kind in _MOMENTS:
-        found["pattern"] = moment_pattern(kind, column.format, column.timezone)
-    return found
+        entry["pattern"] = moment_pattern(kind, column.format, column.timezone)
+    return entry
 
 
 def _checks(column: Column) -> Sequence[tuple[str, Any]]:
-    """What is asked of a value beyond its type, in the order of faults: rule and argument."""
+    """Return the checks of a value besides its type, in the order of faults: rule and argument."""
     checks: list[tuple[str, Any]] = [
         (rule, _value(value))
         for rule, value in (
@@ -100,7 +102,7 @@ def _rule(rule: QualityRule) -> dict[str, Any]:
         "rule": rule.name,
         "column": rule.column,
         "per_record": rule.per_record,
-        "condition": None if rule.condition is EVERY else _condition(rule.condition),
+        "condition": None if rule.condition is ALWAYS_TRUE else _condition(rule.condition),
         "of": None if rule.of is None else _condition(rule.of),
     }
 
@@ -119,7 +121,7 @@ def _condition(condition: Condition) -> dict[str, Any]:
 
 
 def _value(value: Any) -> Any:
-    """A value of the contract; a moment as an object of its kind and its ISO 8601 text."""
+    """Return a value as JSON; a date or time is an object of its kind and its ISO 8601 text."""
     if isinstance(value, datetime):
         return {"timestamp": value.isoformat()}
     if isinstance(value, date):

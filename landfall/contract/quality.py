@@ -1,11 +1,13 @@
-"""Reads `quality`: rules of the standard's library and in SQL, as measures with a bound."""
+"""Reads `quality`: rules of the standard's library and rules in SQL."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from landfall.contract.columns import value_reader
-from landfall.contract.conditions import EVERY, ColumnOf, Condition, Constant, FunctionCall
+from landfall.contract.conditions import ALWAYS_TRUE, ColumnOf, Condition, Constant, FunctionCall
 from landfall.contract.formats import ecma_pattern
 from landfall.contract.model import Column, QualityRule
 from landfall.contract.reader import Node
@@ -40,7 +42,7 @@ _OLD_NAMES = {
     "rowCount": "rowCount",
     "validValues": "invalidValues",
 }
-"""Rules of ODCS 3.0, and the metrics that took their place in 3.1."""
+"""Rules of ODCS 3.0, and the metrics that replaced them in 3.1."""
 _ARGUMENTS = {
     "nullValues": (),
     "missingValues": ("missingValues",),
@@ -53,17 +55,17 @@ _ARGUMENTS = {
 def read_quality(
     table: Node, dataset: str, columns: Sequence[Column], nodes: Sequence[tuple[Node, Column]]
 ) -> tuple[QualityRule, ...]:
-    """All rules of a table and of its columns, `nodes` being the properties with their columns.
+    """Read all rules of a table and of its columns; `nodes` are the properties with their columns.
 
     Raises:
-        ContractError: a rule is wrong, or asks for what cannot be checked.
+        ContractError: a rule is wrong, or asks for an unsupported check.
     """
     place = _RulePlace(dataset, {column.name: column for column in columns})
     rules = [_rule(node, None, place) for node in table.optional_items("quality")]
     for node, column in nodes:
         rules += [_rule(rule, column, place) for rule in node.optional_items("quality")]
-    found: list[QualityRule] = [rule for rule in rules if rule is not None]
-    return tuple(_named_apart(found))
+    checked_rules: list[QualityRule] = [rule for rule in rules if rule is not None]
+    return tuple(_with_unique_names(checked_rules))
 
 
 @dataclass(frozen=True)
@@ -72,29 +74,29 @@ class _RulePlace:
     columns: dict[str, Column]
 
 
-def _named_apart(rules: list[QualityRule]) -> list[QualityRule]:
-    """Rules with names of their own, so that counts are never mixed up."""
-    taken: dict[tuple[str, str | None], int] = {}
-    apart = []
+def _with_unique_names(rules: list[QualityRule]) -> list[QualityRule]:
+    """Number rules of the same name and column, so that each has its own count."""
+    counts: dict[tuple[str, str | None], int] = {}
+    renamed = []
     for rule in rules:
-        number = taken.get((rule.name, rule.column), 0) + 1
-        taken[rule.name, rule.column] = number
-        apart.append(rule if number == 1 else rule.renamed(f"{rule.name} {number}"))
-    return apart
+        number = counts.get((rule.name, rule.column), 0) + 1
+        counts[rule.name, rule.column] = number
+        renamed.append(rule if number == 1 else rule.renamed(f"{rule.name} {number}"))
+    return renamed
 
 
 def _rule(node: Node, column: Column | None, place: _RulePlace) -> QualityRule | None:
     kind = node.get("type")
-    said = "library" if kind is None else kind.one_of(("text", "library", "sql", "custom"))
-    if said == "text":
+    rule_type = "library" if kind is None else kind.one_of(("text", "library", "sql", "custom"))
+    if rule_type == "text":
         return None
-    if said == "custom":
+    if rule_type == "custom":
         raise node.error("quality rules of type custom belong to another tool and are not checked")
-    node.refuse("customProperties", "custom properties of quality rules are not supported")
-    if said == "sql":
-        node.only((*_DESCRIPTIVE, *OPERATORS, "type", "unit", "query"))
+    node.forbid("customProperties", "custom properties of quality rules are not supported")
+    if rule_type == "sql":
+        node.allow_only((*_DESCRIPTIVE, *OPERATORS, "type", "unit", "query"))
         return _sql(node, column, place)
-    node.only(
+    node.allow_only(
         (*_DESCRIPTIVE, *OPERATORS, "type", "unit", "metric", "rule", "arguments", "validValues")
     )
     return _library(node, column, place)
@@ -104,15 +106,15 @@ def _library(node: Node, column: Column | None, place: _RulePlace) -> QualityRul
     metric, arguments = _metric(node)
     if (column is None) != (metric == "rowCount") and metric != "duplicateValues":
         level = "the table" if metric == "rowCount" else "a column"
-        raise node.error(f"{metric} speaks of {level} and stands in the wrong place")
+        raise node.error(f"{metric} is a rule of {level} and is not allowed here")
     kind = "count"
     key: tuple[str, ...] = ()
-    condition: Condition = EVERY
+    condition: Condition = ALWAYS_TRUE
     if metric == "duplicateValues":
         kind, key = "duplicates", _key(node, arguments, column, place)
     elif column is not None:
         condition = _condition(metric, arguments, column)
-    return _measured(node, metric, column, kind=kind, condition=condition, key=key)
+    return _build_rule(node, metric, column, kind=kind, condition=condition, key=key)
 
 
 def _metric(node: Node) -> tuple[str, Node]:
@@ -121,14 +123,14 @@ def _metric(node: Node) -> tuple[str, Node]:
     arguments = node.get("arguments") or empty
     if named is not None:
         metric = named.one_of(_ARGUMENTS)
-        node.refuse("validValues", "belongs under arguments")
+        node.forbid("validValues", "belongs under arguments")
     else:
-        rule = node.need("rule")
+        rule = node.require("rule")
         metric = _OLD_NAMES.get(rule.text()) or rule.one_of((*_OLD_NAMES, *_ARGUMENTS))
         listed = node.get("validValues")
         if listed is not None:
             arguments = Node({"validValues": listed.value}, node.file, node.path)
-    arguments.only(_ARGUMENTS[metric])
+    arguments.allow_only(_ARGUMENTS[metric])
     return metric, arguments
 
 
@@ -138,7 +140,7 @@ def _key(node: Node, arguments: Node, column: Column | None, place: _RulePlace) 
         if listed is not None:
             raise listed.error("belongs to rules of the whole table")
         return (column.name,)
-    names = [item.text() for item in (listed or arguments.need("properties")).items()]
+    names = [item.text() for item in (listed or arguments.require("properties")).items()]
     for name in names:
         if name not in place.columns:
             raise node.error(f"there is no column {name!r}")
@@ -153,9 +155,9 @@ def _condition(metric: str, arguments: Node, column: Column) -> Condition:
     if metric == "nullValues":
         return missing
     if metric == "missingValues":
-        listed = arguments.need("missingValues").items()
-        said = [item for item in listed if item.value not in {None, ""}]
-        choices = _literals(said, column)
+        listed = arguments.require("missingValues").items()
+        values = [item for item in listed if item.value not in {None, ""}]
+        choices = _literals(values, column)
         return (
             FunctionCall("or", (missing, FunctionCall("in", (value, *choices))))
             if choices
@@ -187,8 +189,8 @@ def _literals(items: Sequence[Node], column: Column) -> list[Condition]:
 
 
 def _sql(node: Node, column: Column | None, place: _RulePlace) -> QualityRule:
-    query = node.need("query")
-    types = {name: found.logical_type for name, found in place.columns.items()}
+    query = node.require("query")
+    types = {name: declared.logical_type for name, declared in place.columns.items()}
     try:
         kind, of, condition = read_query(
             query.text(),
@@ -198,15 +200,17 @@ def _sql(node: Node, column: Column | None, place: _RulePlace) -> QualityRule:
         )
     except SqlError as error:
         raise query.error(str(error)) from error
-    if kind == "count" and of is not EVERY:
+    if kind == "count" and of is not ALWAYS_TRUE:
         present = FunctionCall("not", (FunctionCall("is null", (of,)),))
-        condition = present if condition is EVERY else FunctionCall("and", (condition, present))
-    return _measured(
+        condition = (
+            present if condition is ALWAYS_TRUE else FunctionCall("and", (condition, present))
+        )
+    return _build_rule(
         node, "sql", column, kind=kind, condition=condition, of=None if kind == "count" else of
     )
 
 
-def _measured(
+def _build_rule(
     node: Node,
     fallback: str,
     column: Column | None,
@@ -236,14 +240,14 @@ def _measured(
 
 
 def _bound(node: Node) -> tuple[str, tuple[float, ...]]:
-    said = [operator for operator in OPERATORS if node.get(operator) is not None]
-    if len(said) != 1:
-        found = ", ".join(said) or "none"
-        raise node.error(f"needs one of {', '.join(OPERATORS)}; found {found}")
-    bound = node.need(said[0])
-    if not said[0].endswith("Between"):
-        return said[0], (bound.number(),)
+    operators = [operator for operator in OPERATORS if node.get(operator) is not None]
+    if len(operators) != 1:
+        given = ", ".join(operators) or "none"
+        raise node.error(f"needs one of {', '.join(OPERATORS)}; found {given}")
+    bound = node.require(operators[0])
+    if not operators[0].endswith("Between"):
+        return operators[0], (bound.number(),)
     numbers: tuple[Any, ...] = tuple(item.number() for item in bound.items())
     if len(numbers) != 2 or numbers[0] > numbers[1]:  # noqa: PLR2004 - a range
         raise bound.error("needs two numbers, the smaller one first")
-    return said[0], numbers
+    return operators[0], numbers

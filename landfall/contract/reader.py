@@ -1,4 +1,6 @@
-"""A place in a YAML document that knows its path, so that every error can say where it is."""
+"""YAML nodes with their paths, so that every error names its place in the document."""
+
+from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from typing import Any, Self
@@ -11,7 +13,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _StrictLoader(_Loader):  # type: ignore[misc]
-    """Refuses a key that is given twice, which plain YAML readers silently drop."""
+    """Raises an error for a duplicate key, which plain YAML loaders accept silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
@@ -27,7 +29,7 @@ class _StrictLoader(_Loader):  # type: ignore[misc]
 
 
 class Node:
-    """One value of the document with its path, such as `schema[0].properties[3].name`."""
+    """A value of the document with its path, such as `schema[0].properties[3].name`."""
 
     def __init__(self, value: Any, file: str, path: str = "") -> None:
         self.value = value
@@ -36,10 +38,10 @@ class Node:
 
     @classmethod
     def of_yaml(cls, text: str, file: str) -> Self:
-        """The root of a document, which must be a mapping.
+        """Parse a document, whose root must be a mapping.
 
         Raises:
-            ContractError: not YAML, a key twice, or no mapping.
+            ContractError: not YAML, a duplicate key, or not a mapping.
         """
         try:
             value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader by descent
@@ -50,55 +52,55 @@ class Node:
         return root
 
     def error(self, reason: str) -> ContractError:
-        """The error to raise about this place."""
+        """Return an error about this place."""
         return ContractError(self.file, self.path, reason)
 
     def mapping(self) -> dict[str, Any]:
-        """The value, a mapping with text keys."""
+        """Return the value, which must be a mapping with text keys."""
         if not isinstance(self.value, dict) or not all(isinstance(k, str) for k in self.value):
             raise self.error("must be a mapping of names to values")
         return self.value
 
-    def at(self, key: str) -> "Node":
-        """The place under `key`, whether or not anything is there."""
+    def at(self, key: str) -> Node:
+        """Return the node under `key`; its value is None if the key is absent."""
         path = f"{self.path}.{key}" if self.path else key
         return Node(self.mapping().get(key), self.file, path)
 
-    def item(self, index: int) -> "Node":
-        """The place of one item of a list."""
+    def item(self, index: int) -> Node:
+        """Return the node of one item of a list."""
         return Node(self.value[index], self.file, f"{self.path}[{index}]")
 
-    def get(self, key: str) -> "Node | None":
-        """The place under `key` if something is said there."""
+    def get(self, key: str) -> Node | None:
+        """Return the node under `key`, or None if the key is absent or null."""
         node = self.at(key)
         return None if node.value is None else node
 
-    def need(self, key: str) -> "Node":
-        """The place under `key`, which must be there."""
+    def require(self, key: str) -> Node:
+        """Return the node under `key`; raise ContractError if it is absent."""
         node = self.get(key)
         if node is None:
             raise self.at(key).error("is missing")
         return node
 
-    def items(self) -> list["Node"]:
-        """The items of a list, each with its path."""
+    def items(self) -> list[Node]:
+        """Return the items of a list, each with its path."""
         if not isinstance(self.value, list):
             raise self.error("must be a list")
         return [self.item(index) for index in range(len(self.value))]
 
-    def optional_items(self, key: str) -> list["Node"]:
-        """The items of the list under `key`, none if nothing is said."""
+    def optional_items(self, key: str) -> list[Node]:
+        """Return the items of the list under `key`; none if the key is absent."""
         node = self.get(key)
         return [] if node is None else node.items()
 
     def text(self) -> str:
-        """The value as text; a number or a yes that YAML made of it is an error."""
+        """Return the value, which must be text; a number or boolean is an error."""
         if not isinstance(self.value, str):
             raise self.error(f"must be text, is {self.value!r}; put it in quotes")
         return self.value
 
     def number(self) -> int | float:
-        """The value as a finite number."""
+        """Return the value, which must be a finite number."""
         number = self.value
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             raise self.error(f"must be a number, is {number!r}")
@@ -107,32 +109,32 @@ class Node:
         return number
 
     def count(self) -> int:
-        """The value as a whole number, zero or more."""
+        """Return the value, which must be a whole number, zero or more."""
         if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < 0:
             raise self.error(f"must be a whole number, 0 or more, is {self.value!r}")
         return self.value
 
     def flag(self) -> bool:
-        """The value as true or false."""
+        """Return the value, which must be true or false."""
         if not isinstance(self.value, bool):
             raise self.error(f"must be true or false, is {self.value!r}")
         return self.value
 
     def one_of(self, allowed: Iterable[str]) -> str:
-        """The value, one of some words."""
+        """Return the value, which must be one of `allowed`."""
         text = self.text()
         choices = list(allowed)
         if text not in choices:
             raise self.error(f"is {text!r}; supported: {', '.join(choices)}")
         return text
 
-    def only(self, known: Iterable[str]) -> None:
-        """Refuse keys the standard does not have at this place."""
+    def allow_only(self, known: Iterable[str]) -> None:
+        """Raise ContractError for a key that the standard does not have at this place."""
         if unknown := sorted(set(self.mapping()) - set(known)):
             raise self.at(unknown[0]).error("is not in the standard at this place")
 
-    def refuse(self, key: str, reason: str) -> None:
-        """Refuse what the standard has and we cannot honour."""
+    def forbid(self, key: str, reason: str) -> None:
+        """Raise ContractError if `key` is present: the standard has it, but it is not supported."""
         node = self.get(key)
         if node is not None and node.value != []:
             raise node.error(reason)

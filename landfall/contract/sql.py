@@ -1,8 +1,10 @@
-"""Reads the SQL of a quality rule: one aggregate over one table, as ODCS 3.2 writes them.
+"""Reads the SQL of a quality rule: one aggregate over one table, as in ODCS 3.2.
 
-`SELECT COUNT(*) FROM ${object} WHERE ...` and its like. What is not listed here cannot be meant
-the same by every engine, and is refused.
+An example is `SELECT COUNT(*) FROM ${object} WHERE ...`. SQL that is not listed here may differ
+between engines, and is an error.
 """
+
+from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,16 +12,16 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from landfall.contract.conditions import (
-    EVERY,
+    ALWAYS_TRUE,
     ColumnOf,
     Condition,
     Constant,
     FunctionCall,
     columns_of,
 )
-from landfall.contract.formats import moments
+from landfall.contract.formats import moment_parser
 
-if TYPE_CHECKING:  # only contracts with such rules pay for the parser
+if TYPE_CHECKING:  # loaded only for contracts with SQL rules
     from sqlglot import exp
 
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}|\{(\w+)\}")
@@ -29,31 +31,31 @@ _MOMENTS = ("date", "timestamp", "time")
 
 
 class SqlError(ValueError):
-    """The query cannot be read, or cannot be meant."""
+    """The query cannot be parsed, or is not supported."""
 
 
 def read_query(
     query: str, *, table: str, column: str | None, types: Mapping[str, str]
 ) -> tuple[str, Condition, Condition]:
-    """The aggregate (count, sum, min, max, avg), what it is of, and which records it takes in.
+    """Return the aggregate (count, sum, min, max, avg), its argument, and the `WHERE` condition.
 
     `types` gives the logical type of every column; `column` stands for `${property}`.
 
     Raises:
-        SqlError: not SQL, or beyond what is supported.
+        SqlError: not SQL, or not supported.
     """
-    import sqlglot  # noqa: PLC0415 - only contracts with such rules pay for it
+    import sqlglot  # noqa: PLC0415 - loaded only for contracts with SQL rules
     from sqlglot import exp  # noqa: PLC0415 - likewise
 
     try:
-        tree = sqlglot.parse_one(_filled(query, table, column))
+        tree = sqlglot.parse_one(_fill_placeholders(query, table, column))
     except (sqlglot.errors.SqlglotError, RecursionError) as error:
         raise SqlError(f"is no SQL: {str(error).splitlines()[0]}") from error
     if not isinstance(tree, exp.Select):
         raise SqlError("must be a SELECT")
-    said = {name for name, value in tree.args.items() if value}
-    if more := said - {"expressions", "from", "from_", "where", "kind"}:
-        raise SqlError(f"has {min(more).upper()}, which is not supported in a quality rule")
+    clauses = {name for name, value in tree.args.items() if value}
+    if unsupported := clauses - {"expressions", "from", "from_", "where", "kind"}:
+        raise SqlError(f"has {min(unsupported).upper()}, which is not supported in a quality rule")
     source = tree.find(exp.From)
     if source is None or not isinstance(source.this, exp.Table) or source.this.name != table:
         raise SqlError(f"must select from ${{object}}, that is {table}")
@@ -61,15 +63,15 @@ def read_query(
         raise SqlError("must select one value")
     reader = _SqlReader(types)
     where = tree.args.get("where")
-    condition = EVERY if where is None else reader.truth(where.this)
+    condition = ALWAYS_TRUE if where is None else reader.boolean(where.this)
     kind, of = reader.aggregate(tree.expressions[0].unalias())
-    for what in (condition, of):
-        if what is not EVERY and not columns_of(what):
-            raise SqlError("has a part that looks at no column")
+    for part in (condition, of):
+        if part is not ALWAYS_TRUE and not columns_of(part):
+            raise SqlError("has a part that reads no column")
     return kind, of, condition
 
 
-def _filled(query: str, table: str, column: str | None) -> str:
+def _fill_placeholders(query: str, table: str, column: str | None) -> str:
     def fill(match: re.Match[str]) -> str:
         word = match.group(1) or match.group(2)
         if word in {"object", "table", "schema", "model"}:
@@ -82,7 +84,7 @@ def _filled(query: str, table: str, column: str | None) -> str:
 
 
 class _SqlReader:
-    """From sqlglot's tree to ours, with the types of the columns at hand."""
+    """Translates sqlglot's tree into a `Condition`, with the types of the columns."""
 
     def __init__(self, types: Mapping[str, str]) -> None:
         from sqlglot import exp  # noqa: PLC0415 - loaded by now
@@ -97,7 +99,7 @@ class _SqlReader:
             exp.Null: lambda _: Constant(None),
             exp.And: lambda node: self._logic("and", node),
             exp.Or: lambda node: self._logic("or", node),
-            exp.Not: lambda node: FunctionCall("not", (self.truth(node.this),)),
+            exp.Not: lambda node: FunctionCall("not", (self.boolean(node.this),)),
             exp.Is: self._is,
             exp.In: self._in,
             exp.Between: self._between,
@@ -116,7 +118,7 @@ class _SqlReader:
             (exp.GT, ">"),
             (exp.GTE, ">="),
         ):
-            self._readers[kind] = lambda node, sign=sign: self._compared(  # type: ignore[misc]
+            self._readers[kind] = lambda node, sign=sign: self._comparison(  # type: ignore[misc]
                 sign, self.read(node.this), self.read(node.expression)
             )
         for numeric, sign in ((exp.Add, "+"), (exp.Sub, "-"), (exp.Mul, "*"), (exp.Div, "/")):
@@ -124,28 +126,28 @@ class _SqlReader:
                 sign, node.this, node.expression
             )
 
-    def read(self, node: "exp.Expr") -> Condition:
-        """Any expression."""
+    def read(self, node: exp.Expr) -> Condition:
+        """Translate any expression."""
         reader = self._readers.get(type(node))
         if reader is None:
             raise SqlError(f"{node.sql()!r} is not supported in a quality rule")
         return reader(node)
 
-    def truth(self, node: "exp.Expr") -> Condition:
-        """An expression that is true or not."""
-        found = self.read(node)
-        if found.type not in {"boolean", "null"}:
-            raise SqlError(f"{node.sql()!r} is no condition but a {found.type}")
-        return found
+    def boolean(self, node: exp.Expr) -> Condition:
+        """Translate an expression that must be boolean."""
+        condition = self.read(node)
+        if condition.type not in {"boolean", "null"}:
+            raise SqlError(f"{node.sql()!r} is no condition but a {condition.type}")
+        return condition
 
-    def aggregate(self, node: "exp.Expr") -> tuple[str, Condition]:
-        """What is selected."""
+    def aggregate(self, node: exp.Expr) -> tuple[str, Condition]:
+        """Translate the selected aggregate."""
         from sqlglot import exp  # noqa: PLC0415 - loaded by now
 
         if isinstance(node, exp.Count):
             if isinstance(node.this, exp.Distinct):
                 raise SqlError("COUNT(DISTINCT ...) is not supported; use duplicateValues")
-            return "count", EVERY if isinstance(node.this, exp.Star) else self.read(node.this)
+            return "count", ALWAYS_TRUE if isinstance(node.this, exp.Star) else self.read(node.this)
         for kind, name in ((exp.Sum, "sum"), (exp.Min, "min"), (exp.Max, "max"), (exp.Avg, "avg")):
             if isinstance(node, kind):
                 of = self.read(node.this)
@@ -168,7 +170,7 @@ class _SqlReader:
         return Constant(float(node.this) if set(node.this) & set(".eE") else int(node.this))
 
     def _logic(self, operation: str, node: Any) -> Condition:
-        return FunctionCall(operation, (self.truth(node.this), self.truth(node.expression)))
+        return FunctionCall(operation, (self.boolean(node.this), self.boolean(node.expression)))
 
     def _is(self, node: Any) -> Condition:
         right = self.read(node.expression)
@@ -177,14 +179,14 @@ class _SqlReader:
         left = self.read(node.this)
         if right.value is None:
             return FunctionCall("is null", (left,))
-        equal = self._compared("=", left, right)
+        equal = self._comparison("=", left, right)
         return FunctionCall("coalesce", (equal, Constant(value=False)))
 
     def _in(self, node: Any) -> Condition:
         if node.args.get("query") is not None or not node.expressions:
             raise SqlError(f"{node.sql()!r} is not supported; IN takes a list of values")
         left = self.read(node.this)
-        choices = [self._like_type(left, self.read(choice)) for choice in node.expressions]
+        choices = [self._comparable(left, self.read(choice)) for choice in node.expressions]
         if any(not isinstance(choice, Constant) or choice.value is None for choice in choices):
             raise SqlError(f"{node.sql()!r}: IN takes a list of values other than NULL")
         return FunctionCall("in", (left, *choices))
@@ -193,7 +195,7 @@ class _SqlReader:
         value = self.read(node.this)
         low, high = self.read(node.args["low"]), self.read(node.args["high"])
         return FunctionCall(
-            "and", (self._compared(">=", value, low), self._compared("<=", value, high))
+            "and", (self._comparison(">=", value, low), self._comparison("<=", value, high))
         )
 
     def _like(self, node: Any) -> Condition:
@@ -218,34 +220,34 @@ class _SqlReader:
 
     def _coalesce(self, node: Any) -> Condition:
         first = self.read(node.this)
-        rest = [self._like_type(first, self.read(one)) for one in node.expressions]
+        rest = [self._comparable(first, self.read(argument)) for argument in node.expressions]
         return FunctionCall("coalesce", (first, *rest), first.type)
 
     def _cast(self, node: Any) -> Condition:
         inner, kind = self.read(node.this), node.to.sql().lower()
         if isinstance(inner, Constant) and inner.type == "string" and kind in _MOMENTS:
-            return _moment(inner, kind)
+            return _parse_literal(inner, kind)
         raise SqlError(f"{node.sql()!r}: casts are not supported")
 
     def _numeric_call(self, operation: str, *nodes: Any) -> Condition:
-        found = tuple(self.read(node) for node in nodes)
-        for argument, node in zip(found, nodes, strict=True):
-            if argument.type not in _NUMERIC:
+        operands = tuple(self.read(node) for node in nodes)
+        for operand, node in zip(operands, nodes, strict=True):
+            if operand.type not in _NUMERIC:
                 raise SqlError(f"{node.sql()!r} is no number")
-        if operation == "*" and sum(map(_factors, found)) > _MAX_FACTORS:
+        if operation == "*" and sum(map(_factors, operands)) > _MAX_FACTORS:
             raise SqlError(f"a product of more than {_MAX_FACTORS} values may exceed 128 bits")
-        whole = operation != "/" and all(one.type == "integer" for one in found)
-        return FunctionCall(operation, found, "integer" if whole else "number")
+        whole = operation != "/" and all(operand.type == "integer" for operand in operands)
+        return FunctionCall(operation, operands, "integer" if whole else "number")
 
-    def _compared(self, sign: str, left: Condition, right: Condition) -> Condition:
-        right = self._like_type(left, right)
-        left = self._like_type(right, left)
+    def _comparison(self, sign: str, left: Condition, right: Condition) -> Condition:
+        right = self._comparable(left, right)
+        left = self._comparable(right, left)
         return FunctionCall(sign, (left, right))
 
-    def _like_type(self, model: Condition, other: Condition) -> Condition:
-        """`other` as comparable to `model`."""
+    def _comparable(self, model: Condition, other: Condition) -> Condition:
+        """Return `other` as a value that is comparable to `model`."""
         if isinstance(other, Constant) and other.type == "string" and model.type in _MOMENTS:
-            return _moment(other, model.type)
+            return _parse_literal(other, model.type)
         same = model.type == other.type or {model.type, other.type} <= set(_NUMERIC)
         moment = {model.type, other.type} & {"moment"} and {model.type, other.type} & set(_MOMENTS)
         if not same and not moment and "null" not in {model.type, other.type}:
@@ -254,22 +256,22 @@ class _SqlReader:
 
 
 def _factors(condition: Condition) -> int:
-    """How many values of 64 bits a product may be as large as."""
+    """Return how many 64-bit factors a product has."""
     if not isinstance(condition, FunctionCall):
         return 1
     of = [_factors(argument) for argument in condition.arguments]
     return sum(of) if condition.operation == "*" else max(of, default=1)
 
 
-def _moment(literal: Constant, kind: str) -> Constant:
+def _parse_literal(literal: Constant, kind: str) -> Constant:
     value: date | datetime | Any
     try:
-        value = moments(kind, None, None)(literal.value)
+        value = moment_parser(kind, None, None)(literal.value)
     except ValueError as error:
         try:
             if kind != "timestamp":
                 raise
-            value = moments(kind, "yyyy-MM-dd HH:mm", None)(f"{literal.value} 00:00")
+            value = moment_parser(kind, "yyyy-MM-dd HH:mm", None)(f"{literal.value} 00:00")
         except ValueError:
             raise SqlError(f"{literal.value!r} is no {kind}") from error
     return Constant(value)

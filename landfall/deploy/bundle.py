@@ -1,10 +1,10 @@
-"""Deploys the asset bundle through the Databricks SDK: to the local workspace or to Azure alike.
+"""Deploys the asset bundle with the Databricks SDK, to the local workspace or to Azure.
 
 Layout in the workspace, under `/Workspace/Users/<me>/.bundle/<bundle>/<target>`:
 
-    artifacts/<content hash>/<wheel>   a running job keeps the wheel that it started with
-    files/<path>                       what `sync` names
-    state/deployment.json              what was deployed last, to tell what changed since
+    artifacts/<content hash>/<wheel>   a running job keeps its wheel
+    files/<path>                       files of `sync`
+    state/deployment.json              hashes of the last deployment
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ LEFT_OUT = {"__pycache__", "build", "dist"}
 
 @dataclass(frozen=True)
 class BundleChange:
-    """What deploying did to one thing.
+    """Change of one resource.
 
     Attributes:
-        kind: "wheel", "file" or "job"; name: what it is called in the bundle.
+        kind: "wheel", "file" or "job"; name: its name in the bundle.
         action: "created", "updated", "deleted" or "unchanged".
-        id: job id of a job, workspace path of the others.
+        id: job id of a job, else the workspace path.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class BundleChange:
 
 @dataclass
 class _State:
-    """What the last deployment left: content hashes of files, ids and hashes of jobs."""
+    """State of the last deployment: content hashes of files, ids and hashes of jobs."""
 
     files: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -59,18 +59,18 @@ def deploy_bundle(
     target: str = "",
     variables: Mapping[str, Any] | None = None,
 ) -> list[BundleChange]:
-    """Bring a workspace to what the bundle says; deploying again changes nothing.
+    """Deploy a bundle to a workspace; deploying again changes nothing.
 
     Args:
-        folder: where `databricks.yml` lies.
-        client: of the workspace.
-        target: one of the bundle's targets; "" takes its default one.
-        variables: values laid over those of the bundle.
+        folder: folder of `databricks.yml`.
+        client: client of the workspace.
+        target: a target of the bundle; "" is the default target.
+        variables: values that override those of the bundle.
 
     Raises:
-        BundleError: the bundle is malformed, or says what this deployer does not understand.
+        BundleError: the bundle is malformed, or has a key that is not supported.
         WheelError: a wheel cannot be built.
-        databricks.sdk.errors.DatabricksError: the workspace refused.
+        databricks.sdk.errors.DatabricksError: the workspace refused a request.
     """
     user = client.current_user.me().user_name or ""
     bundle = load_bundle(folder, target, user, variables)
@@ -81,7 +81,7 @@ def deploy_bundle(
         wheels: dict[str, str] = {}
         for source in bundle.artifacts:
             wheel = build_wheel(folder / source, Path(built))
-            change = _put_wheel(files, bundle, wheel)
+            change = _upload_wheel(files, bundle, wheel)
             wheels[source] = change.id
             changes.append(change)
     changes += _sync_files(files, bundle, state)
@@ -93,7 +93,7 @@ def deploy_bundle(
 
 
 class _BundleFiles:
-    """The few things done to workspace files."""
+    """Reads and writes workspace files."""
 
     def __init__(self, client: WorkspaceClient) -> None:
         self._workspace = client.workspace
@@ -125,7 +125,7 @@ class _BundleFiles:
             self._workspace.delete(path)
 
 
-def _put_wheel(files: _BundleFiles, bundle: Bundle, wheel: Path) -> BundleChange:
+def _upload_wheel(files: _BundleFiles, bundle: Bundle, wheel: Path) -> BundleChange:
     content = wheel.read_bytes()
     path = f"{bundle.root}/artifacts/{_hash(content)}/{wheel.name}"
     if files.exists(path):
@@ -135,8 +135,8 @@ def _put_wheel(files: _BundleFiles, bundle: Bundle, wheel: Path) -> BundleChange
 
 
 def _sync_files(files: _BundleFiles, bundle: Bundle, state: _State) -> Iterator[BundleChange]:
-    found = {str(path.relative_to(bundle.folder)): path for path in _files_to_sync(bundle)}
-    for name, path in found.items():
+    paths = {str(path.relative_to(bundle.folder)): path for path in _files_to_sync(bundle)}
+    for name, path in paths.items():
         content = path.read_bytes()
         remote = f"{bundle.root}/files/{name}"
         before = state.files.get(name)
@@ -146,17 +146,17 @@ def _sync_files(files: _BundleFiles, bundle: Bundle, state: _State) -> Iterator[
         files.write(remote, content)
         state.files[name] = _hash(content)
         yield BundleChange("file", name, "updated" if before else "created", remote)
-    for name in sorted(set(state.files) - set(found)):
+    for name in sorted(set(state.files) - set(paths)):
         files.delete(f"{bundle.root}/files/{name}")
         del state.files[name]
         yield BundleChange("file", name, "deleted", f"{bundle.root}/files/{name}")
 
 
 def _files_to_sync(bundle: Bundle) -> Iterator[Path]:
-    for each in bundle.sync:
-        start = bundle.folder / each
+    for name in bundle.sync:
+        start = bundle.folder / name
         if not start.exists():
-            raise BundleError(f"sync names {each}, which is not there.")
+            raise BundleError(f"sync has {name}, which does not exist.")
         for path in sorted(start.rglob("*")) if start.is_dir() else [start]:
             parts = path.relative_to(bundle.folder).parts
             hidden = any(part.startswith(".") or part.endswith(".egg-info") for part in parts)
@@ -165,7 +165,7 @@ def _files_to_sync(bundle: Bundle) -> Iterator[Path]:
 
 
 def _with_remote_paths(value: Any, bundle: Bundle, wheels: Mapping[str, str]) -> Any:
-    """Replace local paths by where they were put: `./x/dist/*.whl` by the wheel of folder x."""
+    """Replace local paths by workspace paths: `./x/dist/*.whl` by the wheel of folder x."""
 
     def replaced(text: str) -> str:
         if not text.startswith("./"):
@@ -179,20 +179,20 @@ def _with_remote_paths(value: Any, bundle: Bundle, wheels: Mapping[str, str]) ->
 
     def walk(item: Any, change: Callable[[str], str]) -> Any:
         if isinstance(item, Mapping):
-            return {key: walk(each, change) for key, each in item.items()}
+            return {key: walk(child, change) for key, child in item.items()}
         if isinstance(item, list):
-            return [walk(each, change) for each in item]
+            return [walk(child, change) for child in item]
         return change(item) if isinstance(item, str) else item
 
     return walk(value, replaced)
 
 
 def _settings(key: str, document: dict[str, Any]) -> JobSettings:
-    """The SDK's settings; what it would silently leave out is refused."""
+    """Return the SDK's settings; raise BundleError for a key that the SDK would ignore."""
     settings = JobSettings.from_dict(document)
     lost = _first_difference(document, settings.as_dict())
     if lost:
-        raise BundleError(f"resources.jobs.{key}.{lost} is not a setting that Databricks knows.")
+        raise BundleError(f"resources.jobs.{key}.{lost} is not a setting of Databricks.")
     return settings
 
 
@@ -200,18 +200,18 @@ def _put_job(
     client: WorkspaceClient, key: str, settings: JobSettings, state: _State
 ) -> BundleChange:
     name = settings.name or key
-    wanted = settings.as_dict()
-    digest = _hash(json.dumps(wanted, sort_keys=True).encode())
+    expected = settings.as_dict()
+    digest = _hash(json.dumps(expected, sort_keys=True).encode())
     known = state.jobs.get(key)
     job_id = known["id"] if known else _job_named(client, name)
     if job_id is not None:
         try:
-            there = client.jobs.get(job_id).settings
+            present = client.jobs.get(job_id).settings
         except NotFound:
             job_id = None
         else:
-            # The service adds defaults of its own, so what it has need only contain ours.
-            same = there is not None and not _first_difference(wanted, there.as_dict())
+            # The service adds defaults, so its settings need only contain ours.
+            same = present is not None and not _first_difference(expected, present.as_dict())
             if known and known["settings"] == digest and same:
                 return BundleChange("job", name, "unchanged", str(job_id))
             client.jobs.reset(job_id, settings)
@@ -223,36 +223,38 @@ def _put_job(
 
 
 def _job_named(client: WorkspaceClient, name: str) -> int | None:
-    """A job that an earlier deployment made but could not write down."""
-    found = [job.job_id for job in client.jobs.list(name=name)]
-    if len(found) > 1:
+    """Return a job that an earlier deployment created but did not save in its state."""
+    job_ids = [job.job_id for job in client.jobs.list(name=name)]
+    if len(job_ids) > 1:
         raise BundleError(
-            f"The workspace has {len(found)} jobs named {name!r}: delete all but one."
+            f"The workspace has {len(job_ids)} jobs named {name!r}: delete all but one."
         )
-    return found[0] if found else None
+    return job_ids[0] if job_ids else None
 
 
-def _first_difference(wanted: Any, there: Any, path: str = "") -> str:
-    """Path of the first part of a document that another does not contain; "" if it has all."""
-    if isinstance(wanted, Mapping):
-        for key, value in wanted.items():
-            # An empty list or object and an absent one are the same to the service.
-            missing = not isinstance(there, Mapping) or key not in there
+def _first_difference(expected: Any, present: Any, path: str = "") -> str:
+    """Return the path of the first part of a document that another lacks; "" if there is none."""
+    if isinstance(expected, Mapping):
+        for key, value in expected.items():
+            # The service treats an empty list or object like an absent one.
+            missing = not isinstance(present, Mapping) or key not in present
             if missing and value in ([], {}, None):
                 continue
-            found = _first_difference(value, None if missing else there[key], f"{path}.{key}")
-            if found:
-                return found.lstrip(".")
+            difference = _first_difference(
+                value, None if missing else present[key], f"{path}.{key}"
+            )
+            if difference:
+                return difference.lstrip(".")
         return ""
-    if isinstance(wanted, list):
-        if not isinstance(there, list) or len(there) != len(wanted):
+    if isinstance(expected, list):
+        if not isinstance(present, list) or len(present) != len(expected):
             return path
-        pairs = zip(wanted, there, strict=True)
-        found_each = (
-            _first_difference(one, other, f"{path}[{n}]") for n, (one, other) in enumerate(pairs)
+        pairs = zip(expected, present, strict=True)
+        differences = (
+            _first_difference(item, other, f"{path}[{n}]") for n, (item, other) in enumerate(pairs)
         )
-        return next(filter(None, found_each), "")
-    return "" if wanted == there else path
+        return next(filter(None, differences), "")
+    return "" if expected == present else path
 
 
 def _read_state(files: _BundleFiles, root: str) -> _State:

@@ -1,7 +1,7 @@
-"""Reads a Databricks asset bundle: includes, a target's overrides, variables. Refuses the rest.
+"""Reads a Databricks asset bundle: includes, overrides of a target, variables.
 
-Only what this repository's bundle uses is understood; a key that is not is an error, for a key
-that is passed over in silence deploys something other than what was written.
+Only keys that this repository's bundle uses are supported. Any other key is an error, because
+ignoring it would deploy something else than the bundle says.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ ROOT_PATH = (
 
 
 class BundleError(Exception):
-    """The bundle cannot be deployed as it is written; the message says where and why."""
+    """The bundle cannot be deployed; the message says where and why."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle as one target sees it, every `${...}` replaced.
+    """A bundle for one target, with every `${...}` replaced.
 
     Attributes:
-        folder: where `databricks.yml` lies; all relative paths start there.
+        folder: folder of `databricks.yml`; relative paths start there.
         root: workspace folder of the deployment.
-        artifacts: folder of the sources of each wheel, relative.
-        sync: files and folders that travel along, relative.
+        artifacts: source folders of the wheels, relative.
+        sync: files and folders to upload, relative.
         jobs: settings of each job, by its key in the bundle.
     """
 
@@ -59,30 +59,30 @@ class Bundle:
 def load_bundle(
     folder: Path, target: str, user: str, variables: Mapping[str, Any] | None = None
 ) -> Bundle:
-    """Read `databricks.yml` and what it includes.
+    """Read `databricks.yml` and its includes.
 
     Args:
-        folder: where `databricks.yml` lies.
-        target: one of its targets; "" takes the default one.
+        folder: folder of `databricks.yml`.
+        target: a target; "" is the default target.
         user: name of the user who deploys.
-        variables: values laid over those of the bundle.
+        variables: values that override those of the bundle.
 
     Raises:
-        BundleError: it is malformed, or says what is not understood here.
+        BundleError: it is malformed, or has a key that is not supported.
     """
     document = _read(folder / "databricks.yml")
-    _only(document, ROOT_KEYS, "databricks.yml")
+    _check_keys(document, ROOT_KEYS, "databricks.yml")
     resources: dict[str, Any] = document.get("resources") or {}
     for pattern in document.get("include") or []:
         for path in sorted(folder.glob(pattern)):
             included = _read(path)
-            _only(included, frozenset({"resources"}), str(path.relative_to(folder)))
+            _check_keys(included, frozenset({"resources"}), str(path.relative_to(folder)))
             resources = merge(resources, included["resources"])
     target, chosen = _target(document, target)
     resources = merge(resources, chosen.get("resources") or {})
-    _only(resources, frozenset({"jobs"}), "resources")
+    _check_keys(resources, frozenset({"jobs"}), "resources")
     workspace = merge(document.get("workspace") or {}, chosen.get("workspace") or {})
-    _only(workspace, frozenset({"root_path"}), "workspace")
+    _check_keys(workspace, frozenset({"root_path"}), "workspace")
 
     values = _variables(document, chosen, variables or {})
     values |= {
@@ -90,7 +90,7 @@ def load_bundle(
         "bundle.target": target,
         "workspace.current_user.userName": user,
     }
-    root = substitute(workspace.get("root_path", ROOT_PATH), values)
+    root = resolve_variables(workspace.get("root_path", ROOT_PATH), values)
     values |= {"workspace.root_path": root, "workspace.file_path": f"{root}/files"}
     return Bundle(
         folder=folder,
@@ -99,14 +99,14 @@ def load_bundle(
         root=root,
         artifacts=list(_artifacts(document)),
         sync=_sync(document),
-        jobs=substitute(resources.get("jobs") or {}, values),
+        jobs=resolve_variables(resources.get("jobs") or {}, values),
     )
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one document over another: objects deeply, keyed lists by key, other lists appended."""
+def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge one document into another: objects deeply, keyed lists by key, other lists appended."""
     merged = dict(base)
-    for key, value in over.items():
+    for key, value in overrides.items():
         earlier = merged.get(key)
         if isinstance(earlier, Mapping) and isinstance(value, Mapping):
             merged[key] = merge(earlier, value)
@@ -117,11 +117,11 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def substitute(value: Any, values: Mapping[str, Any]) -> Any:
-    """Replace `${name}`; a value that is nothing else keeps the type of what it names.
+def resolve_variables(value: Any, values: Mapping[str, Any]) -> Any:
+    """Replace `${name}`; a value that is only a reference keeps the type of the variable.
 
     Raises:
-        BundleError: a name that is not known.
+        BundleError: an unknown name.
     """
 
     def look_up(name: str) -> Any:
@@ -130,34 +130,34 @@ def substitute(value: Any, values: Mapping[str, Any]) -> Any:
         return values[name]
 
     if isinstance(value, Mapping):
-        return {key: substitute(item, values) for key, item in value.items()}
+        return {key: resolve_variables(item, values) for key, item in value.items()}
     if isinstance(value, list):
-        return [substitute(item, values) for item in value]
+        return [resolve_variables(item, values) for item in value]
     if not isinstance(value, str):
         return value
     whole = SUBSTITUTION.fullmatch(value)
     if whole:
         return look_up(whole[1])
-    return SUBSTITUTION.sub(lambda found: str(look_up(found[1])), value)
+    return SUBSTITUTION.sub(lambda match: str(look_up(match[1])), value)
 
 
-def _merge_lists(base: list[Any], over: list[Any], key: str | None) -> list[Any]:
+def _merge_lists(base: list[Any], overrides: list[Any], key: str | None) -> list[Any]:
     if key is None:
-        return [*base, *over]
-    merged = {each[key]: each for each in base}
-    for each in over:
-        merged[each[key]] = merge(merged.get(each[key], {}), each)
+        return [*base, *overrides]
+    merged = {item[key]: item for item in base}
+    for item in overrides:
+        merged[item[key]] = merge(merged.get(item[key], {}), item)
     return list(merged.values())
 
 
 def _target(document: Mapping[str, Any], name: str) -> tuple[str, dict[str, Any]]:
     targets = document.get("targets") or {}
     if not name:
-        name = next((key for key, each in targets.items() if (each or {}).get("default")), "")
+        name = next((key for key, target_ in targets.items() if (target_ or {}).get("default")), "")
     if name not in targets:
         raise BundleError(f"The bundle has no target {name!r}; it has {', '.join(targets)}.")
     chosen = targets[name] or {}
-    _only(chosen, TARGET_KEYS, f"targets.{name}")
+    _check_keys(chosen, TARGET_KEYS, f"targets.{name}")
     if chosen.get("mode", "production") != "production":
         raise BundleError(
             f"targets.{name}.mode: {chosen['mode']} renames and pauses jobs; leave it out."
@@ -174,33 +174,33 @@ def _variables(
         if name not in declared:
             raise BundleError(f"Variable {name!r} is not declared under 'variables'.")
     values = {}
-    for name, each in declared.items():
-        _only(each, frozenset({"description", "default"}), f"variables.{name}")
-        if name not in overlaid and "default" not in each:
+    for name, definition in declared.items():
+        _check_keys(definition, frozenset({"description", "default"}), f"variables.{name}")
+        if name not in overlaid and "default" not in definition:
             raise BundleError(f"Variable {name!r} has no default and was given no value.")
-        values[f"var.{name}"] = overlaid.get(name, each.get("default"))
+        values[f"var.{name}"] = overlaid.get(name, definition.get("default"))
     return values
 
 
 def _artifacts(document: Mapping[str, Any]) -> Iterator[str]:
     for name, artifact in (document.get("artifacts") or {}).items():
-        # `build` is how the Databricks CLI builds it; here the folder is built without a trace.
-        _only(artifact, frozenset({"type", "path", "build"}), f"artifacts.{name}")
+        # `build` is the command of the Databricks CLI; here a copy of the folder is built.
+        _check_keys(artifact, frozenset({"type", "path", "build"}), f"artifacts.{name}")
         if artifact.get("type") != "whl":
-            raise BundleError(f"artifacts.{name}.type: only whl is understood.")
+            raise BundleError(f"artifacts.{name}.type: only whl is supported.")
         yield str(Path(artifact["path"]))
 
 
 def _sync(document: Mapping[str, Any]) -> list[str]:
     sync = document.get("sync") or {}
-    _only(sync, frozenset({"paths"}), "sync")
+    _check_keys(sync, frozenset({"paths"}), "sync")
     return list(sync.get("paths") or [])
 
 
-def _only(document: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+def _check_keys(document: Mapping[str, Any], known: frozenset[str], where: str) -> None:
     unknown = sorted(set(document) - known)
     if unknown:
-        raise BundleError(f"{where}: {unknown[0]!r} is not understood by this deployer.")
+        raise BundleError(f"{where}: {unknown[0]!r} is not supported by this deployer.")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -211,5 +211,5 @@ def _read(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise BundleError(f"{path} is not YAML: {error}") from error
     if not isinstance(document, dict):
-        raise BundleError(f"{path} must hold an object.")
+        raise BundleError(f"{path} must have an object.")
     return document

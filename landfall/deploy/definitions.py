@@ -1,4 +1,4 @@
-"""A factory in Git-integration layout: its files, what they refer to, and what differs by place."""
+"""Reads a Data Factory in Git-integration layout, and applies overrides of an environment."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _REFERENCES = {
 
 
 class DefinitionError(Exception):
-    """A file of the factory's folder that cannot be deployed; names the file."""
+    """A file of the factory's folder cannot be deployed; the message names the file."""
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """What differs between environments.
+    """Values that differ between environments.
 
     Attributes:
         service_url: base URL of the function app, without a trailing slash.
         key_vault_url: base URL of the key vault.
         lake_url: endpoint of the storage account's dfs API.
-        lake_key: account key; None is the factory's managed identity, as it should be in Azure.
+        lake_key: account key; None is the factory's managed identity, as recommended in Azure.
         storage_account_id: resource id that storage-event triggers watch; None keeps the file's.
         location: Azure region of a factory that does not exist yet; None keeps the file's.
-        start_triggers: whether triggers that the folder says are started are started.
+        start_triggers: whether to start triggers that are started in the folder.
     """
 
     service_url: str
@@ -46,7 +46,7 @@ class Overrides:
 
 @dataclass(frozen=True)
 class FactoryDefinition:
-    """One file: kind is one of `KINDS`; body is what is put, `{"properties": ...}`."""
+    """One file: kind is one of `KINDS`; body is the request body, `{"properties": ...}`."""
 
     kind: str
     name: str
@@ -55,18 +55,18 @@ class FactoryDefinition:
 
     @property
     def properties(self) -> dict[str, Any]:
-        """Its properties."""
+        """The properties of the definition."""
         properties: dict[str, Any] = self.body["properties"]
         return properties
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A factory as files, checked.
+    """The checked files of a factory.
 
     Attributes:
         factory: the factory itself, `{"location", "identity", "properties"}`.
-        definitions: so ordered that each follows what it refers to.
+        definitions: ordered so that each comes after its references.
     """
 
     factory: Mapping[str, Any]
@@ -77,23 +77,23 @@ def read(folder: Path, overrides: Overrides) -> Folder:
     """Read a folder for an environment.
 
     Raises:
-        DefinitionError: a file that is no JSON, has another name than it says, or refers to what
-            the folder does not have.
+        DefinitionError: a file is not JSON, its name differs from its definition, or it refers to a
+            definition that the folder does not have.
     """
     factories = sorted((folder / "factory").glob("*.json"))
     if len(factories) != 1:
-        raise DefinitionError(f"{folder / 'factory'} must hold one file, not {len(factories)}")
+        raise DefinitionError(f"{folder / 'factory'} must have one file, not {len(factories)}")
     factory = _factory(_load(factories[0]), overrides)
-    found = [
+    definitions = [
         _definition(kind, file, overrides)
         for kind in KINDS
         for file in sorted((folder / kind).glob("*.json"))
     ]
-    return Folder(factory, tuple(_ordered(found)))
+    return Folder(factory, tuple(_ordered(definitions)))
 
 
 def references(document: Any) -> Iterator[tuple[str, str]]:
-    """Every (kind, name) that a piece of a definition refers to."""
+    """Yield every (kind, name) that a part of a definition refers to."""
     if isinstance(document, list):
         for item in document:
             yield from references(item)
@@ -145,26 +145,26 @@ def _factory(document: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
 
 
 def _ordered(definitions: list[FactoryDefinition]) -> Iterator[FactoryDefinition]:
-    """Each definition after those it refers to."""
-    known = {(each.kind, each.name): each for each in definitions}
+    """Yield each definition after those it refers to."""
+    known = {(definition.kind, definition.name): definition for definition in definitions}
     state: dict[tuple[str, str], str] = {}
 
-    def visit(each: FactoryDefinition) -> Iterator[FactoryDefinition]:
-        key = (each.kind, each.name)
+    def visit(definition: FactoryDefinition) -> Iterator[FactoryDefinition]:
+        key = (definition.kind, definition.name)
         if state.get(key) == "done":
             return
         if state.get(key) == "open":
-            raise DefinitionError(f"{each.file} refers to itself by way of others")
+            raise DefinitionError(f"{definition.file} refers to itself through other definitions")
         state[key] = "open"
-        for needed in references(each.properties):
+        for needed in references(definition.properties):
             if needed not in known:
                 raise DefinitionError(
-                    f"{each.file} refers to the {needed[0]} {needed[1]!r}, "
+                    f"{definition.file} refers to the {needed[0]} {needed[1]!r}, "
                     f"which the folder does not have"
                 )
             yield from visit(known[needed])
         state[key] = "done"
-        yield each
+        yield definition
 
-    for each in definitions:
-        yield from visit(each)
+    for definition in definitions:
+        yield from visit(definition)

@@ -1,8 +1,8 @@
-"""Puts a factory's folder into a Data Factory, local or in Azure, through its management API.
+"""Deploys a factory's folder to a Data Factory, local or in Azure, with its management API.
 
-Everything is read and checked before the first request. Definitions that are there already and
-equal are left alone, so that deploying twice changes nothing; triggers that run are stopped while
-they change. Nothing is deleted: what the folder does not know stays.
+All files are read and checked before the first request. Equal definitions are not changed, so that
+deploying twice changes nothing; started triggers are stopped while they change. Nothing is deleted:
+definitions that are not in the folder stay.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from landfall.deploy.definitions import DefinitionError, FactoryDefinition, Over
 
 __all__ = ["DefinitionError", "FactoryChange", "Overrides", "deploy_factory"]
 
-# What the service adds to a definition by itself.
+# Properties that the service adds to a definition.
 _SERVER_OWNED = ("runtimeState", "lastPublishTime", "encryptedCredential", "provisioningState")
 
 
 @dataclass(frozen=True)
 class FactoryChange:
-    """What was done to one resource.
+    """Change of one resource.
 
     Attributes:
         kind: "factory", "linkedService", "dataset", "pipeline" or "trigger".
         action: "created", "updated", "unchanged"; of triggers also "started", "stopped".
-        why: where the action needs a word.
+        why: the reason, if the action needs one.
     """
 
     kind: str
@@ -46,26 +46,26 @@ def deploy_factory(
     factory: str,
     overrides: Overrides,
 ) -> list[FactoryChange]:
-    """Make a factory what a folder says.
+    """Deploy a folder to a factory.
 
     Args:
         folder: in Git-integration layout: factory/, linkedService/, dataset/, pipeline/, trigger/.
-        client: for the subscription; see `landfall.azure.arm.data_factory_client`.
+        client: client for the subscription; see `landfall.azure.arm.data_factory_client`.
         resource_group: must exist in Azure.
-        factory: name; created if it is absent.
-        overrides: what differs by environment.
+        factory: its name; created if absent.
+        overrides: values of the environment.
 
     Returns:
-        What was done, in the order in which it was done.
+        The changes in their order.
 
     Raises:
-        DefinitionError: the folder is wrong; nothing was touched.
-        azure.core.exceptions.HttpResponseError: the service refused; what was put before stays.
+        DefinitionError: the folder is wrong; nothing was changed.
+        azure.core.exceptions.HttpResponseError: a request was refused; earlier changes stay.
     """
-    wanted = read(folder, overrides)
+    expected = read(folder, overrides)
     target = _Target(client, resource_group, factory)
-    changes = [target.put_factory(wanted.factory)]
-    for definition in wanted.definitions:
+    changes = [target.put_factory(expected.factory)]
+    for definition in expected.definitions:
         if definition.kind == "trigger":
             changes += target.put_trigger(definition, start=overrides.start_triggers)
         else:
@@ -79,28 +79,28 @@ class _Target:
     group: str
     factory: str
 
-    def put_factory(self, wanted: Mapping[str, Any]) -> FactoryChange:
-        factories: Any = self.client.factories  # raw JSON is taken as well as models
+    def put_factory(self, expected: Mapping[str, Any]) -> FactoryChange:
+        factories: Any = self.client.factories  # raw JSON is accepted as well as models
         try:
             present = factories.get(self.group, self.factory).as_dict()
         except ResourceNotFoundError:
-            factories.create_or_update(self.group, self.factory, dict(wanted))
+            factories.create_or_update(self.group, self.factory, dict(expected))
             return FactoryChange("factory", self.factory, "created")
         properties = present.get("properties", {})
-        if _covers(properties, wanted["properties"]):
+        if _covers(properties, expected["properties"]):
             return FactoryChange("factory", self.factory, "unchanged")
-        # A put replaces the whole: what others set (repository, network, encryption) goes along.
+        # A put replaces the factory: settings of others (repository, network, encryption) are kept.
         kept = {
             key: value
             for key, value in properties.items()
             if key not in ("provisioningState", "createTime", "version")
         }
         body = {
-            **dict(wanted),
-            "location": present.get("location", wanted.get("location")),
+            **dict(expected),
+            "location": present.get("location", expected.get("location")),
             "tags": present.get("tags") or {},
-            "identity": _identity(present, wanted),
-            "properties": {**kept, **wanted["properties"]},
+            "identity": _identity(present, expected),
+            "properties": {**kept, **expected["properties"]},
         }
         factories.create_or_update(self.group, self.factory, body)
         return FactoryChange("factory", self.factory, "updated")
@@ -114,34 +114,36 @@ class _Target:
         operations.create_or_update(self.group, self.factory, definition.name, definition.body)
         if present is None:
             return FactoryChange(definition.kind, definition.name, "created")
-        why = "holds a secret, which the service never shows for comparison" if secret else ""
+        why = "has a secret, which the service does not return for comparison" if secret else ""
         return FactoryChange(definition.kind, definition.name, "updated", why)
 
     def put_trigger(self, definition: FactoryDefinition, *, start: bool) -> list[FactoryChange]:
-        """Put a trigger, stopped while it changes; then started if the folder says so."""
+        """Put a trigger, stopped while it changes, then started if it is started in the folder."""
         changes: list[FactoryChange] = []
         present = self._present(definition)
         running = present is not None and present.get("runtimeState") == "Started"
-        wanted = start and definition.properties.get("runtimeState") == "Started"
+        expected = start and definition.properties.get("runtimeState") == "Started"
         same = present is not None and _same(present, definition.properties)
-        if running and not (same and wanted):
+        if running and not (same and expected):
             self.client.triggers.begin_stop(self.group, self.factory, definition.name).result()
             changes.append(FactoryChange("trigger", definition.name, "stopped"))
             running = False
         changes.append(self.put(definition))
-        if wanted and not running:
+        if expected and not running:
             self.client.triggers.begin_start(self.group, self.factory, definition.name).result()
             changes.append(FactoryChange("trigger", definition.name, "started"))
         return changes
 
     def _present(self, definition: FactoryDefinition) -> dict[str, Any] | None:
         try:
-            found = self._operations(definition.kind).get(self.group, self.factory, definition.name)
+            response = self._operations(definition.kind).get(
+                self.group, self.factory, definition.name
+            )
         except ResourceNotFoundError:
             return None
-        if found is None:
+        if response is None:
             return None
-        properties: dict[str, Any] = found.as_dict()["properties"]
+        properties: dict[str, Any] = response.as_dict()["properties"]
         return properties
 
     def _operations(self, kind: str) -> Any:
@@ -153,9 +155,9 @@ class _Target:
         }[kind]
 
 
-def _identity(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> Any:
-    """The identity that a factory has; of user-assigned ones only the names are sent."""
-    identity = present.get("identity") or wanted.get("identity")
+def _identity(present: Mapping[str, Any], expected: Mapping[str, Any]) -> Any:
+    """Return the identity of a factory; for user-assigned ones only their names."""
+    identity = present.get("identity") or expected.get("identity")
     if not identity:
         return None
     kept: dict[str, Any] = {"type": identity["type"]}
@@ -165,26 +167,28 @@ def _identity(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> Any:
     return kept
 
 
-def _same(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    return bool(_bare(present) == _bare(wanted))
+def _same(present: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    return bool(_normalized(present) == _normalized(expected))
 
 
-def _covers(present: Any, wanted: Any) -> bool:
-    """Whether every value that is wanted is there."""
-    if isinstance(wanted, Mapping):
+def _covers(present: Any, expected: Any) -> bool:
+    """Whether every expected value is present."""
+    if isinstance(expected, Mapping):
         return isinstance(present, Mapping) and all(
-            key in present and _covers(present[key], value) for key, value in wanted.items()
+            key in present and _covers(present[key], value) for key, value in expected.items()
         )
-    return bool(present == wanted)
+    return bool(present == expected)
 
 
-def _bare(document: Any) -> Any:
-    """A definition without what the service adds and without empty parts, which it may drop."""
+def _normalized(document: Any) -> Any:
+    """Return a definition without server properties and empty parts, for comparison."""
     if isinstance(document, Mapping):
-        bare = {key: _bare(value) for key, value in document.items() if key not in _SERVER_OWNED}
-        return {key: value for key, value in bare.items() if value not in (None, [], {})}
+        kept = {
+            key: _normalized(value) for key, value in document.items() if key not in _SERVER_OWNED
+        }
+        return {key: value for key, value in kept.items() if value not in (None, [], {})}
     if isinstance(document, list):
-        return [_bare(item) for item in document]
+        return [_normalized(item) for item in document]
     return document
 
 

@@ -1,4 +1,4 @@
-"""Builds a wheel whose bytes depend on its sources only: same sources, same wheel."""
+"""Builds reproducible wheels: the same sources give the same bytes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import tempfile
 from pathlib import Path
 
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
-EPOCH = "315532800"  # 1980, the first time that a zip file can hold
+EPOCH = "315532800"  # 1980, the earliest time in a zip file
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "build", "dist", "*.egg-info")
 
 
 class WheelError(Exception):
-    """The wheel could not be built; the message holds the last that the build said."""
+    """The wheel could not be built; the message has the end of the build output."""
 
 
 def build_wheel(source: Path, target: Path) -> Path:
-    """Build the wheel of a folder with a `pyproject.toml` that setuptools understands.
+    """Build the wheel of a folder with a `pyproject.toml` for setuptools.
 
-    It is built from a copy, so nothing is left behind in the folder.
+    It is built from a copy, so that the folder is not changed.
 
     Args:
         source: folder with the `pyproject.toml`.
@@ -31,7 +31,7 @@ def build_wheel(source: Path, target: Path) -> Path:
         WheelError: it cannot be built.
     """
     if not (source / "pyproject.toml").is_file():
-        raise WheelError(f"{source} has no pyproject.toml, so no wheel can be built of it.")
+        raise WheelError(f"{source} has no pyproject.toml; a wheel needs one.")
     with tempfile.TemporaryDirectory(prefix="wheel-") as name:
         copy = Path(name) / source.name
         shutil.copytree(source, copy, ignore=LEFT_OUT)

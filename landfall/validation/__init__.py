@@ -1,7 +1,7 @@
-"""Validates one file against its contract: streamed, exact, in bounded memory.
+"""Validates a file against its contract: streamed, exact, in bounded memory.
 
-`validate` is the whole of it: a source of bytes and a contract in, a `Report` out, rejected
-records, their reasons and a clean copy written to `Outputs` on the way.
+`validate` takes a source of bytes and a contract and returns a `Report`. It writes rejected
+records, their reasons and a clean copy to `Outputs`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load the engine when it is asked for: a cold start that validates nothing does without."""
+    """Import the engine on first use, so that a cold start does not load it."""
     if name == "validate":
         from landfall.validation.engine import validate  # noqa: PLC0415
 

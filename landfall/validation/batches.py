@@ -1,4 +1,6 @@
-"""Records on their way from a reader to the record validator."""
+"""Interfaces between readers, prefilters and the record validator: batches of records."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,68 +11,68 @@ from landfall.validation.readers.splitting import MalformedRecord
 from landfall.validation.report import Columns, Format
 from landfall.validation.streams import Writer
 
-if TYPE_CHECKING:  # they know what is here, or are loaded for large blocks alone
+if TYPE_CHECKING:  # circular imports, or loaded only for large blocks
     from landfall.validation.columns import Key
     from landfall.validation.readers.record_index import RecordIndex
     from landfall.validation.references import Reference
 
 
 class ScannableBlock(Protocol):
-    """A block of text that can be prefiltered: whole records, the first at its beginning."""
+    """A block of text that can be prefiltered: complete records, the first at offset 0."""
 
     @property
     def data(self) -> bytes:
-        """Its bytes."""
+        """The bytes of the block."""
 
-    def record_index(self) -> "RecordIndex | None":
-        """Where its records are; None if too much of it is odd."""
+    def record_index(self) -> RecordIndex | None:
+        """Return where its records are; None if too many lines are irregular."""
 
 
 class ScanResult(Protocol):
-    """What a prefilter found in a block: row count, candidates, and facts about the others."""
+    """Result of a prefilter for a block: row count, candidates, facts about the other records."""
 
     @property
     def rows(self) -> int:
-        """Records in all."""
+        """Number of records."""
 
     @property
     def candidates(self) -> Sequence[int]:
-        """Those that might break a rule, ascending."""
+        """Positions of records that might break a rule, ascending."""
 
     @property
     def lines(self) -> Sequence[int]:
-        """The physical line where each begins, from 0."""
+        """The physical line of each record, from 0."""
 
-    def bytes(self, index: int, /) -> tuple[int, int]:
-        """Where one begins and ends in the block."""
+    def byte_range(self, index: int, /) -> tuple[int, int]:
+        """Return start and end of a record in the block."""
 
     @property
     def measured(self) -> Sequence[tuple[int, Any, Any, Any]]:
-        """Count, sum and extremes of each gauge that is summed, over all but the candidates."""
+        """Count, sum and extremes of each summed metric, over all records but the candidates."""
 
     @property
     def facts(self) -> dict[int, Fact]:
-        """By position of a column, of all but the candidates; none if there are no others."""
+        """Facts by column position, over all records but the candidates."""
 
-    def repeated(self, key: "Key", validated: Sequence[Hashable], /) -> list[int]:
-        """Records whose key was seen before; `validated` are the candidates' keys."""
+    def repeated(self, key: Key, validated: Sequence[Hashable], /) -> list[int]:
+        """Return records whose key was seen before; `validated` are the candidates' keys."""
 
-    def orphans(self, reference: "Reference", validated: Sequence[Hashable], /) -> list[int]:
-        """Records that refer to what is not there."""
+    def orphans(self, reference: Reference, validated: Sequence[Hashable], /) -> list[int]:
+        """Return records whose foreign key is not in the other dataset."""
 
 
 class Prefilter(Protocol):
-    """What marks the records of a block that might break a rule."""
+    """Marks the records of a block that might break a rule."""
 
     smallest: int
-    """Bytes from which on a block is worth it."""
+    """Bytes from which on a block is prefiltered."""
 
     def scan(self, block: ScannableBlock, /) -> ScanResult | None:
-        """What might be wrong in a block; None if it cannot say. Any thread may ask."""
+        """Scan a block; return None if it cannot be scanned. Safe to call from any thread."""
 
 
 class RecordSubset(Protocol):
-    """Records apart from their batch."""
+    """Selected records of a batch."""
 
     @property
     def rows(self) -> Sequence[Sequence[Any]]:
@@ -80,31 +82,35 @@ class RecordSubset(Protocol):
     def broken(self) -> dict[int, MalformedRecord]:
         """As in `ParsedBatch`."""
 
-    def pick(self, positions: Sequence[int], /) -> "RecordSubset":
-        """Some of them."""
+    def pick(self, positions: Sequence[int], /) -> RecordSubset:
+        """Return the records at these positions."""
 
 
 @dataclass(frozen=True)
 class ParsedSubset:
-    """Records that are at hand; see `RecordSubset`."""
+    """Parsed records; see `RecordSubset`."""
 
     rows: Sequence[Sequence[Any]]
     broken: dict[int, MalformedRecord]
 
-    def pick(self, positions: Sequence[int]) -> "ParsedSubset":
-        """Some of them."""
-        found = {at: self.broken[one] for at, one in enumerate(positions) if one in self.broken}
-        return ParsedSubset([self.rows[one] for one in positions], found)
+    def pick(self, positions: Sequence[int]) -> ParsedSubset:
+        """Return the records at these positions."""
+        broken = {
+            at: self.broken[position]
+            for at, position in enumerate(positions)
+            if position in self.broken
+        }
+        return ParsedSubset([self.rows[position] for position in positions], broken)
 
 
 @dataclass(frozen=True)
 class ParsedBatch:
-    """Some records in file order.
+    """Parsed records in file order.
 
-    `rows` has the cells of each in the order of the file's columns; a record in `broken` has
-    none worth judging. `lines` has the physical line where each begins. `raw` and `span`
-    give, for one record, its bytes as UTF-8 and its place in the file for a clean copy; they are
-    asked in ascending order and only for rejects.
+    `rows` has the cells of each record in the order of the file's columns; the cells of a record in
+    `broken` are not validated. `lines` has the physical line of each record. `raw` and `span`
+    return the bytes of a record as UTF-8 and its range in the file, for the clean copy; they are
+    called in ascending order and only for rejects.
     """
 
     rows: Sequence[Sequence[Any]]
@@ -114,27 +120,27 @@ class ParsedBatch:
     broken: dict[int, MalformedRecord] = field(default_factory=dict)
 
     def line(self, index: int) -> int:
-        """The physical line of one record."""
+        """Return the physical line of a record."""
         return self.lines[index]
 
     def prefilter(self, prefilter: Prefilter) -> ScanResult | None:  # noqa: ARG002 - see `RecordBatch`
-        """Only delimited text is prefiltered."""
+        """Return None: only delimited text is prefiltered."""
         return None
 
-    def some(self, indexes: Sequence[int]) -> RecordSubset:
-        """Some of the records."""
+    def subset(self, indexes: Sequence[int]) -> RecordSubset:
+        """Return the records at these positions."""
         return ParsedSubset(self.rows, self.broken).pick(indexes)
 
 
 class RecordBatch(Protocol):
-    """A batch as the record validator takes it; rows may be made only when they are asked for."""
+    """A batch for the record validator; rows may be parsed lazily."""
 
     @property
     def rows(self) -> Sequence[Sequence[Any]]:
         """As in `ParsedBatch`."""
 
     def line(self, index: int, /) -> int:
-        """The physical line where one record begins."""
+        """Return the physical line of a record."""
 
     @property
     def broken(self) -> dict[int, MalformedRecord]:
@@ -147,46 +153,46 @@ class RecordBatch(Protocol):
         """As in `ParsedBatch`."""
 
     def prefilter(self, prefilter: Prefilter, /) -> ScanResult | None:
-        """What might be wrong; None if all of it must be validated."""
+        """Scan the batch; return None if all records must be validated."""
 
-    def some(self, indexes: Sequence[int], /) -> RecordSubset:
-        """Some of the records."""
+    def subset(self, indexes: Sequence[int], /) -> RecordSubset:
+        """Return the records at these positions."""
 
 
 class Reader(Protocol):
-    """One format: from a stream of content to batches of records.
+    """Reads one file format: from a stream of content to batches of records.
 
-    `start` comes first, then `batches` once; or, on a fresh reader, `copy` alone.
+    Call `start`, then `batches` once; or, on a new reader, only `copy`.
     """
 
     typed: bool
-    """Whether cells are values with a type of their own, or text."""
+    """Whether cells are typed values, or text."""
     names: Sequence[str]
-    """The file's columns in the order of `ParsedBatch.rows`; known after `start`."""
+    """The file's columns in the order of `ParsedBatch.rows`; set by `start`."""
     head: bytes
-    """What stands before the first record, as UTF-8, and belongs before any selection."""
+    """The content before the first record, as UTF-8; it is written before rejects."""
 
     @property
     def format(self) -> Format:
-        """How the file is written; complete after `start`."""
+        """Format of the file; complete after `start`."""
 
     @property
     def columns(self) -> Columns:
-        """The file's columns against the contract's; complete after the last batch."""
+        """Differences to the contract's columns; complete after the last batch."""
 
     @property
     def rejects_format(self) -> Format:
-        """How rejected records are written."""
+        """Format of the rejected records."""
 
     @property
     def clean_format(self) -> Format:
-        """How a clean copy is written."""
+        """Format of the clean copy."""
 
     def start(self) -> None:
-        """Read what stands before the records; Refusal if it is not the contract's."""
+        """Read the header or schema; raise Refusal if it does not fit the contract."""
 
     def batches(self) -> Iterator[RecordBatch]:
-        """All records; Refusal where they can no longer be told apart."""
+        """Yield all records; raise Refusal where they cannot be separated any more."""
 
     def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
-        """Write all that is not `rejected`."""
+        """Write all records that are not `rejected`."""

@@ -1,4 +1,6 @@
-"""One column's cells and one key's columns, validated batch by batch."""
+"""Cells of a column and keys over columns, validated batch by batch."""
+
+from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -14,18 +16,18 @@ if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
 
 _REMEMBERED = 4096
 _LONG = 1000
-"""Characters from which on a cell is not worth remembering: thousands of them would not fit."""
-UNSOUND = object()
-"""Stands for what is no value of its column's type."""
+"""Cells of this many characters and more are not cached, to bound memory."""
+INVALID = object()
+"""Marks a cell that is not a value of its column's type."""
 _EMPTY = "-"
-"""Stands for a missing value in a key: in a composite key it is a value like any other."""
+"""Stands for null in a composite key, where it counts as a value."""
 
 
 class Cells:
-    """One column of the file with its validate; remembers which cells are sound.
+    """One column of the file with its validator; caches valid cells.
 
-    `position` is None for a column that the file lacks: its values are all missing. With
-    `evolve` values that have a type may have another than the contract's, see `value_validator`.
+    `position` is None for a column that is not in the file: all its values are null. With `evolve`
+    typed values may have another type than the contract's, see `value_validator`.
     """
 
     def __init__(
@@ -47,50 +49,50 @@ class Cells:
             self._validate = text_validator(column, hints)
             self._parse = text_parser(column, hints)
         self._typed = typed
-        self._sound: set[Any] = set()
+        self._valid: set[Any] = set()
         self._values: dict[str, Any] = {}
 
     def of_row(self, row: Sequence[Any]) -> Any:
-        """This column's cell of one record."""
+        """Return this column's cell of a record."""
         return None if self._absent else row[self.position]
 
     def of_table(self, table: Sequence[Sequence[Any]]) -> Sequence[Any]:
-        """This column's cells of some records that are given column by column."""
+        """Return this column's cells of records in column order."""
         return [None] * len(table[0]) if self._absent else table[self.position]
 
-    def of_frame(self, frame: "pl.DataFrame") -> "pl.Series":
-        """The same of a frame with the columns of the file."""
-        import polars as pl  # noqa: PLC0415 - whoever has a frame has loaded it
+    def of_frame(self, frame: pl.DataFrame) -> pl.Series:
+        """Return this column of a frame with the columns of the file."""
+        import polars as pl  # noqa: PLC0415 - already loaded
 
         if self._absent:
             return pl.Series([None], dtype=pl.String).new_from_index(0, len(frame))
         return frame[str(self.position)]
 
     def faulty(self, cells: Sequence[Any]) -> Iterator[tuple[int, tuple[str, ...]]]:
-        """Positions in `cells` with the rules broken there."""
+        """Yield positions in `cells` with the broken rules."""
         if self._typed:  # values may be unhashable, and True equals 1
             for index, cell in enumerate(cells):
                 if rules := self._validate(cell):
                     yield index, rules
-        elif bad := self.unsound(set(cells)):
+        elif bad := self.invalid(set(cells)):
             for index, cell in enumerate(cells):
                 if cell in bad:
                     yield index, bad[cell]
 
-    def unsound(self, distinct: set[str]) -> Mapping[str, tuple[str, ...]]:
-        """Those of some text cells that break a rule, with the rules."""
-        fresh = distinct - self._sound
+    def invalid(self, distinct: set[str]) -> Mapping[str, tuple[str, ...]]:
+        """Return the text cells that break a rule, with the broken rules."""
+        fresh = distinct - self._valid
         bad = {cell: rules for cell in fresh if (rules := self._validate(cell))}
-        if len(self._sound) < _REMEMBERED and len(fresh) < _REMEMBERED:
-            self._sound.update(cell for cell in fresh if cell not in bad and len(cell) < _LONG)
+        if len(self._valid) < _REMEMBERED and len(fresh) < _REMEMBERED:
+            self._valid.update(cell for cell in fresh if cell not in bad and len(cell) < _LONG)
         return bad
 
     def values(self, cells: Sequence[Any]) -> list[Any]:
-        """The value of each cell: None where it is missing or none of its type."""
+        """Return the value of each cell: None if it is null or not of the column's type."""
         return [self._value(cell) for cell in cells]
 
-    def repeating(self, cells: Sequence[Any]) -> list[Any]:
-        """The same of cells many of which are alike."""
+    def values_by_distinct(self, cells: Sequence[Any]) -> list[Any]:
+        """Return the same as `values`, parsing each distinct cell once."""
         if self._typed:  # values may be unhashable, and True equals 1
             return self.values(cells)
         distinct = dict.fromkeys(cells)
@@ -98,44 +100,44 @@ class Cells:
             distinct[cell] = self._value(cell)
         return [distinct[cell] for cell in cells]
 
-    def sound_values(self, distinct: Sequence[Any]) -> dict[Any, Any]:
-        """The values of some cells by cell, without those that have none."""
+    def valid_values(self, distinct: Sequence[Any]) -> dict[Any, Any]:
+        """Return the values by cell, without null and invalid cells."""
         known = {} if self._typed else self._values  # True equals 1
         fresh = [cell for cell in distinct if cell not in known]
-        found = {
+        parsed = {
             cell: value
             for cell, value in zip(fresh, self.values(fresh), strict=True)
             if value is not None
         }
         if len(known) < _REMEMBERED:
-            known.update((c, found[c]) for c in found if self._typed or len(c) < _LONG)
+            known.update((c, parsed[c]) for c in parsed if self._typed or len(c) < _LONG)
         return {
             cell: value
             for cell in distinct
-            if (value := known.get(cell, found.get(cell))) is not None
+            if (value := known.get(cell, parsed.get(cell))) is not None
         }
 
     def checked_values(self, cells: Sequence[Any]) -> list[Any]:
-        """The same, but `UNSOUND` where it is none of its type."""
+        """Return the value of each cell: `INVALID` if it is not of the column's type."""
         values = self.values(cells)
         for index, value in enumerate(values):
             if value is None and cells[index] is not None and cells[index] != "":
-                values[index] = UNSOUND
+                values[index] = INVALID
         return values
 
-    def series(self, cells: "pl.Series") -> "pl.Series":
-        """The same of a whole column whose every cell is sound, or means nothing."""
-        import polars as pl  # noqa: PLC0415 - whoever has a column has loaded it
+    def series(self, cells: pl.Series) -> pl.Series:
+        """Return the values of a column in which each cell is valid or ignored."""
+        import polars as pl  # noqa: PLC0415 - already loaded
 
         kind = self.column.logical_type
         if kind == "string":
             return cells.set(cells == "", None)
-        wanted = dtype_of(kind)
-        if wanted.is_numeric():
-            return cells.cast(wanted, strict=False)
+        dtype = dtype_of(kind)
+        if dtype.is_numeric():
+            return cells.cast(dtype, strict=False)
         distinct = cells.unique().drop_nulls()
-        values = pl.Series(self.values(distinct.to_list()), dtype=wanted)
-        return cells.replace_strict(distinct, values, default=None, return_dtype=wanted)
+        values = pl.Series(self.values(distinct.to_list()), dtype=dtype)
+        return cells.replace_strict(distinct, values, default=None, return_dtype=dtype)
 
     def _value(self, cell: Any) -> Any:
         if cell is None or cell == "":
@@ -146,9 +148,9 @@ class Cells:
             return None
 
 
-def dtype_of(kind: str) -> "pl.DataType":
-    """The type that a column of values of a logical type has."""
-    import polars as pl  # noqa: PLC0415 - whoever has a column has loaded it
+def dtype_of(kind: str) -> pl.DataType:
+    """Return the Polars type of a logical type."""
+    import polars as pl  # noqa: PLC0415 - already loaded
 
     types: dict[str, pl.DataType] = {
         "string": pl.String(),
@@ -166,7 +168,7 @@ class Keys(Protocol):
     """The keys seen so far."""
 
     def repeated(self, keys: Sequence[Hashable], /) -> list[int]:
-        """Positions in `keys` whose key was seen before; see `keys.Seen`."""
+        """Return positions in `keys` whose key was seen before; see `keys.Seen`."""
 
     def __len__(self) -> int: ...
 
@@ -174,8 +176,8 @@ class Keys(Protocol):
 class Key:
     """A key over one or more columns of the file, and the keys seen so far.
 
-    `rule` is the quality rule that asks for it, if it is not the contract's columns themselves.
-    With `empty` False a key of several columns is none where one of them is missing.
+    `rule` is the quality rule of the key; None for a primary key or a unique column.
+    If `empty` is False, a composite key is None if one of its columns is null.
     """
 
     def __init__(
@@ -193,26 +195,28 @@ class Key:
         self.seen = Seen(whole_numbers=self.whole_numbers)
 
     def of_table(self, table: Sequence[Sequence[Any]]) -> list[Hashable]:
-        """The keys of some records that are given column by column; None where there is none."""
+        """Return the keys of records in column order; None where a record has no key."""
         if len(self.cells) == 1:
             values = self.cells[0].values(self.cells[0].of_table(table))
             return values if self.whole_numbers else [_text(value) for value in values]
         parts = []
-        for one in self.cells:
-            cells = one.of_table(table)
-            pairs = zip(cells, one.values(cells), strict=True)
+        for column_cells in self.cells:
+            cells = column_cells.of_table(table)
+            pairs = zip(cells, column_cells.values(cells), strict=True)
             parts.append([_part(*pair, self._empty) for pair in pairs])
         return [None if None in key else "".join(key) for key in zip(*parts, strict=True)]
 
-    def of_columns(self, column: Callable[[Cells], "pl.Series"]) -> "pl.Series":
-        """The same of whole columns whose every cell is sound, or means nothing."""
-        return self.of_values([one.series(column(one)) for one in self.cells])
+    def of_columns(self, column: Callable[[Cells], pl.Series]) -> pl.Series:
+        """Return the keys of whole columns in which each cell is valid or ignored."""
+        return self.of_values(
+            [column_cells.series(column(column_cells)) for column_cells in self.cells]
+        )
 
-    def of_values(self, values: "Sequence[pl.Series]") -> "pl.Series":
-        """The same of columns of values, in the types that `Cells.series` gives."""
-        import polars as pl  # noqa: PLC0415 - whoever has a column has loaded it
+    def of_values(self, values: Sequence[pl.Series]) -> pl.Series:
+        """Return the keys of columns of values, in the types of `Cells.series`."""
+        import polars as pl  # noqa: PLC0415 - already loaded
 
-        columns = [_texts(one, self.whole_numbers) for one in values]
+        columns = [_texts(series, self.whole_numbers) for series in values]
         if len(columns) == 1:
             return columns[0]
         marked = [
@@ -221,32 +225,32 @@ class Key:
             .otherwise(pl.concat_str(pl.col(name).str.len_chars(), pl.lit(":"), pl.col(name)))
             for name in map(str, range(len(columns)))
         ]
-        frame = pl.DataFrame({str(at): found for at, found in enumerate(columns)})
+        frame = pl.DataFrame({str(at): texts for at, texts in enumerate(columns)})
         return frame.select(pl.concat_str(marked)).to_series()
 
-    def series(self, keys: Sequence[Hashable]) -> "pl.Series":
-        """Keys as a column."""
-        import polars as pl  # noqa: PLC0415 - only who refers to others pays for it
+    def series(self, keys: Sequence[Hashable]) -> pl.Series:
+        """Return keys as a column."""
+        import polars as pl  # noqa: PLC0415 - loaded only for relationships
 
         return pl.Series(keys, dtype=pl.Int64 if self.whole_numbers else pl.String)
 
     def shown(self, row: Sequence[Any]) -> str:
-        """The key of one record as it came."""
+        """Return the key of a record as it is in the file."""
         return ",".join(as_text(cells.of_row(row)) or "" for cells in self.cells)
 
 
 def as_text(value: Any) -> str | None:
-    """A value as a person would read it in the file."""
+    """Return a value as text, as it is in the file."""
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _text(value: Any) -> str | None:
-    """A value as text, the same for equal values and for no others of its type."""
+    """Return a value as canonical text: two values of a type are equal if their texts are."""
     if value is None or isinstance(value, str):
         if value is not None and not value.isascii():
-            # Bytes that are no text stand as lone surrogates, which Polars does not take.
+            # Invalid bytes are lone surrogates, which Polars does not accept.
             plain = value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             return value if plain == value else f"\0{plain}"
         return value
@@ -258,15 +262,15 @@ def _text(value: Any) -> str | None:
 
 
 def _part(cell: Any, value: Any, empty: str | None) -> str | None:
-    """What a cell adds to a key over several columns; None if it is no value of its type."""
+    """Return a cell as part of a composite key; None if it is not of the column's type."""
     if cell is None or cell == "":
         return empty
     text = _text(value)
     return None if text is None else f"{len(text)}:{text}"
 
 
-def _texts(values: "pl.Series", whole_numbers: bool) -> "pl.Series":
-    import polars as pl  # noqa: PLC0415 - loaded by now
+def _texts(values: pl.Series, whole_numbers: bool) -> pl.Series:
+    import polars as pl  # noqa: PLC0415 - already loaded
 
     if whole_numbers:
         return values.cast(pl.Int64, strict=False)

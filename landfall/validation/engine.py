@@ -1,4 +1,6 @@
-"""The way of one file through validation: open, validate batch by batch, decide, split."""
+"""Runs the validation of one file: open it, validate batch by batch, decide, write a clean copy."""
+
+from __future__ import annotations
 
 import codecs
 import json
@@ -21,7 +23,7 @@ from landfall.validation.record_validator import RecordValidator, Reject
 from landfall.validation.references import NoReferences
 from landfall.validation.report import Columns, Format, Problem, Report, Verdict
 from landfall.validation.streams import ByteSource, Outputs, References, Writer
-from landfall.validation.tolerance import excess
+from landfall.validation.tolerance import check_tolerance
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
     import polars as pl
@@ -38,20 +40,19 @@ def validate(
 ) -> Report:
     """Validate `source`; `name` is the file's name, `on_progress` gets bytes read so far.
 
-    It is called in every phase, while the file is read, validated and written out, at least once a
-    block: whoever holds a lease renews it there.
+    It is called in every phase (reading, validation, writing), at least once a block, so that the
+    holder of a lease can renew it there.
 
-    `references` is where other datasets are found; what it does not have is not checked, and
-    the report says so.
+    `references` provides other datasets; a relationship to a dataset that it does not have is not
+    checked, and the report says so.
 
-    Rejects and reasons are written as they are found, whatever the verdict becomes. The clean
-    copy is written in a second pass, and only where rejects are split off or where the file is
-    written in a way that a Copy cannot read.
+    Rejects and reasons are written during validation, whatever the verdict is. The clean copy is
+    written in a second pass, if records are rejected or if a Copy activity cannot read the file.
 
-    Faults in the data are in the report, never raised; what `source` and `outputs` raise
-    passes through.
+    Faults in the data are in the report and are never raised. Exceptions of `source` and `outputs`
+    are not caught.
     """
-    trial = _ValidationRun(
+    run = _ValidationRun(
         source,
         contract,
         name,
@@ -59,16 +60,16 @@ def validate(
         on_progress=on_progress,
         references=references or NoReferences(),
     )
-    problem = trial.run()
+    problem = run.run()
     if problem is None:
-        problem = trial.excess()
+        problem = run.tolerance_problem()
     verdict: Verdict = "refused"
     clean: Format | None = None
     if problem is None:
-        verdict = "accepted_with_rejects" if trial.rejected else "accepted"
-        if trial.rejected or trial.must_be_rewritten:
-            clean = trial.write_clean()
-    return trial.report(verdict, problem, clean)
+        verdict = "accepted_with_rejects" if run.rejected else "accepted"
+        if run.rejected or run.needs_rewriting:
+            clean = run.write_clean()
+    return run.report(verdict, problem, clean)
 
 
 class _ValidationRun:
@@ -91,9 +92,9 @@ class _ValidationRun:
         self._meter = Meter(on_progress)
         self._references = _Telling(references, self._tell)
         self._on_progress = on_progress
-        self._began = time.perf_counter()
+        self._started = time.perf_counter()
         self._reader: Reader | None = None
-        self._jury: RecordValidator | None = None
+        self._validator: RecordValidator | None = None
         self._spans = Spans()
         self._missing: tuple[str, ...] = ()
         self._format = Format("unknown")
@@ -105,19 +106,19 @@ class _ValidationRun:
 
     @property
     def rejected(self) -> int:
-        """Records with at least one fault so far."""
-        return 0 if self._jury is None else self._jury.rejected
+        """Number of records with at least one fault so far."""
+        return 0 if self._validator is None else self._validator.rejected
 
     @property
-    def must_be_rewritten(self) -> bool:
-        """Whether no Copy can read the file: Data Factory knows no zstd."""
+    def needs_rewriting(self) -> bool:
+        """Whether a Copy activity cannot read the file: Data Factory does not support zstd."""
         return self._format.compression == "zstd"
 
     def run(self) -> Problem | None:
-        """Validate everything; the problem, if the file cannot be validated to its end."""
+        """Validate all records; return a problem if the file cannot be read to its end."""
         try:
             opened = open_stream(
-                self._meter.through(self._source.stream()), self._name, self._contract.hints
+                self._meter.count(self._source.stream()), self._name, self._contract.hints
             )
             self._format = opened.format
             reader = reader_of(opened, self._contract, self._source)
@@ -129,49 +130,53 @@ class _ValidationRun:
         except Refusal as refusal:
             return refusal.problem
         with ExitStack() as stack:
-            findings = _Findings(self._outputs, opened, reader.head, stack)
+            reject_writer = _RejectWriter(self._outputs, opened, reader.head, stack)
             try:
                 validator = RecordValidator(self._contract, reader, references=self._references)
-                self._validate(reader, validator, findings)
+                self._validate(reader, validator, reject_writer)
             except Refusal as refusal:
-                # Caught in here: what was found so far is complete as far as it goes.
+                # Caught inside the stack, so that rejects so far are kept.
                 return refusal.problem
         return None
 
-    def _validate(self, reader: Reader, validator: RecordValidator, findings: "_Findings") -> None:
-        self._jury = validator
+    def _validate(
+        self, reader: Reader, validator: RecordValidator, reject_writer: _RejectWriter
+    ) -> None:
+        self._validator = validator
         for batch, scan in prefiltered(reader.batches(), validator):
             self._tell()
             for rejects in validator.validate(batch, scan):
                 self._tell()
                 self._rejects_format = reader.rejects_format
-                findings.write(batch, rejects)
+                reject_writer.write(batch, rejects)
                 self._spans.extend(batch.span(reject.index) for reject in rejects)
 
-    def excess(self) -> Problem | None:
-        """Why the records found are too few or too bad to go on with, if they are."""
-        validator = self._jury
+    def tolerance_problem(self) -> Problem | None:
+        """Return a problem if there are no records or too many rejects."""
+        validator = self._validator
         if validator is None:
-            return excess(self._contract, 0, 0, ())
-        return excess(self._contract, validator.rows, validator.rejected, validator.measures())
+            return check_tolerance(self._contract, 0, 0, ())
+        return check_tolerance(
+            self._contract, validator.rows, validator.rejected, validator.measures()
+        )
 
     def write_clean(self) -> Format:
-        """The second pass: everything but the rejects, where somebody wants it."""
-        if self._reader is None:  # pragma: no cover - rejects came from one
+        """Write all records but the rejects in a second pass, if the outputs take a clean copy."""
+        if self._reader is None:  # pragma: no cover - there are rejects only with a reader
             raise RuntimeError("no reader")
-        wanted = self._outputs.clean()
-        if wanted is None:
+        output = self._outputs.clean()
+        if output is None:
             return self._reader.clean_format
         chunks = _told(self._source.stream(), self._tell)
         opened = open_stream(chunks, self._name, self._contract.hints)
         reader = reader_of(opened, self._contract, self._source)
-        with wanted as writer:
+        with output as writer:
             reader.copy(iter(self._spans), _TellingWriter(writer, self._tell))
         return self._reader.clean_format
 
     def report(self, verdict: Verdict, problem: Problem | None, clean: Format | None) -> Report:
-        """All that was found."""
-        validator, reader = self._jury, self._reader
+        """Return the report of the run."""
+        validator, reader = self._validator, self._reader
         rows = 0 if validator is None else validator.rows
         whole = self._meter.bytes == self._source.size
         columns = Columns() if reader is None else reader.columns
@@ -198,7 +203,7 @@ class _ValidationRun:
             problem=problem,
             contract_version=self._contract.version,
             max_rejected_ratio=self._contract.max_rejected_ratio,
-            seconds=round(time.perf_counter() - self._began, 3),
+            seconds=round(time.perf_counter() - self._started, 3),
         )
 
 
@@ -237,12 +242,16 @@ class _Telling:
     references: References
     tell: Callable[[], None]
 
-    def values(self, dataset: str, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
+    def values(self, dataset: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         return _told(self.references.values(dataset, columns), self.tell)
 
 
 class _Findings:
     """Rejects and reasons, opened with the first reject."""
+
+
+class _RejectWriter:
+    """Writes rejects and reasons; opens both outputs with the first reject."""
 
     def __init__(self, outputs: Outputs, opened: Opened, head: bytes, stack: ExitStack) -> None:
         self._outputs = outputs
@@ -253,30 +262,32 @@ class _Findings:
         self._reasons: Writer | None = None
 
     def write(self, batch: RecordBatch, rejects: list[Reject]) -> None:
-        """Write the rejects of one batch, raw and explained."""
+        """Write the rejects of a batch and their reasons."""
         if self._rejects is None or self._reasons is None:
             self._rejects = self._stack.enter_context(self._outputs.rejects())
             self._reasons = self._stack.enter_context(self._outputs.reasons())
-            self._rejects.write(self._opened.mark + self._as_came(_ended(self._head)))
-        raw = b"".join(_ended(batch.raw(reject.index)) for reject in rejects)
-        self._rejects.write(self._as_came(raw))
+            self._rejects.write(
+                self._opened.mark + self._in_file_encoding(_with_line_end(self._head))
+            )
+        raw = b"".join(_with_line_end(batch.raw(reject.index)) for reject in rejects)
+        self._rejects.write(self._in_file_encoding(raw))
         self._reasons.write(b"".join(_reason(reject) for reject in rejects))
 
-    def _as_came(self, utf8: bytes) -> bytes:
-        """Text in the encoding of the file."""
+    def _in_file_encoding(self, utf8: bytes) -> bytes:
+        """Return text in the encoding of the file."""
         if self._opened.codec in {"", "utf-8"}:
             return utf8
         return codecs.encode(utf8.decode(), self._opened.codec)
 
 
-def _ended(record: bytes) -> bytes:
-    """A record with a line end: the file's last one may lack it."""
+def _with_line_end(record: bytes) -> bytes:
+    """Return a record with a line end: the last record of the file may have none."""
     return record if not record or record.endswith(b"\n") else record + b"\n"
 
 
 def _reason(reject: Reject) -> bytes:
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "line": reject.line,
         "faults": [fault.to_dict() for fault in reject.faults],
     }
-    return json.dumps(found, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(document, ensure_ascii=False).encode() + b"\n"

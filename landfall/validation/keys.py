@@ -1,10 +1,12 @@
-"""Which keys have been seen before: exact, over any number of records, in bounded memory.
+"""Finds duplicate keys: over any number of records, in bounded memory.
 
-A Python set serves small files. Beyond that keys are numbers in sorted runs, merged when they grow
-alike, so that there are only ever a few: 8 bytes a whole number, 16 bytes any other key, which
-stands as two hashes of 64 bits under seeds of its own (two different keys among 10 million share
-both with a probability below 1e-24).
+Keys of a small file are in a Python set. More keys are numbers in sorted runs, which are merged
+when they have similar lengths, so that there are few runs. An integer key takes 8 bytes; any other
+key takes 16 bytes, two hashes of 64 bits with different seeds (two different keys among 10 million
+share both with a probability below 1e-24).
 """
+
+from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,40 +19,40 @@ if TYPE_CHECKING:  # both take longer to load than a small file to validate
     Numbers = npt.NDArray[np.int64]
 
 SMALL = 200_000
-"""Keys held in a plain set; more cost more memory there than in runs."""
+"""Most keys that are held in a set; more keys take less memory in runs."""
 
 _LEVEL = 4
-"""Runs of like length that are merged into one."""
+"""Number of runs of similar length that are merged into one."""
 _SEEDS = (0x5BD1E995, 0x27D4EB2F)
 
 
 class Seen:
-    """The keys of all records so far. `whole_numbers`: every key is a 64-bit integer.
+    """The keys of all records so far; with `whole_numbers` every key is a 64-bit integer.
 
-    Other keys are text, of which different keys have different ones.
+    Other keys are canonical texts.
     """
 
     def __init__(self, *, whole_numbers: bool, small: int = SMALL) -> None:
         self._whole_numbers = whole_numbers
         self._small = small
-        self._few: set[Hashable] = set()
+        self._set: set[Hashable] = set()
         self._runs: _Runs | None = None
 
     def repeated(self, keys: Sequence[Hashable]) -> list[int]:
-        """Positions in `keys` whose key was seen before, in this call or an earlier one.
+        """Return positions in `keys` whose key was seen before, in this call or an earlier one.
 
-        A key of None is no key: it repeats nothing.
+        None is not a key and is never a duplicate.
         """
         if self._runs is None:
-            again = self._among_few(keys)
-            if len(self._few) > self._small:
+            duplicates = self._repeated_in_set(keys)
+            if len(self._set) > self._small:
                 self._begin_runs()
-            return again
+            return duplicates
         return self.repeated_in(self._series(list(keys)))
 
-    def repeated_in(self, keys: "pl.Series") -> list[int]:
-        """The same of a column of whole numbers or of text."""
-        import numpy as np  # noqa: PLC0415 - whoever has a column has loaded it
+    def repeated_in(self, keys: pl.Series) -> list[int]:
+        """Return the same for a column of integers or of text."""
+        import numpy as np  # noqa: PLC0415 - already loaded
 
         if self._runs is None:
             self._begin_runs()
@@ -59,11 +61,11 @@ class Seen:
         if keys.null_count():
             positions = np.flatnonzero(keys.is_not_null().to_numpy())
             keys = keys.drop_nulls()
-        return positions[self._runs.take(*self._numbered(keys))].tolist()  # type: ignore[no-any-return]
+        return positions[self._runs.add(*self._numbered(keys))].tolist()  # type: ignore[no-any-return]
 
-    def orphans_in(self, keys: "pl.Series") -> list[int]:
-        """Positions of keys that have not been seen; none is taken in, and None is no key."""
-        import numpy as np  # noqa: PLC0415 - whoever has a column has loaded it
+    def orphans_in(self, keys: pl.Series) -> list[int]:
+        """Return positions of keys that have not been seen; add none; None is not a key."""
+        import numpy as np  # noqa: PLC0415 - already loaded
 
         if self._runs is None:
             self._begin_runs()
@@ -73,8 +75,8 @@ class Seen:
         return positions[~known].tolist()  # type: ignore[no-any-return]
 
     def orphans_among(self, numbers: Any, absent: Any) -> list[int]:
-        """The same of an array of whole numbers, with flags where there is none."""
-        import numpy as np  # noqa: PLC0415 - whoever knows other datasets' keys has loaded it
+        """Return the same for an array of integers, with flags where there is no key."""
+        import numpy as np  # noqa: PLC0415 - already loaded
 
         if self._runs is None:
             self._begin_runs()
@@ -84,38 +86,38 @@ class Seen:
         return positions[~known].tolist()  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
-        return len(self._few) if self._runs is None else len(self._runs)
+        return len(self._set) if self._runs is None else len(self._runs)
 
-    def _among_few(self, keys: Sequence[Hashable]) -> list[int]:
+    def _repeated_in_set(self, keys: Sequence[Hashable]) -> list[int]:
         distinct = set(keys)
         distinct.discard(None)
-        met = distinct & self._few
-        self._few |= distinct
-        if len(distinct) == len(keys) and not met:
+        known = distinct & self._set
+        self._set |= distinct
+        if len(distinct) == len(keys) and not known:
             return []
-        again = []
+        duplicates = []
         for position, key in enumerate(keys):
             if key is None:
                 continue
-            if key in met:
-                again.append(position)
+            if key in known:
+                duplicates.append(position)
             else:
-                met.add(key)
-        return again
+                known.add(key)
+        return duplicates
 
     def _begin_runs(self) -> None:
         self._runs = _Runs()
-        if self._few:
-            self._runs.take(*self._numbered(self._series(list(self._few))))
-        self._few = set()
+        if self._set:
+            self._runs.add(*self._numbered(self._series(list(self._set))))
+        self._set = set()
 
-    def _series(self, keys: list[Hashable]) -> "pl.Series":
-        import polars as pl  # noqa: PLC0415 - only a large file pays for it
+    def _series(self, keys: list[Hashable]) -> pl.Series:
+        import polars as pl  # noqa: PLC0415 - loaded only for large files
 
         return pl.Series(keys, dtype=pl.Int64 if self._whole_numbers else pl.String)
 
-    def _numbered(self, keys: "pl.Series") -> tuple["Numbers", "Numbers | None"]:
-        """Keys as numbers to sort by, and further numbers to tell them apart by."""
+    def _numbered(self, keys: pl.Series) -> tuple[Numbers, Numbers | None]:
+        """Return keys as numbers to sort by, and second hashes to distinguish them."""
         import numpy as np  # noqa: PLC0415 - likewise
 
         if self._whole_numbers:
@@ -125,16 +127,16 @@ class Seen:
 
 
 class _Runs:
-    """Sorted arrays of distinct numbers, each with its further numbers if there are any."""
+    """Sorted arrays of distinct numbers, with their second hashes if there are any."""
 
     def __init__(self) -> None:
-        import numpy as np  # noqa: PLC0415 - only a large file pays for it
+        import numpy as np  # noqa: PLC0415 - loaded only for large files
 
         self._np: Any = np
         self._runs: list[tuple[Numbers, Numbers | None]] = []
 
-    def take(self, keys: "Numbers", more: "Numbers | None") -> "Numbers":
-        """Take keys in; the positions of those that were there before, ascending."""
+    def add(self, keys: Numbers, more: Numbers | None) -> Numbers:
+        """Add keys; return the positions of duplicates, ascending."""
         np = self._np
         if more is None:
             order, ordered, further = None, np.sort(keys), None
@@ -151,17 +153,17 @@ class _Runs:
             return none
         if order is None:
             order = np.argsort(keys, kind="stable")
-        # The order is stable: of equal keys in this call the first comes first.
+        # The order is stable: the first of equal keys in this call comes first.
         repeats = np.concatenate((np.zeros(1, bool), same)) | known
         self._add(ordered[~repeats], None if further is None else further[~repeats])
-        again: Numbers = np.sort(order[repeats])
-        return again
+        duplicates: Numbers = np.sort(order[repeats])
+        return duplicates
 
     def __len__(self) -> int:
         return sum(len(keys) for keys, _ in self._runs)
 
-    def known(self, keys: "Numbers", further: "Numbers | None") -> Any:
-        """Which of these keys are there."""
+    def known(self, keys: Numbers, further: Numbers | None) -> Any:
+        """Return flags of the keys that are present."""
         np = self._np
         known = np.zeros(len(keys), bool)
         for run, more in self._runs:
@@ -171,7 +173,7 @@ class _Runs:
                 known |= run[at] == keys
                 continue
             active = np.ones(len(keys), bool)
-            while active.any():  # one round, but for keys that share the first number alone
+            while active.any():  # one round, except for keys that share only the first hash
                 active &= at < len(run)
                 np.minimum(at, len(run) - 1, out=at)
                 active &= run[at] == keys
@@ -180,23 +182,23 @@ class _Runs:
                 at += 1
         return known
 
-    def _add(self, ordered: "Numbers", further: "Numbers | None") -> None:
+    def _add(self, ordered: Numbers, further: Numbers | None) -> None:
         np = self._np
         if not len(ordered):
             return
         self._runs.append((ordered, further))
         while True:
             last = len(self._runs[-1][0])
-            alike = [run for run in self._runs if len(run[0]) < 2 * last]
-            if len(alike) < _LEVEL:
+            similar = [run for run in self._runs if len(run[0]) < 2 * last]
+            if len(similar) < _LEVEL:
                 return
             self._runs = [run for run in self._runs if len(run[0]) >= 2 * last]
-            keys = np.concatenate([run[0] for run in alike])
+            keys = np.concatenate([run[0] for run in similar])
             if further is None:
-                del alike  # the largest array there is; no more copies of it than needed
+                del similar  # free the largest array before sorting its copy
                 keys.sort()
                 self._runs.append((keys, None))
                 continue
-            more = np.concatenate([run[1] for run in alike if run[1] is not None])
+            more = np.concatenate([run[1] for run in similar if run[1] is not None])
             order = np.argsort(keys, kind="stable")
             self._runs.append((keys[order], more[order]))

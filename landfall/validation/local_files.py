@@ -1,4 +1,6 @@
-"""Validation of files on this machine: what the command line and tests hand in."""
+"""Local files as sources, outputs and references of a validation."""
+
+from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,11 +30,11 @@ class FileSource:
 
     @property
     def size(self) -> int:
-        """Its length in bytes."""
+        """Length in bytes."""
         return self._path.stat().st_size
 
     def stream(self) -> Iterator[bytes]:
-        """A fresh pass over the file."""
+        """Yield the file from its start."""
         with self._path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 yield chunk
@@ -45,7 +47,7 @@ class FileSource:
 
 
 class BytesSource:
-    """Bytes already in memory, streamed in chunks of a chosen size."""
+    """Bytes in memory, streamed in chunks of a given size."""
 
     def __init__(self, data: bytes, chunk: int = CHUNK) -> None:
         self._data = data
@@ -53,11 +55,11 @@ class BytesSource:
 
     @property
     def size(self) -> int:
-        """Its length in bytes."""
+        """Length in bytes."""
         return len(self._data)
 
     def stream(self) -> Iterator[bytes]:
-        """A fresh pass over the bytes."""
+        """Yield the bytes from their start."""
         for start in range(0, len(self._data), self._chunk):
             yield self._data[start : start + self._chunk]
 
@@ -67,9 +69,9 @@ class BytesSource:
 
 
 class FileOutputs:
-    """Each finding in a file of its own where a path is given, else nowhere.
+    """Writes each output to a file if its path is given, else discards it.
 
-    Reasons go beside the rejects, `<rejects>.reasons.jsonl`, where no path of theirs is given.
+    Without a path, reasons are written beside the rejects to `<rejects>.reasons.jsonl`.
     """
 
     def __init__(
@@ -86,33 +88,33 @@ class FileOutputs:
         self._clean = clean
 
     def rejects(self) -> AbstractContextManager[Writer]:
-        """The rejected records as they came."""
+        """Open the output of rejected records."""
         return _open(self._rejects)
 
     def reasons(self) -> AbstractContextManager[Writer]:
-        """JSON Lines beside them."""
+        """Open the output of reasons."""
         return _open(self._reasons)
 
     def clean(self) -> AbstractContextManager[Writer] | None:
-        """The file without them; without a place for it the file need not be read again."""
+        """Open the output of the clean copy; None if there is no path."""
         return None if self._clean is None else _open(self._clean)
 
 
 class FileReferences:
-    """Other datasets as files, one each, read by their contracts."""
+    """Other datasets as local files, read by their contracts."""
 
     def __init__(self, files: Mapping[str, Path], contracts: Mapping[str, Contract]) -> None:
         self._files = files
         self._contracts = contracts
 
-    def values(self, dataset: str, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
-        """These columns of all records in good form.
+    def values(self, dataset: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Yield these columns of all well-formed records.
 
         Raises:
-            NotThere: no file of the dataset was given, or it cannot be read.
+            ReferenceUnavailable: no file of the dataset was given, or it cannot be read.
         """
         if dataset not in self._files:
-            raise ReferenceUnavailable(f"no file of dataset {dataset} is at hand")
+            raise ReferenceUnavailable(f"no file of dataset {dataset} was given")
         path, contract = self._files[dataset], self._contracts[dataset]
         source = FileSource(path)
         try:
@@ -126,13 +128,11 @@ class FileReferences:
             ) from refusal
 
 
-def _columns(
-    reader: Reader, contract: Contract, columns: Sequence[str]
-) -> "Iterator[pl.DataFrame]":
+def _columns(reader: Reader, contract: Contract, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
     import polars as pl  # noqa: PLC0415 - see the type's import
 
     at = {name: index for index, name in enumerate(reader.names)}
-    wanted = [
+    columns_cells = [
         Cells(contract.column(name), at.get(name), contract.hints, typed=reader.typed)
         for name in columns
     ]
@@ -146,22 +146,22 @@ def _columns(
             yield pl.DataFrame(
                 [
                     pl.Series(
-                        one.column.name,
-                        one.values(one.of_table(table)),
-                        dtype=dtype_of(one.column.logical_type),
+                        cells.column.name,
+                        cells.values(cells.of_table(table)),
+                        dtype=dtype_of(cells.column.logical_type),
                     )
-                    for one in wanted
+                    for cells in columns_cells
                 ]
             )
 
 
-class _Nowhere(io.RawIOBase):
+class _NullWriter(io.RawIOBase):
     def write(self, data: object, /) -> int:
         return len(data) if isinstance(data, bytes) else 0
 
 
 def _open(path: Path | None) -> AbstractContextManager[Writer]:
     if path is None:
-        return nullcontext(_Nowhere())
+        return nullcontext(_NullWriter())
     file: BinaryIO = path.open("wb")
     return file

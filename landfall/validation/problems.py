@@ -1,13 +1,15 @@
-"""What ends a validation before its time: the file cannot be read as what it should be."""
+"""Errors that end a validation early: the file cannot be read."""
+
+from __future__ import annotations
 
 from landfall.validation.report import Problem
 
 MAX_RECORD = 8 << 20
-"""Bytes one record may have. More than any honest record, and little enough to hold."""
+"""Most bytes of a record, so that it can be held in memory."""
 
 
 class Refusal(Exception):
-    """The file is refused; nothing after this place can be validated."""
+    """The file is refused: nothing after this place can be validated."""
 
     def __init__(
         self, reason: str, action: str, *, line: int | None = None, column: str | None = None
@@ -17,11 +19,11 @@ class Refusal(Exception):
 
 
 class AnswerError(ValueError):
-    """The other engine's answer is not one that this release can read."""
+    """The answer of the Spark validation job cannot be read by this release."""
 
 
-def too_long(line: int) -> Refusal:
-    """The refusal of a record that exceeds what may be held in memory."""
+def record_too_long(line: int) -> Refusal:
+    """Return the refusal of a file with a record longer than `MAX_RECORD`."""
     return Refusal(
         f"the record that begins on line {line} is longer than {MAX_RECORD >> 20} MiB",
         "check for an unclosed quote on that line or a lost line end before it",
@@ -29,8 +31,8 @@ def too_long(line: int) -> Refusal:
     )
 
 
-def unclosed(line: int) -> Refusal:
-    """The refusal of a file whose last record has an open quote."""
+def unclosed_quote(line: int) -> Refusal:
+    """Return the refusal of a file whose last record has an unclosed quote."""
     return Refusal(
         f"a quote opened on line {line} is never closed",
         "close it on that line, or double it if it is part of the text",

@@ -1,9 +1,11 @@
-"""What the values of each column are like, gathered while they are validated.
+"""Profiles the values of each column during validation.
 
-Counts, nulls and extremes are of all records in good form whose value is one of the column's type,
+Counts, nulls and extremes are over all well-formed records with a value of the column's type,
 rejected or not. Distinct values are counted as long as they are few, then estimated from their
-hashes. Quantiles and pictures come from an even sample of the records.
+hashes. Quantiles and histograms come from an even sample of the records.
 """
+
+from __future__ import annotations
 
 import math
 from collections import Counter
@@ -25,14 +27,14 @@ if TYPE_CHECKING:  # both take longer to load than a small file to validate
     Positions = npt.NDArray[np.uint16]
 
 EXACT = 4096
-"""Distinct values that are counted one by one."""
+"""Most distinct values that are counted exactly."""
 SAMPLE = 4000
-"""Records of the sample at most; of more records half of them at least."""
+"""Most records of the sample; of a larger file it has at least half of this number."""
 
 _CHARACTERS = 4 << 20
-"""Of a column's distinct values that are counted one by one."""
+"""Most characters of a column's distinct values that are counted exactly."""
 _SAMPLED = 16 << 20
-"""Bytes of the sample's records at most."""
+"""Most bytes of the sample's records."""
 _SLOTS = 1 << 16
 _LOW = 1 << 14
 _FIRST_LIMIT = 1 << 58
@@ -44,92 +46,92 @@ _SHOWN = 60
 
 
 class Sketch(Protocol):
-    """What is kept of values that are too many to be counted one by one."""
+    """Estimates the number of distinct values that are too many to be counted exactly."""
 
     def add(self, values: Sequence[Any], /) -> None:
-        """Take values in, all of them whole numbers or all of them text."""
+        """Add values, either all integers or all text."""
 
     def add_hashes(self, hashes: Any, /) -> None:
-        """Take in what a prefilter made of some values."""
+        """Add the hashes that a prefilter computed."""
 
     def state(self) -> tuple[int, int, int]:
-        """Slots taken by hashes; different hashes below a limit; that limit."""
+        """Return slots taken by hashes, number of distinct hashes below a limit, and that limit."""
 
 
 class Slots:
-    """A sketch by Polars' hashes."""
+    """A sketch with the hashes of Polars."""
 
     def __init__(self) -> None:
-        import numpy as np  # noqa: PLC0415 - so many values come from a large file
+        import numpy as np  # noqa: PLC0415 - loaded only for large files
 
         self._taken: Flags = np.zeros(_SLOTS, bool)
         self._low: set[int] = set()
         self._limit = _FIRST_LIMIT
 
     def add(self, values: Sequence[Any]) -> None:
-        """Take values in, all of them whole numbers or all of them text."""
+        """Add values, either all integers or all text."""
         if values:
             self.add_hashes(hashes(values))
 
-    def add_hashes(self, hashes: "tuple[Positions, Hashes]") -> None:
-        """Take in what `hashes` made of some values."""
+    def add_hashes(self, hashes: tuple[Positions, Hashes]) -> None:
+        """Add the result of `hashes`."""
         slots, low = hashes
         self._taken[slots] = True
         self._low.update(low[low < self._limit].tolist())
         while len(self._low) > _LOW:
             self._limit //= 2
-            self._low = {one for one in self._low if one < self._limit}
+            self._low = {hash_ for hash_ in self._low if hash_ < self._limit}
 
     def state(self) -> tuple[int, int, int]:
-        """Slots taken, hashes kept, and the limit."""
+        """Return slots taken, hashes kept, and the limit."""
         return int(self._taken.sum()), len(self._low), self._limit
 
 
 class Distinct:
-    """How many different values there are.
+    """Counts distinct values.
 
-    Counted while they are few and come as values; else estimated within some 2 %: from the share
-    of 65,536 slots that their hashes leave empty, and where nearly all are taken from how many
-    different hashes lie below a limit.
+    The count is exact while the values are few. Then it is estimated within some 2 %: from the
+    share of 65,536 slots that the hashes leave empty or, if nearly all slots are taken, from the
+    number of distinct hashes below a limit.
     """
 
     def __init__(self, sketch: Callable[[], Sketch] = Slots) -> None:
-        self._few: set[Any] = set()
+        self._values: set[Any] = set()
         self._characters = 0
         self._begin = sketch
         self._sketch: Sketch | None = None
 
     def add(self, values: Iterable[Any]) -> None:
-        """Take values in, all of them numbers or all of them text."""
+        """Add values, either all numbers or all text."""
         if self._sketch is not None:
             self._sketch.add(list(values))
             return
-        fresh = set(values) - self._few
-        self._few |= fresh
+        fresh = set(values) - self._values
+        self._values |= fresh
         self._characters += sum(len(value) for value in fresh if isinstance(value, str))
-        if len(self._few) > EXACT or self._characters > _CHARACTERS:
-            self._many()
+        if len(self._values) > EXACT or self._characters > _CHARACTERS:
+            self._start_sketch()
 
     def add_hashes(self, hashes: Any) -> None:
-        """Take in what a prefilter made of some values for the sketch."""
-        self._many().add_hashes(hashes)
+        """Add hashes that a prefilter computed for the sketch."""
+        self._start_sketch().add_hashes(hashes)
 
-    def _many(self) -> Sketch:
+    def _start_sketch(self) -> Sketch:
         if self._sketch is None:
             self._sketch = self._begin()
-            self._sketch.add(list(self._few))
-            self._few = set()
+            self._sketch.add(list(self._values))
+            self._values = set()
         return self._sketch
 
     @property
     def exact(self) -> bool:
-        """Whether every one was counted."""
+        """Whether the count is exact."""
         return self._sketch is None
 
     def count(self) -> int:
-        """How many."""
+        """Return the number of distinct values."""
         if self._sketch is None:
-            return len(self._few)
+            return len(self._values)
         taken, low, limit = self._sketch.state()
         free = _SLOTS - taken
         if free > _SLOTS // 20:
@@ -137,9 +139,9 @@ class Distinct:
         return round(low * 2.0**64 / limit)
 
 
-def hashes(values: "Sequence[Any] | pl.Series") -> "tuple[Positions, Hashes]":
-    """Slots and low hashes of numbers or text; equal values give equal ones."""
-    import numpy as np  # noqa: PLC0415 - whoever has so many values has loaded it
+def hashes(values: Sequence[Any] | pl.Series) -> tuple[Positions, Hashes]:
+    """Return slots and low hashes of numbers or text; equal values have equal hashes."""
+    import numpy as np  # noqa: PLC0415 - already loaded
     import polars as pl  # noqa: PLC0415 - likewise
 
     column = values if isinstance(values, pl.Series) else _column_of(values)
@@ -154,7 +156,7 @@ def hashes(values: "Sequence[Any] | pl.Series") -> "tuple[Positions, Hashes]":
     return (mixed >> np.uint64(48)).astype(np.uint16), mixed[mixed < _FIRST_LIMIT]
 
 
-def _column_of(values: "Sequence[Any]") -> "pl.Series":
+def _column_of(values: Sequence[Any]) -> pl.Series:
     import polars as pl  # noqa: PLC0415 - likewise
 
     whole = all(isinstance(value, int) for value in values)
@@ -164,42 +166,42 @@ def _column_of(values: "Sequence[Any]") -> "pl.Series":
 
 
 class Count(Protocol):
-    """How many different values there are."""
+    """Counts distinct values."""
 
     @property
     def exact(self) -> bool:
-        """Whether every one was counted."""
+        """Whether the count is exact."""
 
     def count(self) -> int:
-        """How many."""
+        """Return the number of distinct values."""
 
 
 class ColumnCounts(Protocol):
-    """What is known of a column's values, all of them counted."""
+    """Counts and extremes of a column."""
 
     @property
     def cells(self) -> Cells:
-        """The column."""
+        """The cells of the column."""
 
     @property
     def count(self) -> int:
-        """Values that are one of the column's type."""
+        """Number of values of the column's type."""
 
     @property
     def nulls(self) -> int:
-        """Missing ones."""
+        """Number of null values."""
 
     @property
     def distinct(self) -> Count:
-        """Different ones."""
+        """Number of distinct values."""
 
     @property
     def least(self) -> Any:
-        """The smallest; `most` the largest."""
+        """The smallest value."""
 
     @property
     def most(self) -> Any:
-        """See `least`."""
+        """The largest value."""
 
 
 class _Column:
@@ -211,7 +213,7 @@ class _Column:
         self.most: Any = None
 
     def extend(self, values: Sequence[Any]) -> None:
-        """Widen the extremes."""
+        """Update the extremes."""
         if values:
             least, most = min(values), max(values)
             self.least = least if self.least is None else min(least, self.least)
@@ -219,28 +221,28 @@ class _Column:
 
 
 class Profiler:
-    """Gathers the profiles of all columns of a file."""
+    """Collects the profiles of all columns of a file."""
 
     def __init__(self, cells: Sequence[Cells], sketch: Callable[[], Sketch] = Slots) -> None:
-        self._columns = [_Column(one, sketch) for one in cells]
+        self._columns = [_Column(column_cells, sketch) for column_cells in cells]
         self.sample = RecordSample()
 
-    def take_cells(self, table: Sequence[Sequence[Any]]) -> None:
-        """Records in good form, column by column."""
+    def add_records(self, table: Sequence[Sequence[Any]]) -> None:
+        """Add well-formed records, given in column order."""
         if not table:
             return
         for column in self._columns:
             cells = table[column.cells.position]
             counts = Counter(map(_hashable, cells))
             missing = counts.pop(None, 0) + counts.pop("", 0)
-            sound = column.cells.sound_values(list(counts))
+            valid = column.cells.valid_values(list(counts))
             column.nulls += missing
-            column.count += sum(counts[cell] for cell in sound)
-            column.distinct.add(_canonical(cell, value) for cell, value in sound.items())
-            column.extend(list(sound.values()))
+            column.count += sum(counts[cell] for cell in valid)
+            column.distinct.add(_canonical(cell, value) for cell, value in valid.items())
+            column.extend(list(valid.values()))
 
-    def take_scan(self, scan: "ScanResult") -> None:
-        """The records of a block that were not validated one by one."""
+    def add_scan(self, scan: ScanResult) -> None:
+        """Add the facts of the records that a prefilter passed."""
         rows = scan.rows - len(scan.candidates)
         for column in self._columns if scan.facts else ():
             fact = scan.facts[column.cells.position]
@@ -253,10 +255,10 @@ class Profiler:
                 column.distinct.add_hashes(fact.hashes)
 
     def profiles(self, width: int) -> tuple[Profile, ...]:
-        """One a column, in the contract's order; the file has `width` columns."""
+        """Return the profiles in the contract's column order; the file has `width` columns."""
         table = self.sample.table(width)
         return tuple(
-            profile_of(column, column.cells.repeating(table[column.cells.position]))
+            profile_of(column, column.cells.values_by_distinct(table[column.cells.position]))
             if table and not column.cells.column.masked
             else profile_of(column, ())
             for column in self._columns
@@ -264,7 +266,7 @@ class Profiler:
 
 
 class RecordSample:
-    """Evenly spaced records; the same ones with and without a prefilter."""
+    """A sample of evenly spaced records, the same with and without a prefilter."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[list[tuple[int, int]], RecordSubset]] = []
@@ -272,8 +274,8 @@ class RecordSample:
         self._stride = 1
         self._records = 0
 
-    def take(self, records: int, batch: RecordBatch) -> None:
-        """Go past a batch of so many records."""
+    def add(self, records: int, batch: RecordBatch) -> None:
+        """Add the sampled records of a batch."""
         first = -self._records % self._stride
         picked = range(first, records, self._stride)
         if picked:
@@ -282,40 +284,40 @@ class RecordSample:
                 (self._records + at, end - start)
                 for at, (start, end) in zip(picked, spans, strict=True)
             ]
-            self._parts.append((numbers, batch.some(picked)))
+            self._parts.append((numbers, batch.subset(picked)))
             self._size += len(numbers)
             self._bytes += sum(length for _, length in numbers)
         self._records += records
         while self._size > 1 and (self._size > SAMPLE or self._bytes > _SAMPLED):
-            self._thin()
+            self._halve()
 
-    def _thin(self) -> None:
-        """Let go of every other record."""
+    def _halve(self) -> None:
+        """Drop every second record of the sample."""
         self._stride *= 2
         parts = []
-        for numbers, some in self._parts:
+        for numbers, subset in self._parts:
             kept = [at for at, (number, _) in enumerate(numbers) if number % self._stride == 0]
             if kept:
-                parts.append(([numbers[at] for at in kept], some.pick(kept)))
+                parts.append(([numbers[at] for at in kept], subset.pick(kept)))
         self._parts = parts
         self._size = sum(len(numbers) for numbers, _ in parts)
         self._bytes = sum(length for numbers, _ in parts for _, length in numbers)
 
     def table(self, width: int) -> list[Sequence[Any]]:
-        """The cells of those in good form, column by column."""
+        """Return the cells of the well-formed records in column order."""
         rows = [
             row
-            for _, some in self._parts
-            for at, row in enumerate(some.rows)
-            if at not in some.broken and len(row) == width
+            for _, subset in self._parts
+            for at, row in enumerate(subset.rows)
+            if at not in subset.broken and len(row) == width
         ]
         return list(zip(*rows, strict=True))
 
 
 def profile_of(column: ColumnCounts, values: Sequence[Any]) -> Profile:
-    """The profile of a column from what was counted and the values of a sample."""
+    """Return the profile of a column from its counts and the values of a sample."""
     kind = column.cells.column.logical_type
-    found: dict[str, Any] = {
+    profile: dict[str, Any] = {
         "column": column.cells.column.name,
         "type": kind,
         "count": column.count,
@@ -324,30 +326,30 @@ def profile_of(column: ColumnCounts, values: Sequence[Any]) -> Profile:
         "exact": column.distinct.exact,
     }
     if column.cells.column.masked:
-        return Profile(**found, masked=True)
+        return Profile(**profile, masked=True)
     sample = sorted(value for value in values if value is not None)
-    found |= {"least": _shown(column.least), "most": _shown(column.most)}
+    profile |= {"least": _shown(column.least), "most": _shown(column.most)}
     if kind in {"integer", "number", "date", "timestamp"} and sample:
         last = len(sample) - 1
-        found["quantiles"] = {
+        profile["quantiles"] = {
             f"{100 * share:g}": _shown(sample[round(share * last)]) for share in _QUANTILES
         }
-        found["histogram"] = tuple(_histogram(sample))
+        profile["histogram"] = tuple(_histogram(sample))
     else:
         shown: Counter[Any] = Counter()
         for value, times in Counter(sample).items():
             shown[_shown(value)] += times
         top = shown.most_common(_TOP)
-        found["top"] = tuple((value, round(times / len(sample), 4)) for value, times in top)
-    return Profile(**found)
+        profile["top"] = tuple((value, round(times / len(sample), 4)) for value, times in top)
+    return Profile(**profile)
 
 
 def _histogram(ordered: Sequence[Any]) -> list[int]:
-    """Values in bins of equal width between the 1 % that are smallest and largest."""
+    """Count values in bins of equal width; the smallest and largest 1 % go to the outer bins."""
     edge = len(ordered) // 100
     low, high = _number(ordered[edge]), _number(ordered[-1 - edge])
     width = (high - low) / _BINS or 1
-    if isinstance(ordered[0], int):  # a bin holds as many whole numbers as any other
+    if isinstance(ordered[0], int):  # each bin has the same number of integers
         width = max(1, math.ceil((high - low + 1) / _BINS))
     bins = [0] * min(_BINS, int((high - low) / width) + 1)
     for value, times in Counter(ordered).items():
@@ -378,5 +380,5 @@ def _canonical(cell: Any, value: Any) -> Any:
 
 
 def _hashable(cell: Any) -> Any:
-    """Nested JSON is no value of any type and only has to be counted apart."""
+    """Return a hashable cell; nested JSON is not a value of any type, so its text is enough."""
     return repr(cell) if isinstance(cell, (dict, list)) else cell

@@ -1,8 +1,10 @@
-"""Relationships: whether what a file refers to is there in another dataset.
+"""Checks relationships: whether foreign keys exist in another dataset.
 
-The keys of the other dataset are held as numbers, 8 bytes a whole number and 16 any other key, so
-memory is bounded by `MAX_KEYS`. A record that lacks a part of its reference refers to nothing.
+The keys of the other dataset are held as numbers: 8 bytes for an integer, 16 for any other key, so
+memory is bounded by `MAX_KEYS`. A foreign key with a null part is not checked.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,19 +19,19 @@ if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
     import polars as pl
 
 MAX_KEYS = 20_000_000
-"""Keys of another dataset that are held at once."""
+"""Most keys of another dataset that are held in memory."""
 
 
 class NoReferences:
-    """No other dataset is at hand."""
+    """References without any dataset."""
 
-    def values(self, dataset: str, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
-        """Never any."""
-        raise ReferenceUnavailable(f"dataset {dataset} ({', '.join(columns)}) is not at hand")
+    def values(self, dataset: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Raise ReferenceUnavailable."""
+        raise ReferenceUnavailable(f"dataset {dataset} ({', '.join(columns)}) is not available")
 
 
 class Reference:
-    """One relationship, with the keys that it leads to where they could be read."""
+    """One relationship, with the keys of the other dataset if they could be read."""
 
     def __init__(
         self, relationship: Relationship, cells: Mapping[str, Cells], references: References
@@ -44,7 +46,7 @@ class Reference:
         except ReferenceUnavailable as error:
             self.missing = str(error)
 
-    def _take(self, frame: "pl.DataFrame") -> None:
+    def _take(self, frame: pl.DataFrame) -> None:
         pairs = zip(self.key.cells, self._relationship.to, strict=True)
         columns = [_as_value(cells, frame[name]) for cells, name in pairs]
         self._known.repeated_in(self.key.of_values(columns))
@@ -54,16 +56,16 @@ class Reference:
                 "too many to be held at once"
             )
 
-    def orphans(self, keys: "pl.Series") -> list[int]:
-        """Positions of records that refer to what is not there."""
+    def orphans(self, keys: pl.Series) -> list[int]:
+        """Return positions of records whose foreign key does not exist."""
         return [] if self.missing is not None else self._known.orphans_in(keys)
 
     def orphans_among(self, numbers: Any, absent: Any) -> list[int]:
-        """The same of an array of whole numbers, with flags where there is none."""
+        """Return the same for an array of integers, with flags where there is no key."""
         return [] if self.missing is not None else self._known.orphans_among(numbers, absent)
 
     def link(self) -> Link:
-        """What the report says of it."""
+        """Return the relationship as in the report."""
         checked = self.missing is None
         return Link(
             column=self.key.name,
@@ -74,9 +76,9 @@ class Reference:
         )
 
 
-def _as_value(cells: Cells, column: "pl.Series") -> "pl.Series":
-    """A column of another dataset in the type that this one's values have."""
-    import polars as pl  # noqa: PLC0415 - whoever has a column has loaded it
+def _as_value(cells: Cells, column: pl.Series) -> pl.Series:
+    """Return a column of another dataset in the type of the referring column."""
+    import polars as pl  # noqa: PLC0415 - already loaded
 
     kind = cells.column.logical_type
     if column.dtype == pl.String and kind != "string":

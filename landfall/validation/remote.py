@@ -1,10 +1,11 @@
-"""A file that is validated by the Spark job: its plan, and the answer as a report.
+"""Prepares a file for the Spark validation job, and turns the job's answer into a report.
 
-The beginning of the file is validated here: what it is, its header, its drift. So a refusal of
-those is the same, word by word, and starts nothing. The records are validated by the other engine,
-from the contract's plan; it answers with counts, samples and extremes, which become the same
-report.
+The beginning of the file is validated here: its kind, header and drift. So a refusal because of
+those has the same text and starts no job. The job validates the records by the contract's plan and
+answers with counts, samples and extremes, which become the same report.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -16,7 +17,7 @@ from landfall.contract.plan import compile_plan, keys_of
 from landfall.validation.batches import Reader
 from landfall.validation.columns import Cells
 from landfall.validation.metrics import Metric, Metrics
-from landfall.validation.problems import AnswerError, Refusal, too_long, unclosed
+from landfall.validation.problems import AnswerError, Refusal, record_too_long, unclosed_quote
 from landfall.validation.profile import profile_of
 from landfall.validation.readers.choice import reader_of
 from landfall.validation.readers.opening import Opened, open_stream
@@ -31,24 +32,24 @@ from landfall.validation.report import (
     Sample,
 )
 from landfall.validation.streams import ByteSource
-from landfall.validation.tolerance import excess
+from landfall.validation.tolerance import check_tolerance
 
 SCHEMA = 1
-"""Of the answer."""
-_UNPACKED = (".bz2", ".deflate", ".gz", ".lz4", ".snappy", ".xz", ".zst", ".zstd")
-"""Names that a reader of Hadoop would take for compressed files, whatever is in them."""
+"""Schema version of the answer."""
+_COMPRESSED_SUFFIXES = (".bz2", ".deflate", ".gz", ".lz4", ".snappy", ".xz", ".zst", ".zstd")
+"""Suffixes that Hadoop reads as compressed files, whatever their content is."""
 
 
 @dataclass(frozen=True)
 class RemoteValidation:
-    """A file whose beginning is sound, and which the other engine can read."""
+    """A file with a valid beginning that the Spark job can read."""
 
     contract: Contract
     reader: Reader
     mark: str
 
     def plan(self, path: str) -> dict[str, Any]:
-        """What the other engine is told; `path` is where it finds the file."""
+        """Return the plan for the job; `path` is the path of the file."""
         hints, kind = self.contract.hints, self.reader.format.kind
         layout: dict[str, Any] = {
             "kind": kind,
@@ -72,18 +73,16 @@ class RemoteValidation:
     def report(
         self, answer: Mapping[str, Any], *, name: str, size: int, sha256: str, seconds: float = 0.0
     ) -> Report:
-        """The report of the other engine's answer.
+        """Return the report of the job's answer.
 
         Raises:
-            AnswerError: it is of another schema, or by another contract than this one.
+            AnswerError: it has another schema, or belongs to another contract version.
         """
         if answer.get("schema") != SCHEMA:
             raise AnswerError(f"the answer is of schema {answer.get('schema')!r}, not {SCHEMA}")
         by, version = answer.get("contract_version"), self.contract.version
         if by != version:
-            raise AnswerError(
-                f"it validates by version {by} of the contract, which is {version} now"
-            )
+            raise AnswerError(f"it is for version {by} of the contract, which is {version} now")
         try:
             report = _Answer(self, answer).report(name=name, size=size, sha256=sha256)
         except (KeyError, TypeError, ValueError) as error:
@@ -92,18 +91,18 @@ class RemoteValidation:
 
 
 def prepare(source: ByteSource, contract: Contract, name: str) -> RemoteValidation | None:
-    """The file as the other engine may have it; None where it is ours to validate or to refuse.
+    """Return the file prepared for the Spark job; None if it must be validated here.
 
-    Ours are compressed files, JSON arrays and text that is not UTF-8, none of which can be read
-    from the middle; Parquet of types that Spark reads as others; what refers to other datasets;
-    and what is refused by its beginning. At most that beginning is read.
+    Validated here are compressed files, JSON arrays and text that is not UTF-8, which cannot be
+    read from the middle; Parquet with types that Spark reads differently; files of a contract with
+    relationships; and files that are refused because of their beginning. No more of it is read.
     """
-    if name.lower().endswith(_UNPACKED) or contract.relationships:
+    if name.lower().endswith(_COMPRESSED_SUFFIXES) or contract.relationships:
         return None
     stream = source.stream()
     try:
         opened = open_stream(stream, name, contract.hints)
-        if not _splits(opened):
+        if not _is_splittable(opened):
             return None
         if opened.format.kind == "parquet":
             opened = replace(opened, chunks=iter(()))  # its footer is read by ranges
@@ -118,11 +117,11 @@ def prepare(source: ByteSource, contract: Contract, name: str) -> RemoteValidati
     if len(opened.mark) + len(reader.head) >= source.size or (
         reader.head and not reader.head.endswith(b"\n")
     ):
-        return None  # nothing stands behind the header
+        return None  # there is no record
     return RemoteValidation(contract, reader, opened.mark.decode())
 
 
-def _splits(opened: Opened) -> bool:
+def _is_splittable(opened: Opened) -> bool:
     format_ = opened.format
     if format_.kind == "parquet":
         return True
@@ -131,8 +130,8 @@ def _splits(opened: Opened) -> bool:
 
 
 def _plain_parquet(reader: Reader) -> bool:
-    """Whether Spark gives each of the file's columns the same values as they have here."""
-    import polars as pl  # noqa: PLC0415 - the reader of Parquet has loaded it
+    """Whether Spark reads the same values from each of the file's columns."""
+    import polars as pl  # noqa: PLC0415 - already loaded
 
     schema: Mapping[str, pl.DataType] = getattr(reader, "schema", {})
     if len({name.casefold() for name in schema}) < len(schema):
@@ -141,10 +140,10 @@ def _plain_parquet(reader: Reader) -> bool:
         *(pl.String, pl.Boolean, pl.Date, pl.Float32, pl.Float64),
         *(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32),
     )
-    found = [schema[reader.columns.renamed.get(name, name)] for name in reader.names]
+    dtypes = [schema[reader.columns.renamed.get(name, name)] for name in reader.names]
     return all(
-        isinstance(one, alike) or (isinstance(one, pl.Datetime) and one.time_unit == "us")
-        for one in found
+        isinstance(dtype, alike) or (isinstance(dtype, pl.Datetime) and dtype.time_unit == "us")
+        for dtype in dtypes
     )
 
 
@@ -165,8 +164,8 @@ class _Distinct:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A column as the other engine counted it."""
+class _AnsweredCounts:
+    """Counts and extremes of a column in the job's answer."""
 
     cells: Cells
     count: int
@@ -186,7 +185,7 @@ class _Answer:
         typed = self.remote.reader.typed
         contract, names = self.remote.contract, self.remote.reader.names
         evolve = contract.drift.changed == "evolve"
-        made = [
+        cells = [
             Cells(
                 column,
                 at if column.name in names else None,
@@ -196,14 +195,14 @@ class _Answer:
             )
             for at, column in enumerate(contract.columns)
         ]
-        object.__setattr__(self, "cells", made)
+        object.__setattr__(self, "cells", cells)
 
     def report(self, *, name: str, size: int, sha256: str) -> Report:
         contract, reader, answer = self.remote.contract, self.remote.reader, self.answer
         rows, rejected = int(answer["rows"]), int(answer["rejected"])
         problem = self._problem()
         measures = () if problem else self._measures(rows)
-        problem = problem or excess(contract, rows, rejected, measures)
+        problem = problem or check_tolerance(contract, rows, rejected, measures)
         verdict = "accepted_with_rejects" if rejected else "accepted"
         columns = reader.columns
         if answer["extra"]:
@@ -223,8 +222,8 @@ class _Answer:
             columns=columns,
             checks=self._checks(),
             examples=tuple(
-                Example(**one | {"faults": tuple((rule, at) for rule, at in one["faults"])})
-                for one in answer["examples"]
+                Example(**example | {"faults": tuple((rule, at) for rule, at in example["faults"])})
+                for example in answer["examples"]
             ),
             profile=self._profiles(),
             measures=measures,
@@ -234,19 +233,19 @@ class _Answer:
         )
 
     def _problem(self) -> Problem | None:
-        found = self.answer["problem"]
-        if found is None:
+        problem = self.answer["problem"]
+        if problem is None:
             return None
-        words = {"too_long": too_long, "unclosed_quote": unclosed}
-        if found["kind"] not in words:
-            raise AnswerError(f"the answer tells of a problem {found['kind']!r}")
-        return words[found["kind"]](int(found["line"])).problem
+        words = {"too_long": record_too_long, "unclosed_quote": unclosed_quote}
+        if problem["kind"] not in words:
+            raise AnswerError(f"the answer has an unknown problem {problem['kind']!r}")
+        return words[problem["kind"]](int(problem["line"])).problem
 
     def _checks(self) -> tuple[Check, ...]:
         order = {c.name: index for index, c in enumerate(self.remote.contract.columns)}
         checks = [
-            Check(**one | {"samples": tuple(Sample(**sample) for sample in one["samples"])})
-            for one in self.answer["checks"]
+            Check(**check | {"samples": tuple(Sample(**sample) for sample in check["samples"])})
+            for check in self.answer["checks"]
         ]
         return tuple(
             sorted(checks, key=lambda c: (order.get((c.column or "").split(",")[0], -1), c.rule))
@@ -254,7 +253,7 @@ class _Answer:
 
     def _measures(self, rows: int) -> tuple[Measure, ...]:
         contract = self.remote.contract
-        by_name = {one.column.name: one for one in self.cells}
+        by_name = {column_cells.column.name: column_cells for column_cells in self.cells}
         metrics: dict[int, Metric] = {}
         for metric, values in zip(
             Metrics(contract, by_name).all, self.answer["gauges"], strict=True
@@ -272,18 +271,20 @@ class _Answer:
 
     def _profiles(self) -> tuple[Profile, ...]:
         sample, names = self.answer["sample"], self.remote.reader.names
-        there = [one for one in self.cells if one.column.name in names]
+        present = [column_cells for column_cells in self.cells if column_cells.column.name in names]
         return tuple(
             profile_of(
-                _Found(
-                    one,
-                    found["count"],
-                    found["nulls"],
-                    _Distinct(found["distinct"], found["exact"]),
-                    found["least"],
-                    found["most"],
+                _AnsweredCounts(
+                    column_cells,
+                    counts["count"],
+                    counts["nulls"],
+                    _Distinct(counts["distinct"], counts["exact"]),
+                    counts["least"],
+                    counts["most"],
                 ),
-                one.values([record[at] for record in sample]),
+                column_cells.values([record[at] for record in sample]),
             )
-            for at, (one, found) in enumerate(zip(there, self.answer["columns"], strict=False))
+            for at, (column_cells, counts) in enumerate(
+                zip(present, self.answer["columns"], strict=False)
+            )
         )

@@ -1,4 +1,6 @@
-"""What a validation found, as a value and as the JSON that is kept with the run."""
+"""The validation report, as dataclasses and as the JSON that is stored with the run."""
+
+from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
@@ -6,17 +8,17 @@ from typing import Any, Literal, Self
 
 SCHEMA = 1
 MASK = "***"
-"""Stands for a value of a column whose classification forbids showing it."""
+"""Replaces the values of masked columns."""
 
 Verdict = Literal["accepted", "accepted_with_rejects", "refused"]
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a file is written: enough for a Copy to read it as it was validated.
+    """Format of a file: enough for a Copy activity to read it as it was validated.
 
     `kind` is csv, jsonl, json or parquet; `compression` none, gzip or zstd; `encoding` a name
-    such as UTF-8, UTF-16 or ISO-8859-1. The three characters are None where the kind has none.
+    such as UTF-8, UTF-16 or ISO-8859-1. The three characters are None if the kind has none.
     """
 
     kind: str = "csv"
@@ -29,9 +31,9 @@ class Format:
 
 @dataclass(frozen=True)
 class Sample:
-    """One failing record: the physical line it begins on, and the value as it came or masked.
+    """One failing record: its physical line, and the value as in the file or masked.
 
-    `file` is the part of a folder drop in which the line stands; None for a drop of one file.
+    `file` is the part of a folder drop that has the line; None for a drop of one file.
     """
 
     line: int
@@ -41,9 +43,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Check:
-    """One broken rule: `failed` counts every record that breaks it, samples are capped.
+    """One broken rule: `failed` counts every record that breaks it, the samples are limited.
 
-    `column` is None where the whole record is at fault, and names joined by a comma for a
+    `column` is None if the rule is about the whole record, and has names joined by a comma for a
     composite key.
     """
 
@@ -55,9 +57,9 @@ class Check:
 
 @dataclass(frozen=True)
 class Measure:
-    """A quality rule over the whole table: what was measured, what it must be, whether it is.
+    """A quality rule over the whole table: its measure, its bound, whether the bound is satisfied.
 
-    `value` is None where nothing could be measured.
+    `value` is None if nothing could be measured.
     """
 
     rule: str
@@ -80,11 +82,11 @@ class Link:
 
 @dataclass(frozen=True)
 class Profile:
-    """What the values of one column are like.
+    """Statistics of the values of a column.
 
     `exact` says whether `distinct` was counted or estimated. `quantiles` are by percent,
     `histogram` has counts of a sample in bins of equal width, `top` the most frequent values
-    with their shares of the sample. Of `masked` columns no value is told.
+    with their shares of the sample. `masked` columns show no value.
     """
 
     column: str
@@ -103,9 +105,9 @@ class Profile:
 
 @dataclass(frozen=True)
 class Example:
-    """A rejected record: its cells by the contract's columns, or as it came where it has none.
+    """A rejected record: its cells by the contract's columns, or its raw text if it is malformed.
 
-    Masked as everything else; `faults` are pairs of rule and column.
+    Masked columns are masked; `faults` are pairs of rule and column.
     """
 
     line: int
@@ -117,7 +119,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a file is refused, where, and what the sender can do."""
+    """Why a file is refused, the place, and what the sender can do."""
 
     reason: str
     action: str
@@ -127,10 +129,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Columns:
-    """The file's columns against the contract's.
+    """How the file's columns differ from the contract's.
 
-    `missing` are not in the file, `extra` not in the contract, of which the `loaded` go to
-    bronze; `renamed` has for names of the contract what the file calls them.
+    `missing` are not in the file; `extra` are not in the contract, and the `loaded` ones of them go
+    to bronze; `renamed` has the file's name by the contract's name.
     """
 
     missing: tuple[str, ...] = ()
@@ -142,11 +144,11 @@ class Columns:
 
 @dataclass(frozen=True)
 class Report:
-    """The verdict on one file. `rows` counts data records read, header and blank lines not.
+    """The verdict on one file. `rows` counts records, without header and blank lines.
 
-    `sha256` is of the raw bytes, None where reading stopped early because of a problem.
-    `clean` says how the clean copy is written; None where there is none and the file itself is
-    what to load. `rejects` likewise for the rejected records.
+    `sha256` is of the raw bytes; None if reading stopped early because of a problem. `clean` is the
+    format of the clean copy; None if there is none and the file itself is loaded. `rejects` is the
+    format of the rejected records.
     """
 
     dataset: str
@@ -173,30 +175,30 @@ class Report:
     schema: int = SCHEMA
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object, `schema` first."""
-        found = {"schema": self.schema} | asdict(self)
-        samples = [sample for check in found["checks"] for sample in check["samples"]]
-        for each in (*samples, *found["examples"]):
-            if each["file"] is None:  # said of folder drops alone
-                del each["file"]
-        return found
+        """Return the JSON object, with `schema` first."""
+        document = {"schema": self.schema} | asdict(self)
+        samples = [sample for check in document["checks"] for sample in check["samples"]]
+        for entry in (*samples, *document["examples"]):
+            if entry["file"] is None:  # only folder drops have it
+                del entry["file"]
+        return document
 
     def to_json(self) -> str:
-        """One JSON document, indented for people."""
+        """Return one indented JSON document."""
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The inverse of `to_json`; fields a later writer added are dropped.
+        """Read the result of `to_json`; unknown fields of later versions are dropped.
 
         Raises:
-            ValueError: not a report, or of a schema this code does not know.
+            ValueError: not a report, or of an unknown schema.
         """
-        found = json.loads(text)
-        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        document = json.loads(text)
+        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise ValueError(f"not a validation report of schema {SCHEMA}")
         known = {f.name for f in fields(cls)}
-        values = {key: value for key, value in found.items() if key in known}
+        values = {key: value for key, value in document.items() if key in known}
         for key in ("format", "clean", "rejects"):
             values[key] = None if values.get(key) is None else Format(**values[key])
         header = values["columns"]
@@ -212,7 +214,7 @@ class Report:
             for c in values["checks"]
         )
         values["measures"] = tuple(Measure(**m) for m in values.get("measures", ()))
-        values["relationships"] = tuple(Link(**one) for one in values.get("relationships", ()))
+        values["relationships"] = tuple(Link(**link) for link in values.get("relationships", ()))
         values["examples"] = tuple(
             Example(**e | {"faults": tuple((rule, column) for rule, column in e["faults"])})
             for e in values.get("examples", ())

@@ -1,9 +1,11 @@
-"""A contract's columns compiled, once, into functions that validate a single cell by the letter.
+"""Compiles columns of a contract into functions that validate a single cell.
 
-Each validate answers with the names of the rules a cell breaks, in a fixed order, none if it is
-sound. Rule names are the contract's own words: type, required, minimum, enum, pattern, ...
-A cell that is no value of its type breaks `type` and nothing else, for nothing else can be said.
+A validator returns the names of the rules that a cell breaks, in a fixed order; none if the cell is
+valid. Rule names are those of the contract: type, required, minimum, enum, pattern, ...
+A cell that is not of its column's type breaks only `type`; its other rules are not checked.
 """
+
+from __future__ import annotations
 
 import re
 from collections.abc import Callable
@@ -11,13 +13,13 @@ from datetime import UTC, date, datetime, time
 from fractions import Fraction
 from typing import Any
 
-from landfall.contract.formats import INTEGERS, NUMBERS, TEXTS, ecma_pattern, moments
+from landfall.contract.formats import INTEGERS, NUMBERS, TEXTS, ecma_pattern, moment_parser
 from landfall.contract.model import Column, Hints
 
-TextJudge = Callable[[str], tuple[str, ...]]
-ValueJudge = Callable[[Any], tuple[str, ...]]
+TextValidator = Callable[[str], tuple[str, ...]]
+ValueValidator = Callable[[Any], tuple[str, ...]]
 
-_SOUND: tuple[str, ...] = ()
+_VALID: tuple[str, ...] = ()
 _INTEGER = re.compile(r"-?[0-9]{1,30}")
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _EXPONENT = re.compile(r"[eE][+-]?0*([0-9]+)\Z")
@@ -26,11 +28,11 @@ _MAX_EXPONENT_DIGITS = 3
 _DEFAULT_INTEGER = "i64"
 
 
-def text_validator(column: Column, hints: Hints) -> TextJudge:
-    """The record validator of cells of a text format; an empty cell is a missing value."""
+def text_validator(column: Column, hints: Hints) -> TextValidator:
+    """Return the validator of cells of a text format; an empty cell is null."""
     parse = text_parser(column, hints)
     rules = _value_rules(column)
-    missing = ("required",) if column.required else _SOUND
+    missing = ("required",) if column.required else _VALID
 
     def validate(cell: str) -> tuple[str, ...]:
         if not cell:
@@ -46,14 +48,14 @@ def text_validator(column: Column, hints: Hints) -> TextJudge:
     return validate
 
 
-def value_validator(column: Column, hints: Hints, *, evolve: bool = False) -> ValueJudge:
-    """The record validator of values that already have a type, as JSON and Parquet give them.
+def value_validator(column: Column, hints: Hints, *, evolve: bool = False) -> ValueValidator:
+    """Return the validator of typed values, as in JSON and Parquet.
 
-    With `evolve` text may stand for a value that it spells, and a whole number for text.
+    With `evolve` a value may be written as text, and an integer is accepted as text.
     """
     parse = value_parser(column, hints, evolve=evolve)
     rules = _value_rules(column)
-    missing = ("required",) if column.required else _SOUND
+    missing = ("required",) if column.required else _VALID
 
     def validate(cell: Any) -> tuple[str, ...]:
         if cell is None:
@@ -70,14 +72,14 @@ def value_validator(column: Column, hints: Hints, *, evolve: bool = False) -> Va
 
 
 def text_parser(column: Column, hints: Hints) -> Callable[[str], Any]:
-    """From a cell that is not empty to its value; ValueError if it is none of the type."""
+    """Return the parser of cells that are not empty; it raises ValueError if the type is wrong."""
     kind = column.logical_type
     if kind == "string":
         return lambda cell: cell
     if kind == "boolean":
         return _boolean(hints)
     if kind == "integer":
-        within = _within(column)
+        within = _range_check(column)
 
         def integer(cell: str) -> int:
             if _INTEGER.fullmatch(cell) is None:
@@ -86,7 +88,7 @@ def text_parser(column: Column, hints: Hints) -> Callable[[str], Any]:
 
         return integer
     if kind == "number":
-        finite = _finite(column)
+        finite = _finite_check(column)
 
         def number(cell: str) -> float:
             if _NUMBER.fullmatch(cell) is None:
@@ -94,7 +96,7 @@ def text_parser(column: Column, hints: Hints) -> Callable[[str], Any]:
             return finite(float(cell))
 
         return number
-    return moments(kind, column.format, column.timezone)
+    return moment_parser(kind, column.format, column.timezone)
 
 
 def _boolean(hints: Hints) -> Callable[[str], bool]:
@@ -110,7 +112,7 @@ def _boolean(hints: Hints) -> Callable[[str], bool]:
 
 
 def value_parser(column: Column, hints: Hints, *, evolve: bool = False) -> Callable[[Any], Any]:
-    """From a JSON or Parquet value to ours; ValueError if it is none of the type."""
+    """Return the parser of JSON and Parquet values; it raises ValueError if the type is wrong."""
     parse = _value_parser(column)
     if not evolve:
         return parse
@@ -127,18 +129,18 @@ def _value_parser(column: Column) -> Callable[[Any], Any]:
     kind = column.logical_type
     if kind in {"date", "timestamp", "time"}:
         return _moment_parser(column)
-    wanted: tuple[type, ...] = {
+    allowed_types: tuple[type, ...] = {
         "string": (str,),
         "boolean": (bool,),
         "integer": (int,),
         "number": (int, float),
     }[kind]
-    finite = _finite(column) if kind == "number" else None
-    within = _within(column) if kind == "integer" else None
+    finite = _finite_check(column) if kind == "number" else None
+    within = _range_check(column) if kind == "integer" else None
 
     def parse(value: Any) -> Any:
-        # type() and not isinstance: a bool is an int to Python, and is none to a contract.
-        if type(value) not in wanted:
+        # type() and not isinstance: a bool is an int in Python, but not in a contract.
+        if type(value) not in allowed_types:
             raise ValueError(value)
         if finite is not None:
             return finite(float(value))
@@ -148,7 +150,7 @@ def _value_parser(column: Column) -> Callable[[Any], Any]:
 
 
 def _moment_parser(column: Column) -> Callable[[Any], Any]:
-    parse_text = moments(column.logical_type, column.format, column.timezone)
+    parse_text = moment_parser(column.logical_type, column.format, column.timezone)
     native = {"date": date, "timestamp": datetime, "time": time}[column.logical_type]
 
     def parse(value: Any) -> Any:
@@ -163,7 +165,7 @@ def _moment_parser(column: Column) -> Callable[[Any], Any]:
     return parse
 
 
-def _within(column: Column) -> Callable[[int], int]:
+def _range_check(column: Column) -> Callable[[int], int]:
     low, high = INTEGERS[column.format or _DEFAULT_INTEGER]
 
     def check(value: int) -> int:
@@ -175,7 +177,7 @@ def _within(column: Column) -> Callable[[int], int]:
 
 
 def whole_range(column: Column) -> tuple[int, int]:
-    """The smallest and the largest whole number that a column's format and bounds allow."""
+    """Return the smallest and the largest integer that a column's format and bounds allow."""
     low, high = INTEGERS[column.format or _DEFAULT_INTEGER]
     if column.minimum is not None:
         low = max(low, column.minimum)
@@ -188,11 +190,11 @@ def whole_range(column: Column) -> tuple[int, int]:
     return low, high
 
 
-def _finite(column: Column) -> Callable[[float], float]:
+def _finite_check(column: Column) -> Callable[[float], float]:
     limit = NUMBERS[column.format or "f64"]
 
     def check(value: float) -> float:
-        # NaN is not within the limit either.
+        # This also rejects NaN.
         if not abs(value) <= limit:
             raise ValueError(value)
         return value
@@ -204,7 +206,7 @@ Broken = Callable[[Any, str], bool]
 
 
 def _value_rules(column: Column) -> list[tuple[str, Broken]]:
-    """What the contract asks of a value beyond its type; each gets the value and its text."""
+    """Return the checks of a value besides its type; each gets the value and its text."""
     rules = _bounds(column) + _text_rules(column)
     if column.multiple_of is not None:
         rules.append(("multipleOf", _not_multiple(column.multiple_of)))
@@ -250,7 +252,7 @@ def _not_multiple(of: str) -> Broken:
 
     def broken(_: Any, text: str) -> bool:
         exponent = _EXPONENT.search(text)
-        # Ten to an exponent of any size would be computed in full.
+        # Fraction computes ten to any exponent in full, which can take very long.
         if exponent is not None and len(exponent.group(1)) > _MAX_EXPONENT_DIGITS:
             return True
         try:

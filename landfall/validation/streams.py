@@ -1,4 +1,6 @@
-"""Where bytes come from and where findings go: the seam between validation and any storage."""
+"""Interfaces between validation and storage: byte sources, outputs and references."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -9,10 +11,10 @@ if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
 
 
 class Writer(Protocol):
-    """A binary sink; what it returns is of no interest."""
+    """A binary output; its return value is ignored."""
 
     def write(self, data: bytes, /) -> object:
-        """Take `data` whole."""
+        """Write all of `data`."""
 
 
 class ByteSource(Protocol):
@@ -20,37 +22,37 @@ class ByteSource(Protocol):
 
     @property
     def size(self) -> int:
-        """Its length in bytes."""
+        """Length in bytes."""
 
     def stream(self) -> Iterator[bytes]:
-        """A fresh pass over all bytes, in chunks of any size."""
+        """Yield all bytes from the start, in chunks of any size."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes of one range; shorter only at the end of the file."""
+        """Return the bytes of a range; fewer only at the end of the file."""
 
 
 class Outputs(Protocol):
-    """Where findings are written; each is opened only if there is something to write.
+    """Outputs of a validation; each is opened only if there is something to write.
 
-    A sink is left normally when it is complete, and by an exception when it must be discarded.
+    The context manager exits normally if the output is complete; on an exception it is discarded.
     """
 
     def rejects(self) -> AbstractContextManager[Writer]:
-        """The rejected records as they came, the header first."""
+        """Open the output of rejected records as in the file, after the header."""
 
     def reasons(self) -> AbstractContextManager[Writer]:
-        """JSON Lines, one object a rejected record: line and faults."""
+        """Open the output of reasons: JSON Lines, with line and faults of each rejected record."""
 
     def clean(self) -> AbstractContextManager[Writer] | None:
-        """The file without its rejected records; None where nobody wants it."""
+        """Open the output of the clean copy; None if it is not needed."""
 
 
 class ReferenceUnavailable(Exception):
-    """The other dataset, or these columns of it, cannot be looked at; says why."""
+    """The other dataset or its columns cannot be read; the message says why."""
 
 
 class References(Protocol):
-    """Where the values of other datasets are found."""
+    """Provides the values of other datasets."""
 
-    def values(self, dataset: str, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
-        """These columns of a dataset, in pieces; NotThere before the first or between two."""
+    def values(self, dataset: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Yield these columns of a dataset in frames; raise ReferenceUnavailable if it cannot."""

@@ -1,4 +1,6 @@
-"""Whether what was found in a file is within what its contract tolerates."""
+"""Checks whether the rejects and measures of a file are within the contract's tolerance."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -6,10 +8,10 @@ from landfall.contract.model import Contract
 from landfall.validation.report import Measure, Problem
 
 
-def excess(
+def check_tolerance(
     contract: Contract, rows: int, rejected: int, measures: Sequence[Measure]
 ) -> Problem | None:
-    """Why the records found are too few or too bad to go on with, if they are."""
+    """Return a problem if there are no records, too many rejects, or a broken quality rule."""
     if rows == 0:
         return Problem("the file holds no records", "send it again with its records")
     allowed = contract.max_rejected_ratio
@@ -22,7 +24,7 @@ def excess(
     for measure in measures:
         if not measure.kept:
             of = "" if measure.column is None else f" of {measure.column}"
-            value = "not to be measured" if measure.value is None else f"{measure.value:g}"
+            value = "not measurable" if measure.value is None else f"{measure.value:g}"
             return Problem(
                 f"{measure.rule}{of} is {value} and must {measure.expected}",
                 "fix the data, or agree with its consumers on another bound in the contract",

@@ -1,6 +1,6 @@
-"""A marketplace that never was: its users, what they list, look at and buy, and tables over them.
+"""Generates the data of a synthetic marketplace: users, products, orders, interactions.
 
-Everything follows from a seed, so that anybody gets the same files, in any number of rows.
+The data depends only on a seed, so that the same options give the same files.
 """
 
 from marketplace.generator.aggregates import Aggregates, write_aggregates

@@ -1,14 +1,14 @@
-"""What is sold: kinds of clothes, brands, colours, conditions, and how each weighs."""
+"""Categories, brands, colours and conditions of products, with their weights."""
 
 from typing import NamedTuple
 
 
 class Category(NamedTuple):
-    """A kind of product.
+    """A category of products.
 
-    `price` is the median in cents, `spread` the sigma of its logarithm; `season` has a number
-    for each quarter from winter (December to February) on, 100 being no season at all;
-    `returned` is percent of the pieces sold.
+    `price` is the median in cents, `spread` the sigma of its logarithm; `season` has the demand in
+    percent for each quarter from winter (December to February) on; `returned` is the percentage
+    of returned pieces.
     """
 
     name: str
@@ -60,7 +60,7 @@ CATEGORIES = (
 
 
 class Brand(NamedTuple):
-    """A maker that never was: `tier` 0 is the high street, 3 the great houses."""
+    """A fictional brand: `tier` 0 is cheap, 3 is luxury."""
 
     name: str
     tier: int
@@ -82,7 +82,7 @@ BRANDS = (
 )  # fmt: skip
 
 TIER_PERCENT = (45, 90, 175, 420)
-"""What a tier makes of a category's price."""
+"""Percentage of a category's price by tier."""
 
 COLOURS = (
     ("black", 26), ("white", 12), ("navy", 10), ("beige", 9), ("grey", 8), ("brown", 8),
@@ -90,7 +90,7 @@ COLOURS = (
 )  # fmt: skip
 
 CONDITIONS = (("new", 14, 100), ("like_new", 28, 85), ("good", 42, 65), ("worn", 16, 40))
-"""Name, weight, and percent of the price of a new piece."""
+"""Name, weight, and percentage of the price of a new piece."""
 
 STYLES = 8
-"""Directions in which tastes and brands differ: nobody sees them, everybody chooses by them."""
+"""Number of latent style dimensions of users and brands."""

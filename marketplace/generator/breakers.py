@@ -1,4 +1,4 @@
-"""Damages good files in known ways and says what was damaged where."""
+"""Injects known faults into good files, and returns which records were damaged."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 
 class Injected(NamedTuple):
-    """One damaged record: the physical line it begins on, the rule and column it now breaks.
+    """One damaged record: its physical line, and the rule and column that it breaks.
 
-    `column` is None where the whole record is out of shape.
+    `column` is None if the whole record is malformed.
     """
 
     line: int
@@ -20,7 +20,7 @@ class Injected(NamedTuple):
 
 Cells = list[bytes]
 Change = Callable[[Cells, Mapping[str, int], random.Random], Cells]
-"""Damages the cells of a record, given where each column stands."""
+"""Damages the cells of a record, given the positions of columns."""
 
 
 class Damage(NamedTuple):
@@ -32,7 +32,7 @@ class Damage(NamedTuple):
 
 
 def set_to(column: str, *values: bytes) -> Change:
-    """The column becomes one of the values."""
+    """Return a change that sets the column to one of the values."""
 
     def change(cells: Cells, at: Mapping[str, int], rng: random.Random) -> Cells:
         cells[at[column]] = rng.choice(values)
@@ -41,18 +41,18 @@ def set_to(column: str, *values: bytes) -> Change:
     return change
 
 
-def shorter(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
-    """Fewer fields than the header."""
+def remove_fields(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
+    """Remove fields."""
     return cells[: rng.randrange(1, len(cells))]
 
 
-def longer(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
-    """More fields than the header."""
+def add_fields(cells: Cells, _: Mapping[str, int], rng: random.Random) -> Cells:
+    """Add fields."""
     return [*cells, *[b"more"] * rng.randint(1, 3)]
 
 
-def as_it_is(cells: Cells, _: Mapping[str, int], __: random.Random) -> Cells:
-    """For a key, which is repeated where the record before is known."""
+def unchanged(cells: Cells, _: Mapping[str, int], __: random.Random) -> Cells:
+    """Return the cells unchanged; used for keys, which are duplicated by `break_records`."""
     return cells
 
 
@@ -78,9 +78,9 @@ DAMAGES = {
     "above_range": Damage(
         "maximum", "productsPassRate", set_to("productsPassRate", b"100.5", b"1e3")
     ),
-    "duplicate_key": Damage("unique", "identifierHash", as_it_is),
-    "short_record": Damage("fieldCount", None, shorter),
-    "long_record": Damage("fieldCount", None, longer),
+    "duplicate_key": Damage("unique", "identifierHash", unchanged),
+    "short_record": Damage("fieldCount", None, remove_fields),
+    "long_record": Damage("fieldCount", None, add_fields),
     "bad_bytes": Damage("encoding", "country", set_to("country", b"Su\xe8de", b"\xff\xfe")),
     "stray_quote": Damage("quote", "type", set_to("type", b'us"er', b'"us"er')),
     "newline_in_cell": Damage("enum", "language", _newline),
@@ -95,27 +95,27 @@ def break_records(
     seed: int,
     damages: Mapping[str, Damage] = DAMAGES,
 ) -> list[Injected]:
-    """Copy a good file with so many records of each kind damaged, no record twice.
+    """Copy a good file and damage a number of records by kind, each record at most once.
 
-    The records are drawn from the seed. Of a duplicated key the first stands undamaged. Memory
+    The records are drawn from the seed. The first record of a duplicate key is not damaged. Memory
     is bounded by the number of damaged records.
 
     Returns:
-        What was injected, in file order, with lines of `target`.
+        The injected faults in file order, with lines of `target`.
 
     Raises:
-        ValueError: an unknown kind, or more damage than the file has records to take it.
+        ValueError: an unknown kind, or more faults than records.
     """
     if unknown := sorted(set(counts) - set(damages)):
         raise ValueError(f"unknown damage {unknown[0]!r}; known: {', '.join(damages)}")
     rng = random.Random(seed)  # noqa: S311 - test data
     with source.open("rb") as lines:
         rows = sum(1 for _ in lines) - 1
-    wanted = sum(counts.values())
-    # The first record stays whole, so that a duplicate has something to repeat.
-    if wanted > rows - 1:
-        raise ValueError(f"{rows} records cannot take {wanted} faults")
-    chosen = rng.sample(range(1, rows), wanted)
+    total = sum(counts.values())
+    # The first record is not damaged, so that a duplicate has a key to repeat.
+    if total > rows - 1:
+        raise ValueError(f"{rows} records cannot take {total} faults")
+    chosen = rng.sample(range(1, rows), total)
     kinds = [kind for kind, count in counts.items() for _ in range(count)]
     plan = dict(zip(chosen, kinds, strict=True))
     return _copy(source, target, plan, rng, damages)
@@ -176,4 +176,4 @@ WRECKS: dict[str, Callable[[bytes], bytes]] = {
     "unclosed_quote": lambda data: data.rstrip(b"\n") + b'\n1,"user\n',
     "not_text": lambda data: b"\x89PNG\r\n\x1a\n" + data,
 }
-"""Ways to spoil a whole file, which must then be refused: content in, content out."""
+"""Ways to damage a whole file so that it must be refused, as functions of its content."""

@@ -1,4 +1,4 @@
-"""When things happen: growth, the week, the year, the days of sales, the hours of a day."""
+"""Distribution of events over time: growth, weekdays, months, sales, hours."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -10,16 +10,16 @@ import numpy as np
 from marketplace.generator.chance import Ints, Words, below, normal, weighted, words
 
 GROWTH = 0.35
-"""Orders and visits grow by this much a year."""
+"""Yearly growth of orders and visits."""
 
 _WEEK = (100, 96, 98, 103, 97, 112, 131)
-"""Weights of Monday to Sunday: people shop when they do not work."""
+"""Weights of Monday to Sunday."""
 
 _YEAR = (116, 88, 94, 99, 98, 102, 108, 76, 103, 106, 121, 128)
-"""Weights of the months: sales in January and July, an empty August, presents in December."""
+"""Weights of the months."""
 
 _SALES = {(11, 27): 240, (11, 28): 210, (11, 30): 180, (1, 8): 160, (6, 25): 150, (12, 25): 45}
-"""Percent of an ordinary day on days of their own: Black Friday's week, sales, Christmas."""
+"""Percentage of an ordinary day on special days: Black Friday, sales, Christmas."""
 
 _HOURS = (3, 2, 1, 1, 1, 2, 5, 9, 13, 15, 16, 17, 21, 20, 17, 16, 17, 20, 25, 32, 38, 39, 29, 14)
 
@@ -27,19 +27,19 @@ _NOISE = normal(0.05 * 10_000)
 
 
 class Window(NamedTuple):
-    """The time in which a marketplace is watched, and the seed of all that happens in it."""
+    """The time range of the data, and the seed."""
 
     seed: int
     start: date
     length: int
 
     def days(self) -> list[date]:
-        """Its days."""
+        """Return the days of the range."""
         return [self.start + timedelta(days=number) for number in range(self.length)]
 
 
 def discount_percent(day: date) -> int:
-    """What the whole shop takes off on a day."""
+    """Return the discount of a day in percent."""
     if (day.month, day.day) in ((11, 27), (11, 28), (11, 30)):
         return 25
     sales = (1, 8) <= (day.month, day.day) <= (2, 4) or (6, 25) <= (day.month, day.day) <= (7, 22)
@@ -47,7 +47,7 @@ def discount_percent(day: date) -> int:
 
 
 def portions(total: int, window: Sequence[date], seed: int, stream: str) -> list[int]:
-    """`total` events spread over the days of a window: so many before each, and all at the end.
+    """Distribute `total` events over the days of a window, as cumulative counts.
 
     Returns:
         One bound more than there are days; day `d` has the events from `[d]` to `[d + 1]`.
@@ -61,7 +61,7 @@ def portions(total: int, window: Sequence[date], seed: int, stream: str) -> list
 
 def _weight(day: date, number: int) -> int:
     special = _SALES.get((day.month, day.day), 100)
-    # A month's weight is that of its middle; between two middles one goes over into the other.
+    # The weight of a month applies to its middle; between two middles it is interpolated.
     past = (day.day - 16) / 31
     near = _YEAR[day.month % 12 if past > 0 else day.month - 2]
     season = _YEAR[day.month - 1] * (1 - abs(past)) + near * abs(past)
@@ -70,10 +70,10 @@ def _weight(day: date, number: int) -> int:
 
 
 def seconds(bits: Words, minutes: Words) -> Ints:
-    """Seconds of a day, in order: more in the evening than at night."""
+    """Return sorted seconds of a day, weighted by hour."""
     return np.sort(weighted(bits, _HOURS) * 3600 + below(minutes, 3600))
 
 
 def epoch(day: date) -> int:
-    """Seconds of a day's midnight since 1970, in UTC."""
+    """Return the Unix time of a day's midnight in UTC."""
     return (day - date(1970, 1, 1)).days * 86_400

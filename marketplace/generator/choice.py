@@ -1,4 +1,4 @@
-"""Which product a user looks at or buys: a soft choice among a few by taste, purse and season."""
+"""Chooses products for users: a softmax choice among candidates by style, price tier and season."""
 
 from datetime import date
 from math import log
@@ -13,28 +13,28 @@ from marketplace.generator.people import FAVOURITES, Crowd
 
 _POPULAR, _RECENT = 6, 2
 _CANDIDATES = _POPULAR + _RECENT
-_ONE = 256
-"""Scores are in 256ths of the logarithm of the odds."""
+_UNIT = 256
+"""Scores are in 1/256 of the logarithm of the odds."""
 _PER_TIER = 170
-_LUCK = gumbel(_ONE)
+_LUCK = gumbel(_UNIT)
 _NEVER = -(1 << 40)
 
 
 class Chosen(NamedTuple):
-    """A product for each user, and how well it suits: 0 is so-so, `suits` grows with liking."""
+    """A product for each user, and its score in `suits`."""
 
     products: Ints
     suits: Ints
 
 
 class Chooser:
-    """Chooses for users of a crowd from the products of a catalogue."""
+    """Chooses products of a catalogue for users of a crowd."""
 
     def __init__(self, crowd: Crowd, catalogue: Catalogue, seed: int) -> None:
         self._crowd, self._catalogue, self._seed = crowd, catalogue, seed
 
     def choose(self, stream: str, index: Ints, users: Ints, day: int, when: date) -> Chosen:
-        """A product listed before the day, of another's, for each user.
+        """Choose a product of another user for each user, listed before the day.
 
         Args:
             stream: with `index` it decides the draw.
@@ -47,7 +47,7 @@ class Chooser:
         cells = index[:, None] * _CANDIDATES + np.arange(_CANDIDATES)
         candidates = self._candidates(stream, cells, users, known)
         scores = self._scores(candidates, users)
-        seasons = np.array([round(_ONE * log(season)) for season in _seasons(when)])
+        seasons = np.array([round(_UNIT * log(season)) for season in _seasons(when)])
         season = seasons[self._catalogue.category[candidates]]
         luck = from_table(words(self._seed, f"{stream} luck", cells), _LUCK)
         own = self._catalogue.seller[candidates] == users[:, None]
@@ -55,7 +55,7 @@ class Chooser:
         best = np.argmax(np.where(allowed, scores + season + luck, _NEVER), axis=1)
         row = np.arange(len(users))
         products, suits = candidates[row, best], scores[row, best]
-        return Chosen(self._another(products, users, known), suits)
+        return Chosen(self._replace_unusable(products, users, known), suits)
 
     def _candidates(self, stream: str, cells: Ints, users: Ints, known: int) -> Ints:
         bits = words(self._seed, f"{stream} candidate", cells)
@@ -64,21 +64,23 @@ class Chooser:
         favourites = self._crowd.favourites(users)
         turn = words(self._seed, f"{stream} favourite", cells[:, :_POPULAR])
         for number in range(FAVOURITES):
-            theirs = share(turn, (0.68, 0.42)[number])
-            category = np.where(theirs, favourites[:, number, None], category)
+            uses_favourite = share(turn, (0.68, 0.42)[number])
+            category = np.where(uses_favourite, favourites[:, number, None], category)
         popular = self._catalogue.popular(category.ravel(), bits[:, :_POPULAR].ravel())
         recent = self._catalogue.recent(known, bits[:, _POPULAR:])
         return np.concatenate([popular.reshape(category.shape), recent], axis=1)
 
     def _scores(self, candidates: Ints, users: Ints) -> Ints:
-        liking = (self._catalogue.style(candidates) * self._crowd.taste(users)[:, None, :]).sum(2)
+        preference = (
+            self._catalogue.style(candidates) * self._crowd.preferred_style(users)[:, None, :]
+        ).sum(2)
         tier = self._catalogue.brand_tier[self._catalogue.brand[candidates]]
         apart = np.abs(tier - self._crowd.tier(users)[:, None])
-        scores: Ints = liking - apart * _PER_TIER
+        scores: Ints = preference - apart * _PER_TIER
         return scores
 
-    def _another(self, products: Ints, users: Ints, known: int) -> Ints:
-        """Where no candidate would do: the next product, whatever it is, of somebody else's."""
+    def _replace_unusable(self, products: Ints, users: Ints, known: int) -> Ints:
+        """Replace unusable products by the next product of another user."""
         for _ in range(known):
             bad = (products >= known) | (self._catalogue.seller[products] == users)
             if not bad.any():
@@ -88,7 +90,7 @@ class Chooser:
 
 
 def _seasons(when: date) -> list[float]:
-    """How much each category is in season, 1 being no season, going from quarter to quarter."""
+    """Return the seasonal demand of each category, interpolated between quarters."""
     quarter, part = divmod(when.month - 1 + (when.day - 1) / 31, 3)
     now, then = int(quarter), (int(quarter) + 1) % 4
     return [(c.season[now] * (3 - part) + c.season[then] * part) / 300 for c in CATEGORIES]

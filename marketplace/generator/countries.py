@@ -1,4 +1,4 @@
-"""Where the users live: French names, codes, main languages and rough weights."""
+"""Countries of users: French names, codes, main languages and weights."""
 
 from typing import NamedTuple
 
@@ -64,7 +64,7 @@ COUNTRIES = (
 )
 
 NAMIBIA = Country("Namibie", "na", "en", 0)
-"""Its code is no missing value, whatever some readers make of it."""
+"""Its code `na` is not a null, although some readers treat it as one."""
 
 TURKS_AND_CAICOS = Country("Îles Turques-et-Caïques ", "tc", "en", 0)
 """Ends with a blank at the source."""

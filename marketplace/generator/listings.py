@@ -1,4 +1,4 @@
-"""What is on sale: a catalogue that keeps some bytes a product, and its records."""
+"""Generates products: a compact catalogue, and the records of the products table."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -33,7 +33,7 @@ from marketplace.generator.tables import Frame, money
 
 FIRST_ID = 100_001
 LEAST_PRICE = 500
-"""Cents; nobody sends a parcel for less."""
+"""Minimum price in cents."""
 
 _DEAR, _NINE_FROM = 5_000, 1_000
 """Prices are whole euros, from the first on in steps of five; from the second on many end in 9."""
@@ -47,7 +47,7 @@ _PRICES = np.stack([lognormal(c.price, c.spread) for c in CATEGORIES])
 
 
 class Catalogue:
-    """Products in the order of their listing; those before a day are a prefix."""
+    """Products in the order of listing, so that those before a day are a prefix."""
 
     def __init__(self, crowd: Crowd, count: int, window: Window) -> None:
         self._crowd, self._seed = crowd, window.seed
@@ -77,44 +77,44 @@ class Catalogue:
     def _sellers(self, index: Ints) -> Ints:
         sellers = self._crowd.sellers.draw(self._words("seller", index))
         if len(index) > 1 and sellers[0] == sellers[1]:
-            # The first two have different sellers, so that there is always somebody to buy from.
-            others = self._crowd.sellers.positions
-            sellers[1] = others[0] if others[0] != sellers[0] else others[1]
+            # The first two have different sellers, so that every user can buy from another.
+            positions = self._crowd.sellers.positions
+            sellers[1] = positions[0] if positions[0] != sellers[0] else positions[1]
         return sellers
 
     def before(self, day: int) -> int:
-        """How many products were listed before a day of the window."""
+        """Return the number of products listed before a day of the window."""
         return self._bounds[day + 1]
 
     def popular(self, category: Ints, bits: NDArray[np.uint64]) -> Ints:
-        """A product of each category, those of much appeal far more often than others."""
+        """Return a product of each category, weighted by appeal."""
         unit = (bits >> np.uint64(40)).astype(np.float64) / 2**24
         return self._of(self._ranked, category, unit * unit * unit)
 
     def recent(self, known: int, bits: NDArray[np.uint64]) -> Ints:
-        """One of the newer half of the first `known` products."""
+        """Return products of the newer half of the first `known` products."""
         return known - 1 - below(bits, max(1, known // 2))
 
     def _of(self, lists: Sequence[Ints], category: Ints, unit: NDArray[np.float64]) -> Ints:
-        found = np.zeros(len(category), dtype=np.int64)
+        products = np.zeros(len(category), dtype=np.int64)
         for number, members in enumerate(lists):
             chosen = category == number
             if len(members):
-                found[chosen] = members[(unit[chosen] * len(members)).astype(np.int64)]
-        return found
+                products[chosen] = members[(unit[chosen] * len(members)).astype(np.int64)]
+        return products
 
     def style(self, products: Ints) -> Ints:
-        """How much of each style a product has: its brand's, and some of its own."""
+        """Return the style vector of each product: that of its brand, and its own."""
         cells = products[..., None] * STYLES + np.arange(STYLES)
         own = from_table(self._words("style", cells), _STYLE_OF_PIECE)
         return self._brand_style[self.brand[products]] + own
 
     def condition(self, products: Ints) -> Ints:
-        """Numbers of `CONDITIONS`."""
+        """Return positions in `CONDITIONS`."""
         return weighted(self._words("condition", products), [c[1] for c in CONDITIONS])
 
     def price(self, products: Ints) -> Ints:
-        """Cents: by category, brand and condition, in steps that people choose."""
+        """Return prices in cents by category, brand and condition, rounded as people do."""
         step = (self._words("price", products) >> np.uint64(52)).astype(np.int64) % STEPS
         base = _PRICES[self.category[products].astype(np.int64), step]
         tier = np.array(TIER_PERCENT)[self.brand_tier[self.brand[products]]]
@@ -127,7 +127,7 @@ class Catalogue:
         return prices
 
     def records(self, day: int) -> Iterator[Frame]:
-        """The products listed on a day of the window, -1 being all the time before it."""
+        """Yield the products listed on a day of the window; -1 is the time before it."""
         begin, end = self._bounds[day + 1], self._bounds[day + 2]
         for low in range(begin, end, _BLOCK):
             yield self._frame(day, np.arange(low, min(end, low + _BLOCK)))
@@ -165,8 +165,8 @@ class Catalogue:
     def _picked(
         self, what: str, index: Ints, category: Ints, words_of: Sequence[Sequence[str]]
     ) -> NDArray[np.str_]:
-        width = max(len(found) for found in words_of)
-        table = np.array([[found[n % len(found)] for n in range(width)] for found in words_of])
-        sizes = np.array([len(found) for found in words_of])[category]
+        width = max(len(nouns) for nouns in words_of)
+        table = np.array([[nouns[n % len(nouns)] for n in range(width)] for nouns in words_of])
+        sizes = np.array([len(nouns) for nouns in words_of])[category]
         picked: NDArray[np.str_] = table[category, below(self._words(what, index), sizes)]
         return picked

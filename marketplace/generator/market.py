@@ -1,4 +1,4 @@
-"""The whole marketplace on disk: each table's files, and a manifest of what is in them."""
+"""Writes the files of all tables, and a manifest of their contents."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from zlib import crc32
 
 from marketplace.generator.aggregates import Aggregates, write_aggregates
 from marketplace.generator.calendar import Window
-from marketplace.generator.dirt import soil
+from marketplace.generator.dirt import inject_faults
 from marketplace.generator.listings import Catalogue
 from marketplace.generator.orders import Trade
 from marketplace.generator.people import Crowd, People
@@ -26,25 +26,25 @@ SPLITS: dict[str, Callable[[date], str]] = {
     "month": lambda day: f"-{day:%Y-%m}",
     "day": lambda day: f"-{day:%Y-%m-%d}",
 }
-"""What a file's name says of the days in it."""
+"""Suffix of a file's name by the days in it."""
 
 Watch = Callable[[str, int], None]
-"""Told of records of a dataset as they are written."""
+"""Called with dataset and number of records as they are written."""
 
 
 @dataclass(frozen=True)
 class MarketPlan:
-    """What to make. Sizes that are not said follow from the number of users.
+    """Options of the generator. Sizes that are 0 follow from the number of users.
 
     Attributes:
         datasets: those of `DATASETS` that get files.
-        users: how many, spread over `parts` files.
-        products: listings.
-        orders: each has a line and a half on average.
-        visits: views of a product; likes, wishes and what leads to orders come on top.
-        start: first day of the window in which things are listed, looked at and bought.
-        days: its length.
-        split: a key of `SPLITS`: how the tables of trade are cut into files.
+        users: number of users, in `parts` files.
+        products: number of products.
+        orders: number of orders; each has 1.5 lines on average.
+        visits: number of product views; likes, wishes and views before orders are added.
+        start: first day of the time range.
+        days: length of the time range.
+        split: a key of `SPLITS`: how the trade tables are split into files.
         dirt: share of each file's records that is damaged.
     """
 
@@ -62,7 +62,7 @@ class MarketPlan:
 
 
 class Written(NamedTuple):
-    """A file and how many records were put into it, damaged ones included."""
+    """A file and its number of records, damaged ones included."""
 
     dataset: str
     path: Path
@@ -71,7 +71,7 @@ class Written(NamedTuple):
 
 @dataclass
 class _MarketFiles:
-    """The files of one table, one open at a time; names only ever go forward."""
+    """Writes the files of one table, one at a time, in the order of their names."""
 
     dataset: str
     folder: Path
@@ -98,9 +98,9 @@ class _MarketFiles:
 
 
 def write_market(plan: MarketPlan, folder: Path, watch: Watch = lambda _, __: None) -> list[Path]:
-    """Write what is planned, then a `manifest.json` that says what is in each file.
+    """Write the files of a plan, then a `manifest.json` of their contents.
 
-    Memory holds a few numbers for each user and product; orders and interactions pass through it
+    Memory has a few numbers for each user and product; orders and interactions are written
     day by day. The same plan gives the same bytes.
 
     Returns:
@@ -112,7 +112,7 @@ def write_market(plan: MarketPlan, folder: Path, watch: Watch = lambda _, __: No
     tables = write_aggregates(aggregates, folder) if USERS in plan.datasets else []
     if set(TRADE) & set(plan.datasets):
         written += _write_trade(plan, people.freeze(), folder, watch)
-    files = [_judged(plan, file) for file in written]
+    files = [_inject_and_describe(plan, file) for file in written]
     manifest = folder / "manifest.json"
     stated = asdict(plan) | {"start": plan.start.isoformat(), "datasets": list(plan.datasets)}
     manifest.write_text(json.dumps({"plan": stated, "files": files}, indent=1) + "\n")
@@ -124,7 +124,7 @@ def _write_users(
 ) -> list[Written]:
     seen = 0
 
-    def see(user: User) -> None:
+    def add_user(user: User) -> None:
         nonlocal seen
         people.add(user)
         aggregates.add(user)
@@ -137,7 +137,7 @@ def _write_users(
         begin = plan.users * part // plan.parts
         end = plan.users * (part + 1) // plan.parts
         path = folder / ("users.csv" if plan.parts == 1 else f"users-{part + 1}.csv")
-        write_users(path, end - begin, plan.seed, offset=begin, watch=see)
+        write_users(path, end - begin, plan.seed, offset=begin, watch=add_user)
         written.append(Written(USERS, path, end - begin))
     if USERS in plan.datasets:
         return written
@@ -159,20 +159,20 @@ def _write_trade(plan: MarketPlan, crowd: Crowd, folder: Path, watch: Watch) -> 
 
 
 def _frames(plan: MarketPlan, crowd: Crowd) -> Iterator[tuple[str, str, Frame]]:
-    """Dataset, end of the file's name and records, in the order in which things happened."""
+    """Yield dataset, suffix of the file's name and records, in the order of time."""
     suffix = SPLITS[plan.split]
     window = Window(plan.seed, plan.start, plan.days)
     catalogue = Catalogue(crowd, plan.products or max(plan.users // 2, 10), window)
     trade = Trade(crowd, catalogue, plan.orders or plan.users, window)
     visits = Visits(crowd, catalogue, plan.visits or 8 * plan.users, window)
-    # What was on sale before the window is part of its first day.
+    # Products listed before the window are in the file of its first day.
     for frame in catalogue.records(-1):
         yield "products", suffix(plan.start), frame
-    others = set(plan.datasets) & {"orders", "order_lines", "interactions"}
+    later_tables = set(plan.datasets) & {"orders", "order_lines", "interactions"}
     for number, day in enumerate(window.days()):
         for frame in catalogue.records(number):
             yield "products", suffix(day), frame
-        if others:
+        if later_tables:
             bought = trade.day(number)
             yield "orders", suffix(day), bought.orders
             yield "order_lines", suffix(day), bought.lines
@@ -180,7 +180,7 @@ def _frames(plan: MarketPlan, crowd: Crowd) -> Iterator[tuple[str, str, Frame]]:
                 yield "interactions", suffix(day), visits.day(number, bought)
 
 
-def _judged(plan: MarketPlan, file: Written) -> dict[str, Any]:
+def _inject_and_describe(plan: MarketPlan, file: Written) -> dict[str, Any]:
     seed = crc32(f"{plan.seed} {file.path.name}".encode())
-    dirt = soil(file.path, file.dataset, file.rows, plan.dirt, seed)
+    dirt = inject_faults(file.path, file.dataset, file.rows, plan.dirt, seed)
     return {"dataset": file.dataset, "name": file.path.name, "rows": file.rows, **dirt}

@@ -1,4 +1,4 @@
-"""Orders and their lines, day by day: who buys what of whom, and what comes back."""
+"""Generates orders and their lines, day by day."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from marketplace.generator.chance import (
 from marketplace.generator.choice import Chooser
 from marketplace.generator.listings import FIRST_ID, Catalogue
 from marketplace.generator.people import Crowd
-from marketplace.generator.tables import Frame, moments, money, where
+from marketplace.generator.tables import Frame, money, timestamps, where
 
 FIRST_ORDER = 1_000_001
 MOST_LINES = 20
@@ -35,7 +35,7 @@ _DAY = 86_400
 
 
 class Day(NamedTuple):
-    """The orders of one day and, in their order, their lines; `order` says whose a line is."""
+    """Orders of one day and their lines; `order` has the position of each line's order."""
 
     buyers: Ints
     at: Ints
@@ -46,7 +46,7 @@ class Day(NamedTuple):
 
 
 class Trade:
-    """All orders of a window; each day is made from the seed alone."""
+    """Generates the orders of a window; each day depends only on the seed."""
 
     def __init__(self, crowd: Crowd, catalogue: Catalogue, count: int, window: Window) -> None:
         self._crowd, self._catalogue, self._seed = crowd, catalogue, window.seed
@@ -55,7 +55,7 @@ class Trade:
         self._chooser = Chooser(crowd, catalogue, self._seed)
 
     def day(self, number: int) -> Day:
-        """The orders of a day of the window."""
+        """Return the orders of a day of the window."""
         begin, end = self._bounds[number], self._bounds[number + 1]
         index, when = np.arange(begin, end), self._window[number]
         buyers = self._crowd.buyers.draw(words(self._seed, "order buyer", index))
@@ -103,19 +103,19 @@ class Trade:
         products: Ints,
         cancelled: Flags,
     ) -> tuple[Frame, Ints, Ints, Flags]:
-        """The lines; and of each its cents, its pieces, and whether it came back."""
+        """Return the lines, and their amounts in cents, quantities and flags of return."""
         price = self._catalogue.price(products)
         off = discount_percent(self._window[number])
         unit = price * (100 - off) // 100
         pieces = from_table(words(self._seed, "line pieces", cell), _QUANTITIES)
         part = np.array([c.returned for c in CATEGORIES])[self._catalogue.category[products]]
-        wanted = below(words(self._seed, "line returned", cell), 100) < part
+        returns = below(words(self._seed, "line returned", cell), 100) < part
         after = 4 + below(words(self._seed, "line returned after", cell), 24)
-        # What comes back after the window has ended is not known in it.
-        back = wanted & ~cancelled[order] & (number + after < len(self._window))
-        status = np.where(cancelled[order], "cancelled", np.where(back, "returned", "sold"))
+        # Returns after the end of the window are not in the data.
+        returned = returns & ~cancelled[order] & (number + after < len(self._window))
+        status = np.where(cancelled[order], "cancelled", np.where(returned, "returned", "sold"))
         cents = unit * pieces
-        returned = moments(epoch(self._window[number]) + after * _DAY).dt.date()
+        returned_on = timestamps(epoch(self._window[number]) + after * _DAY).dt.date()
         lines = {
             "order_id": FIRST_ORDER + index[order],
             "line_number": position + 1,
@@ -124,9 +124,9 @@ class Trade:
             "unit_price": money(unit),
             "amount": money(cents),
             "status": status,
-            "returned_on": where(back, returned),
+            "returned_on": where(returned, returned_on),
         }
-        return lines, cents, pieces, back
+        return lines, cents, pieces, returned
 
     def _orders(
         self,
@@ -152,9 +152,9 @@ class Trade:
         return {
             "order_id": FIRST_ORDER + index,
             "buyer_id": self._crowd.ids[buyers],
-            "ordered_at": moments(at),
+            "ordered_at": timestamps(at),
             "status": status,
-            "cancelled_at": where(cancelled, moments(at + soon)),
+            "cancelled_at": where(cancelled, timestamps(at + soon)),
             "country_code": self._crowd.country(buyers),
             "channel": drawn("channel", CHANNELS),
             "payment_method": drawn("payment", _PAYMENTS),

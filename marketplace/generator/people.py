@@ -1,4 +1,4 @@
-"""What the other tables need to know of the users: some bytes each, and nothing else of them."""
+"""Compact attributes of users that the other tables need."""
 
 from array import array
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from marketplace.generator.chance import (
 from marketplace.generator.users import User
 
 FAVOURITES = 2
-"""Categories that a user looks at more than at others."""
+"""Number of favourite categories of a user."""
 
 _TYPES = 6
 _TYPE_SPREAD, _OWN_SPREAD = normal(9.0), normal(4.0)
@@ -30,7 +30,7 @@ _MEN_LIKE_MEN = 0.72
 
 
 class People:
-    """Takes users one by one; then says who buys, sells and looks, by position of the user."""
+    """Collects users, then returns them as a `Crowd`."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -40,21 +40,21 @@ class People:
         self._men, self._buys, self._sells, self._looks = (array("B") for _ in range(4))
 
     def add(self, user: User) -> None:
-        """Take one user in."""
+        """Add a user."""
         self._ids.append(user.identifierHash)
         number = self._code_numbers.setdefault(user.countryCode, len(self._codes))
         if number == len(self._codes):
             self._codes.append(user.countryCode)
         self._countries.append(number)
         self._men.append(user.gender == "M")
-        # Who has nothing on record has no part in the other tables.
+        # Users without activity are not in the other tables.
         self._buys.append(min(_MOST, user.productsBought))
         self._sells.append(min(_MOST, user.productsSold + user.productsListed))
         active = user.productsBought + user.productsWished + user.socialProductsLiked
         self._looks.append(min(_MOST, active))
 
     def freeze(self) -> "Crowd":
-        """The crowd of all who were taken in."""
+        """Return all added users as a crowd."""
         ids = np.array(self._ids, dtype=np.int64)
         country_of = np.array(self._countries, dtype=np.int64)
         men = np.array(self._men, dtype=bool)
@@ -65,7 +65,7 @@ class People:
 
 
 class Crowd:
-    """All users of a marketplace as columns."""
+    """All users as columns."""
 
     def __init__(
         self,
@@ -83,34 +83,34 @@ class Crowd:
         self._centres = from_table(centres, _TYPE_SPREAD).reshape(_TYPES, STYLES)
 
     def country(self, users: Ints) -> NDArray[np.str_]:
-        """Country codes."""
-        found: NDArray[np.str_] = self._codes[self._country_of[users]]
-        return found
+        """Return country codes."""
+        codes: NDArray[np.str_] = self._codes[self._country_of[users]]
+        return codes
 
-    def taste(self, users: Ints) -> Ints:
-        """Each user's liking of each style: that of a type of people, and some of one's own."""
+    def preferred_style(self, users: Ints) -> Ints:
+        """Return the style vector of each user: that of a user type, and an individual part."""
         kind = below(words(self._seed, "type of user", users), _TYPES)
         cells = users[:, None] * STYLES + np.arange(STYLES)
         return self._centres[kind] + from_table(words(self._seed, "taste", cells), _OWN_SPREAD)
 
     def tier(self, users: Ints) -> Ints:
-        """How dear the brands are that a user likes, 0 to 3."""
+        """Return the preferred price tier of each user, 0 to 3."""
         return weighted(words(self._seed, "tier of user", users), (38, 32, 19, 11))
 
     def favourites(self, users: Ints) -> Ints:
-        """The favourite categories of each user, by number: one row a user."""
+        """Return the favourite categories, one row for each user."""
         columns = []
-        theirs = self._men[users] & share(words(self._seed, "men", users), _MEN_LIKE_MEN)
+        likes_men = self._men[users] & share(words(self._seed, "men", users), _MEN_LIKE_MEN)
         for number in range(FAVOURITES):
             bits = words(self._seed, f"favourite {number}", users)
             columns.append(
-                np.where(theirs, weighted(bits, _FOR_MEN), weighted(bits, _FOR_WOMEN)),
+                np.where(likes_men, weighted(bits, _FOR_MEN), weighted(bits, _FOR_WOMEN)),
             )
         return np.stack(columns, axis=1)
 
 
 class Members:
-    """Users who take a part, each as often as it weighs; everybody where fewer than two do."""
+    """Users with weights to draw from; all users if fewer than two have a weight."""
 
     def __init__(self, weights: Ints) -> None:
         positions = np.flatnonzero(weights)
@@ -120,7 +120,7 @@ class Members:
         self._edges = np.cumsum(weights[positions])
 
     def draw(self, bits: Words) -> Ints:
-        """Positions of users."""
+        """Draw positions of users."""
         drawn = below(bits, int(self._edges[-1]))
         return self.positions[np.searchsorted(self._edges, drawn, side="right")]
 

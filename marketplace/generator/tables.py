@@ -1,4 +1,4 @@
-"""Records of a table as columns, and how they become CSV."""
+"""Columns of generated tables, and writing them as CSV."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -12,25 +12,25 @@ Frame = Mapping[str, Any]
 
 
 def money(cents: Ints) -> pl.Series:
-    """Amounts with two decimals, as text: no float ever holds them."""
+    """Return amounts with two decimals, as text, to avoid floats."""
     whole = pl.Series(cents // 100).cast(pl.String)
     return whole + "." + pl.Series(cents % 100).cast(pl.String).str.zfill(2)
 
 
 def where(kept: Any, values: pl.Series) -> pl.Series:
-    """The values where `kept`, and nothing elsewhere."""
+    """Return the values where `kept`, else null."""
     return pl.select(pl.when(pl.lit(pl.Series(kept))).then(pl.lit(values))).to_series()
 
 
-def moments(at: Ints) -> pl.Series:
-    """Seconds since 1970 as times."""
+def timestamps(at: Ints) -> pl.Series:
+    """Return Unix times as timestamps."""
     return pl.from_epoch(pl.Series(at))
 
 
 def write_csv(file: IO[bytes], frame: Frame, *, header: bool) -> int:
-    """Write the records of a frame; how many they were.
+    """Write the records of a frame; return their number.
 
-    Text must hold neither comma nor quote: what damages a file later cuts records at commas.
+    Text must not have commas or quotes, because `break_records` splits records at commas.
     """
     table = pl.DataFrame({name: pl.Series(name, values) for name, values in frame.items()})
     file.write(

@@ -1,7 +1,7 @@
 # ruff: noqa: N815 - fields are named as the columns of the export are
-"""Users with the shape of a real export: few are active, tails are heavy, oddities have counts.
+"""Generates users with the distributions of a real export: few are active, tails are heavy.
 
-A record depends on the seed and its index alone: `generate_users(10, 7, offset=90)` yields the
+A record depends only on the seed and its index: `generate_users(10, 7, offset=90)` yields the
 last ten of `generate_users(100, 7)`.
 """
 
@@ -24,14 +24,14 @@ NEVER = 737028
 """`daysSinceLastLogin` of those who never logged in."""
 
 SENTINEL_EVERY = 9_891
-"""One record in so many has the sentinel; likewise the odd countries below."""
+"""One of this many records has the sentinel."""
 ODD_COUNTRIES = {
     (40_009, 11): NAMIBIA,
     (30_011, 12): TURKS_AND_CAICOS,
     (7_001, 13): GUYANE,
     (90_001, 14): GUYANA,
 }
-"""(one in so many, from which index on) to the country."""
+"""Rare countries by (one of how many records, first index)."""
 
 _BLOCK = 1000
 _SENTINEL_PHASE = 10
@@ -74,7 +74,7 @@ COLUMNS = User._fields
 
 
 def generate_users(rows: int, seed: int, *, offset: int = 0) -> Iterator[User]:
-    """`rows` users, those from index `offset` on; the same for the same seed, always."""
+    """Yield `rows` users from index `offset` on; they depend only on the seed."""
     done = 0
     while done < rows:
         index = offset + done
@@ -94,7 +94,7 @@ def write_users(
     offset: int = 0,
     watch: Callable[[User], object] = lambda _: None,
 ) -> None:
-    """Write users as CSV with a header; `watch` sees each one that is written."""
+    """Write users as CSV with a header; `watch` is called with each user."""
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(",".join(COLUMNS) + "\n")
         file.writelines(_lines(generate_users(rows, seed, offset=offset), watch))
@@ -107,7 +107,7 @@ def _lines(users: Iterable[User], watch: Callable[[User], object]) -> Iterator[s
 
 
 def identifier(index: int, seed: int) -> int:
-    """A signed 64-bit number, another for every index: splitmix64 is a bijection."""
+    """Return a unique signed 64-bit number for every index: splitmix64 is a bijection."""
     value = (index + seed * 0x9E3779B97F4A7C15) & _MASK
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
     value = (value ^ (value >> 27)) * 0x94D049BB133111EB & _MASK
@@ -116,7 +116,7 @@ def identifier(index: int, seed: int) -> int:
 
 
 def _rounded(days: int, unit: int) -> float:
-    """`days / unit` to two decimals, halves up."""
+    """Return `days / unit` rounded half up to two decimals."""
     return ((200 * days + unit) // (2 * unit)) / 100
 
 
@@ -137,8 +137,8 @@ def _user(rng: random.Random, index: int, seed: int) -> User:
         "user",
         country.name,
         language,
-        3 + _above(rng, 0.33 if active else 0.09, 1.1, 740),
-        8 + _above(rng, 0.15 if active else 0.009, 0.9, 13_000),
+        3 + _excess(rng, 0.33 if active else 0.09, 1.1, 740),
+        8 + _excess(rng, 0.15 if active else 0.009, 0.9, 13_000),
         liked,
         listed,
         sold,
@@ -169,22 +169,22 @@ def _country(rng: random.Random, index: int) -> Country:
 
 
 def _tail(rng: random.Random, alpha: float, most: int) -> int:
-    """1 or more with a Pareto tail, `most` at the most."""
+    """Draw from a Pareto distribution from 1 to `most`."""
     return min(most, int((1.0 - rng.random()) ** (-1.0 / alpha)))
 
 
-def _above(rng: random.Random, share: float, alpha: float, most: int) -> int:
-    """What a `share` of users has above the default."""
+def _excess(rng: random.Random, share: float, alpha: float, most: int) -> int:
+    """Draw the excess over the default value, which a `share` of users has."""
     return _tail(rng, alpha, most) if rng.random() < share else 0
 
 
 def _activity(rng: random.Random) -> tuple[int, int, int, int, int]:
-    """Liked, listed, sold, wished, bought of an active user; at least one is not 0."""
-    liked = _above(rng, 0.736, 0.75, 51_000)
-    wished = _above(rng, 0.43, 0.8, 2_600)
-    bought = _above(rng, 0.25, 1.3, 400)
-    sold = _above(rng, 0.094, 1.05, 170)
-    listed = _above(rng, 0.51 if sold else 0.035, 1.1, 240)
+    """Draw liked, listed, sold, wished, bought of an active user; at least one is not 0."""
+    liked = _excess(rng, 0.736, 0.75, 51_000)
+    wished = _excess(rng, 0.43, 0.8, 2_600)
+    bought = _excess(rng, 0.25, 1.3, 400)
+    sold = _excess(rng, 0.094, 1.05, 170)
+    listed = _excess(rng, 0.51 if sold else 0.035, 1.1, 240)
     return liked if liked + wished + bought + sold + listed else 1, listed, sold, wished, bought
 
 
@@ -204,5 +204,5 @@ def _last_login(rng: random.Random, index: int, *, active: bool) -> int:
     drawn = rng.random()
     if index % SENTINEL_EVERY == _SENTINEL_PHASE:
         return NEVER
-    # The inactive mostly never came back after the day they joined, some 700 days ago.
+    # Most inactive users never logged in again after they joined, some 700 days ago.
     return 11 + int(698 * (drawn if active else drawn**0.1))

@@ -1,4 +1,4 @@
-"""What users do before they buy: views, likes and wishes, day by day."""
+"""Generates interactions of users with products: views, likes and wishes, day by day."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from marketplace.generator.choice import Chooser
 from marketplace.generator.listings import FIRST_ID, Catalogue
 from marketplace.generator.orders import CHANNELS, Day
 from marketplace.generator.people import Crowd
-from marketplace.generator.tables import Frame, moments
+from marketplace.generator.tables import Frame, timestamps
 
 FIRST_INTERACTION = 1
 KINDS = ("view", "like", "wish")
@@ -34,7 +34,7 @@ class Visits:
     def day(self, number: int, bought: Day) -> Frame:
         """The interactions of a day of the window, in order of time; days must come in order."""
         midnight = epoch(self._window[number])
-        parts = [self._visited(number, midnight), self._before_orders(bought, midnight)]
+        parts = [self._visits(number, midnight), self._before_orders(bought, midnight)]
         users, products, kinds, at, channel = (
             np.concatenate([part[column] for part in parts]) for column in range(5)
         )
@@ -46,11 +46,11 @@ class Visits:
             "user_id": self._crowd.ids[users[turn]],
             "product_id": FIRST_ID + products[turn],
             "kind": np.array(KINDS)[kinds[turn]],
-            "occurred_at": moments(at[turn]),
+            "occurred_at": timestamps(at[turn]),
             "channel": np.array([name for name, _ in CHANNELS])[channel[turn]],
         }
 
-    def _visited(self, number: int, midnight: int) -> tuple[Ints, ...]:
+    def _visits(self, number: int, midnight: int) -> tuple[Ints, ...]:
         index = np.arange(self._bounds[number], self._bounds[number + 1])
         users = self._crowd.lookers.draw(words(self._seed, "visit user", index))
         when = self._window[number]

@@ -1,7 +1,7 @@
-"""One table of small cases, each a contract and a file, that any validator of ODCS can be given.
+"""A table of small cases, each a contract and a file, for any validator of ODCS.
 
-Each rule has a case that keeps it and one that breaks it. Where datacontract-cli decides otherwise
-than we do, the case has the sentence that decides, of the standard or of its JSON schema.
+Each rule has a case that satisfies it and one that breaks it. If datacontract-cli decides
+differently, the case has the sentence of the standard or of its JSON schema that decides.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Case:
-    """Does a file keep a contract?
+    """A contract, a file, and whether the file satisfies the contract.
 
     Attributes:
-        rule: what is looked at.
+        rule: the tested rule.
         table: the contract's table, without its name.
         lines: the file, header first.
-        passes: whether the file keeps the contract.
-        decided_by: the sentence by which it does, where datacontract-cli says otherwise.
+        passes: whether the file satisfies the contract.
+        decided_by: the deciding sentence, if datacontract-cli decides differently.
     """
 
     rule: str
@@ -32,12 +32,12 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Its name among the tests."""
+        """Name of the test case."""
         return f"{self.rule} {'kept' if self.passes else 'broken'}"
 
     @property
     def contract(self) -> str:
-        """The whole contract, in YAML's subset JSON."""
+        """The whole contract as JSON, which is a subset of YAML."""
         return json.dumps(
             {
                 "apiVersion": "v3.2.0",
@@ -58,10 +58,10 @@ class Case:
 def column(
     rule: str, spec: dict[str, Any], good: str, bad: str, but: Mapping[str, str] | None = None
 ) -> list[Case]:
-    """Two files of one column `c` beside a column that is always sound.
+    """Return two cases with a column `c` and a column that is always valid.
 
-    `good` and `bad` are its cells, with a blank between those of several records. `but` has
-    the sentence that decides, for the file that the peer validates otherwise.
+    `good` and `bad` are its cells, separated by blanks. `but` has the deciding sentence for the
+    file that the peer validates differently.
     """
     table = {"properties": [{"name": "n", "logicalType": "string"}, {"name": "c", **spec}]}
     return [
@@ -76,21 +76,21 @@ def column(
     ]
 
 
-def typed(rule: str, kind: str, good: str, bad: str, **said: Any) -> list[Case]:
-    """The same of a type with its options; `but_good` and `but_bad` decide against the peer."""
-    but = {key[4:]: said.pop(key) for key in ("but_good", "but_bad") if key in said}
-    options = {"logicalTypeOptions": said} if said else {}
+def typed(rule: str, kind: str, good: str, bad: str, **type_options: Any) -> list[Case]:
+    """Return the cases of a type with its options; `but_good` and `but_bad` are as `but`."""
+    but = {key[4:]: type_options.pop(key) for key in ("but_good", "but_bad") if key in type_options}
+    options = {"logicalTypeOptions": type_options} if type_options else {}
     return column(rule, {"logicalType": kind, **options}, good, bad, but)
 
 
 def measured(rule: str, kind: str, good: str, bad: str, **quality: Any) -> list[Case]:
-    """The same of a column with one quality rule."""
+    """Return the cases of a column with one quality rule."""
     but = {key[4:]: quality.pop(key) for key in ("but_good", "but_bad") if key in quality}
     return column(rule, {"logicalType": kind, "quality": [quality]}, good, bad, but)
 
 
 def whole(rule: str, good: str, bad: str, **table: Any) -> list[Case]:
-    """Two files of integers `a` and `b`, records parted by blanks, and rules of the table."""
+    """Return two cases with integers `a` and `b`, records separated by blanks."""
     properties = [{"name": name, "logicalType": "integer"} for name in ("a", "b")]
     return [
         Case(rule, {"properties": properties, **table}, ("a,b", *rows.split(" ")), passes=passes)
@@ -99,12 +99,12 @@ def whole(rule: str, good: str, bad: str, **table: Any) -> list[Case]:
 
 
 def measuring(rule: str, good: str, bad: str, **quality: Any) -> list[Case]:
-    """The same with one quality rule."""
+    """Return the cases of one quality rule of the table."""
     return whole(rule, good, bad, quality=[quality])
 
 
 def sql(rule: str, good: str, bad: str, query: str, **bound: Any) -> list[Case]:
-    """The same with one rule in SQL."""
+    """Return the cases of one rule in SQL."""
     return measuring(rule, good, bad, type="sql", query=query, **bound)
 
 

@@ -1,4 +1,4 @@
-"""What datacontract-cli says of the cases: run by its own interpreter, which knows nothing of us.
+"""Runs datacontract-cli on the cases, in its own environment.
 
 .venv-peers/bin/python tests/parity/peer.py < cases.json > verdicts.json
 """
@@ -16,7 +16,7 @@ from datacontract.data_contract import DataContract
 
 
 def validate(contract: str, data: str) -> dict[str, Any]:
-    """Whether the file keeps the contract, and what it said of it."""
+    """Return whether the file passes, and the reasons."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.csv"
         path.write_text(data, encoding="utf-8")
@@ -24,8 +24,8 @@ def validate(contract: str, data: str) -> dict[str, Any]:
         server = {"server": "l", "type": "local", "path": str(path), "format": "csv"}
         document["servers"] = [server]
         run = DataContract(data_contract_str=json.dumps(document), server="l").test()
-    said = [f"{check.type}: {check.reason}" for check in run.checks if check.reason]
-    return {"passes": run.has_passed(), "result": run.result.value, "said": said}
+    reasons = [f"{check.type}: {check.reason}" for check in run.checks if check.reason]
+    return {"passes": run.has_passed(), "result": run.result.value, "reasons": reasons}
 
 
 logging.disable(logging.CRITICAL)

@@ -32,7 +32,7 @@ def test_each_rule_is_kept_once_and_broken_once() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_ours(case: Case) -> None:
-    """We accept what keeps the contract and nothing else; the contract is one by the standard."""
+    """A file is accepted if it satisfies the contract, which is valid by the standard."""
     report, _ = run_validation(
         case.data.encode(), lint(case.contract, file="t.odcs.yaml"), name="t.csv"
     )
@@ -46,7 +46,7 @@ def test_ours(case: Case) -> None:
     not PYTHON.exists(), reason="datacontract-cli is not installed: run `make peers`"
 )
 def test_the_peers() -> None:
-    """It agrees with us, but where the case has the sentence by which it should."""
+    """The peer agrees with us, except for cases with a deciding sentence."""
     given = [{"contract": case.contract, "data": case.data} for case in CASES]
     peer = REPOSITORY / "tests" / "parity" / "peer.py"
 
@@ -54,11 +54,11 @@ def test_the_peers() -> None:
         [PYTHON, peer], input=json.dumps(given), capture_output=True, text=True, check=True
     )
 
-    said = json.loads(done.stdout)
-    assert len(said) == len(CASES)
+    results = json.loads(done.stdout)
+    assert len(results) == len(CASES)
     differing = [
-        f"{case.name}: {one['result']} {one['said']}"
-        for case, one in zip(CASES, said, strict=True)
-        if (one["passes"] == case.passes) == (case.decided_by is not None)
+        f"{case.name}: {result['result']} {result['reasons']}"
+        for case, result in zip(CASES, results, strict=True)
+        if (result["passes"] == case.passes) == (case.decided_by is not None)
     ]
     assert differing == []

@@ -1,4 +1,4 @@
-"""A service that answers with what a test gives it, over real HTTP."""
+"""An HTTP service with predefined answers, for tests of the command line."""
 
 from __future__ import annotations
 
@@ -17,30 +17,33 @@ KEY = "right-key"
 
 @contextmanager
 def serving(answers: dict[str, Any]) -> Iterator[tuple[dict[str, str], list[str]]]:
-    """Serve `METHOD /path` to (status, document), or to one document after the other of a list.
+    """Answer `METHOD /path` with (status, document), or with the documents of a list in turn.
 
-    Yields the environment that points the command there, and the targets asked for, as they come.
+    Yield the environment for the command, and the list of requests.
     """
-    asked: list[str] = []
+    requests: list[str] = []
 
     async def answer(request: Request) -> JSONResponse:
         query = f"?{request.url.query}" if request.url.query else ""
-        asked.append(f"{request.method} {request.url.path}{query}")
+        requests.append(f"{request.method} {request.url.path}{query}")
         if request.headers.get("x-functions-key") != KEY:
             return JSONResponse({"title": "Unauthorized"}, 401)
-        found = answers.get(f"{request.method} {request.url.path}")
-        if isinstance(found, list):
-            found = found.pop(0) if len(found) > 1 else found[0]
-        status, document = found or (404, {"title": "Not found", "detail": "there is no such run"})
+        response = answers.get(f"{request.method} {request.url.path}")
+        if isinstance(response, list):
+            response = response.pop(0) if len(response) > 1 else response[0]
+        status, document = response or (
+            404,
+            {"title": "Not found", "detail": "there is no such run"},
+        )
         return JSONResponse(document, status, media_type="application/problem+json")
 
     route = Route("/{path:path}", answer, methods=["GET", "POST"])
     with serve_in_thread(Starlette(routes=[route])) as url:
-        yield {"LANDFALL_URL": url, "LANDFALL_KEY": KEY, "LANDFALL_HOME": "/nonexistent"}, asked
+        yield {"LANDFALL_URL": url, "LANDFALL_KEY": KEY, "LANDFALL_HOME": "/nonexistent"}, requests
 
 
 def run(state: str, **more: Any) -> dict[str, Any]:
-    """The summary of a run, as the service lists it."""
+    """Return the summary of a run, as the service lists it."""
     return {
         "run_id": "20261122T130114Z-users-1f3a9c20",
         "dataset": "users",

@@ -1,4 +1,4 @@
-"""Contracts and dirty drops at random, small enough to be validated by the thousand."""
+"""Hypothesis strategies of small contracts and drops with faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from landfall.contract.folder import Contract, parse
 
 @dataclass(frozen=True)
 class Drop:
-    """A file with the contract that it is validated by."""
+    """A file and its contract."""
 
     contract: Contract
     data: bytes
@@ -132,7 +132,7 @@ COLUMN_RULES: list[dict[str, Any]] = [
 
 @st.composite
 def contracts(draw: st.DrawFn) -> Contract:
-    """A table of `n`, `x`, `w` and some further columns, with rules of all kinds."""
+    """Draw a table of `n`, `x`, `w` and some other columns, with rules of all kinds."""
     kinds = [
         "integer",
         "number",
@@ -180,7 +180,7 @@ def contracts(draw: st.DrawFn) -> Contract:
 
 @st.composite
 def delimited(draw: st.DrawFn, contract: Contract) -> bytes:
-    """A CSV of the contract's columns, in any order, dirty in every way that a line can be."""
+    """Draw a CSV of the contract's columns, in any order, with all kinds of faults."""
     columns = [column.name for column in contract.columns]
     optional = [column.name for column in contract.columns if not column.required]
     if optional and draw(st.integers(0, 4)) == 0:
@@ -190,9 +190,9 @@ def delimited(draw: st.DrawFn, contract: Contract) -> bytes:
     delimiter = draw(st.sampled_from([",", ",", ";", "|"]))
     end = draw(st.sampled_from(["\n", "\n", "\r\n"]))
     cells = [st.sampled_from(["", *CELLS[kinds.get(name, "string")]]) for name in header]
-    sound = st.tuples(*cells)
+    valid = st.tuples(*cells)
     parts = [delimiter.join(_written(name, delimiter) for name in header).encode() + end.encode()]
-    for record in draw(st.lists(sound, max_size=24)):
+    for record in draw(st.lists(valid, max_size=24)):
         line = delimiter.join(_written(cell, delimiter) for cell in record).encode()
         damage = draw(st.sampled_from([*[_none] * 12, *DAMAGES]))
         parts.append(damage(line, delimiter.encode()) + end.encode())
@@ -220,7 +220,7 @@ def _quoted(line: bytes, by: bytes) -> bytes:
 
 
 def _in_quotes(text: bytes) -> Damage:
-    """Text in the place of the first quote that closes."""
+    """Return a damage that replaces the first closing quote."""
     return lambda line, by: _quoted(line, by).replace(b'"' + by, text + by, 1)
 
 
@@ -251,7 +251,7 @@ DAMAGES: list[Damage] = [
 
 @st.composite
 def json_lines(draw: st.DrawFn, contract: Contract) -> bytes:
-    """JSON Lines whose values may be of any type, and lines that may be no objects."""
+    """Draw JSON Lines with values of any type, and lines that are not objects."""
     odd: list[Any] = [None, True, 1, -3, 2**70, 0.5, 1e300, "a", "7", "2024-02-29", [1], {"a": 1}]
     parts = []
     for _ in range(draw(st.integers(0, 24))):
@@ -265,8 +265,8 @@ def json_lines(draw: st.DrawFn, contract: Contract) -> bytes:
         if draw(st.integers(0, 9)) == 0:
             record["extra"] = 1
         text = json.dumps(record, ensure_ascii=draw(st.booleans()))
-        spoil = draw(st.integers(0, 20))
-        spoiled = {
+        damage = draw(st.integers(0, 20))
+        damaged = {
             0: b"{",
             1: b"[1]",
             2: b"  ",
@@ -276,12 +276,12 @@ def json_lines(draw: st.DrawFn, contract: Contract) -> bytes:
             6: text.encode() + b"\r",
             7: b'{"w": "\\udce9 and \\u0000"}',
         }
-        parts.append(spoiled.get(spoil, text.encode()))
+        parts.append(damaged.get(damage, text.encode()))
     return b"\n".join(parts) + (b"\n" if draw(st.booleans()) else b"")
 
 
 def _typed(cell: str, kind: str) -> Any:
-    """A cell as JSON would have it, where it can."""
+    """Return a cell as a JSON value, if possible."""
     try:
         if kind == "integer":
             return int(cell)
@@ -294,7 +294,7 @@ def _typed(cell: str, kind: str) -> Any:
 
 @st.composite
 def drops(draw: st.DrawFn) -> Drop:
-    """Any of them."""
+    """Draw a drop of any kind."""
     contract = draw(contracts())
     if draw(st.integers(0, 2)):
         return Drop(contract, draw(delimited(contract)), "drop.csv")

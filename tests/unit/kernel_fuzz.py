@@ -1,9 +1,9 @@
-"""What `test_kernel_fuzz.py` runs in a process of its own: the kernel under sanitizers.
+"""Fuzzes the kernel under sanitizers; `test_kernel_fuzz.py` runs it in a separate process.
 
     python -m tests.unit.kernel_fuzz LIBRARY SECONDS [SEED]
 
-Draws contracts and files, damages them, and holds what the kernel tells against what Polars and
-the record validator alone tell. Ends with the number of files; a fault of memory ends the process.
+Draws contracts and files, damages them, and compares the results of the kernel, of Polars and of
+the record validator alone. Prints the number of files; a memory error ends the process.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tests.unit.test_kernel import (
     MANY,
     MOMENTS,
     ZONES,
-    alike,
-    many,
-    needs,
+    assert_same_results,
+    many_records,
+    needs_quotes,
     quoted,
-    told,
+    validate_with,
 )
 from tests.unit.test_validate_fuzz import contract_of
 
@@ -53,7 +53,7 @@ BITS += [b"x" * 70, b'"' * 65, b"\xf0\x9f\x98\x80", b"\xe2\x82", b"," * 64]
 
 
 def file_of(chance: random.Random, width: int) -> bytes:
-    """Some records, most of them sound in form, then damaged here and there."""
+    """Return some records, most of them well-formed, with random damage."""
     cells = chance.sample(CELLS, chance.randrange(2, len(CELLS)))
     for _ in range(9):
         cells.append(chance.choice(DAYS) + chance.choice("T ") + chance.choice(CLOCKS))
@@ -66,7 +66,9 @@ def file_of(chance: random.Random, width: int) -> bytes:
         if chance.random() < 0.5:
             row[0] = str(chance.randrange(-500, 5000))
         always = chance.random() < 0.2
-        lines.append(",".join(quoted(one) if always or needs(one) else one for one in row))
+        lines.append(
+            ",".join(quoted(cell) if always or needs_quotes(cell) else cell for cell in row)
+        )
     data = chance.choice(["\n", "\r\n"]).join(lines).encode()
     if chance.random() < 0.5:
         data += b"\n"
@@ -78,7 +80,7 @@ def file_of(chance: random.Random, width: int) -> bytes:
 
 
 def main() -> None:
-    """Until the time is over."""
+    """Run until the time is over."""
     path, seconds = Path(sys.argv[1]), float(sys.argv[2])
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     library = load(path)
@@ -90,7 +92,10 @@ def main() -> None:
     while time.monotonic() < until:
         delimited.BLOCK = chance.choice([1, 300, 5000, 2 << 20])
         if chance.random() < 0.02:
-            contract, data = MANY, many(chance.randrange(6000, 9000), chance.randrange(10**9))
+            contract, data = (
+                MANY,
+                many_records(chance.randrange(6000, 9000), chance.randrange(10**9)),
+            )
         else:
             width = chance.randrange(2, 8)
             columns = [dict(chance.choice(KINDS)) for _ in range(width)]
@@ -99,10 +104,11 @@ def main() -> None:
             contract, data = contract_of(columns), file_of(chance, width)
         chunk = chance.choice([1 << 20, 1 << 20, 97])
         try:
-            found, polars, _ = (
-                told(data, contract, prefilter, chunk) for prefilter in prefilters.PREFILTERS
+            kernel_result, polars_result, _ = (
+                validate_with(data, contract, prefilter, chunk)
+                for prefilter in prefilters.PREFILTERS
             )
-            alike(found, polars)
+            assert_same_results(kernel_result, polars_result)
         except BaseException:
             path.with_name("failed.csv").write_bytes(data)
             sys.stderr.write(f"file {files} of seed {seed}: {contract}\n")

@@ -1,4 +1,4 @@
-"""The prefilters in front of the record validator, each put there for a test."""
+"""Selects the prefilter for a test."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ STRICT = ("-Wall", "-Wextra", "-Werror")
 
 @cache
 def built() -> Library | str:
-    """The kernel as its sources are now, without a warning; or why it cannot be built here."""
+    """Return the kernel built from its current sources, or why it cannot be built."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             path = build(Path(folder) / "kernel.so", STRICT)
         except NoCompiler as error:
             return str(error)
-        found = load(path)
-    assert found is not None
-    return found
+        library = load(path)
+    assert library is not None
+    return library
 
 
-def put(prefilter: str, patch: pytest.MonkeyPatch) -> None:
-    """Have one of `PREFILTERS` look at even the smallest block."""
+def use_prefilter(prefilter: str, patch: pytest.MonkeyPatch) -> None:
+    """Use one of `PREFILTERS` for blocks of any size."""
     none = prefilter == "none"
     patch.setattr(plain, "SMALLEST", 1 << 30 if none else 0)
     patch.setattr(kernel, "SMALLEST", 1 << 30 if none else 0)

@@ -1,4 +1,4 @@
-"""Which copied drops are loaded together, and why the others wait."""
+"""Which copied drops are loaded in one batch, and why others wait."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from landfall.contract.folder import DeliveryOptions
 from landfall.protocol import State
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-CALM = Limits(window=timedelta(0))
+NO_WINDOW = Limits(window=timedelta(0))
 
 
 def run(second: int, state: State, dataset: str = "users", rows: int = 10, **more: Any) -> Listed:
@@ -26,29 +26,29 @@ def run(second: int, state: State, dataset: str = "users", rows: int = 10, **mor
     return Listed(run_id, dataset, state, more.get("updated", NOW), summary, {})
 
 
-def chosen(runs: list[Listed], limits: Limits = CALM, max_loads: int = 10) -> list[int]:
+def chosen(runs: list[Listed], limits: Limits = NO_WINDOW, max_loads: int = 10) -> list[int]:
     """The seconds at which the members of the next batch landed."""
     members = choose(runs, "users", limits, max_loads, NOW).members
     return [int(member[13:15]) for member in members]
 
 
-def test_all_that_are_copied_are_loaded_together() -> None:
-    """Oldest landing first, whatever the order of the list; other datasets' are left alone."""
+def test_copied_drops_are_loaded_in_one_batch() -> None:
+    """The batch is ordered by landing time, and has only runs of its dataset."""
     runs = [run(3, State.COPIED), run(1, State.COPIED), run(2, State.COPIED, "orders")]
     assert chosen(runs) == [1, 3]
-    assert choose([], "users", CALM, 1, NOW) == Choice()
+    assert choose([], "users", NO_WINDOW, 1, NOW) == Choice()
 
 
 def test_a_batch_has_a_size() -> None:
-    """In drops and in rows; a drop that is larger than a batch is loaded by itself."""
+    """A batch is limited in drops and in rows; a larger drop is loaded alone."""
     runs = [run(second, State.COPIED, rows=40) for second in range(5)]
     assert chosen(runs, Limits(max_drops=2)) == [0, 1]
     assert chosen(runs, Limits(max_rows=100)) == [0, 1]
     assert chosen(runs, Limits(max_rows=10)) == [0]
 
 
-def test_a_full_batch_waits_for_nobody() -> None:
-    """The window is for batches with room: those on their way would not fit anyway."""
+def test_a_full_batch_does_not_wait() -> None:
+    """A full batch does not wait for the batch window."""
     runs = [run(1, State.COPIED), run(2, State.COPIED), run(3, State.COPYING)]
     assert (
         choose(runs, "users", Limits(), 10, NOW).waits == "for 1 more on their way, a little while"
@@ -58,8 +58,8 @@ def test_a_full_batch_waits_for_nobody() -> None:
     assert chosen(waited, Limits()) == [1]
 
 
-def test_order_holds_a_drop_back_until_those_before_it_are_copied() -> None:
-    """Those that landed before the first on its way are loaded; one that failed is in no list."""
+def test_load_order_waits_for_earlier_drops() -> None:
+    """In landing order, a drop waits for all earlier active drops."""
     runs = [run(1, State.COPIED), run(2, State.VALIDATING), run(3, State.COPIED)]
     ordered = Limits(window=timedelta(0), ordered=True)
     assert chosen(runs) == [1, 3]
@@ -70,16 +70,16 @@ def test_order_holds_a_drop_back_until_those_before_it_are_copied() -> None:
     assert chosen([runs[0], runs[2]], ordered) == [1, 3]
 
 
-def test_only_so_many_datasets_load_at_once() -> None:
-    """A dataset that has no batch waits while as many others as may be have one."""
-    others = [run(1, State.LOADING, "orders"), run(2, State.LOADING, "orders")]
-    mine = run(3, State.COPIED)
-    assert chosen([*others, mine], max_loads=2) == [3]
-    assert choose([*others, mine], "users", CALM, 1, NOW).waits is not None
+def test_loads_at_once_are_limited() -> None:
+    """A dataset waits if the limit of loads is reached by other datasets."""
+    loading = [run(1, State.LOADING, "orders"), run(2, State.LOADING, "orders")]
+    copied = run(3, State.COPIED)
+    assert chosen([*loading, copied], max_loads=2) == [3]
+    assert choose([*loading, copied], "users", NO_WINDOW, 1, NOW).waits is not None
 
 
-def test_a_contract_outdoes_the_settings() -> None:
-    """What it does not say is as the service is set."""
+def test_a_contract_overrides_the_settings() -> None:
+    """Options that the contract does not have are those of the service."""
     base = Limits(max_drops=500, window=timedelta(seconds=10))
     assert base.of(DeliveryOptions()) == base
     delivery = DeliveryOptions(
@@ -102,7 +102,7 @@ def test_the_backlog_says_what_waits_and_for_what() -> None:
     document = backlog.document()
     assert document["copies"] == {"under_way": 1, "at_once": 1, "waiting": 1}
     assert document["loads"] == {"under_way": 1, "at_once": 1, "waiting": 1}
-    users = next(each for each in document["datasets"] if each["dataset"] == "users")
+    users = next(dataset for dataset in document["datasets"] if dataset["dataset"] == "users")
     assert users["states"] == {"validated": 1, "copying": 1}
     assert users["oldest"]["run_id"] == runs[0].run_id
     assert users["waits"] == {"validated": "for a copy: 1 are under way, 1 may be at once"}

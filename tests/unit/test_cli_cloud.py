@@ -17,12 +17,12 @@ from landfall.cli.target import find
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> CloudConfig:
-    """A configured folder whose name a shell would take apart, and nobody running in it."""
+    """A configured folder with a blank in its name, without a running cloud."""
     return config.create(tmp_path / "my cloud", tmp_path)
 
 
 def test_env_json_tells_every_address(cloud: CloudConfig) -> None:
-    """The document has the promised shape, so that any client can be pointed at the cloud."""
+    """The document has the documented fields for clients."""
     result = CliRunner().invoke(landfall, ["env", "--data", str(cloud.root), "--json"])
 
     assert result.exit_code == 0
@@ -59,7 +59,7 @@ def test_env_json_tells_every_address(cloud: CloudConfig) -> None:
 
 
 def test_env_can_be_evaluated_by_a_shell(cloud: CloudConfig) -> None:
-    """The lines survive a shell whatever is in the values, and hold the app's own settings."""
+    """The values are quoted for a shell, and include the app settings."""
     result = CliRunner().invoke(landfall, ["env", "--data", str(cloud.root)])
 
     shell = subprocess.run(
@@ -77,7 +77,7 @@ def test_env_can_be_evaluated_by_a_shell(cloud: CloudConfig) -> None:
 
 
 def test_env_needs_a_cloud(tmp_path: Path) -> None:
-    """Where no cloud ever was there is nothing to print."""
+    """Without a local cloud the command fails and says how to start one."""
     result = CliRunner().invoke(landfall, ["env", "--data", str(tmp_path / "none")])
 
     assert result.exit_code == 2
@@ -85,7 +85,7 @@ def test_env_needs_a_cloud(tmp_path: Path) -> None:
 
 
 def test_down_without_a_cloud_is_done(tmp_path: Path) -> None:
-    """Stopping what does not run is no error."""
+    """Stopping a cloud that is not running is not an error."""
     result = CliRunner().invoke(landfall, ["down", "--data", str(tmp_path), "--json"])
 
     assert result.exit_code == 0
@@ -93,7 +93,7 @@ def test_down_without_a_cloud_is_done(tmp_path: Path) -> None:
 
 
 def test_a_second_up_is_refused(cloud: CloudConfig) -> None:
-    """The folder of a running cloud is left alone, its configuration too."""
+    """The configuration of a running cloud is not changed."""
     before = config.load(cloud.root)
     with pidfile.claim(cloud.root):
         result = CliRunner().invoke(landfall, ["up", "--data", str(cloud.root), "--detach"])
@@ -104,8 +104,8 @@ def test_a_second_up_is_refused(cloud: CloudConfig) -> None:
     assert config.load(cloud.root) == before
 
 
-def test_a_said_folder_counts_more_than_the_environment(cloud: CloudConfig) -> None:
-    """`--data` beats LANDFALL_URL, which beats LANDFALL_HOME."""
+def test_the_data_option_overrides_the_environment(cloud: CloudConfig) -> None:
+    """`--data` overrides LANDFALL_URL, which overrides LANDFALL_HOME."""
     deployed = {"LANDFALL_URL": "https://x/", "LANDFALL_KEY": "k", "LANDFALL_HOME": "/nowhere"}
 
     assert find(cloud.root, deployed).url == cloud.url("functions")

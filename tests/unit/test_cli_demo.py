@@ -39,15 +39,15 @@ def _records(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_drop_has_its_file(prepared: Path) -> None:
-    """What the scenario drops is there and has rows, all of one shape."""
+    """Every file of the scenario exists and has well-formed rows."""
     for drop in (*scenario.FIRST, scenario.AGAIN, scenario.SMALL):
         records = _records(prepared / drop.source)
         assert records
         assert all(None not in record and None not in record.values() for record in records)
 
 
-def test_the_flawed_file_has_few_wrong_rows_and_no_news(prepared: Path) -> None:
-    """Its good rows are those of a good file, so the tables come out as if it had never been."""
+def test_the_flawed_file_has_few_invalid_rows(prepared: Path) -> None:
+    """Its valid rows are those of a good file, so they do not change the tables."""
     good, flawed = _records(prepared / "users-5.csv"), _records(prepared / "users-flawed.csv")
 
     wrong = [record for record in flawed if record not in good]
@@ -71,10 +71,10 @@ def test_the_small_file_is_small(prepared: Path) -> None:
     assert small == good[: files.SMALL_ROWS]
 
 
-def test_real_data_that_is_not_there_is_said(
+def test_missing_published_tables_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asking for the published tables where they are not names the folder and the way out."""
+    """If the published tables are absent, the error names the folder and the alternative."""
     monkeypatch.setattr(files, "PUBLISHED", tmp_path / "absent")
 
     with pytest.raises(CliError, match="use --data generated"):
@@ -82,7 +82,7 @@ def test_real_data_that_is_not_there_is_said(
 
 
 def _deliveries(**ended: str) -> list[DemoDelivery]:
-    """The scenario's deliveries as they should end, but for the files named (without `.csv`)."""
+    """Return the deliveries as expected, except for the given files (without `.csv`)."""
     landed = datetime(2026, 11, 22, 13, 1, 14, tzinfo=UTC)
     return [
         DemoDelivery(
@@ -107,7 +107,7 @@ def _text(thing: RenderableType, width: int = 80) -> str:
 
 
 def test_tables_fit_a_terminal_of_80_columns() -> None:
-    """Each drop has one line in the live table and one in the closing table: nothing is folded."""
+    """Each drop has one line in the live table and one in the final table, without wrapping."""
     deliveries = _deliveries()
     live = _text(render.progress_table([delivery.view() for delivery in deliveries]))
     closed = _text(closing.runs(deliveries))
@@ -119,13 +119,13 @@ def test_tables_fit_a_terminal_of_80_columns() -> None:
     assert closed.count("✓") == len(deliveries)
 
 
-def test_surprises_are_told_once_a_cause() -> None:
-    """Drops that ended ill for the same reason share it; those that ended well are left out."""
+def test_unexpected_results_are_grouped_by_cause() -> None:
+    """Drops with the same cause are grouped; drops with the expected result are omitted."""
     deliveries = _deliveries(**{"users-2": "failed", "users-4": "failed"})
 
-    assert list(closing.surprises(_deliveries())) == []
-    (told,) = closing.surprises(deliveries)
-    assert told.splitlines() == [
+    assert list(closing.unexpected_results(_deliveries())) == []
+    (text,) = closing.unexpected_results(deliveries)
+    assert text.splitlines() == [
         "users/users-2.csv is failed, expected: succeeded",
         "users/users-4.csv is failed, expected: succeeded",
         "  because it is failed",
@@ -133,28 +133,28 @@ def test_surprises_are_told_once_a_cause() -> None:
     assert _text(closing.runs(deliveries)).count("✗ failed") == 2
 
 
-def test_a_wrong_number_of_rejected_rows_is_a_surprise() -> None:
-    """A run in the right state with other rows than the scenario's is not as expected."""
-    (flawed,) = (each for each in _deliveries() if each.drop.file == "users-flawed.csv")
+def test_a_wrong_number_of_rejected_rows_is_unexpected() -> None:
+    """A run in the expected state with another number of rejected rows is not as expected."""
+    (flawed,) = (delivery for delivery in _deliveries() if delivery.drop.file == "users-flawed.csv")
     flawed.run["rejected"] = 2
 
-    (told,) = closing.surprises([flawed])
-    assert "expected: succeeded with 3 rejected rows" in told
+    (text,) = closing.unexpected_results([flawed])
+    assert "expected: succeeded with 3 rejected rows" in text
 
 
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
-    """A lake that was kept is not played over; the message says how to come back to it."""
+def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    """A kept lake is not overwritten; the message says how to start it again."""
     (tmp_path / "devcloud.json").write_text("mine")
 
     result = CliRunner().invoke(landfall, ["demo", "--json", "--keep", str(tmp_path)])
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"landfall up --data {tmp_path}" in result.stderr
-    assert [each.name for each in tmp_path.iterdir()] == ["devcloud.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["devcloud.json"]
 
 
 def test_the_document_names_every_run_and_table(tmp_path: Path) -> None:
-    """`--json` promises ok, the runs as the service lists them, and each gold table's path."""
+    """`--json` has ok, the runs as the service lists them, and the path of each gold table."""
     gold = [GoldTable("buyers_by_country", tmp_path, 62, (), ())]
 
     document = closing.document(_deliveries(), gold, Serving({"buyers_by_country": 62}), 1.5)

@@ -23,7 +23,7 @@ from landfall.cli.main import landfall
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[CloudConfig]:
-    """A cloud of which only a small lake runs: it has faults and one path."""
+    """A local cloud with only a minimal lake, which has faults and one path."""
     config = devcloud_config.create(tmp_path, tmp_path)
     path = Route("/thing", lambda _: PlainTextResponse("fine"))
     app = Starlette(routes=[path])
@@ -38,15 +38,15 @@ def _add(cloud: CloudConfig, *options: str) -> Result:
     )
 
 
-def test_a_rule_says_all_of_the_reply_and_whom_it_is_for(cloud: CloudConfig) -> None:
-    """Status, headers and body are the reply's; only the caller named meets it."""
+def test_a_rule_sets_the_reply_and_its_caller(cloud: CloudConfig) -> None:
+    """A rule sets status, headers and body, and affects only the given caller."""
     added = _add(
         cloud,
         *("--status", "429", "--header", "Retry-After: 7", "--header", "x-ms-error-code:Busy"),
         *("--body", '{"error": "busy"}', "--caller", "^landfall-"),
     )
 
-    assert (added.exit_code, added.output) == (0, "rule 1 of lake is in force\n")
+    assert (added.exit_code, added.output) == (0, "rule 1 of lake is active\n")
     url = f"{cloud.url('lake')}/thing"
     struck = httpx.get(url, headers={"User-Agent": "landfall-copy/1"})
     assert (struck.status_code, struck.text) == (429, '{"error": "busy"}')
@@ -54,8 +54,8 @@ def test_a_rule_says_all_of_the_reply_and_whom_it_is_for(cloud: CloudConfig) -> 
     assert httpx.get(url, headers={"User-Agent": "azsdk"}).text == "fine"
 
 
-def test_the_seed_decides_which_requests_are_struck(cloud: CloudConfig) -> None:
-    """With a probability, the same seed strikes the same requests."""
+def test_the_seed_selects_the_affected_requests(cloud: CloudConfig) -> None:
+    """With a probability, the same seed affects the same requests."""
 
     def struck(seed: str) -> list[int]:
         assert _add(cloud, "--probability", "0.5", "--seed", seed).exit_code == 0
@@ -66,16 +66,16 @@ def test_the_seed_decides_which_requests_are_struck(cloud: CloudConfig) -> None:
     assert struck("3") == struck("3") != struck("4")
 
 
-def test_the_command_knows_every_attribute_of_a_rule() -> None:
-    """Whatever a rule can say, an option says."""
-    options = {each.name for each in add.params if isinstance(each, click.Option)}
+def test_every_attribute_of_a_rule_has_an_option() -> None:
+    """Every attribute of a rule has an option."""
+    options = {item.name for item in add.params if isinstance(item, click.Option)}
 
-    assert {each.name for each in fields(faults.Rule)} - {"hits", "id"} <= options
+    assert {item.name for item in fields(faults.Rule)} - {"hits", "id"} <= options
 
 
 @pytest.mark.parametrize("header", ["Retry-After", ": 1", "a b: 1", "A: b\r\nC: d", "A: ü"])
-def test_what_is_no_header_is_refused(cloud: CloudConfig, header: str) -> None:
-    """A header has a name and a value, both as HTTP allows them."""
+def test_an_invalid_header_is_refused(cloud: CloudConfig, header: str) -> None:
+    """A header needs a valid name and value."""
     result = _add(cloud, "--header", header)
 
     assert result.exit_code == 2
@@ -84,16 +84,16 @@ def test_what_is_no_header_is_refused(cloud: CloudConfig, header: str) -> None:
     assert rules == []
 
 
-def test_an_unknown_kind_names_those_there_are(cloud: CloudConfig) -> None:
-    """The service itself says which faults it knows."""
+def test_an_unknown_kind_lists_the_known_ones(cloud: CloudConfig) -> None:
+    """The service returns the faults that it supports."""
     result = _add(cloud, "--fault", "event_lost")
 
     assert result.exit_code == 2
     assert "event_drop" in result.output
 
 
-def test_rules_are_listed_with_what_was_said(cloud: CloudConfig) -> None:
-    """The rule in force is the one that was asked for, event faults included."""
+def test_rules_are_listed_with_their_options(cloud: CloudConfig) -> None:
+    """The active rule has the given options, also for event faults."""
     _add(cloud, "--fault", "event_drop", "--method", "FlushWithClose", "--times", "1")
 
     (rule,) = httpx.get(f"{cloud.url('lake')}/_devcloud/faults").json()["rules"]

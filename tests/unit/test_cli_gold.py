@@ -1,4 +1,4 @@
-"""`landfall gold`: a table as it is and as it was, from the folder of a local cloud."""
+"""`landfall gold`: current and old versions of a table in a local cloud."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from deltalake import DeltaTable, write_deltalake
 
 from devcloud import config
-from landfall.cli.gold import moment
+from landfall.cli.gold import parse_time
 from landfall.cli.main import landfall
 
 
@@ -43,8 +43,8 @@ def ask(cloud: Path, *arguments: str) -> Result:
     return CliRunner().invoke(landfall, ["gold", "sales", "--data", str(cloud), *arguments])
 
 
-def test_a_table_as_it_is_and_as_it_was(cloud: Path) -> None:
-    """Without a time the newest version; with one the version that stood then."""
+def test_current_and_old_versions(cloud: Path) -> None:
+    """Without a time it shows the newest version, else the version at that time."""
     now = json.loads(ask(cloud, "--json").stdout)
     assert (now["table"], now["version"], now["rows"]) == ("sales", 1, 2)
     assert now["data"] == [{"day": "mon", "net": 2.5}, {"day": "tue", "net": 3.5}]
@@ -66,22 +66,22 @@ def test_a_table_as_it_is_and_as_it_was(cloud: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--as-of", "2001-01-01"], "no version of it before 2001-01-02"),
+        (["--as-of", "2001-01-01"], "no version before 2001-01-02"),
         (["--as-of", "yesterday"], "neither a day"),
         (["--version", "9"], "no version 9"),
         (["--as-of", "2026-11-17", "--version", "1"], "exclude each other"),
     ],
 )
-def test_what_cannot_be_shown_says_why(cloud: Path, arguments: list[str], words: str) -> None:
-    """The exit code is 2, and the message says what there is or what to write."""
+def test_errors_say_what_is_available(cloud: Path, arguments: list[str], words: str) -> None:
+    """The command fails and the message says what is available."""
     result = CliRunner().invoke(landfall, ["gold", "sales", "--data", str(cloud), *arguments])
-    said = result.output + str(result.exception)
+    output = result.output + str(result.exception)
     assert result.exit_code != 0
-    assert words in said
+    assert words in output
 
 
-def test_a_table_that_is_not_there_is_named(cloud: Path) -> None:
-    """So is a folder in which no cloud ever was."""
+def test_a_missing_table_is_named(cloud: Path) -> None:
+    """The message names a missing table, or the folder without a local cloud."""
     none = CliRunner().invoke(landfall, ["gold", "none", "--data", str(cloud)])
     assert "there is no gold table 'none'" in none.output + str(none.exception)
     nowhere = CliRunner().invoke(landfall, ["gold", "sales", "--data", str(cloud / "nowhere")])
@@ -89,9 +89,9 @@ def test_a_table_that_is_not_there_is_named(cloud: Path) -> None:
 
 
 def test_a_day_means_its_end() -> None:
-    """Gold as of Tuesday is what stood when Tuesday was over; a time means itself, UTC."""
-    assert moment("2026-11-17") == datetime(2026, 11, 18, tzinfo=UTC)
-    assert moment("2026-11-17T09:30") == datetime(2026, 11, 17, 9, 30, tzinfo=UTC)
-    assert moment("2026-11-17T09:30+02:00") == datetime(2026, 11, 17, 7, 30, tzinfo=UTC)
+    """A day is its end; a time without an offset is UTC."""
+    assert parse_time("2026-11-17") == datetime(2026, 11, 18, tzinfo=UTC)
+    assert parse_time("2026-11-17T09:30") == datetime(2026, 11, 17, 9, 30, tzinfo=UTC)
+    assert parse_time("2026-11-17T09:30+02:00") == datetime(2026, 11, 17, 7, 30, tzinfo=UTC)
     with pytest.raises(click.BadParameter):
-        moment("Tuesday")
+        parse_time("Tuesday")

@@ -40,22 +40,22 @@ def test_every_command_is_listed_with_what_it_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["nonesuch"], "No such command 'nonesuch'"),
         (["runs", "--limit", "0"], "0 is not in the range"),
         (["drop", "absent.csv", "-d", "users"], "File 'absent.csv' does not exist"),
-        (["drop", __file__, "-d", ""], "it is empty"),
-        (["drop", __file__, "-d", "users", "--name", ""], "it is empty"),
+        (["drop", __file__, "-d", ""], "must not be empty"),
+        (["drop", __file__, "-d", "users", "--name", ""], "must not be empty"),
         (["runs", "--state", "lost"], "'lost' is not one of"),
     ],
 )
-def test_wrong_use_is_exit_code_2(arguments: list[str], said: str) -> None:
-    """What cannot be meant is refused with a message before anything is done."""
+def test_wrong_usage_is_exit_code_2(arguments: list[str], message: str) -> None:
+    """Invalid usage is refused with a message before anything is done."""
     result = CliRunner().invoke(landfall, arguments)
 
     assert result.exit_code == 2
-    assert said in result.output
+    assert message in result.output
 
 
 def test_no_cloud_is_exit_code_2_and_says_how_to_get_one(tmp_path: Path) -> None:
@@ -69,8 +69,8 @@ def test_no_cloud_is_exit_code_2_and_says_how_to_get_one(tmp_path: Path) -> None
     )
 
 
-def test_a_dead_service_is_exit_code_2(tmp_path: Path) -> None:
-    """A refused connection names the address and asks the likely question."""
+def test_a_service_that_is_not_running_is_exit_code_2(tmp_path: Path) -> None:
+    """The message of a refused connection names the address."""
     environ = {"LANDFALL_URL": "http://127.0.0.1:9", "LANDFALL_KEY": "k"}
 
     result = _landfall("runs", cwd=tmp_path, environ=environ)
@@ -80,8 +80,8 @@ def test_a_dead_service_is_exit_code_2(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_an_unforeseen_error_is_one_line(tmp_path: Path) -> None:
-    """Even a defect ends in a line and exit code 2; the way to its traceback is named."""
+def test_an_unexpected_error_is_one_line(tmp_path: Path) -> None:
+    """An unexpected error is one line with exit code 2, and says how to get the traceback."""
     (tmp_path / "devcloud.json").write_text("not json")
 
     result = _landfall("runs", "--data", str(tmp_path), cwd=tmp_path)
@@ -92,7 +92,7 @@ def test_an_unforeseen_error_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_url_without_its_key_is_refused(tmp_path: Path) -> None:
-    """Half an address is an error of its own, not a failed login."""
+    """LANDFALL_URL without LANDFALL_KEY is an error with its own message."""
     result = _landfall("runs", cwd=tmp_path, environ={"LANDFALL_URL": "https://x"})
 
     assert result.returncode == 2
@@ -100,7 +100,7 @@ def test_a_url_without_its_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_validate_starts_without_clients_and_clouds() -> None:
-    """A check before sending starts fast: neither SDKs nor an HTTP client nor servers load."""
+    """`landfall validate` loads neither SDKs nor an HTTP client nor servers."""
     code = (
         "import sys; from landfall.cli.main import landfall\n"
         "landfall.main(['validate', '--help'], standalone_mode=False)\n"

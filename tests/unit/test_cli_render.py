@@ -25,10 +25,10 @@ def test_sizes_are_in_the_largest_unit(count: int | None, text: str) -> None:
     assert render.size(count) == text
 
 
-def test_the_way_fills_up() -> None:
+def test_the_progress_bar_fills_up() -> None:
     """The bar grows with each state and is full at the end; an unknown state is at its start."""
     lengths = [
-        render.way(name).plain.count("▰")
+        render.progress_bar(name).plain.count("▰")
         for name in ("landed", "received", "validating", "loading", "quarantined")
     ]
 
@@ -50,7 +50,7 @@ def test_names_are_not_markup() -> None:
 
 
 def test_a_run_that_was_never_validated_has_dashes() -> None:
-    """Counts that are not known yet are no zeros."""
+    """Unknown counts are shown as dashes, not as zeros."""
     shown = _text(render.progress_table([run("claimed", rows=None, rejected=None)]))
 
     assert shown.splitlines()[1].split()[-3:] == ["-", "-", "6.5"]
@@ -67,15 +67,15 @@ class _Clock:
         self.now += seconds
 
 
-def test_following_bears_a_short_silence() -> None:
+def test_following_tolerates_a_short_outage() -> None:
     """A service that does not answer for a while does not end the view."""
-    looks = iter([[run("claimed")], None, None, [run("succeeded")]])
+    answers = iter([[run("claimed")], None, None, [run("succeeded")]])
 
     def scan() -> list[dict[str, object]]:
-        found = next(looks)
-        if found is None:
+        runs = next(answers)
+        if runs is None:
             raise CliError("no connection")
-        return found
+        return runs
 
     clock = _Clock()
     shown = live.follow(
@@ -87,11 +87,11 @@ def test_following_bears_a_short_silence() -> None:
         pause=clock.pause,
     )
 
-    assert [each["state"] for each in shown] == ["succeeded"]
+    assert [run_["state"] for run_ in shown] == ["succeeded"]
 
 
-def test_following_gives_up_on_a_long_one() -> None:
-    """A service that stays away is an error, after some patience."""
+def test_following_fails_on_a_long_outage() -> None:
+    """A service that stays unavailable is an error after some time."""
     clock = _Clock()
 
     def scan() -> list[dict[str, object]]:
@@ -106,11 +106,11 @@ def test_following_gives_up_on_a_long_one() -> None:
             clock=clock,
             pause=clock.pause,
         )
-    assert clock.now == pytest.approx(live.PATIENCE_SECONDS, abs=1)
+    assert clock.now == pytest.approx(live.OUTAGE_SECONDS, abs=1)
 
 
 def test_following_ends_when_the_time_is_up() -> None:
-    """A run that does not end is returned as it stands."""
+    """A run that does not end is returned in its current state."""
     clock = _Clock()
 
     shown = live.follow(
@@ -122,4 +122,4 @@ def test_following_ends_when_the_time_is_up() -> None:
         pause=clock.pause,
     )
 
-    assert [each["state"] for each in shown] == ["loading"]
+    assert [run_["state"] for run_ in shown] == ["loading"]

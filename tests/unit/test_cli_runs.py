@@ -34,26 +34,26 @@ REPORT = {
 
 
 def _invoke(arguments: list[str], answers: dict[str, Any]) -> tuple[Result, list[str]]:
-    with serving(answers) as (environ, asked):
-        return CliRunner().invoke(landfall, arguments, env=environ | {"COLUMNS": "100"}), asked
+    with serving(answers) as (environ, requests):
+        return CliRunner().invoke(landfall, arguments, env=environ | {"COLUMNS": "100"}), requests
 
 
 def test_runs_lists_what_the_service_has() -> None:
-    """A row a run, with its state and counts; the filters travel to the service."""
-    result, asked = _invoke(
+    """Each run has a row with state and counts; the service gets the filters."""
+    result, requests = _invoke(
         ["runs", "--dataset", "users", "--state", "succeeded", "--limit", "7"],
         {"GET /runs": (200, {"runs": [run("succeeded")], "next": None})},
     )
 
     assert result.exit_code == 0
-    assert asked == ["GET /runs?dataset=users&state=succeeded&limit=7"]
+    assert requests == ["GET /runs?dataset=users&state=succeeded&limit=7"]
     assert result.output.splitlines()[1].split() == [RUN, "may.csv", "succeeded", "1,200", "2"]
 
 
 def test_runs_follows_pages_up_to_its_limit() -> None:
     """A limit beyond one page is filled from the following ones."""
     page = [run("succeeded", run_id=f"r{number}") for number in range(100)]
-    result, asked = _invoke(
+    result, requests = _invoke(
         ["runs", "--limit", "101", "--json"],
         {
             "GET /runs": [
@@ -64,17 +64,17 @@ def test_runs_follows_pages_up_to_its_limit() -> None:
     )
 
     assert len(json.loads(result.output)["runs"]) == 101
-    assert asked == ["GET /runs?limit=100", "GET /runs?limit=1&cursor=more"]
+    assert requests == ["GET /runs?limit=100", "GET /runs?limit=1&cursor=more"]
 
 
 def test_no_runs_says_how_to_make_one() -> None:
-    """An empty list is not an empty screen."""
+    """Without runs the command says how to create one."""
     result, _ = _invoke(["runs"], {"GET /runs": (200, {"runs": []})})
 
     assert result.output == "no runs yet: `landfall drop FILE` makes one\n"
 
 
-def test_show_tells_the_history_and_why() -> None:
+def test_show_prints_history_and_report() -> None:
     """A refused run is shown with its steps and its report, and ends in exit code 1."""
     history = [{"at": "2026-11-22T13:01:15+00:00", "state": "received", "cause": "by event"}]
     result, _ = _invoke(
@@ -92,7 +92,7 @@ def test_show_tells_the_history_and_why() -> None:
     assert "extra columns: shoe" in result.output
 
 
-def test_an_unknown_run_is_wrong_use() -> None:
+def test_an_unknown_run_is_an_error() -> None:
     """The service's problem document becomes the message."""
     result, _ = _invoke(["show", "nonesuch"], {})
 
@@ -101,7 +101,7 @@ def test_an_unknown_run_is_wrong_use() -> None:
 
 
 def test_a_wrong_key_names_what_to_check() -> None:
-    """A refused key says where keys come from."""
+    """The message of a refused key says where to set it."""
     with serving({}) as (environ, _):
         result = CliRunner().invoke(landfall, ["runs"], env=environ | {"LANDFALL_KEY": "wrong"})
 
@@ -110,7 +110,7 @@ def test_a_wrong_key_names_what_to_check() -> None:
 
 
 def test_watch_follows_one_run_to_its_end() -> None:
-    """Off a terminal there is a line for each change, and a bad end is exit code 1."""
+    """Without a terminal each change is a line, and a failed run is exit code 1."""
     result, _ = _invoke(
         ["watch", RUN],
         {
@@ -139,7 +139,7 @@ def test_report_as_json_is_the_report() -> None:
 
 
 def test_retry_and_cancel_post() -> None:
-    """Both ask the service and say what state the run has then."""
+    """Both commands send a request and print the new state of the run."""
     answers = {
         f"POST /runs/{RUN}/retry": (202, run("received")),
         f"POST /runs/{RUN}/cancel": (200, run("cancelled")),
@@ -152,43 +152,43 @@ def test_retry_and_cancel_post() -> None:
 @pytest.mark.parametrize("command", ["show", "report", "watch", "retry", "cancel"])
 @pytest.mark.parametrize("run_id", ["", "  "])
 def test_an_empty_run_is_refused(command: str, run_id: str) -> None:
-    """What a shell makes of a variable that is not set names no run: nothing is asked."""
-    result, asked = _invoke([command, run_id], {"GET /runs": (200, {"runs": [], "next": None})})
+    """An empty run id, as from an unset shell variable, is refused without a request."""
+    result, requests = _invoke([command, run_id], {"GET /runs": (200, {"runs": [], "next": None})})
 
     assert result.exit_code == 2
     assert "RUN" in result.output
-    assert "it is empty" in result.output
-    assert asked == []
+    assert "must not be empty" in result.output
+    assert requests == []
 
 
 @pytest.mark.parametrize("arguments", [["runs", "-d", ""], ["watch", "-d", ""]])
 def test_an_empty_dataset_is_refused(arguments: list[str]) -> None:
     """An empty filter is not all datasets."""
-    result, asked = _invoke(arguments, {})
+    result, requests = _invoke(arguments, {})
 
-    assert (result.exit_code, asked) == (2, [])
-    assert "it is empty" in result.output
+    assert (result.exit_code, requests) == (2, [])
+    assert "must not be empty" in result.output
 
 
 @pytest.mark.parametrize("run_id", ["a/../../health", "..", "a?b#c", "ü"])
-def test_whatever_is_given_as_run_is_asked_for_as_a_run(run_id: str) -> None:
-    """No text leads the command to another route."""
-    result, asked = _invoke(["show", run_id], {})
+def test_any_run_id_is_one_path_segment(run_id: str) -> None:
+    """A run id is always quoted as one path segment."""
+    result, requests = _invoke(["show", run_id], {})
 
     assert result.exit_code == 2
-    assert [unquote(each) for each in asked] == [f"GET /runs/{run_id}"]
+    assert [unquote(request) for request in requests] == [f"GET /runs/{run_id}"]
 
 
 def test_a_replay_of_runs_is_a_request_for_each() -> None:
-    """Every named run is asked for, and said to be under way again."""
+    """A request is sent for every named run."""
     answers = {f"POST /runs/{RUN}/replay": (202, run("claimed"))}
-    result, asked = _invoke(["replay", RUN, "--from", "bronze"], answers)
+    result, requests = _invoke(["replay", RUN, "--from", "bronze"], answers)
     assert (result.exit_code, result.output) == (0, f"{RUN} is claimed again\n")
-    assert asked == [f"POST /runs/{RUN}/replay"]
+    assert requests == [f"POST /runs/{RUN}/replay"]
 
 
-def test_a_replay_by_a_query_tells_which_runs_it_takes() -> None:
-    """A dry run only tells; beyond those listed it says how many more."""
+def test_a_dry_run_of_a_replay_lists_its_runs() -> None:
+    """A dry run only lists runs, and the number of further ones."""
     plan = {"dry_run": True, "total": 3, "runs": [RUN, "r2"]}
     result, _ = _invoke(
         ["replay", "--dataset", "users", "--dry-run"], {"POST /replays": (200, plan)}
@@ -200,13 +200,13 @@ def test_a_replay_by_a_query_tells_which_runs_it_takes() -> None:
     "arguments", [[], [RUN, "--dataset", "users"], [RUN, "--dry-run"], ["--dataset", ""]]
 )
 def test_a_replay_needs_runs_or_a_query(arguments: list[str]) -> None:
-    """Neither both nor none; wrong use ends in exit code 2 before anything is asked."""
-    result, asked = _invoke(["replay", *arguments], {})
-    assert (result.exit_code, asked) == (2, [])
+    """Both or none of them is wrong usage, exit code 2, without a request."""
+    result, requests = _invoke(["replay", *arguments], {})
+    assert (result.exit_code, requests) == (2, [])
 
 
 def test_a_resend_is_followed_to_its_end(tmp_path: Path) -> None:
-    """The file travels in the request; with --wait a refused run ends in exit code 1."""
+    """The file is sent in the request; with --wait a refused run is exit code 1."""
     file = tmp_path / "corrected.csv"
     file.write_text("id\n1\n")
     child = run("claimed", run_id="20261122T140000Z-users-00000001", resend_of=RUN)
@@ -215,9 +215,9 @@ def test_a_resend_is_followed_to_its_end(tmp_path: Path) -> None:
         f"POST /runs/{RUN}/resend": (202, child),
         f"GET /runs/{child['run_id']}": (200, ended),
     }
-    result, asked = _invoke(["resend", RUN, str(file)], answers)
+    result, requests = _invoke(["resend", RUN, str(file)], answers)
     assert result.output == f"corrected.csv is run {child['run_id']}, corrected rejects of {RUN}\n"
-    assert asked == [f"POST /runs/{RUN}/resend?name=corrected.csv"]
+    assert requests == [f"POST /runs/{RUN}/resend?name=corrected.csv"]
     result, _ = _invoke(["resend", RUN, str(file), "--wait", "--json"], answers)
     assert result.exit_code == 1
     assert json.loads(result.stdout)["state"] == "quarantined"
@@ -239,12 +239,12 @@ BACKLOG = {
 
 
 def test_the_backlog_says_what_waits_and_for_what() -> None:
-    """The caps first, then a line for each dataset and state, with the reason where it waits."""
+    """The limits come first, then a line for each dataset and state, with the reason to wait."""
     result, _ = _invoke(["backlog"], {"GET /backlog": (200, BACKLOG)})
     lines = [" ".join(line.split()) for line in result.output.splitlines()]
     assert lines == [
-        "copies: 2 of 2 under way, 3 waiting",
-        "loads: 1 of 10 under way, 0 waiting",
+        "copies: 2 of 2 running, 3 waiting",
+        "loads: 1 of 10 running, 0 waiting",
         "",
         "Dataset State Runs Waits",
         "users validated 3 for a copy: 2 are under way, 2 may be at once",
@@ -252,4 +252,4 @@ def test_the_backlog_says_what_waits_and_for_what() -> None:
     ]
     nothing = {**BACKLOG, "datasets": []}
     result, _ = _invoke(["backlog"], {"GET /backlog": (200, nothing)})
-    assert result.output.splitlines()[-1] == "nothing is on its way"
+    assert result.output.splitlines()[-1] == "no active runs"

@@ -59,8 +59,8 @@ def test_a_good_file_is_accepted(contracts: Path) -> None:
     assert "2 rows, 2 accepted, 0 rejected" in result.output
 
 
-def test_a_tolerable_file_leaves_its_rejects(contracts: Path) -> None:
-    """Within tolerance the exit code is 0, and the rejected rows are written where asked."""
+def test_a_file_within_tolerance_has_rejects(contracts: Path) -> None:
+    """Within tolerance the exit code is 0, and the rejected rows are written to the given file."""
     rejects = contracts.parent / "out.csv"
 
     result = _validate(contracts, "code,pairs\na,1\nb,-2\nc,3\nd,4\n", "--rejects", str(rejects))
@@ -92,8 +92,8 @@ def test_a_missing_column_says_what_to_do(contracts: Path) -> None:
     assert "what to do: " in result.output
 
 
-def test_an_unknown_dataset_names_those_there_are(contracts: Path) -> None:
-    """Wrong use is exit code 2, with the names that would be right."""
+def test_an_unknown_dataset_lists_the_known_ones(contracts: Path) -> None:
+    """An unknown dataset is exit code 2, with the known names."""
     file = contracts / "shoes.odcs.yaml"
 
     result = CliRunner().invoke(
@@ -101,10 +101,10 @@ def test_an_unknown_dataset_names_those_there_are(contracts: Path) -> None:
     )
 
     assert result.exit_code == 2
-    assert "there are: shoes" in result.output
+    assert "known: shoes" in result.output
 
 
-def test_a_wrong_contract_is_no_refusal_of_the_data(contracts: Path) -> None:
+def test_a_wrong_contract_is_not_a_refusal_of_the_data(contracts: Path) -> None:
     """A contract that cannot be read is exit code 2 and names the file."""
     (contracts / "shoes.odcs.yaml").write_text("kind: DataContract\n")
 
@@ -114,8 +114,8 @@ def test_a_wrong_contract_is_no_refusal_of_the_data(contracts: Path) -> None:
     assert "shoes.odcs.yaml" in result.output
 
 
-def test_a_contract_of_its_own(contracts: Path) -> None:
-    """A contract need not stand in a folder; but one of the two must be said, and not both."""
+def test_a_contract_may_be_any_file(contracts: Path) -> None:
+    """A contract may be any file; exactly one of --contract and --dataset is needed."""
     file, own = contracts.parent / "any.csv", contracts / "shoes.odcs.yaml"
     file.write_text("code,pairs\na,1\n")
     run = CliRunner().invoke
@@ -126,7 +126,7 @@ def test_a_contract_of_its_own(contracts: Path) -> None:
 
 
 def test_rejects_and_reasons(contracts: Path) -> None:
-    """Rejects can be corrected and sent again; the reasons beside them say what each lacks."""
+    """Rejects have the header, and their reasons are in the file beside them."""
     out = contracts.parent / "out.csv"
 
     _validate(contracts, "code,pairs\na,1\nb,-2\nc,3\nd,4\n", "--rejects", str(out))
@@ -155,8 +155,8 @@ def test_several_files_share_a_folder(contracts: Path) -> None:
     assert "Refused" in (pages / "bad.csv.html").read_text()
 
 
-def test_rejects_of_an_earlier_run_are_taken_away(contracts: Path) -> None:
-    """What stands under the name speaks of this run; and the file itself is never overwritten."""
+def test_rejects_of_an_earlier_run_are_deleted(contracts: Path) -> None:
+    """Rejects of an earlier run are deleted; the validated file is never overwritten."""
     out = contracts.parent / "out.csv"
     _validate(contracts, "code,pairs\na,1\nb,-2\nc,3\nd,4\n", "--rejects", str(out))
     assert out.exists()
@@ -174,8 +174,8 @@ def test_rejects_of_an_earlier_run_are_taken_away(contracts: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
-def test_a_file_may_stand_for_another_dataset(contracts: Path, suffix: str) -> None:
-    """What a contract refers to is looked up there; without it the answer says so."""
+def test_a_file_may_be_given_for_another_dataset(contracts: Path, suffix: str) -> None:
+    """Relationships are checked against a given file; without it the report says so."""
     own = contracts.parent / "sales.odcs.yaml"
     own.write_text("""
 apiVersion: v3.2.0

@@ -1,4 +1,4 @@
-"""`landfall contract`: a contract from a sample, its check, and the difference of two."""
+"""`landfall contract`: infer, lint and diff."""
 
 import gzip
 import io
@@ -55,8 +55,8 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_guessed_contract_accepts_its_sample(name: str) -> None:
-    """And says types, key, required columns and the short list of values, by the standard."""
+def test_an_inferred_contract_accepts_its_sample(name: str) -> None:
+    """The inferred contract is valid and has types, key, required columns and an enum."""
     text = infer(BytesSource(SAMPLES[name]), name=name, dataset="rows")
 
     contract = lint(text, file="rows.odcs.yaml")
@@ -72,22 +72,22 @@ def test_a_guessed_contract_accepts_its_sample(name: str) -> None:
 
 
 def test_a_parquet_sample() -> None:
-    """Its own types count; text that looks like a date in Parquet is text to the contract."""
+    """Parquet types are used."""
     text = infer(BytesSource(parquet()), name="rows.parquet", dataset="rows")
 
     assert parse(text, file="t").column("price").logical_type == "number"
 
 
 def test_users_are_recognised(tmp_path: Path) -> None:
-    """The types guessed from generated users are those of the contract written by hand."""
+    """The types inferred from generated users are those of the committed contract."""
     write_users(tmp_path / "users.csv", 2000, 3)
     data = (tmp_path / "users.csv").read_bytes()
 
-    guessed = parse(infer(BytesSource(data), name="users.csv", dataset="users"), file="t")
+    inferred = parse(infer(BytesSource(data), name="users.csv", dataset="users"), file="t")
 
-    by_hand = [(c.name, c.logical_type) for c in CONTRACTS["users"].columns]
-    assert by_hand == [(c.name, c.logical_type) for c in guessed.columns]
-    assert guessed.key == ("identifierHash",)
+    expected = [(c.name, c.logical_type) for c in CONTRACTS["users"].columns]
+    assert expected == [(c.name, c.logical_type) for c in inferred.columns]
+    assert inferred.key == ("identifierHash",)
 
 
 def run(*arguments: str | Path) -> Result:
@@ -95,8 +95,8 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(landfall, ["contract", *map(str, arguments)])
 
 
-def test_infer_writes_no_file_twice(tmp_path: Path) -> None:
-    """What was corrected by hand is never written over."""
+def test_infer_does_not_overwrite(tmp_path: Path) -> None:
+    """An existing file is never overwritten."""
     sample, out = tmp_path / "My rows.csv", tmp_path / "rows.odcs.yaml"
     sample.write_bytes(csv())
 
@@ -106,8 +106,8 @@ def test_infer_writes_no_file_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n", b"a,b\n", b'{"a": {"b": 1}}\n'])
-def test_what_no_contract_can_be_written_from(tmp_path: Path, data: bytes) -> None:
-    """Says why, and exits with 2."""
+def test_samples_without_a_contract(tmp_path: Path, data: bytes) -> None:
+    """The command exits with 2."""
     sample = tmp_path / "sample"
     sample.write_bytes(data)
 
@@ -170,19 +170,19 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_breaks_readers(change: str) -> None:
-    """What they never had to expect and may now come breaks them; what is tightened does not."""
+    """A relaxed rule breaks readers; a tightened one does not."""
     was, now, breaking = CHANGES[change]
     assert was in OLD
 
     changes = diff(parse(OLD, file="old"), parse(OLD.replace(was, now, 1), file="new"))
 
-    assert breaking == any(one.breaking for one in changes)
+    assert breaking == any(item.breaking for item in changes)
     if change in {"nothing", "a description"}:
         assert changes == []
 
 
 def test_diff_exits_with_1_on_a_breaking_change(tmp_path: Path) -> None:
-    """For a pull request's check."""
+    """The exit code can be used as a check of a pull request."""
     old, new, wrong = (tmp_path / f"{name}.odcs.yaml" for name in ("old", "new", "wrong"))
     old.write_text(OLD)
     new.write_text(OLD.replace("minimum: 1", "minimum: 0"))
@@ -197,7 +197,7 @@ def test_diff_exits_with_1_on_a_breaking_change(tmp_path: Path) -> None:
 
 
 def test_lint_names_every_wrong_file(tmp_path: Path) -> None:
-    """One line a contract; 1 if one of them is wrong."""
+    """Each contract has one line; the exit code is 1 if one of them is wrong."""
     good, wrong = tmp_path / "good.odcs.yaml", tmp_path / "wrong.odcs.yaml"
     good.write_text(OLD)
     wrong.write_text(OLD.replace("logicalType: integer", "logicalType: whole", 1))

@@ -1,4 +1,4 @@
-"""Nothing that a contract says is ignored unseen: it is used, listed, or named in a refusal."""
+"""Every field of a contract is used, listed in the notes, or named in an error."""
 
 import json
 from collections.abc import Iterator
@@ -17,8 +17,12 @@ DEFINED = SCHEMA["$defs"]
 
 
 def fields(*definitions: dict[str, Any]) -> dict[str, Any]:
-    """The fields that the standard has at a place."""
-    return {name: spec for one in definitions for name, spec in one.get("properties", {}).items()}
+    """Return the fields that the standard has at a place."""
+    return {
+        name: spec
+        for definition in definitions
+        for name, spec in definition.get("properties", {}).items()
+    }
 
 
 PLACES = {
@@ -36,13 +40,13 @@ PLACES = {
 
 
 def sample(spec: dict[str, Any]) -> Any:
-    """A value that a field may have."""
+    """Return a valid value of a field."""
     kind = spec.get("type", "string")
     return {"array": ["x"], "object": {"x": "y"}, "boolean": True, "integer": 1}.get(kind, "x")
 
 
 def with_field(place: str, name: str, value: Any) -> str:
-    """A contract that says it there."""
+    """Return a contract with the field at a place."""
     column: dict[str, Any] = {"name": "c", "logicalType": "integer"}
     quality: dict[str, Any] = {"metric": "nullValues", "mustBe": 0}
     link: dict[str, Any] = {"to": "o.id"}
@@ -74,13 +78,13 @@ def with_field(place: str, name: str, value: Any) -> str:
 
 
 def every_field() -> Iterator[tuple[str, str]]:
-    """Each field of the standard with its place."""
-    for place, found in PLACES.items():
-        yield from ((place, name) for name in found)
+    """Yield each field of the standard with its place."""
+    for place, place_fields in PLACES.items():
+        yield from ((place, name) for name in place_fields)
 
 
-def refused(text: str) -> ContractError | None:
-    """The error by which a contract is refused, if it is."""
+def error_of(text: str) -> ContractError | None:
+    """Return the error of a contract, if there is one."""
     try:
         parse(text, file="t.odcs.yaml")
     except ContractError as error:
@@ -90,26 +94,32 @@ def refused(text: str) -> ContractError | None:
 
 @pytest.mark.parametrize(("place", "name"), list(every_field()))
 def test_every_field_of_the_standard_is_accounted_for(place: str, name: str) -> None:
-    """By the standard's own JSON schema."""
+    """All fields of the standard's JSON schema are used, noted or refused."""
     text = with_field(place, name, sample(PLACES[place][name]))
-    refusal = refused(text)
+    refusal = error_of(text)
 
     if refusal is not None:
         assert name in refusal.path or name in refusal.reason
     else:
-        found = notes(text, file="t.odcs.yaml")
-        told = [*found.later, *found.described, *found.others, *_USED, "customProperties"]
-        assert any(one.startswith(f"{place}{name}") for one in told)
+        collected = notes(text, file="t.odcs.yaml")
+        known = [
+            *collected.later,
+            *collected.described,
+            *collected.unchecked,
+            *_USED,
+            "customProperties",
+        ]
+        assert any(field.startswith(f"{place}{name}") for field in known)
 
 
 def test_there_are_fields_at_every_place() -> None:
-    """The schema of the standard has the shape that the test above reads."""
+    """The test above has fields at every place."""
     assert min(map(len, PLACES.values())) >= 5
     assert len(list(every_field())) > 90
 
 
-def test_notes_count_what_is_said() -> None:
-    """Prose rules, other vendors' properties and formats that nothing can be held against."""
+def test_notes_count_fields() -> None:
+    """Text rules, properties of other vendors and unchecked formats are counted."""
     text = json.dumps(
         {
             "apiVersion": "v3.2.0",
@@ -139,14 +149,14 @@ def test_notes_count_what_is_said() -> None:
         }
     )
 
-    found = notes(text, file="t.odcs.yaml")
+    collected = notes(text, file="t.odcs.yaml")
 
-    assert found.later == {"slaProperties": 2}
-    assert found.others == {
+    assert collected.later == {"slaProperties": 2}
+    assert collected.unchecked == {
         "retention of acme": 1,
         "schema[].properties[].logicalTypeOptions.format password": 1,
     }
-    assert found.described == {
+    assert collected.described == {
         "schema[].tags": 1,
         "schema[].properties[].businessName": 1,
         "schema[].properties[].quality[] of type text": 1,

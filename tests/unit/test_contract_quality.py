@@ -1,4 +1,4 @@
-"""Quality rules as the standard writes them, read or refused by name."""
+"""Quality rules of the standard: read, or refused with a reason."""
 
 import json
 from typing import Any
@@ -30,7 +30,7 @@ def read(
 
 
 def test_a_count_that_must_be_zero_is_a_rule_of_each_record() -> None:
-    """No record may be counted, so each that is has a fault."""
+    """If no record may be counted, each counted record has a fault."""
     (rule,) = read({"metric": "nullValues", "mustBe": 0}, "text").rules
 
     assert (rule.name, rule.column, rule.per_record) == ("nullValues", "text", True)
@@ -51,8 +51,8 @@ def test_a_count_that_must_be_zero_is_a_rule_of_each_record() -> None:
         ({"mustNotBe": 1}, False),
     ],
 )
-def test_which_bounds_leave_no_record(bound: dict[str, Any], per_record: bool) -> None:
-    """Any other bound is held against the count over the whole table."""
+def test_which_bounds_are_per_record(bound: dict[str, Any], per_record: bool) -> None:
+    """Any other bound applies to the count over the whole table."""
     (rule,) = read(
         {"metric": "missingValues", "arguments": {"missingValues": ["-"]}, **bound}, "text"
     ).rules
@@ -69,8 +69,8 @@ def test_which_bounds_leave_no_record(bound: dict[str, Any], per_record: bool) -
         ({"rule": "rowCount", "mustBeGreaterThan": 3}, None),
     ],
 )
-def test_rules_as_they_were_named_before(rule: dict[str, Any], column: str | None) -> None:
-    """ODCS 3.0 called metrics rules, and two of them otherwise."""
+def test_rule_names_of_odcs_3_0(rule: dict[str, Any], column: str | None) -> None:
+    """The rule names of ODCS 3.0 are read."""
     assert len(read(rule, column, "v3.0.2").rules) == 1
 
 
@@ -98,8 +98,8 @@ def test_sql_is_read_as_a_condition() -> None:
         ("SELECT MIN(COALESCE(price, 0)) FROM t WHERE day >= DATE '2024-01-01'", "min"),
     ],
 )
-def test_other_aggregates_speak_of_the_table(query: str, kind: str) -> None:
-    """They have one value, whatever the records."""
+def test_other_aggregates_are_over_the_table(query: str, kind: str) -> None:
+    """Other aggregates are not checked per record."""
     (rule,) = read({"type": "sql", "query": query, "mustBeLessThan": 9}).rules
 
     assert (rule.kind, rule.per_record) == (kind, False)
@@ -119,7 +119,7 @@ def test_other_aggregates_speak_of_the_table(query: str, kind: str) -> None:
         ("SELECT COUNT(*) FROM t WHERE nope = 1", "no column 'nope'"),
         ("SELECT COUNT(*) FROM t WHERE id = 'a'", "cannot be compared"),
         ("SELECT COUNT(*) FROM t WHERE id", "no condition"),
-        ("SELECT COUNT(*) FROM t WHERE 1 = 1", "looks at no column"),
+        ("SELECT COUNT(*) FROM t WHERE 1 = 1", "reads no column"),
         ("SELECT COUNT(*) FROM t WHERE REGEXP_LIKE(text, 'a')", "not supported"),
         ("SELECT COUNT(*) FROM t WHERE id IN (SELECT 1)", "list of values"),
         ("SELECT COUNT(*) FROM t WHERE day > 'soon'", "no date"),
@@ -130,7 +130,7 @@ def test_other_aggregates_speak_of_the_table(query: str, kind: str) -> None:
         ("SELECT SUM(id * id * id) FROM t", "128 bits"),
     ],
 )
-def test_sql_beyond_what_every_engine_means_alike_is_refused(query: str, reason: str) -> None:
+def test_unsupported_sql_is_refused(query: str, reason: str) -> None:
     """The error names the place, so that no rule is silently dropped."""
     with pytest.raises(ContractError) as caught:
         read({"type": "sql", "query": query, "mustBe": 0})
@@ -144,8 +144,8 @@ def test_sql_beyond_what_every_engine_means_alike_is_refused(query: str, reason:
     [
         ({"metric": "nullValues"}, "id", "needs one of mustBe"),
         ({"metric": "nullValues", "mustBe": 0, "mustNotBe": 1}, "id", "needs one of mustBe"),
-        ({"metric": "nullValues", "mustBe": 0}, None, "speaks of a column"),
-        ({"metric": "rowCount", "mustBe": 0}, "id", "speaks of the table"),
+        ({"metric": "nullValues", "mustBe": 0}, None, "is a rule of a column"),
+        ({"metric": "rowCount", "mustBe": 0}, "id", "is a rule of the table"),
         ({"metric": "freshness", "mustBe": 0}, "id", "supported"),
         ({"metric": "invalidValues", "mustBe": 0}, "id", "needs validValues"),
         (
@@ -170,15 +170,15 @@ def test_sql_beyond_what_every_engine_means_alike_is_refused(query: str, reason:
     ],
 )
 def test_wrong_rules_are_refused(rule: dict[str, Any], column: str | None, reason: str) -> None:
-    """With what would be right."""
+    """The error says what is expected."""
     with pytest.raises(ContractError) as caught:
         read(rule, column)
 
     assert reason in caught.value.reason
 
 
-def test_rules_of_one_name_are_told_apart() -> None:
-    """Counts of two rules are never mixed up."""
+def test_rules_of_one_name_are_numbered() -> None:
+    """Rules of the same name get different names."""
     columns = [
         {**COLUMNS[0], "quality": [{"metric": "nullValues", "mustBeLessThan": n} for n in (5, 9)]}
     ]
@@ -200,20 +200,20 @@ DRIFT = {
 @pytest.mark.parametrize("kind", DRIFT)
 @pytest.mark.parametrize("policy", ["freeze", "evolve", "discard"])
 def test_drift_is_read(kind: str, policy: str) -> None:
-    """Each kind of drift has its policies; one that means nothing for it is refused by name."""
+    """Each kind of drift has its policies; any other is refused."""
     field, policies = DRIFT[kind]
-    said = [{"property": "drift", "value": {kind: policy}}]
+    properties = [{"property": "drift", "value": {kind: policy}}]
     rule = {"metric": "rowCount", "mustBeGreaterThan": 0}
 
     if policy in policies:
-        assert getattr(read(rule, customProperties=said).drift, field) == policy
+        assert getattr(read(rule, customProperties=properties).drift, field) == policy
     else:
         with pytest.raises(ContractError, match="supported: evolve, freeze"):
-            read(rule, customProperties=said)
+            read(rule, customProperties=properties)
 
 
 def test_exclusive_bounds_as_flags() -> None:
-    """ODCS 3.0 said of a bound that it is excluded."""
+    """The boolean exclusive bounds of ODCS 3.0 are read."""
     column = {
         "name": "n",
         "logicalType": "integer",

@@ -1,4 +1,4 @@
-"""Contracts: what is read from the standard's documents, and what is refused by name."""
+"""Contracts: reading documents of the standard, and errors with place and reason."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "marketplace" / "contracts"
 
 def document(*properties: dict[str, Any], **root: Any) -> str:
     """A contract of one table `t` with `properties`; `root` adds to or replaces the rest."""
-    found: dict[str, Any] = {
+    root_fields: dict[str, Any] = {
         "apiVersion": "v3.2.0",
         "kind": "DataContract",
         "id": "t",
@@ -23,7 +23,7 @@ def document(*properties: dict[str, Any], **root: Any) -> str:
         "status": "active",
         "schema": [{"name": "t", "properties": list(properties)}],
     } | root
-    return yaml.safe_dump(found)
+    return yaml.safe_dump(root_fields)
 
 
 def column(logical_type: str = "string", **more: Any) -> dict[str, Any]:
@@ -90,11 +90,11 @@ def test_column_options_reach_the_model() -> None:
         )
     )
 
-    found = contract.column("c")
-    assert (found.format, found.minimum, found.exclusive_maximum) == ("u8", 3, 9)
-    assert found.enum == (4, 5)
-    assert found.masked
-    assert found.required
+    parsed = contract.column("c")
+    assert (parsed.format, parsed.minimum, parsed.exclusive_maximum) == ("u8", 3, 9)
+    assert parsed.enum == (4, 5)
+    assert parsed.masked
+    assert parsed.required
 
 
 def test_key_columns_are_required_unless_said_otherwise() -> None:
@@ -163,8 +163,10 @@ def test_table_says_what_silver_enforces_keeps_and_looks_up() -> None:
 
     table = contract.table()
 
-    said = [{k: v for k, v in c.items() if k not in ("type", "required")} for c in table["columns"]]
-    assert said == [
+    constraints = [
+        {k: v for k, v in c.items() if k not in ("type", "required")} for c in table["columns"]
+    ]
+    assert constraints == [
         {"name": "id"},
         {"name": "c", "minimum": 0, "exclusiveMaximum": 1.5},
         {"name": "day", "minimum": "2020-01-01", "enum": ["2020-01-01"]},
@@ -287,7 +289,7 @@ REFUSED = {
     "relationship to itself": (
         _column(relationships=[{"to": "t.c"}]),
         "schema[0].properties[0].relationships[0].to",
-        "leads to the table itself",
+        "refers to the table itself",
     ),
     "relationship without a column": (
         _column(relationships=[{"to": "users"}]),
@@ -313,7 +315,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_honoured_is_refused_where_it_stands(case: str) -> None:
+def test_unsupported_contracts_are_refused_with_the_place(case: str) -> None:
     """An error names the file, the place and the reason; nothing is silently ignored."""
     (properties, root), path, reason = REFUSED[case]
 
@@ -324,7 +326,7 @@ def test_what_cannot_be_honoured_is_refused_where_it_stands(case: str) -> None:
 
 
 def test_two_columns_of_one_name() -> None:
-    """A name stands for one column."""
+    """Column names are unique."""
     assert "second column" in refusal(column(), column()).reason
 
 
@@ -336,14 +338,14 @@ def test_composite_keys_need_positions() -> None:
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a", "a: 1\na: 2", "\0", "? [a]\n: b", "&a [*a]"])
-def test_what_is_no_contract_at_all(text: str) -> None:
+def test_documents_that_are_not_contracts(text: str) -> None:
     """Broken YAML, a list, a key given twice: one kind of error."""
     with pytest.raises(ContractError):
         parse(text, file="x")
 
 
-def test_prose_quality_rules_are_let_be() -> None:
-    """Text describes; it promises no check."""
+def test_text_quality_rules_are_ignored() -> None:
+    """Quality rules of type text are ignored."""
     assert read(column(quality=[{"type": "text", "description": "looks right"}])).columns
 
 
@@ -355,7 +357,7 @@ def test_file_is_named_after_its_table(tmp_path: Path) -> None:
         load_folder(tmp_path)
 
 
-def test_lint_finds_what_only_the_model_knows() -> None:
+def test_lint_checks_by_the_model() -> None:
     """Fields that no verdict depends on are checked by the standard's model."""
     text = document(column(), tags="not-a-list")
 

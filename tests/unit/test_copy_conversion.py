@@ -37,7 +37,7 @@ def column(kind: str, form: str | None = None) -> MappedColumn:
     return MappedColumn("a", None, None, "a", kind, form)
 
 
-def one_by_one(given_column: MappedColumn, texts: list[str | None]) -> list[Any]:
+def convert_single_values(given_column: MappedColumn, texts: list[str | None]) -> list[Any]:
     """What the rule says; "fault" where it refuses."""
     read_one = reader(given_column)
     results: list[Any] = []
@@ -70,13 +70,13 @@ def one_by_one(given_column: MappedColumn, texts: list[str | None]) -> list[Any]
 def test_batches_convert_as_single_values_do(case: tuple[str, str | None, list[Any]]) -> None:
     """Same values, same faults, whichever way was taken."""
     kind, form, texts = case
-    wanted = one_by_one(column(kind, form), texts)
+    expected = convert_single_values(column(kind, form), texts)
     converted = convert(column(kind, form), pa.array(texts, pa.string()))
-    found = converted.values.to_pylist()
+    actual = converted.values.to_pylist()
     for row in converted.faults:
-        assert found[row] is None
-        found[row] = "fault"
-    assert repr(wanted) == repr(found)
+        assert actual[row] is None
+        actual[row] = "fault"
+    assert repr(expected) == repr(actual)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_typed_values_become_text_as_dotnet_writes_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "message"),
     [
         ({"type": "Other"}, "TabularTranslator"),
         ({"mappings": []}, "must not be empty"),
@@ -145,11 +145,11 @@ def test_typed_values_become_text_as_dotnet_writes_it() -> None:
         ({"mappings": [{"source": {"name": "a"}, "sink": {"name": "a"}}] * 2}, "mapped twice"),
     ],
 )
-def test_translators_that_mean_something_else_are_refused(document: Any, told: str) -> None:
-    """What the translator asks for is done to the letter, or it is refused."""
+def test_translators_that_mean_something_else_are_refused(document: Any, message: str) -> None:
+    """An unsupported translator is refused."""
     with pytest.raises(CopyError, match="UserErrorInvalidTranslator") as error:
         read({"type": "TabularTranslator", **document})
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def recurrence(frequency: str, interval: int = 1, **more: Any) -> Recurrence:
@@ -188,8 +188,8 @@ def recurrence(frequency: str, interval: int = 1, **more: Any) -> Recurrence:
 def test_the_next_time_of_a_schedule(rule: Recurrence, after: str, due: str | None) -> None:
     """The first time later than a moment, from the start time on and not beyond the end."""
     moment = datetime.fromisoformat(after).replace(tzinfo=UTC)
-    wanted = None if due is None else datetime.fromisoformat(due).replace(tzinfo=UTC)
-    assert rule.next_after(moment) == wanted
+    expected = None if due is None else datetime.fromisoformat(due).replace(tzinfo=UTC)
+    assert rule.next_after(moment) == expected
 
 
 @pytest.mark.parametrize(

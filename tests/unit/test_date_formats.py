@@ -6,7 +6,7 @@ import pytest
 from devcloud.datafactory.dotnet import parse_datetime
 
 from landfall.contract.folder import parse
-from landfall.contract.formats import dotnet_pattern, moments
+from landfall.contract.formats import dotnet_pattern, moment_parser
 
 WRITTEN = [
     ("yyyy-MM-ddTHH:mm:ssZ", "2024-03-10T14:22:35Z"),
@@ -25,11 +25,11 @@ WRITTEN = [
 @pytest.mark.parametrize(("pattern", "text"), WRITTEN)
 def test_a_copy_reads_what_we_accept(pattern: str, text: str) -> None:
     """The pattern of the JDK and that of .NET mean the same moment."""
-    ours = moments("timestamp", pattern, None)(text)
+    parsed = moment_parser("timestamp", pattern, None)(text)
 
-    assert isinstance(ours, datetime)
-    theirs = parse_datetime(text, dotnet_pattern(pattern))
-    assert ours.astimezone(UTC).replace(tzinfo=None) == theirs
+    assert isinstance(parsed, datetime)
+    copied = parse_datetime(text, dotnet_pattern(pattern))
+    assert parsed.astimezone(UTC).replace(tzinfo=None) == copied
 
 
 def test_the_mapping_says_the_format() -> None:

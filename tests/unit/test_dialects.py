@@ -19,7 +19,7 @@ def statements(dialect: SqlDialect) -> dict[str, str]:
     forget, add = dialect.note()
     drop, make = dialect.make("sales", "20261122_sales")
     schema, _, ledger = dialect.prepare()
-    told = {
+    sql = {
         "schema": schema,
         "ledger": ledger,
         "lock": dialect.lock_ledger(),
@@ -33,7 +33,7 @@ def statements(dialect: SqlDialect) -> dict[str, str]:
         "empty": dialect.empty("sales"),
         "fill": dialect.fill("sales", "20261122_sales", ["day", "odd]name", 'od"d']),
     }
-    return {name: text.replace("%s", "'x'") for name, text in told.items()}
+    return {name: text.replace("%s", "'x'") for name, text in sql.items()}
 
 
 @pytest.mark.parametrize("scheme", DIALECTS)
@@ -52,16 +52,16 @@ def test_every_statement_is_of_its_language(scheme: str) -> None:
         "fill": exp.Insert,
     }
     for name, text in statements(DIALECTS[scheme]).items():
-        (found,) = sqlglot.parse(text, read=PARSERS[scheme])
+        (statement,) = sqlglot.parse(text, read=PARSERS[scheme])
         if name in kinds:
-            assert isinstance(found, kinds[name]), (name, text, type(found))
+            assert isinstance(statement, kinds[name]), (name, text, type(statement))
 
 
 def test_sql_server_says_it_in_its_own_way() -> None:
     """Names stand in brackets, tables are made by SELECT INTO, a hint locks the ledger."""
-    told = statements(SQLSERVER)
-    assert told["make"] == ("SELECT TOP 0 * INTO [gold].[sales] FROM [landfall].[20261122_sales]")
-    assert told["lock"] == "SELECT COUNT(*) FROM [landfall].[served] WITH (TABLOCKX, HOLDLOCK)"
-    assert told["schema"] == "IF SCHEMA_ID('landfall') IS NULL EXEC('CREATE SCHEMA landfall')"
-    assert '[odd]]name], [od"d]' in told["fill"]
-    assert "IF EXISTS [gold].[sales]" in told["drop"]
+    sql = statements(SQLSERVER)
+    assert sql["make"] == ("SELECT TOP 0 * INTO [gold].[sales] FROM [landfall].[20261122_sales]")
+    assert sql["lock"] == "SELECT COUNT(*) FROM [landfall].[served] WITH (TABLOCKX, HOLDLOCK)"
+    assert sql["schema"] == "IF SCHEMA_ID('landfall') IS NULL EXEC('CREATE SCHEMA landfall')"
+    assert '[odd]]name], [od"d]' in sql["fill"]
+    assert "IF EXISTS [gold].[sales]" in sql["drop"]

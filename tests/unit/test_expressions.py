@@ -235,7 +235,7 @@ def test_what_is_no_expression_is_refused_when_it_is_stored(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("@pipeline().nowhere", "property 'nowhere' doesn't exist"),
         ("@pipeline().parameters.o['a b'][2]", "index 2 is outside an array of 2"),
@@ -273,11 +273,11 @@ def test_what_is_no_expression_is_refused_when_it_is_stored(text: str) -> None:
         ("@dataUriToString('hello')", "data URI"),
     ],
 )
-def test_values_that_do_not_fit_are_refused(text: str, told: str) -> None:
+def test_values_that_do_not_fit_are_refused(text: str, message: str) -> None:
     """The error quotes the expression and says what was expected."""
     with pytest.raises(ExpressionValueError) as error:
         evaluate(text, CONTEXT)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert text in str(error.value)
 
 

@@ -29,21 +29,21 @@ callback httpTrigger FUNCTION POST /runs/{run_id}/attempts/{attempt_id}/callback
 """
 LIST = """
 import function_app
-for each in function_app.app.get_functions():
-    trigger = each.get_trigger().get_dict_repr()
+for function in function_app.app.get_functions():
+    trigger = function.get_trigger().get_dict_repr()
     match trigger["type"]:
         case "httpTrigger":
             methods = ",".join(map(str, trigger["methods"]))
-            said = f"{trigger['authLevel']} {methods} /{trigger['route']}"
+            details = f"{trigger['authLevel']} {methods} /{trigger['route']}"
         case "queueTrigger":
-            said = trigger["queueName"]
+            details = trigger["queueName"]
         case "blobTrigger":
             assert str(trigger["source"]) == "EVENT_GRID" or trigger["source"] == "EventGrid"
-            said = trigger["path"]
+            details = trigger["path"]
         case "timerTrigger":
-            said = trigger["schedule"]
+            details = trigger["schedule"]
             assert not trigger.get("runOnStartup")
-    print(each.get_function_name(), trigger["type"], said)
+    print(function.get_function_name(), trigger["type"], details)
 """
 
 

@@ -49,8 +49,8 @@ def test_package_holds_the_product_only() -> None:
     ignored = {line.rstrip("/") for line in lines if line and not line.startswith("#")}
     kept = {"ingest", "landfall", "marketplace"}
     folders = {
-        each.name
-        for each in ROOT.iterdir()
-        if each.is_dir() and not each.name.startswith(".") and not each.name.endswith(".egg-info")
+        path.name
+        for path in ROOT.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and not path.name.endswith(".egg-info")
     }
     assert kept == folders - ignored

@@ -22,33 +22,33 @@ from landfall.validation.prefilter.kernel.library import load
 from landfall.validation.readers import delimited
 from marketplace.generator import break_records, write_users
 from marketplace.generator.breakers import DAMAGES
-from tests.unit.prefilters import PREFILTERS, built, put
+from tests.unit.prefilters import PREFILTERS, built, use_prefilter
 from tests.unit.test_validate_fuzz import COLUMN, ODD, WORDS, contract_of
 from tests.unit.test_validate_prefilter import CONTRACT, HEADER, LINE
 from tests.unit.validation import CONTRACTS, run_validation, small
 
 
-def told(
+def validate_with(
     data: bytes,
     contract: Contract,
     prefilter: str,
     chunk: int = 1 << 20,
     references: References | None = None,
 ) -> dict[str, Any]:
-    """All that a validation says of `data`, with its rejects, reasons and clean copy."""
+    """Return the report of `data` with its rejects, reasons and clean copy."""
     with pytest.MonkeyPatch.context() as patch:
-        put(prefilter, patch)
+        use_prefilter(prefilter, patch)
         report, findings = run_validation(data, contract, chunk=chunk, references=references)
-    found = report.to_dict()
-    del found["seconds"]
-    return found | {f"{name} file": findings[name] for name in ("rejects", "reasons", "clean")}
+    document = report.to_dict()
+    del document["seconds"]
+    return document | {f"{name} file": findings[name] for name in ("rejects", "reasons", "clean")}
 
 
-def hold(data: bytes, contract: Contract, chunk: int = 1 << 20) -> None:
-    """All prefilters tell the same."""
-    first, *others = (told(data, contract, prefilter, chunk) for prefilter in PREFILTERS)
-    for other in others:
-        assert first == other
+def assert_prefilters_agree(data: bytes, contract: Contract, chunk: int = 1 << 20) -> None:
+    """Assert that all prefilters give the same result."""
+    first, *results = (validate_with(data, contract, prefilter, chunk) for prefilter in PREFILTERS)
+    for result in results:
+        assert first == result
 
 
 @pytest.mark.large
@@ -61,11 +61,11 @@ def hold(data: bytes, contract: Contract, chunk: int = 1 << 20) -> None:
 )
 @example([b"1,1,1,,,,1,", b"2,1,1,,,,1,,"], b"\n", True, 1 << 20)
 @example([b'1,1,1,,"a ""b""",,1,', b"\r", b"", b'"'], b"\r\n", False, 37)
-def test_same_report_whichever_screens(
+def test_same_report_with_every_prefilter(
     lines: list[bytes], end: bytes, closed: bool, chunk: int
 ) -> None:
-    """Whatever stands in the cells and however ragged the records."""
-    hold(end.join([HEADER, *lines]) + (end if closed else b""), CONTRACT, chunk)
+    """For any cells and any number of fields."""
+    assert_prefilters_agree(end.join([HEADER, *lines]) + (end if closed else b""), CONTRACT, chunk)
 
 
 NUMBERS = [
@@ -98,10 +98,10 @@ CELLS = [
 @settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_any_contract(data: st.DataObject) -> None:
-    """Whatever columns a contract asks for, and whatever comes, quoted or not."""
+    """For any columns and any cells, quoted or not."""
     columns = data.draw(st.lists(COLUMN, min_size=2, max_size=5))
     if data.draw(st.booleans()):  # conditions are not for the kernel
-        columns = [{k: v for k, v in one.items() if k != "quality"} for one in columns]
+        columns = [{k: v for k, v in column.items() if k != "quality"} for column in columns]
     for at in range(data.draw(st.integers(0, 2))):
         columns[at] |= {"primaryKey": True, "primaryKeyPosition": at + 1}
     cell = st.sampled_from(CELLS)
@@ -109,11 +109,11 @@ def test_any_contract(data: st.DataObject) -> None:
     ragged = st.lists(cell, min_size=1, max_size=len(columns) + 2)
     rows = data.draw(st.lists(st.tuples(record | record | record | ragged, st.booleans())))
     lines = [
-        ",".join(quoted(one) if all_quoted or needs(one) else one for one in row)
+        ",".join(quoted(column) if all_quoted or needs_quotes(column) else column for column in row)
         for row, all_quoted in rows
     ]
     header = ",".join(f"c{at}" for at in range(len(columns)))
-    hold("\n".join([header, *lines]).encode(), contract_of(columns))
+    assert_prefilters_agree("\n".join([header, *lines]).encode(), contract_of(columns))
 
 
 MOMENTS: list[dict[str, Any]] = [
@@ -161,16 +161,16 @@ MOMENT = st.one_of(
 def test_moments(columns: list[dict[str, Any]], data: st.DataObject) -> None:
     """Dates, timestamps and times are those that Python reads, to the microsecond."""
     width = len(columns) + 1
-    cell = MOMENT.map(lambda text: quoted(text) if needs(text) else text)
+    cell = MOMENT.map(lambda text: quoted(text) if needs_quotes(text) else text)
     rows = data.draw(st.lists(st.lists(cell, min_size=width, max_size=width), max_size=30))
     lines = [",".join(f"c{at}" for at in range(width)), *map(",".join, rows)]
     contract = contract_of([*columns, {"logicalType": "string"}])
 
-    hold("\n".join(lines).encode(), contract)
+    assert_prefilters_agree("\n".join(lines).encode(), contract)
 
 
-def needs(cell: str) -> bool:
-    """Whether a cell cannot stand without quotes."""
+def needs_quotes(cell: str) -> bool:
+    """Whether a cell needs quotes."""
     return any(char in cell for char in ',"\r\n')
 
 
@@ -193,8 +193,8 @@ MANY = contract_of(
 )
 
 
-def many(rows: int, seed: int) -> bytes:
-    """Records with more different values than are remembered, some of them dirty."""
+def many_records(rows: int, seed: int) -> bytes:
+    """Return records with more distinct values than are cached, some with faults."""
     chance = random.Random(seed)  # noqa: S311 - test data
     day = date(2001, 1, 1)
     lines = ["c0,c1,c2,c3,c4,c5,c6,c7"]
@@ -219,16 +219,16 @@ def many(rows: int, seed: int) -> bytes:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_more_values_than_are_remembered(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the kernel's memory of cells is full, in many blocks on two threads."""
+def test_more_values_than_are_cached(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a full cache of cells, in many blocks on two threads."""
     monkeypatch.setattr(delimited, "BLOCK", 100_000)
-    data = many(12_000, seed)
+    data = many_records(12_000, seed)
 
-    kernels, polars = (told(data, MANY, prefilter) for prefilter in PREFILTERS[:2])
+    kernels, polars = (validate_with(data, MANY, prefilter) for prefilter in PREFILTERS[:2])
 
     assert kernels["rejected"] > 50
-    assert not all(one["exact"] for one in kernels["profile"])
-    alike(kernels, polars)
+    assert not all(profile["exact"] for profile in kernels["profile"])
+    assert_same_results(kernels, polars)
 
 
 class Users:
@@ -243,7 +243,7 @@ class Users:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([*NUMBERS, "", "1", "50", "51", "7"]), st.booleans())))
 def test_relationships(buyers: list[tuple[str, bool]]) -> None:
-    """What refers to nothing is found, by candidates and by others; who refers to none may."""
+    """Orphans are found among candidates and other records; a null reference is valid."""
     contract = contract_of(
         [
             {"logicalType": "integer", "unique": True},
@@ -256,23 +256,27 @@ def test_relationships(buyers: list[tuple[str, bool]]) -> None:
     ]
     data = "\n".join(["c0,c1,c2", *lines]).encode()
 
-    found = [told(data, contract, prefilter, references=Users()) for prefilter in PREFILTERS]
+    results = [
+        validate_with(data, contract, prefilter, references=Users()) for prefilter in PREFILTERS
+    ]
 
-    assert found[0] == found[1] == found[2]
-    assert not buyers or found[0]["relationships"][0]["checked"]
+    assert results[0] == results[1] == results[2]
+    assert not buyers or results[0]["relationships"][0]["checked"]
 
 
-def alike(kernels: dict[str, Any], polars: dict[str, Any]) -> None:
-    """The same, but for estimates by different hashes."""
-    for one, other in zip(kernels["profile"], polars["profile"], strict=True):
-        if not one["exact"]:
-            assert one.pop("distinct") == pytest.approx(other.pop("distinct"), rel=0.04)
+def assert_same_results(kernels: dict[str, Any], polars: dict[str, Any]) -> None:
+    """Assert the same results, except for estimates by different hashes."""
+    for profile, polars_profile in zip(kernels["profile"], polars["profile"], strict=True):
+        if not profile["exact"]:
+            assert profile.pop("distinct") == pytest.approx(
+                polars_profile.pop("distinct"), rel=0.04
+            )
     assert kernels == polars
 
 
 @pytest.mark.parametrize("width", [1, 2, 15, 16, 17, 63, 64, 65, 130])
 def test_cells_of_any_length_at_any_place(width: int) -> None:
-    """Bytes are compared in words and marks found 64 at a time; no length falls between."""
+    """Cells of any length are compared correctly, in words and in blocks of 64 bytes."""
     cells = ["x" * width, "y" * (width - 1) + "z", "x" * (width - 1) + "z", "é" * width]
     lines = [
         f'{at},"{cell}",s' if at % 5 == 0 else f"{at},{cell},s"
@@ -281,28 +285,30 @@ def test_cells_of_any_length_at_any_place(width: int) -> None:
     ]
     for end in ("\n", "\r\n"):
         text = end.join(["id,name,secret", *lines, f"7,{cells[0]},s"])
-        hold(text.encode(), small())
-        hold(text.encode() + b"\n\n", small())
+        assert_prefilters_agree(text.encode(), small())
+        assert_prefilters_agree(text.encode() + b"\n\n", small())
 
 
 def test_damaged_users(tmp_path: Path) -> None:
-    """Every kind of damage, in blocks that two threads screen."""
+    """Every kind of damage, in blocks that two threads prefilter."""
     write_users(tmp_path / "good.csv", 20_000, 5)
     break_records(tmp_path / "good.csv", tmp_path / "bad.csv", dict.fromkeys(DAMAGES, 9), 6)
     data = (tmp_path / "bad.csv").read_bytes()
 
-    kernels, polars = (told(data, CONTRACTS["users"], prefilter) for prefilter in PREFILTERS[:2])
+    kernels, polars = (
+        validate_with(data, CONTRACTS["users"], prefilter) for prefilter in PREFILTERS[:2]
+    )
 
     assert kernels["rejected"] > 100
-    alike(kernels, polars)
+    assert_same_results(kernels, polars)
 
 
-def test_what_the_log_says(caplog: pytest.LogCaptureFixture) -> None:
-    """Which screen was used can be found out, from the log alone."""
+def test_the_log_names_the_prefilter(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says which prefilter was used, and why."""
     with caplog.at_level(logging.DEBUG, "landfall.validation"):
-        told(b"id,name,secret\n1,a,s\n", small(), "kernel")
-        told(b"id,name,secret\n1,a,s\n", small(), "polars")
-        told(
+        validate_with(b"id,name,secret\n1,a,s\n", small(), "kernel")
+        validate_with(b"id,name,secret\n1,a,s\n", small(), "polars")
+        validate_with(
             b"id,name,secret\n1,a,s\n",
             small(extra="  - {property: escape, value: '!'}\n"),
             "kernel",
@@ -316,7 +322,7 @@ def test_what_the_log_says(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who cannot build the kernel is told why; a library of other sources is left alone."""
+    """The error says why the kernel cannot be built; an outdated library is not used."""
     monkeypatch.setenv("CC", "false")
     with pytest.raises(NotBuilt, match="false cannot build"):
         build(tmp_path / "kernel.so")
@@ -330,10 +336,8 @@ def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert load(tmp_path / "kernel.so") is None
 
 
-def test_a_library_of_other_sources_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Structures may have changed since; it has to be built anew."""
+def test_an_outdated_library_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Structures may have changed; the library must be built again."""
     if isinstance(why := built(), str):
         pytest.skip(why)
     path = build(tmp_path / "kernel.so")

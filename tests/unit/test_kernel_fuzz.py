@@ -20,10 +20,10 @@ SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover
 
 def runtime() -> str:
     """Where the sanitizer's own library is, which has to be loaded before Python."""
-    found = subprocess.run(
+    done = subprocess.run(
         ["cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
     )
-    path = found.stdout.strip()
+    path = done.stdout.strip()
     if not Path(path).is_absolute():
         pytest.skip("the C compiler has no address sanitizer to preload")
     return path

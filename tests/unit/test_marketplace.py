@@ -86,11 +86,11 @@ def test_derived_columns_agree(users: list[User]) -> None:
 
 def _real_users() -> list[User]:
     assert C2C is not None
-    found: list[User] = []
+    users: list[User] = []
     for part in sorted(C2C.glob("users-*.csv")):
         with part.open(encoding="utf-8", newline="") as file:
-            found.extend(_user(row) for row in csv.DictReader(file))
-    return found
+            users.extend(_user(row) for row in csv.DictReader(file))
+    return users
 
 
 def _user(row: dict[str, str]) -> User:

@@ -161,8 +161,8 @@ def test_clean_files_are_accepted_and_dirt_is_found_in_its_counts(
     visible = [fault for fault in stated["injected"] if fault["rule"] not in hidden]
     reasons = [json.loads(line) for line in (findings["reasons"] or b"").splitlines()]
     assert [fault["line"] for fault in visible] == [reason["line"] for reason in reasons]
-    found = {(r["line"], f["rule"], f["column"]) for r in reasons for f in r["faults"]}
-    assert {(f["line"], f["rule"], f["column"]) for f in visible} <= found
+    detected = {(r["line"], f["rule"], f["column"]) for r in reasons for f in r["faults"]}
+    assert {(f["line"], f["rule"], f["column"]) for f in visible} <= detected
     assert report.rejected == len(visible)
 
 
@@ -263,23 +263,23 @@ def test_command_splits_by_month_and_prints_what_it_wrote(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
-        (["--datasets", "users,shoes"], "'shoes' is none of users, products"),
+        (["--datasets", "users,shoes"], "'shoes' is not one of users, products"),
         (["--rows", "0"], "must be 1 or more"),
         (["--dirt", "0.9"], "between 0 and 0.5"),
         (["--start", "soon"], "invalid"),
     ],
 )
 def test_wrong_use_is_said(
-    wrong: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    wrong: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What cannot be made is refused before anything is written."""
     with pytest.raises(SystemExit) as stopped:
         main([*wrong, "--out", str(tmp_path / "none")])
 
     assert stopped.value.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
 

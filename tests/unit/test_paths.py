@@ -120,7 +120,7 @@ def test_no_accepted_path_climbs(text: str) -> None:
     ],
 )
 def test_the_folder_names_the_dataset(path: str, dataset: str, name: str) -> None:
-    """A drop belongs to the dataset whose folder it stands in."""
+    """A drop belongs to the dataset of its folder."""
     assert protocol.dataset_of(path) == dataset
     assert protocol.name_of(path) == name
 

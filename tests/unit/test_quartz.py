@@ -18,14 +18,14 @@ MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1)).map(  # noqa:
 def times(expression: str, after: str, zone: str = "UTC", count: int = 3) -> list[str]:
     """The next times after a moment of UTC, in UTC, to the minute."""
     moment = datetime.fromisoformat(after).replace(tzinfo=UTC)
-    found = []
+    due_times = []
     for _ in range(count):
         due = Quartz.read(expression, zone).next_after(moment)
         if due is None:
             break
-        found.append(due.strftime("%Y-%m-%d %H:%M"))
+        due_times.append(due.strftime("%Y-%m-%d %H:%M"))
         moment = due
-    return found
+    return due_times
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_next_times(expression: str, after: str, expected: list[str]) -> None:
 )
 def test_local_time(expression: str, after: str, expected: list[str]) -> None:
     """Times are local; one that the clock skips does not come, one that comes twice counts once."""
-    assert [f"2026-{each}" for each in expected] == times(expression, after, "Europe/Berlin")
+    assert [f"2026-{time}" for time in expected] == times(expression, after, "Europe/Berlin")
 
 
 @pytest.mark.parametrize(
@@ -88,21 +88,21 @@ def test_local_time(expression: str, after: str, expected: list[str]) -> None:
     ],
 )
 def test_what_is_no_schedule(expression: str, zone: str, words: str) -> None:
-    """What is wrong is said of the field that is."""
+    """The error names the wrong field."""
     with pytest.raises(ValueError, match=words):
         Quartz.read(expression, zone)
 
 
 def field(low: int, high: int) -> st.SearchStrategy[str]:
     """A field of a cron expression: every value, one, a range, a list or a step."""
-    one = st.integers(low, high)
+    value = st.integers(low, high)
     # The other library takes a range of one value for every value.
-    spans = st.lists(one, min_size=2, max_size=2, unique=True).map(sorted)
+    spans = st.lists(value, min_size=2, max_size=2, unique=True).map(sorted)
     return st.one_of(
         st.just("*"),
-        one.map(str),
+        value.map(str),
         spans.map(lambda pair: f"{pair[0]}-{pair[1]}"),
-        st.lists(one, min_size=1, max_size=4).map(lambda each: ",".join(map(str, each))),
+        st.lists(value, min_size=1, max_size=4).map(lambda values: ",".join(map(str, values))),
         st.integers(1, high - low).map(lambda step: f"*/{step}"),
     )
 
@@ -118,9 +118,9 @@ def test_as_another_cron_has_it(
     """Where both dialects mean the same, times are those of the library that knows the other."""
     second, minute, hour, day, month = fields
     if weekly:
-        ours, theirs = f"? {month} MON-WED,SAT", f"* {month} MON-WED,SAT"
+        quartz, cron = f"? {month} MON-WED,SAT", f"* {month} MON-WED,SAT"
     else:
-        ours, theirs = f"{day} {month} ?", f"{day} {month} *"
-    due = Quartz.read(f"{second} {minute} {hour} {ours}", "UTC").next_after(moment)
-    other = croniter(f"{second} {minute} {hour} {theirs}", moment, second_at_beginning=True)
+        quartz, cron = f"{day} {month} ?", f"{day} {month} *"
+    due = Quartz.read(f"{second} {minute} {hour} {quartz}", "UTC").next_after(moment)
+    other = croniter(f"{second} {minute} {hour} {cron}", moment, second_at_beginning=True)
     assert due == other.get_next(datetime)

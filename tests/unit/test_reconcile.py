@@ -53,7 +53,7 @@ def tick(*runs: Listed, seen: Seen | None = None) -> list[Message]:
 
 
 def test_a_run_that_waited_for_room_goes_on_at_once() -> None:
-    """The tick is told of those that have room among the copies; they need no patience."""
+    """A validated run within the copy limit gets a message at once."""
     assert tick(run(State.VALIDATED, 0)) == [Advance("r")]
 
 
@@ -120,7 +120,7 @@ def test_only_settled_drops_are_swept() -> None:
         modified = NOW - timedelta(seconds=age)
         return ListEntry(Version(f"landing/users/{name}", "e", 1, modified))
 
-    found = unannounced(
+    claims = unannounced(
         [entry("new.csv", 119), entry("old.csv", 120), entry("_SUCCESS", 999)], NOW, RULES
     )
-    assert list(found) == [Claim("landing/users/old.csv")]
+    assert list(claims) == [Claim("landing/users/old.csv")]

@@ -1,4 +1,4 @@
-"""A tick reminds, and does not nag."""
+"""A tick repeats a message with growing intervals."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,19 +9,19 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 FIRST, SECOND = Advance("a"), Claim("landing/b")
 
 
-def test_the_same_is_said_again_after_a_while_that_doubles() -> None:
+def test_a_message_is_repeated_with_growing_intervals() -> None:
     """Ticks every second over a run that does not move: at 0, 10, 30, 70 s, and so on."""
     reminders = SentMessages(timedelta(seconds=10), timedelta(seconds=60))
-    said = [
+    sent = [
         second
         for second in range(200)
         if list(reminders.fresh([FIRST], NOW + timedelta(seconds=second)))
     ]
-    assert said == [0, 10, 30, 70, 130, 190]
+    assert sent == [0, 10, 30, 70, 130, 190]
 
 
 def test_each_message_has_its_own_time() -> None:
-    """What is new goes through at once, and what was done in between is said anew at once."""
+    """A new message is sent at once, also if it was done in between."""
     reminders = SentMessages(timedelta(seconds=10))
     assert list(reminders.fresh([FIRST], NOW)) == [FIRST]
     assert list(reminders.fresh([FIRST, SECOND], NOW)) == [SECOND]

@@ -1,8 +1,7 @@
-"""The two engines on the same drops, without Spark: what its tasks would do, done here in turn.
+"""The streaming engine and the code of the Spark job give the same results, tested without Spark.
 
-A file is cut into blocks at arbitrary line ends, each block is validated as a task of the Spark job
-validates it, and the results are put together as the job puts them together. tests/spark runs the
-job itself.
+A file is split into blocks at arbitrary line ends, each block is validated as by a task of the job,
+and the results are merged as by the job. tests/spark runs the job itself.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ Fault = tuple[str, str | None, str | None]
 
 
 @dataclass
-class Distant:
-    """What the job's tasks find in a file."""
+class JobResult:
+    """Merged results of the job's tasks."""
 
     tally: Tally
     faults: dict[int, list[Fault]] = field(default_factory=dict)
@@ -43,8 +42,8 @@ class Distant:
     open_line: int | None = None
 
 
-def judge_in_blocks(remote: RemoteValidation, data: bytes, cuts: Sequence[int]) -> Distant:
-    """Validate a file whose blocks end behind these lines."""
+def validate_in_blocks(remote: RemoteValidation, data: bytes, cuts: Sequence[int]) -> JobResult:
+    """Validate a file in blocks that end after these lines."""
     plan = parse_plan(json.dumps(remote.plan("raw/small/file")))
     reader = Reader(plan.layout)
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
@@ -57,20 +56,23 @@ def judge_in_blocks(remote: RemoteValidation, data: bytes, cuts: Sequence[int]) 
         surveys[start].take(block, reader.dialect)
     chain = chained(surveys)
     bench = Bench(plan, chain.lines)
-    found = Distant(bench.tally(), open_line=chain.open_line)
+    result = JobResult(bench.tally(), open_line=chain.open_line)
     if chain.open_line is not None:
-        return found
+        return result
     pieces: list[Piece] = []
     tallies: list[Tally] = []
     keys: list[tuple[int, Any, Judged]] = []
 
-    def take(some: Sequence[Piece]) -> None:
-        kept = [p for p in some if p.line > plan.layout.head_lines and p.raw is not None]
+    def take(pieces_: Sequence[Piece]) -> None:
+        kept = [p for p in pieces_ if p.line > plan.layout.head_lines and p.raw is not None]
         rows = [reader.row(piece.raw or b"") for piece in kept]
         tally = bench.tally()
         validated = bench.judge([piece.line for piece in kept], rows, tally)
         tallies.append(Tally.from_json(tally.to_json()))
-        keys.extend((p.line, row, one) for p, row, one in zip(kept, rows, validated, strict=True))
+        keys.extend(
+            (p.line, row, validated_record)
+            for p, row, validated_record in zip(kept, rows, validated, strict=True)
+        )
 
     for start, block in reversed(blocks.items()):  # tasks end in any order
         cutter = Cutter(reader.dialect, chain.entries[start])
@@ -78,15 +80,15 @@ def judge_in_blocks(remote: RemoteValidation, data: bytes, cuts: Sequence[int]) 
         take([piece for piece in cut if piece.head and piece.tail])
         pieces += [piece for piece in cut if not (piece.head and piece.tail)]
     take(list(stitched(sorted(pieces, key=lambda piece: (piece.line, piece.head)))))
-    found.tally = merged(iter(tallies), bench.tally())
-    _add_repeats(found, bench, plan.keys, keys)
-    return found
+    result.tally = merged(iter(tallies), bench.tally())
+    _add_duplicate_faults(result, bench, plan.keys, keys)
+    return result
 
 
-def _add_repeats(
-    found: Distant, bench: Bench, plans: Sequence[Any], records: list[tuple[int, Any, Judged]]
+def _add_duplicate_faults(
+    result: JobResult, bench: Bench, plans: Sequence[Any], records: list[tuple[int, Any, Judged]]
 ) -> None:
-    """Of records that share a key, all but the first are at fault."""
+    """Add the faults of duplicate keys: all records but the first."""
     seen: set[tuple[int, bytes]] = set()
     for line, row, validated in sorted(records, key=lambda record: record[0]):
         faults = list(validated.faults)
@@ -96,37 +98,37 @@ def _add_repeats(
             if key is not None:
                 seen.add((number, key))
         if faults:
-            found.faults[line] = faults
-        found.rows += 1
+            result.faults[line] = faults
+        result.rows += 1
 
 
-def told_here(data: bytes, contract: Contract, name: str) -> dict[int, list[Fault]]:
-    """Faults by line as the streaming engine tells them in its reasons file."""
+def streamed_faults(data: bytes, contract: Contract, name: str) -> dict[int, list[Fault]]:
+    """Return faults by line from the reasons file of the streaming engine."""
     _, findings = run_validation(data, contract, name=name)
     reasons = findings["reasons"] or b""
     return {
-        one["line"]: [(f["rule"], f["column"], f["value"]) for f in one["faults"]]
-        for one in map(json.loads, reasons.splitlines())
+        reason["line"]: [(f["rule"], f["column"], f["value"]) for f in reason["faults"]]
+        for reason in map(json.loads, reasons.splitlines())
     }
 
 
 def compare(drop: Drop, cuts: Sequence[int]) -> None:
-    """Both engines on one drop, in blocks that end behind these lines."""
+    """Compare both engines on a drop, in blocks that end after these lines."""
     report, _ = run_validation(drop.data, drop.contract, name=drop.name)
     remote = prepare(BytesSource(drop.data), drop.contract, drop.name)
     if remote is None:  # refused by its beginning; what looks like an array is validated here
         assert report.verdict == "refused" or report.format.kind == "json", report
         return
-    found = judge_in_blocks(remote, drop.data, cuts)
-    if found.open_line is not None:
+    result = validate_in_blocks(remote, drop.data, cuts)
+    if result.open_line is not None:
         assert report.problem is not None
-        assert report.problem.line == found.open_line
+        assert report.problem.line == result.open_line
         return
-    assert found.faults == told_here(drop.data, drop.contract, drop.name)
-    assert found.rows == report.rows
+    assert result.faults == streamed_faults(drop.data, drop.contract, drop.name)
+    assert result.rows == report.rows
     if drop.name.endswith(".jsonl"):
         return  # where values have types, True and 1 may count as one or as two
-    for measured, column in zip(report.profile, found.tally.columns, strict=False):
+    for measured, column in zip(report.profile, result.tally.columns, strict=False):
         assert (measured.count, measured.nulls) == (column.count, column.nulls), measured
         assert measured.distinct == column.distinct(), measured
 

@@ -30,7 +30,7 @@ def full_run(cause: str = "because") -> Run:
 
 
 def test_a_document_gives_back_its_run() -> None:
-    """Writing and reading a run changes nothing, and the writer can be told."""
+    """Writing and reading a run changes nothing, and the document names its writer."""
     run = full_run()
     body = dump(run, "writer-1")
     assert parse(body) == run

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.runs.states import ACTIVE, REOPENING, RETRYABLE, TRANSITIONS, Event, IllegalTransition, step
+from ingest.runs.states import (
+    ACTIVE,
+    REOPENING,
+    RETRYABLE,
+    TRANSITIONS,
+    Event,
+    IllegalTransition,
+    step,
+)
 from landfall.protocol import FINAL, State
 
 _RETRY = {event for event in Event if event.name.startswith("RETRY")}

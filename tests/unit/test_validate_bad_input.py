@@ -1,7 +1,7 @@
-"""Bad input: each kind ends in a refusal or a counted reject that says where and why.
+"""Bad input: each kind ends in a refusal or in counted rejects with place and reason.
 
-Every file is validated by a process of its own, as a producer would: it answers, it does not die,
-and it stays within its memory.
+Every file is validated in a separate process, as by a producer. The process returns a report, does
+not crash, and stays within its memory limit.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 HEADER = b"id,name,secret\n"
 MB = 1 << 20
 BOUND = 350 * MB
-"""What a process may take at its peak, whatever it is given."""
+"""Most memory of a process for any input."""
 
 
 class Bad(NamedTuple):
-    """A bad file, and what is to be said of it.
+    """A bad file, and its expected report.
 
-    `reason` is a part of why it is refused, None where it is not; `faults` are rule, column,
+    `reason` is a part of the reason, None if it is not refused; `faults` are rule, column,
     count and first line.
     """
 
@@ -47,7 +47,7 @@ class Bad(NamedTuple):
 
 
 def parquet() -> bytes:
-    """A sound Parquet file."""
+    """Return a valid Parquet file."""
     sink = io.BytesIO()
     rows = {"id": range(1000), "name": ["a"] * 1000, "secret": ["s"] * 1000}
     pl.DataFrame(rows).write_parquet(sink)
@@ -72,7 +72,7 @@ def deep(opening: bytes, closing: bytes) -> bytes:
 
 
 def many_columns() -> bytes:
-    """10,000 columns that nobody asked for in front of those that matter."""
+    """Return 10,000 extra columns before those of the contract."""
     header = b",".join(b"c%d" % at for at in range(10_000)) + b"," + HEADER
     return header + b"".join(b"x," * 10_000 + b"%d,a,s\n" % at for at in range(100)) + b"1\n"
 
@@ -109,7 +109,7 @@ CASES = {
         "a.csv", lambda: b"id,name,secret,name\n1,a,s,b\n", "'name' more than once", 1
     ),
     "empty": Bad("a.csv", lambda: b"", "the file is empty"),
-    "blank": Bad("a.csv", lambda: b"\n\r\n\n", "the file is blank"),
+    "blank": Bad("a.csv", lambda: b"\n\r\n\n", "the file has only blank lines"),
     "header only": Bad("a.csv", lambda: HEADER, "holds no records"),
     "truncated gzip": Bad(
         "a.csv.gz", lambda: gzip.compress(HEADER + noise(100_000))[:-2000], "ends too early"
@@ -232,8 +232,8 @@ finally:
 def validated(path: Path, **settings: str) -> tuple[int, dict[str, Any], int]:
     """Exit code, report and peak of memory in bytes of `landfall validate`.
 
-    The peak is that of the program alone, where the system tells it; what `wait4` tells begins
-    with the memory of whoever started it.
+    The peak is that of the program alone, if the system reports it; that of `wait4` includes
+    the memory of the parent process.
     """
     contract = path.with_name("small.odcs.yaml")
     small = SMALL_YAML.replace("RATIO", "1").replace("EXTRA", "")
@@ -264,7 +264,7 @@ def validated(path: Path, **settings: str) -> tuple[int, dict[str, Any], int]:
 @pytest.mark.large
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input(case: str, tmp_path: Path) -> None:
-    """The verdict, the reason or the rule, and the place; never a process that dies."""
+    """The report has the verdict, the reason or the rule, and the place."""
     bad = CASES[case]
     path = tmp_path / bad.name
     path.write_bytes(bad.data())
@@ -288,8 +288,8 @@ def test_bad_input(case: str, tmp_path: Path) -> None:
 
 @pytest.mark.large
 @pytest.mark.parametrize("kernel", ["on", "off"])
-def test_nothing_right_in_a_file(kernel: str, tmp_path: Path) -> None:
-    """A million faults in one block are told a piece at a time; they are never held at once."""
+def test_a_file_of_only_faults(kernel: str, tmp_path: Path) -> None:
+    """A million faults in one block are reported in pieces, in bounded memory."""
     path = tmp_path / "wide.csv"
     header = ",".join(f"c{at}" for at in range(40)).encode()
     path.write_bytes(header + (b"\n" + b"," * 39) * 25_000)
@@ -303,8 +303,8 @@ def test_nothing_right_in_a_file(kernel: str, tmp_path: Path) -> None:
 
 @pytest.mark.large
 @pytest.mark.parametrize("kernel", ["on", "off"])
-def test_long_values_are_not_kept(kernel: str, tmp_path: Path) -> None:
-    """Hundreds of different values of a megabyte are validated, counted and let go of."""
+def test_long_values_are_not_cached(kernel: str, tmp_path: Path) -> None:
+    """Hundreds of distinct values of a megabyte are validated in bounded memory."""
     path = tmp_path / "long.csv"
     with path.open("wb") as file:
         file.write(HEADER)

@@ -1,4 +1,4 @@
-"""CSV files whole: what is accepted, what is split off, what is refused and with what advice."""
+"""Whole CSV files: accepted, with rejects, or refused with a reason and an action."""
 
 import codecs
 import gzip
@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from landfall.contract.folder import parse
-from tests.unit.prefilters import PREFILTERS, put
+from tests.unit.prefilters import PREFILTERS, use_prefilter
 from tests.unit.validation import CONTRACTS, faults, run_validation, small
 
 GOOD = b"id,name,secret\n1,a,s\n2,b,s\n3,,\n"
@@ -51,8 +51,8 @@ GOOD = b"id,name,secret\n1,a,s\n2,b,s\n3,,\n"
     ],
 )
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
-def test_accepted_however_it_is_written(data: bytes, chunk: int) -> None:
-    """Line ends, marks, delimiters, encodings, compression and order of columns are form."""
+def test_accepted_in_every_format(data: bytes, chunk: int) -> None:
+    """Line ends, marks, delimiters, encodings, compression and column order do not matter."""
     report, findings = run_validation(data, small(), chunk=chunk)
 
     assert (report.verdict, report.rows, report.rejected) == ("accepted", 3, 0), report.problem
@@ -61,7 +61,7 @@ def test_accepted_however_it_is_written(data: bytes, chunk: int) -> None:
 
 
 def test_encodings_by_declaration() -> None:
-    """What is not UTF-8 is read as the contract says it is."""
+    """The contract declares another encoding than UTF-8."""
     contract = small(extra="  - {property: encoding, value: ISO-8859-1}\n")
 
     report, findings = run_validation("id,name,secret\n1,é,s\nx,ü,s\n".encode("latin-1"), contract)
@@ -74,8 +74,8 @@ def test_encodings_by_declaration() -> None:
     assert report.clean.encoding == "UTF-8"
 
 
-def test_utf16_rejects_go_back_as_they_came() -> None:
-    """Mark and byte order included, so that they can be corrected and sent again."""
+def test_utf16_rejects_keep_their_encoding() -> None:
+    """Rejects have the byte order mark and the encoding of the file."""
     data = codecs.BOM_UTF16_BE + "id,name,secret\n1,é,s\nx,ü,s\n".encode("utf-16-be")
 
     _, findings = run_validation(data, small())
@@ -85,7 +85,7 @@ def test_utf16_rejects_go_back_as_they_came() -> None:
 
 
 def test_rejects_reasons_and_clean_copy() -> None:
-    """Each bad record goes one way with its reasons, all others the other way, bytes unchanged."""
+    """Bad records go to the rejects with their reasons, all others to the clean copy, unchanged."""
     data = b'id,name,secret\r\n1,a,s\r\n1,"b\r\nc",q\r\nx,\xff\xe9,s\r\n4,d\r\n5,e,s'
 
     report, findings = run_validation(data, small())
@@ -127,8 +127,8 @@ def test_a_clean_copy_of_compressed_data_is_plain() -> None:
     assert report.clean.compression == "none"
 
 
-def test_mended_rejects_are_accepted() -> None:
-    """A rejects file is a drop of its own once its cells are right."""
+def test_corrected_rejects_are_accepted() -> None:
+    """A rejects file with corrected cells is accepted as a drop."""
     _, findings = run_validation(b"id,name,secret\n1,a,s\nx,b,s\n", small())
     assert findings["rejects"] is not None
 
@@ -138,7 +138,7 @@ def test_mended_rejects_are_accepted() -> None:
 
 
 def test_counts_are_exact_and_samples_capped() -> None:
-    """However many fail, all are counted and five are shown."""
+    """All faults are counted and five are shown."""
     rows = b"".join(b"%d,a,q\n" % n for n in range(1000))
 
     report, _ = run_validation(b"id,name,secret\n" + rows, small())
@@ -149,7 +149,7 @@ def test_counts_are_exact_and_samples_capped() -> None:
 
 @pytest.mark.parametrize(("bad", "verdict"), [(2, "accepted_with_rejects"), (3, "refused")])
 def test_tolerance_decides(bad: int, verdict: str) -> None:
-    """Up to the contract's share of rejects the rest is taken, beyond it nothing."""
+    """Up to the tolerated share of rejects the rest is accepted, beyond it the file is refused."""
     rows = [b"%d,a,%s\n" % (n, b"q" if n < bad else b"s") for n in range(10)]
 
     report, findings = run_validation(b"id,name,secret\n" + b"".join(rows), small(ratio=0.2))
@@ -159,8 +159,8 @@ def test_tolerance_decides(bad: int, verdict: str) -> None:
     assert (report.problem is not None) == (verdict == "refused")
 
 
-def test_extra_columns_are_reported_and_not_judged() -> None:
-    """What the contract does not know is let be."""
+def test_extra_columns_are_reported_and_not_validated() -> None:
+    """Columns that are not in the contract are ignored."""
     report, _ = run_validation(b"x,id,name,y,secret\n?,1,a,?,s\n", small())
 
     assert report.verdict == "accepted"
@@ -188,7 +188,7 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
     "missing": (b"name,secret\na,s\n", "a.csv", "'id' is missing", "add column 'id'"),
     "misspelt": (b"id,nam,secret\n1,a,s\n", "a.csv", "'name' is missing", "rename 'nam'"),
     "renamed": (b"id,Na_me,secret\n1,a,s\n", "a.csv", "nearest", "rename 'Na_me' to 'name'"),
-    "twice": (b"id,name,id,secret\n1,a,1,s\n", "a.csv", "more than once", "of its own"),
+    "twice": (b"id,name,id,secret\n1,a,1,s\n", "a.csv", "more than once", "unique name"),
     "latin header": (b"id,n\xe4me,secret\n", "a.csv", "not UTF-8", "UTF-8"),
     "quote in header": (b'id,"name,secret\n1,a,s\n', "a.csv", "not closed", "close it"),
     "unclosed": (HEADER + b'1,a,s\n2,"b,s\n3,c,s\n', "a.csv", "opened on line 3", "close it"),
@@ -212,8 +212,8 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_with_what_to_do(case: str) -> None:
-    """What cannot be read as the contract's table says why, and what would help."""
+def test_refused_with_reason_and_action(case: str) -> None:
+    """A refused file has a reason and an action."""
     data, name, reason, action = REFUSED[case]
 
     report, findings = run_validation(data, small(), name=name)
@@ -226,7 +226,7 @@ def test_refused_with_what_to_do(case: str) -> None:
 
 
 def test_another_delimiter_than_declared() -> None:
-    """Where the contract names one, another is refused by name."""
+    """If the contract has a delimiter, another one is refused."""
     contract = small(extra='  - {property: delimiter, value: ","}\n')
 
     report, _ = run_validation(GOOD.replace(b",", b";"), contract)
@@ -247,14 +247,14 @@ def test_wrong_delimiter_of_a_real_dataset() -> None:
 
 
 def test_missing_columns_are_all_named() -> None:
-    """One delivery should be enough to learn of all."""
+    """The report names all missing columns."""
     report, _ = run_validation(b"id\n1\n", small())
 
     assert report.columns.missing == ("name", "secret")
 
 
 def test_everything_before_a_refusal_is_counted() -> None:
-    """An unclosed quote near the end hides no fault before it."""
+    """Faults before an unclosed quote are counted."""
     report, findings = run_validation(b'id,name,secret\nx,a,s\n2,a,q\n3,"a,s\n', small())
 
     assert report.verdict == "refused"
@@ -263,7 +263,7 @@ def test_everything_before_a_refusal_is_counted() -> None:
 
 
 def test_a_field_of_two_megabytes_is_data() -> None:
-    """Long is not wrong."""
+    """A long field is valid."""
     report, _ = run_validation(b'id,name,secret\n1,"%s",s\n2,b,s\n' % (b"a" * 2_000_000), small())
 
     assert (report.verdict, report.rows) == ("accepted", 2)
@@ -280,7 +280,7 @@ def test_a_field_of_two_megabytes_is_data() -> None:
     ids=["one line", "one record", "open quote", "bomb"],
 )
 def test_what_does_not_end_is_refused_in_bounded_memory(data: bytes) -> None:
-    """A few blocks are held, never the file."""
+    """Only a few blocks are in memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     report, _ = run_validation(data, small())
@@ -290,7 +290,7 @@ def test_what_does_not_end_is_refused_in_bounded_memory(data: bytes) -> None:
 
 
 def test_two_hundred_columns() -> None:
-    """Columns nobody asked for cost nothing but their reading."""
+    """Extra columns are only read."""
     names = ["id", "name", "secret", *(f"c{n}" for n in range(10_000))]
     row = ["1", "a", "s", *["x"] * 10_000]
     data = (",".join(names) + "\n" + ",".join(row) + "\n").encode()
@@ -301,7 +301,7 @@ def test_two_hundred_columns() -> None:
 
 
 def test_formulas_are_data() -> None:
-    """What a spreadsheet would run is text here, in report and rejects alike."""
+    """Formulas are text in the report and in the rejects."""
     report, findings = run_validation(b"id,name,secret\n=cmd|'/C calc'!A0,b,s\n", small())
 
     assert report.checks[0].samples[0].value == "=cmd|'/C calc'!A0"
@@ -309,7 +309,7 @@ def test_formulas_are_data() -> None:
 
 
 def test_empty_parts_of_a_composite_key() -> None:
-    """In a key of several columns an empty value is a value like any other."""
+    """In a composite key an empty value counts as a value."""
     contract = CONTRACTS["sellers_compared"]
     names = [column.name for column in contract.columns]
 
@@ -328,7 +328,7 @@ ZSTD = zstandard.ZstdCompressor()
 
 
 def test_zstd_is_read_and_rewritten() -> None:
-    """Data Factory knows no zstd, so the clean copy is written even where nothing is rejected."""
+    """Data Factory does not support zstd, so a clean copy is written even without rejects."""
     data = b"id,name,secret\n1,a,s\n2,b,s\n"
 
     report, findings = run_validation(ZSTD.compress(data) + ZSTD.compress(b"3,c,s\n"), small())
@@ -347,8 +347,8 @@ def test_zstd_is_read_and_rewritten() -> None:
         (ZSTD.compress(b"id,name,secret\n" + b"\n" * 50_000_000), "expands more than"),
     ],
 )
-def test_zstd_that_cannot_be_trusted_is_refused(data: bytes, reason: str) -> None:
-    """Cut off, damaged, or a bomb; a bomb is refused before it fills the memory."""
+def test_damaged_zstd_is_refused(data: bytes, reason: str) -> None:
+    """Incomplete, damaged or a decompression bomb, which is refused in bounded memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     report, _ = run_validation(data, small(), name="drop.csv.zst")
@@ -360,8 +360,8 @@ def test_zstd_that_cannot_be_trusted_is_refused(data: bytes, reason: str) -> Non
 
 @pytest.mark.parametrize("prefilter", PREFILTERS)
 def test_mixed_line_ends_and_nul_bytes(prefilter: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LF and CRLF may alternate; a NUL and a return alone are faults of their records only."""
-    put(prefilter, monkeypatch)
+    """LF and CRLF may alternate; a NUL or a lone carriage return is a fault of its record."""
+    use_prefilter(prefilter, monkeypatch)
     data = b'id,name,secret\n1,a\0,s\n2,b,s\r\n3,c,s\n\n\r\n4,"d\r\ne",s\r\n5,f,s\r6,g,s\n7,h,s'
 
     report, findings = run_validation(data, small())
@@ -372,11 +372,11 @@ def test_mixed_line_ends_and_nul_bytes(prefilter: str, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("prefilter", PREFILTERS)
-def test_what_stands_before_an_open_quote_is_kept(
+def test_faults_before_an_open_quote_are_kept(
     prefilter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Screened or not, the faults before the place where reading ends are told."""
-    put(prefilter, monkeypatch)
+    """With any prefilter, the faults before the place where reading ends are reported."""
+    use_prefilter(prefilter, monkeypatch)
 
     report, findings = run_validation(b'id,name,secret\nx,a,s\n2,a,q\n3,"b,s\n4,a,s\n', small())
 
@@ -386,8 +386,8 @@ def test_what_stands_before_an_open_quote_is_kept(
     assert findings["rejects"] == b"id,name,secret\nx,a,s\n2,a,q\n"
 
 
-def test_numbers_beyond_64_bits_and_days_that_are_none() -> None:
-    """No value of the type, whatever a lenient reader would make of it."""
+def test_numbers_beyond_64_bits_and_invalid_dates() -> None:
+    """Values that a lenient reader would accept are rejected."""
     contract = parse(
         """
 apiVersion: v3.2.0
@@ -415,7 +415,7 @@ customProperties: [{property: maxRejectedRatio, value: 1}]
     [("extraColumns", "id,name,secret,x"), ("reorderedColumns", "name,id,secret")],
 )
 def test_frozen_columns(policy: str, header: str) -> None:
-    """Where the contract freezes its columns, a change it would else take is refused."""
+    """A change of frozen columns is refused."""
     frozen = small(extra=f"  - {{property: drift, value: {{{policy}: freeze}}}}\n")
     data = f"{header}\n" + "1," * header.count(",") + "s\n"
 
@@ -423,4 +423,4 @@ def test_frozen_columns(policy: str, header: str) -> None:
 
     assert report.verdict == "refused"
     assert report.problem is not None
-    assert "allows no" in report.problem.reason
+    assert "does not allow" in report.problem.reason

@@ -1,4 +1,4 @@
-"""Users files damaged in known ways: every injected fault is found with its line, none invented."""
+"""Every fault injected into a users file is found with its line, and no other."""
 
 import gzip
 import json
@@ -28,7 +28,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_generated_file_is_accepted(good: Path) -> None:
-    """The generator keeps the contract."""
+    """Generated users satisfy the contract."""
     report, _ = run_validation(good.read_bytes(), USERS)
 
     assert (report.verdict, report.rows) == ("accepted", 1200)
@@ -57,8 +57,8 @@ def test_injected_faults_are_found_exactly(
 
     expected = {(fault.line, fault.rule, fault.column) for fault in injected}
     reasons = [json.loads(line) for line in (findings["reasons"] or b"").splitlines()]
-    found = {(r["line"], f["rule"], f["column"]) for r in reasons for f in r["faults"]}
-    assert expected == found
+    detected = {(r["line"], f["rule"], f["column"]) for r in reasons for f in r["faults"]}
+    assert expected == detected
     assert [fault.line for fault in injected] == [r["line"] for r in reasons]
     assert report.rejected == len(injected)
     assert Counter((f.rule, f.column) for f in injected) == {
@@ -79,7 +79,7 @@ TEN = (
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_ten_kinds_of_fault_are_found_with_their_lines(seed: int, tmp_path: Path) -> None:
-    """In a file of several prefiltered blocks every fault is found with its line, none invented."""
+    """In a file of several prefiltered blocks every fault is found with its line, and no other."""
     write_users(tmp_path / "good.csv", 40_000, seed)
     injected = break_records(
         tmp_path / "good.csv", tmp_path / "bad.csv", dict.fromkeys(TEN, 40), seed
@@ -88,15 +88,15 @@ def test_ten_kinds_of_fault_are_found_with_their_lines(seed: int, tmp_path: Path
     report, findings = run_validation((tmp_path / "bad.csv").read_bytes(), USERS)
 
     reasons = [json.loads(line) for line in (findings["reasons"] or b"").splitlines()]
-    found = [(r["line"], f["rule"], f["column"]) for r in reasons for f in r["faults"]]
+    detected = [(r["line"], f["rule"], f["column"]) for r in reasons for f in r["faults"]]
     assert len(injected) == 400
-    assert found == [(fault.line, fault.rule, fault.column) for fault in injected]
+    assert detected == [(fault.line, fault.rule, fault.column) for fault in injected]
     assert report.rejected == len(injected)
 
 
 @pytest.mark.parametrize("wreck", WRECKS)
 def test_wrecks_are_refused(good: Path, wreck: str) -> None:
-    """A file spoiled as a whole is refused with a reason and an advice."""
+    """A file damaged as a whole is refused with a reason and an action."""
     report, _ = run_validation(WRECKS[wreck](good.read_bytes()), USERS)
 
     assert report.verdict == "refused"
@@ -108,7 +108,7 @@ def test_wrecks_are_refused(good: Path, wreck: str) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=300), st.booleans())
 def test_no_bytes_make_it_fail(noise: bytes, with_header: bool) -> None:
-    """Anything at all ends in a verdict whose numbers agree, and the report survives JSON."""
+    """Any bytes end in a verdict with consistent counts, and the report can be read from JSON."""
     header = ",".join(column.name for column in USERS.columns).encode() + b"\n"
 
     report, _ = run_validation(header + noise if with_header else noise, USERS, name="drop")
@@ -119,7 +119,7 @@ def test_no_bytes_make_it_fail(noise: bytes, with_header: bool) -> None:
 
 @pytest.mark.skipif(C2C is None, reason="the published tables are not here")
 def test_the_published_tables_are_accepted() -> None:
-    """All 98,913 users and the author's three tables keep our contracts."""
+    """All 98,913 users and the three published aggregate tables satisfy the contracts."""
     assert C2C is not None
     files = [(part, "users") for part in sorted(C2C.glob("users-*.csv"))]
     files += [

@@ -1,4 +1,4 @@
-"""Columns that are not quite the contract's: each kind by each policy, and what a Copy is told."""
+"""Drift of columns: each kind by each policy, and the mapping of the Copy."""
 
 import io
 import json
@@ -15,8 +15,8 @@ CELLS = {"id": "1", "name": "a", "secret": "s", "extra": "x", "ID": "1", "Na-me"
 
 def drift(kind: str, policy: str | None) -> Contract:
     """The small contract with one policy of drift; with None the default."""
-    said = f"  - {{property: drift, value: {{{kind}: {policy}}}}}\n" if policy else ""
-    return small(extra=said)
+    properties = f"  - {{property: drift, value: {{{kind}: {policy}}}}}\n" if policy else ""
+    return small(extra=properties)
 
 
 def csv(*names: str) -> bytes:
@@ -25,7 +25,7 @@ def csv(*names: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("kind", "policy", "names", "verdict", "said"),
+    ("kind", "policy", "names", "verdict", "expected"),
     [
         ("extraColumns", None, ("id", "name", "secret", "extra"), "accepted", {}),
         ("extraColumns", "discard", ("id", "name", "secret", "extra"), "accepted", {}),
@@ -65,19 +65,19 @@ def csv(*names: str) -> bytes:
     ],
 )
 def test_policies_of_columns(
-    kind: str, policy: str | None, names: tuple[str, ...], verdict: str, said: dict[str, object]
+    kind: str, policy: str | None, names: tuple[str, ...], verdict: str, expected: dict[str, object]
 ) -> None:
-    """By default order and further columns are let be, what may be empty may be missing."""
+    """By default order and extra columns are allowed, and optional columns may be missing."""
     report, _ = run_validation(csv(*names), drift(kind, policy))
 
     assert report.verdict == verdict
     assert (report.problem is None) == (verdict == "accepted")
     if verdict == "accepted":
-        assert drifted(report) == said
+        assert drifted(report) == expected
 
 
 def test_cells_of_renamed_and_reordered_columns_stay_with_their_names() -> None:
-    """A fault is told under the contract's name, of the cell under the file's."""
+    """A fault has the contract's name of the column."""
     contract = drift("renamedColumns", "evolve")
 
     report, findings = run_validation(b"SECRET,Name,Id\nhush,a,x\ns,b,2\n", contract)
@@ -93,7 +93,7 @@ def test_cells_of_renamed_and_reordered_columns_stay_with_their_names() -> None:
 
 
 def test_two_headers_for_one_column() -> None:
-    """Which of them is meant is never guessed."""
+    """An ambiguous header is refused."""
     report, _ = run_validation(b"id,NAME,Name,secret\n1,a,b,s\n", drift("renamedColumns", "evolve"))
 
     assert report.problem is not None
@@ -128,7 +128,7 @@ def parquet(**columns: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("policy", "verdict", "found"),
+    ("policy", "verdict", "expected"),
     [
         ("freeze", "refused", {}),
         ("evolve", "accepted_with_rejects", {("type", "id"): (2, [2, 3])}),
@@ -136,18 +136,18 @@ def parquet(**columns: object) -> bytes:
     ],
 )
 def test_a_file_of_other_types(
-    policy: str, verdict: str, found: dict[tuple[str, str], tuple[int, list[int]]]
+    policy: str, verdict: str, expected: dict[tuple[str, str], tuple[int, list[int]]]
 ) -> None:
-    """Frozen it is refused; evolving, text may spell a value; else its records are rejected."""
+    """`freeze` refuses the file, `evolve` reads values from text, `discard` rejects records."""
     data = parquet(id=["1", "x", "2.0", "4"], name=[1, 2, None, 3], secret=["s", "s", "s", "s"])
     if policy == "discard":
         data = parquet(id=["1", "x", "2.0", "4", None], name=["a"] * 5, secret=["s"] * 5)
-        found = found | {("required", "id"): (1, [5])}
+        expected = expected | {("required", "id"): (1, [5])}
 
     report, findings = run_validation(data, drift("changedTypes", policy), name="a.parquet")
 
     assert report.verdict == verdict
-    assert faults(report) == found
+    assert faults(report) == expected
     if policy == "evolve":
         kept = [json.loads(line) for line in (findings["clean"] or b"").splitlines()]
         assert [record["id"] for record in kept] == ["1", "4"]
@@ -155,7 +155,7 @@ def test_a_file_of_other_types(
 
 @pytest.mark.parametrize(("policy", "rejected"), [("freeze", 3), ("evolve", 1)])
 def test_json_of_other_types(policy: str, rejected: int) -> None:
-    """JSON says a type with each value, so it is each record's own fault."""
+    """Each JSON value has a type, so a wrong type is a fault of its record."""
     lines = b'{"id": "1", "name": 7, "secret": "s"}\n{"id": 2, "name": "a"}\n'
     lines += b'{"id": "1.0", "name": "a"}\n{"id": 4, "name": 5}\n'
 

@@ -1,4 +1,4 @@
-"""Which keys came before, in a set and in sorted runs alike."""
+"""Duplicate keys are found in a set and in sorted runs."""
 
 from collections.abc import Hashable
 
@@ -13,19 +13,19 @@ WHOLE = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3)
 ANY = st.text("ab", max_size=2)
 
 
-def by_hand(batches: list[list[Hashable]]) -> list[list[int]]:
-    """The rule in its plainest form."""
+def expected_duplicates(batches: list[list[Hashable]]) -> list[list[int]]:
+    """Return duplicates by a simple reference implementation."""
     seen: set[Hashable] = set()
     answers = []
     for batch in batches:
-        again = []
+        duplicates = []
         for position, key in enumerate(batch):
             if key is None:
                 continue
             if key in seen:
-                again.append(position)
+                duplicates.append(position)
             seen.add(key)
-        answers.append(again)
+        answers.append(duplicates)
     return answers
 
 
@@ -33,20 +33,20 @@ def by_hand(batches: list[list[Hashable]]) -> list[list[int]]:
 @settings(max_examples=60, deadline=None)
 @given(batches=st.lists(st.lists(WHOLE | st.none(), max_size=12), max_size=8))
 def test_whole_numbers(small: int, batches: list[list[Hashable]]) -> None:
-    """The first of a key stands, each later one is found, whatever holds the keys."""
+    """Each key but the first is a duplicate, with any storage of keys."""
     seen = Seen(whole_numbers=True, small=small)
 
-    assert by_hand(batches) == [seen.repeated(batch) for batch in batches]
+    assert expected_duplicates(batches) == [seen.repeated(batch) for batch in batches]
 
 
 @pytest.mark.parametrize("small", [0, 5, 1000])
 @settings(max_examples=60, deadline=None)
 @given(batches=st.lists(st.lists(ANY | st.none(), max_size=12), max_size=8))
 def test_any_other_keys(small: int, batches: list[list[Hashable]]) -> None:
-    """Texts likewise."""
+    """The same for text keys."""
     seen = Seen(whole_numbers=False, small=small)
 
-    assert by_hand(batches) == [seen.repeated(batch) for batch in batches]
+    assert expected_duplicates(batches) == [seen.repeated(batch) for batch in batches]
 
 
 @pytest.mark.parametrize("small", [0, 5, 1000])
@@ -60,4 +60,4 @@ def test_columns_at_once(small: int, batches: list[list[Hashable]]) -> None:
         column = pl.Series(batch, dtype=pl.Int64)
         answers.append(seen.repeated(batch) if number % 2 else seen.repeated_in(column))
 
-    assert by_hand(batches) == answers
+    assert expected_duplicates(batches) == answers

@@ -77,8 +77,8 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("line", BROKEN)
-def test_a_malformed_line_harms_no_other(line: str) -> None:
-    """It is one reject; the records around it stand."""
+def test_a_malformed_line_affects_no_other(line: str) -> None:
+    """A malformed line is one reject; other records are not affected."""
     data = f'{{"id": 1}}\n{line}\n{{"id": 2}}\n'.encode()
 
     report, _ = run_validation(data, small(), name="drop.ndjson")
@@ -89,7 +89,7 @@ def test_a_malformed_line_harms_no_other(line: str) -> None:
 
 
 def test_bytes_that_are_no_text_in_json() -> None:
-    """A line that is not UTF-8 is a reject and goes back as it came."""
+    """A line that is not UTF-8 is a reject with the same bytes."""
     report, findings = run_validation(
         b'{"id": 1}\n{"id": 2, "name": "\xe9"}\n', small(), name="a.jsonl"
     )
@@ -110,7 +110,7 @@ def test_bytes_that_are_no_text_in_json() -> None:
     ],
 )
 def test_malformed_elements(text: str, rows: int, rejected: int) -> None:
-    """Elements are told apart by brackets and strings alone."""
+    """Elements are separated by brackets and strings only."""
     report, _ = run_validation(text.encode(), small(), name="drop.json")
 
     assert (report.rows, report.rejected) == (rows, rejected)
@@ -136,17 +136,17 @@ JSON = st.recursive(
 @settings(max_examples=100, deadline=None)
 @given(st.lists(JSON, max_size=6), st.sampled_from([None, 1]), st.integers(1, 40))
 def test_elements_are_what_json_reads(values: list[Any], indent: int | None, chunk: int) -> None:
-    """Cut in whatever chunks, the elements come back one by one."""
+    """With chunks of any size, the elements are those that json reads."""
     data = json.dumps(values, indent=indent, ensure_ascii=False).encode()
     chunks = [data[at : at + chunk] for at in range(0, len(data), chunk)]
 
-    found = [json.loads(text) for block in Elements(chunks) for text, _ in block]
+    elements = [json.loads(text) for block in Elements(chunks) for text, _ in block]
 
-    assert found == values
+    assert elements == values
 
 
 def test_users_of_the_marketplace_in_every_kind() -> None:
-    """One table, three ways to write it, one verdict."""
+    """The same table in all formats has the same verdict."""
     from marketplace.generator import generate_users  # noqa: PLC0415 - only here
 
     frame = pl.DataFrame([user._asdict() for user in generate_users(500, 3)])

@@ -1,4 +1,4 @@
-"""The page that a producer is sent: complete, safe for any content, silent about personal data."""
+"""The HTML report: complete, safe for any content, without personal data."""
 
 import re
 from html.parser import HTMLParser
@@ -48,7 +48,7 @@ class Tags(HTMLParser):
 def test_nothing_in_a_cell_is_markup(values: list[str], name: str) -> None:
     """The page has the tags of an empty report's page and no script, link or handler."""
     cells = [(value.replace('"', ""), value.replace('"', '""')) for value in values]
-    rows = "".join(f'{one},"{other}",s\n' for one, other in cells)
+    rows = "".join(f'{cell_id},"{cell_name}",s\n' for cell_id, cell_name in cells)
 
     report, _ = run_validation(
         b"id,name,secret\n" + rows.encode("utf-8", "surrogatepass"), small(), name=name
@@ -65,7 +65,7 @@ def test_nothing_in_a_cell_is_markup(values: list[str], name: str) -> None:
 
 
 def test_what_cannot_be_seen_is_spelt_out() -> None:
-    """Control characters and marks that turn the direction of text."""
+    """Control characters and direction marks are escaped."""
     report, _ = run_validation("id,name,secret\nx\u202e,b,s\n".encode(), small())
 
     page = render_html(report)
@@ -75,7 +75,7 @@ def test_what_cannot_be_seen_is_spelt_out() -> None:
 
 
 def test_the_faulty_cell_is_marked_and_personal_data_masked() -> None:
-    """A record is shown whole; of the secret column only stars."""
+    """A rejected record is shown with all cells; masked columns show only stars."""
     report, _ = run_validation(b"id,name,secret\n1,a,verborgen\nzwei,b,s\n3\n", small())
 
     page = render_html(report)
@@ -88,7 +88,7 @@ def test_the_faulty_cell_is_marked_and_personal_data_masked() -> None:
 
 
 def test_a_refusal_says_why_and_what_to_do() -> None:
-    """First of all."""
+    """The reason comes first, then the action."""
     report, _ = run_validation(b"id,nam,secret\n1,a,s\n", small())
 
     text = Tags(render_html(report)).text
@@ -98,13 +98,13 @@ def test_a_refusal_says_why_and_what_to_do() -> None:
     assert "rename 'nam' to 'name'" in text
 
 
-def test_every_column_has_its_picture() -> None:
-    """A distribution where the values have an order, the most frequent ones elsewhere."""
+def test_every_column_has_its_distribution() -> None:
+    """Ordered values have a histogram, others the most frequent values."""
     header = ",".join(c.name for c in CONTRACTS["sellers_compared"].columns)
     numbers = ["2"] * (len(CONTRACTS["sellers_compared"].columns) - 2)
     rows = "".join(f"{place},Male,{','.join(numbers)}\n" for place in ("France", "Italie"))
 
     report, _ = run_validation(f"{header}\n{rows}".encode(), CONTRACTS["sellers_compared"])
 
-    assert '<span class="told">France</span> <i>50 %</i>' in render_html(report)
+    assert '<span class="value">France</span> <i>50 %</i>' in render_html(report)
     assert render_html(report).count("<svg") == len(numbers)

@@ -1,4 +1,4 @@
-"""Parquet: verdicts from row groups, and files whose footer or pages say what cannot be."""
+"""Parquet files: row groups, and inconsistent footers and pages."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from landfall.contract.folder import parse
 from landfall.validation.readers import thrift
-from landfall.validation.readers.footer import COLUMNS, MAX_CELLS, assembled, groups_of
+from landfall.validation.readers.footer import COLUMNS, MAX_CELLS, assemble, groups_of
 from tests.unit.validation import faults, run_validation, small
 
 
@@ -51,7 +51,7 @@ def test_parquet(options: dict[str, Any]) -> None:
 
 
 def test_parquet_types_are_the_contracts() -> None:
-    """Another type is another table: refused, with both named."""
+    """A column of another type is refused, with both types named."""
     frame = FRAME.with_columns(pl.col("id").cast(pl.String))
 
     report, _ = run_validation(parquet(frame), small(), name="drop.parquet")
@@ -71,7 +71,7 @@ def test_parquet_lacks_a_column() -> None:
 
 @pytest.mark.parametrize("cut", [5, 200, -1, -9])
 def test_damaged_parquet_is_refused(cut: int) -> None:
-    """Without its footer, or with its pages overwritten, nothing can be read."""
+    """A file without its footer, or with damaged pages, is refused."""
     data = parquet(FRAME)
     for damaged in (data[:cut], data[:cut] + b"\xff" * 40 + data[cut:][40:]):
         report, _ = run_validation(damaged, small(), name="drop.parquet")
@@ -92,8 +92,8 @@ def parts(whole: bytes) -> tuple[bytes, thrift.Struct]:
 def structs(fields: thrift.Struct) -> Iterator[thrift.Struct]:
     """A struct of a footer and all below it."""
     yield fields
-    for each in fields:
-        inside = each.value.values if isinstance(each.value, thrift.Items) else [each.value]
+    for item in fields:
+        inside = item.value.values if isinstance(item.value, thrift.Items) else [item.value]
         for value in inside:
             if isinstance(value, list):
                 yield from structs(value)
@@ -115,16 +115,16 @@ VALUES = st.sampled_from(
 @pytest.mark.large
 @given(st.data(), st.none() | VALUES)
 @settings(max_examples=300, deadline=None)
-def test_a_footer_that_says_what_cannot_be_is_refused(
+def test_an_inconsistent_footer_is_refused(
     data: st.DataObject, other: tuple[int, Any] | None
 ) -> None:
-    """A field is gone or is something else: the file is refused or validated, and nothing dies."""
+    """A field is missing or has another value: the file is refused or validated without a crash."""
     body, footer = parts(parquet(FRAME.select("id", "name", "secret"), row_group_size=400))
-    chosen = data.draw(st.sampled_from([each for each in structs(footer) if each]))
+    chosen = data.draw(st.sampled_from([struct for struct in structs(footer) if struct]))
     at = data.draw(st.integers(0, len(chosen) - 1))
     chosen[at : at + 1] = [] if other is None else [thrift.Field(chosen[at].id, *other)]
 
-    report, _ = run_validation(assembled(body[4:], footer), small(), name="drop.parquet")
+    report, _ = run_validation(assemble(body[4:], footer), small(), name="drop.parquet")
 
     assert (report.problem is not None) == (report.verdict == "refused")
     assert report.rows == report.accepted + report.rejected
@@ -157,7 +157,7 @@ def with_header(data: bytes, footer: thrift.Struct, place: Place, header: bytes)
             for field_id in (9, 11):
                 if (thrift.get(meta, field_id) or 0) > at:
                     thrift.put(meta, field_id, thrift.get(meta, field_id) + more)
-    return assembled(data[4:at] + header + data[behind:], footer)
+    return assemble(data[4:at] + header + data[behind:], footer)
 
 
 def arrow(version: Literal["1.0", "2.0"], **options: Any) -> bytes:
@@ -177,8 +177,8 @@ PAGED = {
 
 
 @pytest.mark.parametrize("kind", PAGED)
-def test_pages_of_every_writer_are_sound(kind: str) -> None:
-    """What writers write is what is looked for."""
+def test_pages_of_every_writer_are_accepted(kind: str) -> None:
+    """Pages of all common writers are accepted."""
     report, _ = run_validation(PAGED[kind], small(), name="drop.parquet")
 
     assert (report.rows, report.rejected) == (1200, 401)
@@ -187,14 +187,14 @@ def test_pages_of_every_writer_are_sound(kind: str) -> None:
 @pytest.mark.large
 @given(st.data(), st.sampled_from(sorted(PAGED)), st.none() | VALUES)
 @settings(max_examples=300, deadline=None)
-def test_a_page_that_says_what_cannot_be_is_refused(
+def test_an_inconsistent_page_is_refused(
     data: st.DataObject, kind: str, other: tuple[int, Any] | None
 ) -> None:
-    """A reader that believed a page's counts would ask for more memory than there is, and die."""
+    """A reader that trusts the counts of a page would allocate too much memory."""
     body, footer = parts(PAGED[kind])
     place = data.draw(st.sampled_from(list(pages(body, footer))))
     header, _ = thrift.decode_at(body, place[1])
-    chosen = data.draw(st.sampled_from([each for each in structs(header) if each]))
+    chosen = data.draw(st.sampled_from([struct for struct in structs(header) if struct]))
     at = data.draw(st.integers(0, len(chosen) - 1))
     chosen[at : at + 1] = [] if other is None else [thrift.Field(chosen[at].id, *other)]
 
@@ -223,7 +223,7 @@ def test_a_page_counts_what_it_has(field_id: int, count: int) -> None:
     assert "row group 1 of the Parquet file cannot be read" in report.problem.reason
 
 
-def test_a_row_group_that_unpacks_to_more_than_memory_is_refused() -> None:
+def test_a_row_group_that_is_too_large_is_refused() -> None:
     """Sixty-seven million empty values take some kilobytes in the file, and gigabytes when read."""
     sink = io.BytesIO()
     rows = MAX_CELLS // 3 + 1
@@ -237,8 +237,8 @@ def test_a_row_group_that_unpacks_to_more_than_memory_is_refused() -> None:
     assert "larger than" in report.problem.reason
 
 
-def test_a_row_group_without_rows_is_passed_over() -> None:
-    """Some writers leave one."""
+def test_a_row_group_without_rows_is_skipped() -> None:
+    """Some writers write an empty row group."""
     sink = io.BytesIO()
     table = FRAME.select("id", "name", "secret").to_arrow()
     with pq.ParquetWriter(sink, table.schema) as writer:

@@ -16,7 +16,7 @@ from landfall.validation.readers.opening import open_stream
 from landfall.validation.record_validator import RecordValidator, Reject
 from marketplace.generator import break_records, write_users
 from marketplace.generator.breakers import DAMAGES
-from tests.unit.prefilters import PREFILTERS, put
+from tests.unit.prefilters import PREFILTERS, use_prefilter
 from tests.unit.validation import CONTRACTS
 
 CONTRACT = parse(
@@ -108,39 +108,37 @@ LINE = (
 )
 
 
-def tried(
+def validate_blocks(
     data: bytes, contract: Contract, *, prefilter: bool
 ) -> tuple[int, list[tuple[Reject, bytes, tuple[int, int]]], tuple[Check, ...], int]:
-    """All that a jury finds in `data`, with raw records and places, and how often it looked."""
+    """Return rows, rejects with raw records and ranges, checks, and the number of scans."""
     reader = Delimited(open_stream([data], "t.csv", contract.hints), contract)
     reader.start()
     validator = RecordValidator(contract, reader, prefilter=prefilter)
-    found = []
-    looks = 0
+    rejects = []
+    scans = 0
     ended = 0
     try:
         for batch in reader.batches():
             scan = validator.scan(batch)
-            looks += scan is not None
+            scans += scan is not None
             for reject in chain.from_iterable(validator.validate(batch, scan)):
                 place = batch.span(reject.index)
-                found.append((reject, batch.raw(reject.index), place))
+                rejects.append((reject, batch.raw(reject.index), place))
     except Refusal as refusal:
         ended = refusal.problem.line or 0
-    same = [(Reject(0, r.line, r.faults), raw, place) for r, raw, place in found]
-    return validator.rows + ended, same, validator.checks(), looks
+    same = [(Reject(0, r.line, r.faults), raw, place) for r, raw, place in rejects]
+    return validator.rows + ended, same, validator.checks(), scans
 
 
-def sets(found: list[tuple[Reject, bytes, tuple[int, int]]]) -> list[object]:
-    """Rejects with their faults in no order: the two ways find them in different orders."""
-    return [(r.line, Counter(r.faults), raw, place) for r, raw, place in found]
+def unordered_faults(rejects: list[tuple[Reject, bytes, tuple[int, int]]]) -> list[object]:
+    """Return rejects with unordered faults: the prefilter changes their order."""
+    return [(r.line, Counter(r.faults), raw, place) for r, raw, place in rejects]
 
 
 @pytest.fixture(autouse=True, params=PREFILTERS[:2])
-def _screen_even_the_smallest(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put(request.param, monkeypatch)
+def _prefilter_all_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_prefilter(request.param, monkeypatch)
 
 
 HEADER = ",".join(column.name for column in CONTRACT.columns).encode()
@@ -153,27 +151,29 @@ HEADER = ",".join(column.name for column in CONTRACT.columns).encode()
 @example([b"1,1,1,,,,1", b"2,1,1,,,,1,,"], b"\n", True)
 @example([b"1,1,1,,,,1,x", b"1,1,1,,,,01,x"], b"\n", False)
 def test_same_rejects_with_and_without(lines: list[bytes], end: bytes, closed: bool) -> None:
-    """Whatever stands in the cells and however ragged the records."""
+    """For any cells and any number of fields."""
     data = end.join([HEADER, *lines]) + (end if closed else b"")
 
-    rows, rejects, checks, _ = tried(data, CONTRACT, prefilter=False)
-    screened_rows, prefiltered, screened_checks, _ = tried(data, CONTRACT, prefilter=True)
+    rows, rejects, checks, _ = validate_blocks(data, CONTRACT, prefilter=False)
+    prefiltered_rows, prefiltered, prefiltered_checks, _ = validate_blocks(
+        data, CONTRACT, prefilter=True
+    )
 
-    assert rows == screened_rows
-    assert sets(rejects) == sets(prefiltered)
-    assert checks == screened_checks
+    assert rows == prefiltered_rows
+    assert unordered_faults(rejects) == unordered_faults(prefiltered)
+    assert checks == prefiltered_checks
 
 
-def test_damaged_users_are_screened_and_found(tmp_path: Path) -> None:
-    """Blocks with any damage go through the prefilter, and nothing gets past it."""
+def test_damaged_users_are_prefiltered_and_found(tmp_path: Path) -> None:
+    """Blocks with any damage are prefiltered, and every fault is found."""
     write_users(tmp_path / "good.csv", 3000, 5)
     plenty = dict.fromkeys(DAMAGES, 4)
     injected = break_records(tmp_path / "good.csv", tmp_path / "bad.csv", plenty, 6)
     data = (tmp_path / "bad.csv").read_bytes()
 
-    rows, rejects, _, looks = tried(data, CONTRACTS["users"], prefilter=True)
+    rows, rejects, _, scans = validate_blocks(data, CONTRACTS["users"], prefilter=True)
 
-    assert looks == 1
+    assert scans == 1
     assert rows == 3000
     assert [(f.line, f.rule, f.column) for f in injected] == [
         (r.line, r.faults[0].rule, r.faults[0].column) for r, _, _ in rejects

@@ -1,4 +1,4 @@
-"""What a profile says of columns, whichever way the records were validated."""
+"""Profiles of columns are the same with every prefilter."""
 
 import random
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from landfall.contract.folder import parse
 from landfall.validation.profile import Distinct, hashes
-from tests.unit.prefilters import PREFILTERS, put
+from tests.unit.prefilters import PREFILTERS, use_prefilter
 from tests.unit.validation import run_validation, small
 
 CONTRACT = parse(
@@ -41,20 +41,20 @@ LINE = st.tuples(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(LINE, min_size=1, max_size=30))
-def test_screened_or_not(lines: list[str]) -> None:
+def test_same_profile_with_every_prefilter(lines: list[str]) -> None:
     """A profile is that of the well-formed records, with any prefilter."""
     data = ("n,x,s,d,last\n" + "\n".join(lines) + "\n").encode()
-    found = []
+    profiles = []
     for prefilter in PREFILTERS:
         with pytest.MonkeyPatch.context() as patch:
-            put(prefilter, patch)
-            found.append(run_validation(data, CONTRACT)[0].profile)
+            use_prefilter(prefilter, patch)
+            profiles.append(run_validation(data, CONTRACT)[0].profile)
 
-    assert found[0] == found[1] == found[2]
+    assert profiles[0] == profiles[1] == profiles[2]
 
 
-def test_values_of_masked_columns_are_not_told() -> None:
-    """Only how many there are."""
+def test_values_of_masked_columns_are_not_shown() -> None:
+    """The profile of a masked column has only counts."""
     report, _ = run_validation(b"id,name,secret\n1,a,s\n2,b,\n", small())
 
     secret = report.profile[2]
@@ -69,13 +69,13 @@ def test_quantiles_of_a_known_distribution() -> None:
     random.Random(1).shuffle(order)  # noqa: S311 - test data
     data = b"id,name,secret\n" + b"".join(b"%d,a,s\n" % n for n in order)
 
-    found = run_validation(data, small())[0].profile[0]
+    profile = run_validation(data, small())[0].profile[0]
 
-    assert (found.least, found.most) == (0, 9999)
-    assert found.distinct == pytest.approx(10_000, rel=0.03)
-    assert found.quantiles["50"] == pytest.approx(5000, abs=300)
-    assert found.quantiles["95"] == pytest.approx(9500, abs=300)
-    assert max(found.histogram) < 2 * min(found.histogram)
+    assert (profile.least, profile.most) == (0, 9999)
+    assert profile.distinct == pytest.approx(10_000, rel=0.03)
+    assert profile.quantiles["50"] == pytest.approx(5000, abs=300)
+    assert profile.quantiles["95"] == pytest.approx(9500, abs=300)
+    assert max(profile.histogram) < 2 * min(profile.histogram)
 
 
 @pytest.mark.parametrize("values", [10, 5000, 100_000, 600_000])

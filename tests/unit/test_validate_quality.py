@@ -1,4 +1,4 @@
-"""Quality rules validated: record by record where none may be counted, else over the table."""
+"""Quality rules: per record if no record may be counted, else over the whole table."""
 
 import json
 from typing import Any
@@ -65,7 +65,7 @@ ROWS = b"1,1.5,x,2024-01-01,true\n2,,yy,2024-02-01,false\n,3,,2024-03-01,\nq,4,z
 def test_conditions_of_one_record(
     condition: str, lines: list[int], smallest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is unknown is not counted; the prefilter and the record validator agree."""
+    """An unknown condition is not counted; the prefilter and the record validator agree."""
     monkeypatch.setattr(plain, "SMALLEST", smallest)
 
     report, _ = run_validation(HEAD + ROWS, contract(sql(condition)))
@@ -129,7 +129,7 @@ def test_library_rules_of_columns() -> None:
 
 
 def test_repeated_values_of_several_columns() -> None:
-    """A duplicate that may not be is the later record's fault."""
+    """A duplicate is a fault of the later record."""
     rule = {"metric": "duplicateValues", "arguments": {"properties": ["a", "c"]}, "mustBe": 0}
 
     report, _ = run_validation(HEAD + b"1,,x,,\n1,,y,,\n1,,x,,\n", contract(rule))
@@ -163,7 +163,7 @@ CONDITION = st.recursive(
         st.tuples(inner, st.sampled_from(["AND", "OR"]), inner).map(
             lambda parts: f"({parts[0]} {parts[1]} {parts[2]})"
         )
-        | inner.map(lambda one: f"NOT ({one})")
+        | inner.map(lambda inner_condition: f"NOT ({inner_condition})")
     ),
     max_leaves=4,
 )
@@ -176,10 +176,10 @@ CONDITION = st.recursive(
     rows=st.lists(st.tuples(*CELLS.values()).map(",".join), min_size=1, max_size=12),
     bound=st.sampled_from([{"mustBe": 0}, {"mustBeLessThan": 3}]),
 )
-def test_screen_and_judge_mean_the_same(
+def test_prefilter_and_validator_agree(
     condition: str, rows: list[str], bound: dict[str, Any]
 ) -> None:
-    """Whatever the condition and the cells."""
+    """For any condition and any cells."""
     data = HEAD + "\n".join(rows).encode() + b"\n"
     rules = contract(
         sql(condition, **bound),
@@ -191,10 +191,10 @@ def test_screen_and_judge_mean_the_same(
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plain, "SMALLEST", 1 << 20)
-        plainly, findings = run_validation(data, rules)
+        exact, findings = run_validation(data, rules)
         patch.setattr(plain, "SMALLEST", 0)
-        prefiltered, found = run_validation(data, rules)
+        prefiltered, prefiltered_findings = run_validation(data, rules)
 
-    assert faults(plainly) == faults(prefiltered)
-    assert plainly.measures == prefiltered.measures
-    assert findings["rejects"] == found["rejects"]
+    assert faults(exact) == faults(prefiltered)
+    assert exact.measures == prefiltered.measures
+    assert findings["rejects"] == prefiltered_findings["rejects"]

@@ -1,4 +1,4 @@
-"""Reports as JSON and as text, and the small parts that splitting off rejects stands on."""
+"""Reports as JSON, ranges of rejects, and the Thrift codec."""
 
 import pytest
 from hypothesis import given
@@ -14,23 +14,23 @@ def test_json_round_trip_and_its_fields() -> None:
     """What is written is read again, and has the fields that others rely on."""
     report, _ = run_validation(b"name,id,secret,x\na,z,q,1\nb,2,s,1\n", small())
 
-    found = report.to_dict()
+    document = report.to_dict()
 
     assert Report.from_json(report.to_json()) == report
-    assert found["schema"] == 1
-    assert (found["verdict"], found["rows"], found["accepted"], found["rejected"]) == (
+    assert document["schema"] == 1
+    assert (document["verdict"], document["rows"], document["accepted"], document["rejected"]) == (
         "accepted_with_rejects",
         2,
         1,
         1,
     )
-    assert found["checks"][0] == {
+    assert document["checks"][0] == {
         "rule": "type",
         "column": "id",
         "failed": 1,
         "samples": ({"line": 2, "value": "z"},),
     }
-    assert found["columns"] == {
+    assert document["columns"] == {
         "missing": (),
         "extra": ("x",),
         "reordered": True,
@@ -52,7 +52,7 @@ def test_other_json_is_no_report(text: str) -> None:
     st.integers(1, 9),
 )
 def test_without_spans(data: bytes, raw: list[tuple[int, int]], chunk: int) -> None:
-    """What lies in no range passes, whatever the chunks."""
+    """Bytes outside all ranges pass, with chunks of any size."""
     spans = Spans()
     kept = bytearray()
     at = 0
@@ -82,7 +82,7 @@ def test_thrift_round_trip() -> None:
 
 @given(st.binary(max_size=60))
 def test_thrift_noise(data: bytes) -> None:
-    """Noise is decoded or refused, and never anything else."""
+    """Random bytes are decoded or raise ValueError."""
     try:
         decode(data)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Single cells against single columns: the letter of each type and each rule."""
+"""Validates single cells by each type and each rule."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from landfall.validation.rules import text_validator, value_validator
 
 
 def column(logical_type: str, **more: Any) -> Column:
-    """A column as a contract would say it."""
-    said = {"name": "c", "logicalType": logical_type} | more
-    return read_column(Node(said, "t", "p"))
+    """Return a column as read from a contract."""
+    definition = {"name": "c", "logicalType": logical_type} | more
+    return read_column(Node(definition, "t", "p"))
 
 
 def options(logical_type: str, **more: Any) -> Column:
@@ -77,8 +77,8 @@ TYPES: list[tuple[Column, str, list[str], list[str]]] = [
 
 
 @pytest.mark.parametrize(("column", "_", "good", "bad"), TYPES, ids=[t[1] for t in TYPES])
-def test_types_to_the_letter(column: Column, _: str, good: list[str], bad: list[str]) -> None:
-    """No blanks, no plus, no other spellings, no dates that never were."""
+def test_types_are_strict(column: Column, _: str, good: list[str], bad: list[str]) -> None:
+    """Blanks, plus signs, other spellings and impossible dates are rejected."""
     validate = text_validator(column, Hints())
 
     assert [(cell, ()) for cell in good] == [(cell, validate(cell)) for cell in good]
@@ -123,8 +123,8 @@ RULES: list[tuple[Column, str, list[str], list[str]]] = [
 
 
 @pytest.mark.parametrize(("column", "rule", "good", "bad"), RULES, ids=[r[1] for r in RULES])
-def test_rules_to_the_letter(column: Column, rule: str, good: list[str], bad: list[str]) -> None:
-    """Each rule passes its edge and catches what lies behind it."""
+def test_rules_at_their_bounds(column: Column, rule: str, good: list[str], bad: list[str]) -> None:
+    """Each rule accepts its bound and rejects values beyond it."""
     validate = text_validator(column, Hints())
 
     assert [(cell, ()) for cell in good] == [(cell, validate(cell)) for cell in good]
@@ -139,12 +139,12 @@ def test_one_cell_may_break_several_rules() -> None:
 
 
 def test_an_optional_cell_may_be_empty() -> None:
-    """Nothing else is asked of a value that is not there."""
+    """No other rule applies to null."""
     assert text_validator(CODE, Hints())("") == ()
 
 
 @pytest.mark.parametrize("cell", ["a\0b", "Su\udce8de"])
-def test_what_is_no_text_is_an_encoding_fault(cell: str) -> None:
+def test_invalid_text_is_an_encoding_fault(cell: str) -> None:
     """NUL and bytes that are not UTF-8 are faults of the cell, whatever else it is."""
     assert text_validator(column("string"), Hints())(cell) == ("encoding",)
 
@@ -160,7 +160,7 @@ TYPED: list[tuple[Column, list[Any], list[Any]]] = [
 
 @pytest.mark.parametrize(("column", "good", "bad"), TYPED)
 def test_values_that_have_a_type(column: Column, good: list[Any], bad: list[Any]) -> None:
-    """A JSON value is of the type it says: no number in quotes, no bool as a number."""
+    """A JSON value has its own type: a quoted number is text, a bool is not a number."""
     validate = value_validator(column, Hints())
 
     assert [(value, ()) for value in good] == [(value, validate(value)) for value in good]

@@ -1,4 +1,4 @@
-"""The splitter of delimited text against Python's csv module, and where the two part."""
+"""Compares the splitter of delimited text with Python's csv module."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ TABLES = st.lists(st.lists(TEXT, min_size=2, max_size=4), max_size=8)
 def test_well_formed_text_splits_as_csv_reads_it(
     rows: list[list[str]], delimiter: str, end: str, every: bool
 ) -> None:
-    """Whatever the csv module writes comes back, with the line where each record begins."""
+    """The splitter reads what the csv module writes, with the line of each record."""
     if not every:  # before Python 3.13 the csv module leaves a carriage return unquoted
         rows = [[cell.replace("\r", "") for cell in row] for row in rows]
     file = io.StringIO(newline="")
@@ -34,18 +34,18 @@ def test_well_formed_text_splits_as_csv_reads_it(
         writer.writerow(row)
     text = file.getvalue()
 
-    found = Splitter(delimiter, '"', None).split(text, final=True)
+    split = Splitter(delimiter, '"', None).split(text, final=True)
 
-    assert rows == found.rows
-    assert starts == list(found.lines)
-    assert found.broken == {}
-    assert found.newlines == text.count("\n")
+    assert rows == split.rows
+    assert starts == list(split.lines)
+    assert split.broken == {}
+    assert split.newlines == text.count("\n")
 
 
 @settings(max_examples=200, deadline=None)
 @given(TABLES, st.integers(1, 60))
 def test_text_in_pieces_splits_as_a_whole(rows: list[list[str]], cut: int) -> None:
-    """An incomplete last record is left, and complete again with what follows."""
+    """An incomplete last record is not consumed, and is read with the next piece."""
     file = io.StringIO(newline="")
     csv.writer(file, quoting=csv.QUOTE_ALL).writerows(rows)
     text = file.getvalue()
@@ -69,20 +69,20 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_a_fault_of_form_stays_with_its_record(text: str) -> None:
-    """The record before and the one after are whole."""
-    found = Splitter(",", '"', None).split(f'1,2,3\n{text}4,"5",6\n', final=True)
+def test_a_malformed_record_affects_no_other(text: str) -> None:
+    """The records before and after are not affected."""
+    split = Splitter(",", '"', None).split(f'1,2,3\n{text}4,"5",6\n', final=True)
 
-    broken = found.broken[1]
+    broken = split.broken[1]
     assert BAD[text] == (broken.rule, broken.field, broken.value)
-    assert list(found.broken) == [1]
-    assert found.rows[0] == ["1", "2", "3"]
-    assert found.rows[2] == ["4", "5", "6"]
-    assert list(found.lines) == [0, 1, 2]
+    assert list(split.broken) == [1]
+    assert split.rows[0] == ["1", "2", "3"]
+    assert split.rows[2] == ["4", "5", "6"]
+    assert list(split.lines) == [0, 1, 2]
 
 
 def test_blank_lines_are_no_records() -> None:
-    """They count as lines all the same."""
+    """Blank lines are counted as lines."""
     plain = Splitter(",", '"', None).split("\na,b\n\r\n\nc,d\n", final=True)
     quoted = Splitter(",", '"', None).split('\n"a",b\n\r\n\nc,d\n', final=True)
 
@@ -91,14 +91,14 @@ def test_blank_lines_are_no_records() -> None:
 
 
 def test_escapes_where_declared() -> None:
-    """A backslash takes the meaning from a quote, a delimiter or itself."""
-    found = Splitter(",", '"', "\\").split('"a\\"b","c\\\\",d\n', final=True)
+    """A backslash escapes a quote, a delimiter or itself."""
+    split = Splitter(",", '"', "\\").split('"a\\"b","c\\\\",d\n', final=True)
 
-    assert found.rows == [['a"b', "c\\", "d"]]
+    assert split.rows == [['a"b', "c\\", "d"]]
 
 
 def test_an_open_quote_at_the_end() -> None:
-    """It says how many lines lie before the record."""
+    """The error has the number of lines before the record."""
     with pytest.raises(UnclosedQuote) as caught:
         Splitter(",", '"', None).split('a,b\n"c\n,d\n', final=True)
     assert caught.value.args == (1,)

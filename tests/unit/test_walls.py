@@ -1,4 +1,4 @@
-"""What the import contracts of pyproject.toml cannot see: the app's one module, and names."""
+"""Rules that the import contracts of pyproject.toml cannot check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short ways to validate bytes in tests."""
+"""Helpers to validate bytes in tests."""
 
 import io
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def small(ratio: float = 1.0, extra: str = "") -> Contract:
 
 @dataclass
 class Findings:
-    """Outputs kept in memory; None where never opened."""
+    """Outputs in memory; None if never opened."""
 
     kept: dict[str, io.BytesIO] = field(default_factory=dict)
 

@@ -1,1 +1,1 @@
-"""`landfall demo`: the whole way of a drop, on a local cloud that lives as long as the demo."""
+"""`landfall demo`: process drops in a local cloud that runs only for the demo."""

@@ -1,4 +1,4 @@
-"""The report that closes a demo: what became of each drop, and how to do it by hand."""
+"""The final report of a demo: the state of each drop, and the commands to do it yourself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from landfall.cli.demo.served import Serving
 
 
 def runs(deliveries: Sequence[DemoDelivery]) -> Table:
-    """Every drop with the state its run ended in, marked by whether that was expected."""
+    """Return a table of drops with the final states of their runs, marked as expected or not."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("In landing", overflow="fold")
     table.add_column("State", no_wrap=True)
@@ -45,9 +45,9 @@ def runs(deliveries: Sequence[DemoDelivery]) -> Table:
     return table
 
 
-def surprises(deliveries: Sequence[DemoDelivery]) -> Iterator[str]:
-    """What did not end as it should, those with the same cause together."""
-    alike: dict[str, list[str]] = {}
+def unexpected_results(deliveries: Sequence[DemoDelivery]) -> Iterator[str]:
+    """Yield descriptions of drops with an unexpected result, grouped by cause."""
+    files_by_cause: dict[str, list[str]] = {}
     for delivery in deliveries:
         if delivery.as_expected:
             continue
@@ -56,8 +56,8 @@ def surprises(deliveries: Sequence[DemoDelivery]) -> Iterator[str]:
         if run["state"] == drop.expect:
             expected += f" with {drop.rejected} rejected rows"
         what = f"{drop.dataset}/{drop.file} is {run['state']}, expected: {expected}"
-        alike.setdefault(str(run.get("cause") or "no cause is known"), []).append(what)
-    for cause, files in alike.items():
+        files_by_cause.setdefault(str(run.get("cause") or "no cause is known"), []).append(what)
+    for cause, files in files_by_cause.items():
         yield "\n".join([*files, f"  because {cause}"])
 
 
@@ -71,37 +71,37 @@ def show(
     serving: Serving,
     small_seconds: float | None,
 ) -> None:
-    """Print what became of the drops.
+    """Print the results of the drops.
 
     Args:
-        console: where to.
+        console: output.
         scenario: what was delivered.
-        deliveries: all of the scenario, in order.
-        broken: lake path of the refused drop's report, and the report; None where there is none.
-        gold: the tables that came of it.
-        serving: what the database serves of them.
-        small_seconds: from the upload of the small drop until it had succeeded.
+        deliveries: all drops of the scenario, in order.
+        broken: lake path of the refused drop's report, and the report; None if there is none.
+        gold: the resulting gold tables.
+        serving: the tables in the database.
+        small_seconds: time from the upload of the small drop until it succeeded.
     """
-    _heading(console, "What became of each drop")
+    _heading(console, "Result of each drop")
     console.print(runs(deliveries))
     if broken is not None:
         path, report = broken
         _heading(console, "Why one was refused")
         console.print(Padding(render.report(report), (0, 0, 0, 2), expand=False))
         console.print(f"  report: {path}", markup=False, soft_wrap=True)
-    for number, text in enumerate(surprises(deliveries)):
+    for number, text in enumerate(unexpected_results(deliveries)):
         if number == 0:
             _heading(console, "NOT AS EXPECTED")
         console.print(text, markup=False, soft_wrap=True)
     if gold:
-        _heading(console, "What came of the others")
+        _heading(console, "Gold tables")
         for table in gold:
             console.print(Padding(preview(table, console.width - 2), (0, 0, 1, 2), expand=False))
     else:
         console.print("\nNOT AS EXPECTED: there is no gold table")
-    _heading(console, "What reports find in PostgreSQL")
+    _heading(console, "Served tables in PostgreSQL")
     if not _all_served(gold, serving):
-        console.print("NOT AS EXPECTED: the served tables are not those of gold")
+        console.print("NOT AS EXPECTED: the served tables differ from gold")
     console.print(Padding(Text(scenario.query, style="cyan"), (0, 0, 1, 2)))
     console.print(Padding(served.show(serving), (0, 0, 1, 2), expand=False))
     if small_seconds is not None:
@@ -117,7 +117,7 @@ def document(
     serving: Serving,
     small_seconds: float | None,
 ) -> dict[str, Any]:
-    """The same for programs: whether all is well, every run, and where each table is."""
+    """Return the results as a JSON object: whether all is as expected, runs, and tables."""
     expected = all(delivery.as_expected for delivery in deliveries)
     return {
         "ok": bool(gold) and expected and _all_served(gold, serving),
@@ -128,15 +128,15 @@ def document(
     }
 
 
-def by_hand(console: Console, kept: Path | None) -> None:
-    """Print how to do the same without the demo."""
-    _heading(console, "By hand")
+def print_commands(console: Console, kept: Path | None) -> None:
+    """Print the commands to do the same without the demo."""
+    _heading(console, "Commands")
     commands = [
         ("landfall up --detach", "start the local Azure, deploy to it"),
         ("landfall drop FILE -d users --wait", "upload a file and follow it"),
-        ("landfall runs", "what became of every drop"),
-        ("landfall show RUN", "one of them, step by step"),
-        ('eval "$(landfall env)"', "for azcopy, adlfs, delta-rs, your own"),
+        ("landfall runs", "list all runs"),
+        ("landfall show RUN", "show a run, step by step"),
+        ('eval "$(landfall env)"', "settings for azcopy, adlfs, delta-rs, your own"),
         ("landfall down", "stop; the data stays"),
     ]
     if shutil.which("landfall") is None:

@@ -1,4 +1,4 @@
-"""`landfall demo`: start a local cloud, play the scenario, report, stop everything."""
+"""`landfall demo`: start a local cloud, run the scenario, report, stop everything."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ _INTERRUPTED = 130
     type=click.Choice(["real", "generated", "auto"]),
     default="auto",
     show_default=True,
-    help="What to drop; auto takes the published tables where they are.",
+    help="What to drop; auto uses the published tables if they are present.",
 )
 @click.option("--rows", type=click.IntRange(5_000), help="Users to drop, in five files.")
 @click.option(
     "--keep",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the lake, the tables and the logs, which then stay.",
+    help="Keep the lake, the tables and the logs in this folder.",
 )
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds for the drops to end.")
 @json_option
 def demo(data: str, rows: int | None, keep: Path | None, timeout: float, *, as_json: bool) -> None:
-    """Take drops the whole way through a local Azure and show what became of each.
+    """Take drops through a local Azure, from landing to gold, and show the result of each.
 
-    Exits with 0 only when every run ended as it should.
+    Exits with 0 only if every run ended as expected.
     """
     console = render.console(stderr=as_json)
     try:
         with pidfile.orderly_end(), _folder(keep) as root:
-            document = _perform(console, root, data, rows, timeout)
-            closing.by_hand(console, keep)
+            document = _run_demo(console, root, data, rows, timeout)
+            closing.print_commands(console, keep)
     except KeyboardInterrupt:
-        console.print("interrupted; everything is stopped")
+        console.print("interrupted; all services are stopped")
         raise click.exceptions.Exit(_INTERRUPTED) from None
     except (StartError, pidfile.AlreadyRunningError) as error:
         raise CliError(str(error)) from None
@@ -67,7 +67,7 @@ def demo(data: str, rows: int | None, keep: Path | None, timeout: float, *, as_j
         raise click.exceptions.Exit(REFUSED)
 
 
-def _perform(
+def _run_demo(
     console: Console, root: Path, data: str, rows: int | None, seconds: float
 ) -> dict[str, Any]:
     with ExitStack() as stack:
@@ -89,7 +89,7 @@ def _perform(
         console.print("Dropping files and following their runs; loads begin when Spark is warm")
         with live.board(console) as view:
             play = Play(demo, client, container, drops, view=view, seconds=seconds)
-            play.perform()
+            play.run_scenario()
         broken = _refused_report(client, demo.refused, play.deliveries)
         gold = gold_tables.tables(config.lake_folder)
         serving = served.read(config.database_dsn, demo.query)
@@ -102,7 +102,7 @@ def _perform(
             serving=serving,
             small_seconds=play.small_seconds,
         )
-        with _step(console, "\nStopping everything"):
+        with _step(console, "\nStopping all services"):
             stack.close()
     return closing.document(play.deliveries, gold, serving, play.small_seconds)
 
@@ -117,8 +117,8 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         return
     if keep.exists() and any(keep.iterdir()):
         raise CliError(
-            f"{keep} is not empty, and the demo needs a lake of its own: name a new folder "
-            f"(`landfall up --data {shlex.quote(str(keep))}` brings back one that was kept)"
+            f"{keep} is not empty, and the demo needs a new lake: name a new folder "
+            f"(`landfall up --data {shlex.quote(str(keep))}` starts a kept one again)"
         )
     keep.mkdir(parents=True, exist_ok=True)
     yield keep.resolve()
@@ -126,7 +126,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _step(console: Console, what: str) -> Iterator[Callable[[str], None]]:
-    """Say what is being done and, when it is, how long it took."""
+    """Show a step while it runs and, at its end, how long it took."""
     remarks: list[str] = []
     started = time.monotonic()
     with console.status(what.strip()):

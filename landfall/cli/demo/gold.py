@@ -1,4 +1,4 @@
-"""The gold tables that a demo leaves behind, read as any Delta reader would."""
+"""Reads and previews the gold tables of a demo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MORE = "…"
 
 @dataclass(frozen=True)
 class GoldTable:
-    """A Delta table and the first of its rows."""
+    """A Delta table and its first rows."""
 
     name: str
     path: Path
@@ -27,20 +27,20 @@ class GoldTable:
 
 
 def tables(lake: Path) -> list[GoldTable]:
-    """Every Delta table under `gold` of a lake's folder, by name."""
+    """Return every Delta table under `gold` of a lake's folder, by name."""
     root = lake / "gold"
-    found = sorted(log.parent for log in root.rglob("_delta_log") if log.is_dir())
-    return [_read(path, str(path.relative_to(root))) for path in found]
+    folders = sorted(log.parent for log in root.rglob("_delta_log") if log.is_dir())
+    return [_read(path, str(path.relative_to(root))) for path in folders]
 
 
 def _read(path: Path, name: str) -> GoldTable:
-    # Not by pyarrow: its threads over delta-rs can outlive the interpreter and abort it at exit.
+    # Not with pyarrow: its threads over delta-rs can outlive the interpreter and abort it at exit.
     data = pl.read_delta(str(path))
     return GoldTable(name, path, data.height, tuple(data.columns), data.head(_SHOWN_ROWS).rows())
 
 
 def preview(table: GoldTable, width: int) -> Table:
-    """The first rows of a table, and as many of its columns as `width` holds."""
+    """Return the first rows of a table, with as many columns as fit into `width`."""
     view = Table(
         title=f"gold/{escape(table.name)}: {table.rows:,} rows, {len(table.columns)} columns",
         title_justify="left",

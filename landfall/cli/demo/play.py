@@ -1,4 +1,4 @@
-"""Plays the scenario against a running service and sees how each drop ends."""
+"""Runs the scenario against a service and follows each drop to its end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LIST_LIMIT = 100
 
 @dataclass
 class DemoDelivery:
-    """A drop as it was delivered, and its run as it was seen last."""
+    """A delivered drop, and the last known state of its run."""
 
     drop: DemoDrop
     landed: Landed
@@ -32,16 +32,16 @@ class DemoDelivery:
 
     @property
     def as_expected(self) -> bool:
-        """Whether the run ended as the scenario says."""
-        right_rows = self.drop.rejected in (None, self.run.get("rejected"))
-        return self.run.get("state") == self.drop.expect and right_rows
+        """Whether the run ended as expected."""
+        rejects_as_expected = self.drop.rejected in (None, self.run.get("rejected"))
+        return self.run.get("state") == self.drop.expect and rejects_as_expected
 
     def view(self) -> Json:
-        """The run; before the service knows of it, what is known here."""
-        return self.run or self.landed.known()
+        """Return the run; before the service knows it, what the upload returned."""
+        return self.run or self.landed.summary()
 
     def to_json(self) -> Json:
-        """The run, with what was expected of it."""
+        """Return the run with its expected result."""
         return self.view() | {
             "note": self.drop.note,
             "expected": self.drop.expect.value,
@@ -56,8 +56,8 @@ class Play:
         scenario: what is delivered.
         client: of the service; container: its landing container.
         files: folder with the scenario's files.
-        view: shows how the runs stand.
-        seconds: how long all of it may take.
+        view: shows the states of the runs.
+        seconds: time limit of the scenario.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class Play:
         self._view = view
         self._deadline = time.monotonic() + seconds
 
-    def perform(self) -> None:
-        """Play the whole scenario; `deliveries` tells how it went."""
+    def run_scenario(self) -> None:
+        """Run the whole scenario; the results are in `deliveries`."""
         first, *_ = self.deliver(self._scenario.first)
         self._follow(lambda: first.view()["state"] in _ACCEPTED)
         self.deliver([self._scenario.again])
@@ -92,7 +92,7 @@ class Play:
             self.small_seconds = time.monotonic() - started
 
     def deliver(self, drops: Sequence[DemoDrop]) -> list[DemoDelivery]:
-        """Upload drops as producers would."""
+        """Upload drops as producers do."""
         delivered = [self._deliver(drop) for drop in drops]
         self.deliveries += delivered
         return delivered
@@ -108,16 +108,16 @@ class Play:
 
     def _follow(self, done: Callable[[], bool]) -> None:
         live.follow(
-            self._scan,
+            self._poll,
             self._view,
             done=lambda _: done(),
             seconds=self._deadline - time.monotonic(),
         )
 
-    def _scan(self) -> list[Json]:
-        known = {run["run_id"]: run for run in self._client.runs(limit=_LIST_LIMIT)}
+    def _poll(self) -> list[Json]:
+        runs_by_id = {run["run_id"]: run for run in self._client.runs(limit=_LIST_LIMIT)}
         for delivery in self.deliveries:
-            delivery.run = known.get(delivery.landed.run_id, delivery.run)
+            delivery.run = runs_by_id.get(delivery.landed.run_id, delivery.run)
         return [delivery.view() for delivery in self.deliveries]
 
     def _all_final(self) -> bool:

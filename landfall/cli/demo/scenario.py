@@ -15,15 +15,15 @@ from landfall.protocol import State
 
 @dataclass(frozen=True)
 class DemoDrop:
-    """One delivery of the demo.
+    """One drop of the demo.
 
     Attributes:
-        dataset: whose contract it follows.
+        dataset: its dataset.
         file: its name in the lake.
-        note: why it is part of the demo, in few words; empty where it is just a good file.
-        expect: the state in which its run must end.
-        how: closed upload, which raises an event, or a quiet one followed by POST /ingest.
-        rejected: how many rows must be rejected; None where any number may be.
+        note: why it is part of the demo; empty for an ordinary good file.
+        expect: the expected final state of its run.
+        how: closed upload, which raises an event, or upload without event and POST /ingest.
+        rejected: the expected number of rejected rows; None for any number.
     """
 
     dataset: str
@@ -35,12 +35,12 @@ class DemoDrop:
 
     @property
     def path(self) -> str:
-        """Where it lands."""
+        """Lake path of the drop."""
         return f"landing/{self.dataset}/{self.file}"
 
     @property
     def source(self) -> str:
-        """Its file in the demo's own folder."""
+        """Name of its file in the demo's folder."""
         return f"{self.dataset}.csv" if self.file == "all.csv" else self.file
 
 

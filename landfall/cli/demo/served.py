@@ -1,4 +1,4 @@
-"""What the demo's database serves, asked as any report would ask."""
+"""Queries the served tables in the demo's database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Which screen stands in front of the record validator: the compiled kernel, Polars, or none."""
+"""Chooses the prefilter of a file: the compiled kernel, Polars, or none."""
+
+from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
@@ -9,7 +11,6 @@ from landfall.validation.batches import Prefilter, Reader
 from landfall.validation.columns import Cells, Key
 from landfall.validation.metrics import Metrics
 from landfall.validation.prefilter import kernel
-from landfall.validation.prefilter.columnar import ColumnarPrefilter
 from landfall.validation.profile import Sketch, Slots
 from landfall.validation.references import Reference
 
@@ -32,47 +33,50 @@ def prefilter_of(
     metrics: Metrics,
     referring: Sequence[Reference],
 ) -> PrefilterChoice:
-    """The fastest screen that can validate this file by this contract.
+    """Return the fastest prefilter that supports this file and contract.
 
-    With the kernel, `keys` are from now on seen by it; `referring` are the relationships whose
-    other datasets are at hand.
+    With the kernel, `keys` use its key sets from now on. `referring` are the relationships whose
+    other datasets are available.
     """
     delimiter, quote = reader.format.delimiter, reader.format.quote or '"'
     if delimiter is None:
         return PrefilterChoice(None, Slots)
     foreign = [reference.key for reference in referring]
-    why = _unsupported_by_kernel(delimiter, quote, hints, cells, [*keys, *foreign])
+    reason = _unsupported_by_kernel(delimiter, quote, hints, cells, [*keys, *foreign])
     if not all(key.whole_numbers for key in foreign):
-        why = "the contract refers to other datasets, and not by one whole number"
+        reason = "the contract refers to other datasets, and not by one whole number"
     elif metrics.needed or metrics.summed:
-        why = "the contract has conditions"
-    library = kernel.loaded() if why is None else None
+        reason = "the contract has conditions"
+    library = kernel.loaded() if reason is None else None
     if library is None:
-        _LOG.debug("Polars prefilters: %s", why or "there is no kernel, or it is off")
-        screening = ColumnarPrefilter(reader.names, cells, keys, delimiter, quote, metrics=metrics)
-        return PrefilterChoice(screening, Slots)
-    # Loaded where there is a kernel to load.
+        _LOG.debug("Polars prefilters: %s", reason or "there is no kernel, or it is off")
+        # Imported only if there is no kernel: it loads Polars.
+        from landfall.validation.prefilter.columnar import ColumnarPrefilter  # noqa: PLC0415
+
+        polars = ColumnarPrefilter(reader.names, cells, keys, delimiter, quote, metrics=metrics)
+        return PrefilterChoice(polars, Slots)
+    # Imported only if the kernel is used.
     from landfall.validation.prefilter.kernel.scanning import KernelPrefilter  # noqa: PLC0415
     from landfall.validation.prefilter.kernel.sets import KernelSketch, SeenNumbers  # noqa: PLC0415
 
     _LOG.debug("the kernel prefilters")
     for key in keys:
         key.seen = SeenNumbers(library, whole_numbers=key.whole_numbers)
-    scanning = KernelPrefilter(
+    prefilter = KernelPrefilter(
         library, (len(reader.names), delimiter, quote), cells, [*keys, *foreign]
     )
-    return PrefilterChoice(scanning, lambda: KernelSketch(library))
+    return PrefilterChoice(prefilter, lambda: KernelSketch(library))
 
 
 def _unsupported_by_kernel(
     delimiter: str, quote: str, hints: Hints, cells: Sequence[Cells], keys: Sequence[Key]
 ) -> str | None:
-    """Why the kernel cannot screen; None if it can."""
+    """Return why the kernel cannot prefilter; None if it can."""
     if not kernel.is_plain(delimiter, quote, hints.escape):
         return "the text is not in the kernel's dialect"
     if len(cells) > kernel.MOST_COLUMNS:
         return f"the contract has more than {kernel.MOST_COLUMNS} columns"
-    present = {one.column.name for one in cells}
+    present = {column_cells.column.name for column_cells in cells}
     for key in keys:
         for part in key.cells:
             if part.column.name not in present or part.column.logical_type not in kernel.KEYS:

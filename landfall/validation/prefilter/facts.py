@@ -1,13 +1,15 @@
-"""What a prefilter tells of the records that it lets pass, for their profile."""
+"""Facts about the records that a prefilter passes, for the profile."""
+
+from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 
 class Fact(NamedTuple):
-    """What a profile takes from a block about one column, candidates aside.
+    """Facts about one column of a block, without the candidates.
 
-    `distinct` has values of the block; `hashes` stand for others, which are too many to be
-    listed, in the form that the profile's sketch takes. Values told before may be left out.
+    `distinct` has values of the block; `hashes` stand for values that are too many to be listed, in
+    the form of the profile's sketch. Values of earlier blocks may be omitted.
     """
 
     nulls: int

@@ -1,21 +1,23 @@
-"""Cuts a JSON array into the texts of its elements, without reading it whole."""
+"""Splits a JSON array into the texts of its elements, without holding all of it in memory."""
+
+from __future__ import annotations
 
 import codecs
 import re
 from collections.abc import Iterable, Iterator
 
-from landfall.validation.problems import MAX_RECORD, Refusal, too_long
+from landfall.validation.problems import MAX_RECORD, Refusal, record_too_long
 from landfall.validation.readers.delimited import blocks
 
 _SPACE = re.compile(r"[ \t\r\n]*+")
-# A string, closed or cut off; or one of the characters that give an array its shape.
-_SHAPE = re.compile(r'"(?:[^"\\]++|\\.)*+(?P<closed>")?|[\[\]{},]', re.DOTALL)
+# A string, closed or incomplete; or one of the structural characters of JSON.
+_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+(?P<closed>")?|[\[\]{},]', re.DOTALL)
 
 
 class Elements:
-    """Iterates over blocks of elements, each with its text and the line where it begins.
+    """Iterates over blocks of elements, each with its text and its line.
 
-    Elements are told apart by brackets and strings alone, so that a malformed one harms no other.
+    Elements are separated by brackets and strings only, so that a malformed one affects no other.
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -28,21 +30,21 @@ class Elements:
         self._begun = False
 
     def __iter__(self) -> Iterator[list[tuple[str, int]]]:
-        """Blocks of elements.
+        """Yield blocks of elements.
 
         Raises:
-            Refusal: the array does not end, ends early, or has something between elements.
+            Refusal: the array is not closed, is malformed, or is followed by other content.
         """
         self._expect_start()
         closed = False
         while not closed:
-            found, closed = self._block()
-            if found:
-                yield found
+            elements, closed = self._block()
+            if elements:
+                yield elements
             if closed:
                 break
             if len(self._text) - self._at > MAX_RECORD:
-                raise too_long(self._line)
+                raise record_too_long(self._line)
             if self._ended:
                 raise Refusal(
                     f"the array that began on line 1 is not closed; the file ends on line "
@@ -50,58 +52,58 @@ class Elements:
                     "the file is incomplete: send it again whole",
                     line=self._line,
                 )
-            self._more()
+            self._read_more()
         self._expect_end()
 
-    def _more(self) -> None:
+    def _read_more(self) -> None:
         block = next(self._blocks, None)
         self._ended = block is None
         self._text = self._text[self._at :] + self._decoder.decode(block or b"", self._ended)
         self._at = 0
 
-    def _move(self, to: int) -> None:
+    def _advance(self, to: int) -> None:
         self._line += self._text.count("\n", self._at, to)
         self._at = to
 
     def _skip_space(self) -> str:
-        """The next character that means something, "" at the end of the text at hand."""
+        """Skip blanks; return the next character, "" at the end of the buffered text."""
         space = _SPACE.match(self._text, self._at)
-        self._move(self._at if space is None else space.end())
+        self._advance(self._at if space is None else space.end())
         return self._text[self._at : self._at + 1]
 
     def _expect_start(self) -> None:
         while not (char := self._skip_space()) and not self._ended:
-            self._more()
+            self._read_more()
         if char != "[":
-            raise Refusal("the content is no JSON array", "write an array of objects", line=1)
-        self._move(self._at + 1)
+            raise Refusal("the content is not a JSON array", "write an array of objects", line=1)
+        self._advance(self._at + 1)
         while not (char := self._skip_space()) and not self._ended:
-            self._more()
+            self._read_more()
 
     def _block(self) -> tuple[list[tuple[str, int]], bool]:
-        """Complete elements of the text at hand, and whether the array is closed behind them."""
-        found: list[tuple[str, int]] = []
+        """Return complete elements of the buffered text, and whether the array is closed."""
+        elements: list[tuple[str, int]] = []
         if not self._begun and self._text.startswith("]", self._at):
-            self._move(self._at + 1)
-            return found, True
+            self._advance(self._at + 1)
+            return elements, True
         while True:
             self._skip_space()
             end = self._element_end()
             if end is None:
-                return found, False
+                return elements, False
             self._begun = True
             text = self._text[self._at : end].rstrip(" \t\r\n")
-            found.append((text, self._line))
-            self._move(end)
+            elements.append((text, self._line))
+            self._advance(end)
             closing = self._text[end] == "]"
-            self._move(end + 1)
+            self._advance(end + 1)
             if closing:
-                return found, True
+                return elements, True
 
     def _element_end(self) -> int | None:
-        """Where the comma or bracket behind the element stands; None if not in the text yet."""
+        """Return the place of the comma or bracket after the element; None if not buffered yet."""
         depth = 0
-        for match in _SHAPE.finditer(self._text, self._at):
+        for match in _STRUCTURE.finditer(self._text, self._at):
             mark = match.group()
             if mark[0] == '"':
                 if match.group("closed") is None:
@@ -117,7 +119,7 @@ class Elements:
 
     def _expect_end(self) -> None:
         while not (char := self._skip_space()) and not self._ended:
-            self._more()
+            self._read_more()
         if char:
             raise Refusal(
                 f"something follows the array on line {self._line}",

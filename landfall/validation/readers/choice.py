@@ -1,4 +1,6 @@
-"""From what a file is to the reader of its records."""
+"""Chooses the reader of a file by its format."""
+
+from __future__ import annotations
 
 from landfall.contract.model import Contract
 from landfall.validation.batches import Reader
@@ -8,7 +10,7 @@ from landfall.validation.streams import ByteSource
 
 
 def reader_of(opened: Opened, contract: Contract, source: ByteSource) -> Reader:
-    """The reader of `opened`; Parquet is read by ranges of `source`."""
+    """Return the reader of `opened`; Parquet is read by byte ranges of `source`."""
     kind = opened.format.kind
     if kind == "csv":
         return Delimited(opened, contract)

@@ -1,4 +1,6 @@
-"""From the bytes of a file to plain UTF-8: counted, hashed, decompressed, transcoded."""
+"""Decodes the bytes of a file to UTF-8: hashes, decompresses and transcodes them."""
+
+from __future__ import annotations
 
 import codecs
 import hashlib
@@ -10,27 +12,27 @@ from landfall.validation.problems import Refusal
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_RATIO = 200
-"""How often compressed data may repeat its size; text reaches 20 to 100, a bomb 1,000 and more."""
+"""Highest compression ratio; text reaches 20 to 100, a decompression bomb 1,000 and more."""
 FREE_BYTES = 16 << 20
-"""Expansion below this is never a bomb."""
+"""Decompressed bytes up to which the ratio is not checked."""
 
 _PIECE = 1 << 20
-_ZSTD_BITE = 256
-"""Bytes of zstd decompressed at a time; three may stand for 128 KiB."""
+_ZSTD_PIECE = 256
+"""Bytes of zstd decompressed at a time; three bytes may expand to 128 KiB."""
 _ZSTD_WINDOW = 64 << 20
-"""What a decompressor may keep in mind; the strongest levels of zstd ask for more."""
+"""Largest window of a zstd decompressor; the highest levels of zstd need more."""
 
 
 class Meter:
-    """Counts and hashes what passes, and tells how far the reading is."""
+    """Counts and hashes bytes, and reports progress."""
 
     def __init__(self, on_progress: Callable[[int], None]) -> None:
         self._on_progress = on_progress
         self._hash = hashlib.sha256()
         self.bytes = 0
 
-    def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same chunks, counted."""
+    def count(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the chunks unchanged, and count them."""
         for chunk in chunks:
             self._hash.update(chunk)
             self.bytes += len(chunk)
@@ -38,18 +40,18 @@ class Meter:
             yield chunk
 
     def sha256(self) -> str:
-        """Hash of what has passed so far."""
+        """Return the hash of the bytes so far."""
         return self._hash.hexdigest()
 
 
-def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """A gzip stream decompressed, member after member.
+def decompress_gzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Decompress a gzip stream, member by member.
 
     Raises:
-        Refusal: damaged, cut off, followed by something else, or a bomb.
+        Refusal: damaged, incomplete, followed by other data, or a decompression bomb.
     """
     inflater = zlib.decompressobj(wbits=31)
-    read = made = 0
+    read = produced = 0
     for chunk in chunks:
         read += len(chunk)
         pending = chunk
@@ -66,9 +68,9 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
                     f"the gzip data is damaged near byte {read}: {error}",
                     "compress the file again and send it again",
                 ) from error
-            made += len(piece)
+            produced += len(piece)
             pending = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
-            _refuse_bomb("gzip", read - len(pending), made)
+            _refuse_bomb("gzip", read - len(pending), produced)
             if piece:
                 yield piece
     if not inflater.eof:
@@ -78,20 +80,20 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
         )
 
 
-def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """A zstd stream decompressed, frame after frame.
+def decompress_zstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Decompress a zstd stream, frame by frame.
 
     Raises:
-        Refusal: as `inflate` does, or the window is larger than what is kept in mind.
+        Refusal: as `decompress_gzip`, or the window is larger than `_ZSTD_WINDOW`.
     """
     import zstandard  # noqa: PLC0415 - most drops are not zstd
 
     opener = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
     frame = opener.decompressobj()
-    read = made = 0
+    read = produced = 0
     for chunk in chunks:
-        for start in range(0, len(chunk), _ZSTD_BITE):
-            pending = chunk[start : start + _ZSTD_BITE]
+        for start in range(0, len(chunk), _ZSTD_PIECE):
+            pending = chunk[start : start + _ZSTD_PIECE]
             read += len(pending)
             while pending:
                 if frame.eof:
@@ -103,8 +105,8 @@ def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
                         f"the zstd data is damaged near byte {read}: {error}",
                         "compress the file again, at level 19 or below, and send it again",
                     ) from error
-                made += len(piece)
-                _refuse_bomb("zstd", read, made)
+                produced += len(piece)
+                _refuse_bomb("zstd", read, produced)
                 for at in range(0, len(piece), _PIECE):
                     yield piece[at : at + _PIECE]
                 pending = frame.unused_data if frame.eof else b""
@@ -115,8 +117,8 @@ def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
         )
 
 
-def _refuse_bomb(kind: str, read: int, made: int) -> None:
-    if made > FREE_BYTES and made > MAX_RATIO * read:
+def _refuse_bomb(kind: str, read: int, produced: int) -> None:
+    if produced > FREE_BYTES and produced > MAX_RATIO * read:
         raise Refusal(
             f"the {kind} data expands more than {MAX_RATIO} times",
             "send the file uncompressed if it really holds so much",
@@ -124,10 +126,10 @@ def _refuse_bomb(kind: str, read: int, made: int) -> None:
 
 
 def transcode(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Text of `encoding` as UTF-8.
+    """Transcode text of `encoding` to UTF-8.
 
     Raises:
-        Refusal: a byte has no meaning in that encoding.
+        Refusal: a byte is invalid in that encoding.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     done = 0

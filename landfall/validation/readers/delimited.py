@@ -1,4 +1,6 @@
-"""CSV and its kin as a reader: content in chunks, out come batches of records."""
+"""Reader of delimited text such as CSV: from chunks of content to batches of records."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from landfall.contract.model import Contract
 from landfall.validation.batches import RecordBatch
 from landfall.validation.prefilter import kernel
-from landfall.validation.problems import MAX_RECORD, Refusal, too_long, unclosed
+from landfall.validation.problems import MAX_RECORD, Refusal, record_too_long, unclosed_quote
 from landfall.validation.readers import plain
 from landfall.validation.readers.header import check_header, choose_delimiter
 from landfall.validation.readers.opening import Opened
@@ -17,7 +19,7 @@ from landfall.validation.readers.splitting import Splitter, UnclosedQuote
 from landfall.validation.report import Columns, Format
 from landfall.validation.streams import Writer
 
-if TYPE_CHECKING:  # what is only worth loading for large blocks
+if TYPE_CHECKING:  # loaded only for large blocks
     from landfall.validation.prefilter.kernel.library import Library
     from landfall.validation.readers.record_index import RecordIndex
 
@@ -28,7 +30,7 @@ BLOCK = 2 << 20
 
 
 class Delimited:
-    """Reads delimited text; `start` must come first and `batches` once after it."""
+    """Reads delimited text; call `start`, then `batches` once."""
 
     typed = False
 
@@ -49,16 +51,16 @@ class Delimited:
 
     @property
     def clean_format(self) -> Format:
-        """A clean copy is UTF-8, uncompressed, and else as the file."""
+        """Format of the clean copy: as the file, but in UTF-8 and not compressed."""
         return replace(self.format, encoding="UTF-8", compression="none")
 
     @property
     def rejects_format(self) -> Format:
-        """Rejects are as the file, uncompressed."""
+        """Format of rejects: as the file, but not compressed."""
         return replace(self.format, compression="none")
 
     def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
-        """Write the content without the `rejected` ranges of its bytes."""
+        """Write the content without the `rejected` byte ranges."""
         for piece in without(self._chunks, rejected):
             writer.write(piece)
 
@@ -66,7 +68,7 @@ class Delimited:
         """Read the header.
 
         Raises:
-            Refusal: it is not the contract's, or there is none.
+            Refusal: the header does not fit the contract, or there is none.
         """
         split = self._header()
         data = self._rest
@@ -83,21 +85,21 @@ class Delimited:
         self.columns = check_header(
             split.names, split.line, self._splitter.delimiter, self._contract
         )
-        known_as = {theirs: ours for ours, theirs in self.columns.renamed.items()}
+        known_as = {given: expected for expected, given in self.columns.renamed.items()}
         self.names = [known_as.get(name, name) for name in split.names]
         self.head = head
         self._rest = data[len(head) :]
         self._offset = len(head)
         self._line = 1 + head.count(b"\n")
 
-    def _header(self) -> "_Header":
-        """The first record, over as many blocks as it takes."""
+    def _header(self) -> _Header:
+        """Return the first record; read as many blocks as it needs."""
         while True:
-            data = self._more()
+            data = self._read_more()
             if not data:
                 raise Refusal("the file is empty", "send it again with its header and records")
             if len(data) > MAX_RECORD and data.find(b"\n", 0, MAX_RECORD) < 0:
-                raise too_long(1)
+                raise record_too_long(1)
             cut = len(data) if self._ended else data.rfind(b"\n") + 1
             text = data[:cut].decode("utf-8", "surrogateescape")
             skipped = len(text) - len(text.lstrip("\r\n"))
@@ -105,14 +107,16 @@ class Delimited:
             line = first.split("\n", 1)[0].rstrip("\r")
             if not line:
                 if self._ended:
-                    raise Refusal("the file is blank", "send it again with its header and records")
+                    raise Refusal(
+                        "the file has only blank lines", "send it again with its header and records"
+                    )
                 continue
-            self._choose(line)
-            found = self._first_record(text, skipped)
-            if found is not None:
-                return found
+            self._set_delimiter(line)
+            header = self._first_record(text, skipped)
+            if header is not None:
+                return header
 
-    def _first_record(self, text: str, skipped: int) -> "_Header | None":
+    def _first_record(self, text: str, skipped: int) -> _Header | None:
         try:
             split = self._splitter.first(text[skipped:], final=self._ended)
         except UnclosedQuote:
@@ -121,7 +125,7 @@ class Delimited:
             ) from None
         if split is None:
             if len(text) > MAX_RECORD:
-                raise too_long(1)
+                raise record_too_long(1)
             return None
         names, end, broken = split
         line = text[skipped : skipped + end].rstrip("\r\n")
@@ -141,7 +145,7 @@ class Delimited:
             )
         return _Header(text, skipped + end, line, names)
 
-    def _choose(self, line: str) -> None:
+    def _set_delimiter(self, line: str) -> None:
         hints = self._contract.hints
         delimiter = hints.delimiter or ("\t" if self._suffix in {"tsv", "tab"} else None)
         if delimiter is None:
@@ -155,8 +159,8 @@ class Delimited:
             escape=hints.escape or hints.quote,
         )
 
-    def _more(self) -> bytes:
-        """What is left over with the next block behind it."""
+    def _read_more(self) -> bytes:
+        """Append the next block to the rest; return both."""
         block = next(self._blocks, None)
         if block is None:
             self._ended = True
@@ -165,14 +169,14 @@ class Delimited:
         return self._rest
 
     def batches(self) -> Iterator[RecordBatch]:
-        """All records after the header.
+        """Yield all records after the header.
 
         Raises:
-            Refusal: a quote is never closed, or a record too long to hold.
+            Refusal: a quote is never closed, or a record is too long.
         """
         pending = bool(self._rest)
         while pending or not self._ended:
-            data = self._rest if pending else self._more()
+            data = self._rest if pending else self._read_more()
             pending = False
             cut = len(data) if self._ended else data.rfind(b"\n") + 1
             block = data[:cut]
@@ -181,7 +185,7 @@ class Delimited:
                 self._rest = data[used:]
                 yield batch
             if len(self._rest) > MAX_RECORD:
-                raise too_long(self._line)
+                raise record_too_long(self._line)
 
     def _batch(self, data: bytes) -> tuple[RecordBatch, int]:
         line, offset = self._line, self._offset
@@ -191,7 +195,7 @@ class Delimited:
         if self._splitter.quote.encode() not in data:
             newlines = data.count(b"\n") if library is None else library.newlines(data, used)
         elif library is not None:
-            used = self._whole(data, library)
+            used = self._complete_length(data, library)
             newlines = library.newlines(data, used)
         elif record_index := self._index_records(data):
             used, newlines = record_index.consumed, record_index.newlines
@@ -206,8 +210,8 @@ class Delimited:
             kept, line, offset, self._splitter, record_index=record_index, split=split
         ), used
 
-    def _kernel(self, data: bytes) -> "Library | None":
-        """The kernel, if it may be asked where the records of a block are."""
+    def _kernel(self, data: bytes) -> Library | None:
+        """Return the kernel, if it can find the records of a block."""
         splitter = self._splitter
         if len(data) < min(plain.SMALLEST, kernel.SMALLEST):
             return None
@@ -215,16 +219,16 @@ class Delimited:
             return None
         return kernel.loaded()
 
-    def _whole(self, data: bytes, library: "Library") -> int:
-        """Where the first record begins that is not all there."""
+    def _complete_length(self, data: bytes, library: Library) -> int:
+        """Return the start of the first incomplete record."""
         whole = library.whole(data, self._splitter.delimiter, self._splitter.quote)
         if self._ended and whole < len(data):
-            raise unclosed(self._line + data.count(b"\n", 0, whole))
+            raise unclosed_quote(self._line + data.count(b"\n", 0, whole))
         return whole
 
-    def _index_records(self, data: bytes) -> "RecordIndex | None":
-        """The survey of a block with quotes, if it is worth one."""
-        # More than two blocks are one record that goes on and on.
+    def _index_records(self, data: bytes) -> RecordIndex | None:
+        """Return the record index of a block with quotes; None if the block is too small."""
+        # More than two blocks are one very long record.
         if not plain.SMALLEST <= len(data) <= 2 * BLOCK:
             return None
         from landfall.validation.readers.record_index import index_records  # noqa: PLC0415 - costs more than a small file
@@ -235,7 +239,7 @@ class Delimited:
         try:
             return cut()
         except UnclosedQuote as error:
-            raise unclosed(self._line + int(error.args[0])) from None
+            raise unclosed_quote(self._line + int(error.args[0])) from None
 
 
 class _Header:
@@ -247,14 +251,14 @@ class _Header:
 
 
 def _length(data: bytes, text: str) -> int:
-    """Bytes that `text`, the beginning of `data`, takes there."""
+    """Return the bytes that `text`, the beginning of `data`, takes in it."""
     if len(text) == len(data):
         return len(data)
     return len(text.encode("utf-8", "surrogateescape"))
 
 
 def blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of at least `BLOCK`, the last one apart."""
+    """Yield the bytes in blocks of at least `BLOCK`; only the last one may be smaller."""
     held: list[bytes] = []
     length = 0
     for chunk in chunks:

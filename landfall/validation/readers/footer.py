@@ -1,7 +1,9 @@
-"""The footer of a Parquet file: read by its range, cut down, and put behind other bytes.
+"""Reads and rewrites the footer of a Parquet file, to read row groups and columns by byte range.
 
 Specification: parquet.thrift in Apache Parquet; the field numbers are from there.
 """
+
+from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterator, Sequence
@@ -19,12 +21,12 @@ if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
 
 MAX_FOOTER = 64 << 20
 MAX_GROUP = 512 << 20
-"""Uncompressed bytes of a row group that are held at once."""
+"""Most uncompressed bytes of a row group."""
 MAX_CELLS = 64 << 20
-"""Values of a row group that are held at once: a run of like ones takes no bytes in the file."""
+"""Most values of a row group; a run of equal values takes almost no bytes in the file."""
 SCHEMA, ROWS, GROUPS = 2, 3, 4
 COLUMNS, GROUP_ROWS, GROUP_OFFSET = 1, 3, 5
-AGAIN = "write the file again, with a Parquet writer of today, and send it whole"
+AGAIN = "write the file again with a current Parquet writer and send it again"
 
 _TAIL = 8
 _CHUNK_OFFSET, _META = 2, 3
@@ -42,7 +44,7 @@ _FOOTER = thrift.ThriftShape({SCHEMA: [_ELEMENT], ROWS: int, GROUPS: [_GROUP]})
 
 
 def read_footer(source: ByteSource) -> thrift.Struct:
-    """The footer of a file.
+    """Read the footer of a file.
 
     Raises:
         Refusal: there is none, or it is damaged.
@@ -64,25 +66,25 @@ def read_footer(source: ByteSource) -> thrift.Struct:
 
 
 def _check_counts(footer: thrift.Struct) -> None:
-    """Readers make room for what a footer counts."""
+    """Check the counts of a footer: readers allocate memory by them."""
     for element in thrift.get(footer, SCHEMA).values:
         for field_id in (_WIDTH, _CHILDREN):
             if not 0 <= (thrift.get(element, field_id) or 0) <= MAX_FOOTER:
-                raise ValueError("a column has a width or a number of children that cannot be")
+                raise ValueError("a column has an impossible width or number of children")
     for group in groups_of(footer):
         if thrift.get(group, GROUP_ROWS) < 0:
-            raise ValueError("a row group has fewer than no rows")
+            raise ValueError("a row group has a negative number of rows")
 
 
-def assembled(data: bytes, footer: thrift.Struct) -> bytes:
-    """A whole file of some pages and a footer."""
+def assemble(data: bytes, footer: thrift.Struct) -> bytes:
+    """Return a complete file of pages and a footer."""
     encoded = thrift.encode(footer)
     length = len(encoded).to_bytes(4, "little")
     return PARQUET_MAGIC + data + encoded + length + PARQUET_MAGIC
 
 
 def without_groups(footer: thrift.Struct) -> thrift.Struct:
-    """The footer of a file of the same columns that has no rows."""
+    """Return the footer of a file with the same columns and no rows."""
     empty = deepcopy(footer)
     thrift.put(empty, ROWS, 0)
     thrift.put(empty, GROUPS, thrift.Items(thrift.STRUCT, []))
@@ -90,47 +92,47 @@ def without_groups(footer: thrift.Struct) -> thrift.Struct:
 
 
 def groups_of(footer: thrift.Struct) -> list[thrift.Struct]:
-    """Its row groups. Some writers leave one without rows, whose columns may have no place."""
+    """Return the row groups with rows; an empty one may have columns without an offset."""
     return [group for group in thrift.get(footer, GROUPS).values if thrift.get(group, GROUP_ROWS)]
 
 
-def alone(
+def group_as_file(
     source: ByteSource, footer: thrift.Struct, group: thrift.Struct, names: Collection[str]
 ) -> bytes:
-    """One row group as a file of its own, sound in the columns of these names.
+    """Return a row group as a file of its own, with checked pages in the columns of these names.
 
     Raises:
         Refusal: it is too large.
-        ValueError: what the footer or a page says of it cannot be.
+        ValueError: the footer or a page is inconsistent.
     """
     group = deepcopy(group)
     chunks = thrift.get(group, COLUMNS).values
-    places = [_place(chunk, source) for chunk in chunks]
-    start, end = min(at for at, _ in places), max(at for _, at in places)
+    ranges = [_byte_range(chunk, source) for chunk in chunks]
+    start, end = min(at for at, _ in ranges), max(at for _, at in ranges)
     data = _read(source, start, end)
-    wanted = {name.encode() for name in names}
-    room = _Room(group)
-    for chunk, (begins, ends) in zip(chunks, places, strict=True):
-        if _path(chunk)[0] in wanted:
-            room.take(chunk, data[begins - start : ends - start])
-        _move(chunk, start - len(PARQUET_MAGIC))
-    return assembled(data, _with_group(footer, group))
+    wanted_names = {name.encode() for name in names}
+    size = _UncompressedSize(group)
+    for chunk, (begins, ends) in zip(chunks, ranges, strict=True):
+        if _path(chunk)[0] in wanted_names:
+            size.add(chunk, data[begins - start : ends - start])
+        _shift_offsets(chunk, start - len(PARQUET_MAGIC))
+    return assemble(data, _with_group(footer, group))
 
 
-class _Room:
-    """What the columns of a row group take when they are unpacked."""
+class _UncompressedSize:
+    """Uncompressed size of the columns of a row group."""
 
     def __init__(self, group: thrift.Struct) -> None:
         self._rows: int = thrift.get(group, GROUP_ROWS)
         self._cells = 0
         self._bytes = 0
 
-    def take(self, chunk: thrift.Struct, data: bytes) -> None:
-        """Look a column chunk over and make room for it.
+    def add(self, chunk: thrift.Struct, data: bytes) -> None:
+        """Check the pages of a column chunk and add their size.
 
         Raises:
-            Refusal: it is one too many.
-            ValueError: a page says what cannot be.
+            Refusal: the row group is too large.
+            ValueError: a page is inconsistent.
         """
         values = thrift.get(thrift.get(chunk, _META), _VALUES)
         if values < self._rows:
@@ -150,7 +152,7 @@ def _read(source: ByteSource, start: int, end: int) -> bytes:
 
 
 def _too_large() -> Refusal:
-    """A row group cannot be held at once."""
+    """Return the refusal of a file with a row group that is too large."""
     return Refusal(
         f"a row group of the Parquet file is larger than {MAX_GROUP >> 20} MiB "
         f"or {MAX_CELLS >> 20} Mi values",
@@ -158,43 +160,43 @@ def _too_large() -> Refusal:
     )
 
 
-def narrowed(source: ByteSource, names: Sequence[str]) -> Iterator[bytes]:
-    """Each row group as a file of its own that has these columns alone; only they are read.
+def select_columns(source: ByteSource, names: Sequence[str]) -> Iterator[bytes]:
+    """Yield each row group as a file with only these columns; no others are read.
 
     Raises:
         Refusal: the footer cannot be read, or a row group is too large.
-        ValueError: it is not flat, lacks one of them, or is inconsistent.
+        ValueError: the file is nested, lacks a column, or is inconsistent.
     """
     footer = read_footer(source)
     root, *leaves = thrift.get(footer, SCHEMA).values
     if any(thrift.get(leaf, _CHILDREN) for leaf in leaves):
         raise ValueError("its columns are nested")
     by_name = {thrift.get(leaf, _NAME).decode(): leaf for leaf in leaves}
-    if lacking := [name for name in names if name not in by_name]:
-        raise ValueError(f"it has no column {lacking[0]!r}")
+    if missing := [name for name in names if name not in by_name]:
+        raise ValueError(f"it has no column {missing[0]!r}")
     kept = [leaf for leaf in leaves if thrift.get(leaf, _NAME).decode() in names]
     root = deepcopy(root)
     thrift.put(root, _CHILDREN, len(kept))
-    narrow = [
+    schema_footer = [
         thrift.Field(field.id, field.type, thrift.Items(thrift.STRUCT, [root, *kept]))
         if field.id == SCHEMA
         else field
         for field in footer
     ]
-    wanted = {thrift.get(leaf, _NAME) for leaf in kept}
+    selected = {thrift.get(leaf, _NAME) for leaf in kept}
     for whole in groups_of(footer):
         group = deepcopy(whole)
         chunks = thrift.get(group, COLUMNS)
-        chunks.values = [chunk for chunk in chunks.values if _path(chunk)[0] in wanted]
-        room = _Room(group)
+        chunks.values = [chunk for chunk in chunks.values if _path(chunk)[0] in selected]
+        size = _UncompressedSize(group)
         data = bytearray()
         for chunk in chunks.values:
-            start, end = _place(chunk, source)
+            start, end = _byte_range(chunk, source)
             pages = _read(source, start, end)
-            room.take(chunk, pages)
-            _move(chunk, start - len(PARQUET_MAGIC) - len(data))
+            size.add(chunk, pages)
+            _shift_offsets(chunk, start - len(PARQUET_MAGIC) - len(data))
             data += pages
-        yield assembled(bytes(data), _with_group(narrow, group))
+        yield assemble(bytes(data), _with_group(schema_footer, group))
 
 
 def _path(chunk: thrift.Struct) -> list[bytes]:
@@ -204,8 +206,8 @@ def _path(chunk: thrift.Struct) -> list[bytes]:
     return path
 
 
-def _place(chunk: thrift.Struct, source: ByteSource) -> tuple[int, int]:
-    """Where a column chunk begins and ends in the file."""
+def _byte_range(chunk: thrift.Struct, source: ByteSource) -> tuple[int, int]:
+    """Return start and end of a column chunk in the file."""
     meta = thrift.get(chunk, _META)
     start = min(at for at in (thrift.get(meta, _DATA), thrift.get(meta, _DICTIONARY)) if at)
     end = start + thrift.get(meta, _COMPRESSED)
@@ -215,17 +217,17 @@ def _place(chunk: thrift.Struct, source: ByteSource) -> tuple[int, int]:
 
 
 def _with_group(footer: thrift.Struct, group: thrift.Struct) -> thrift.Struct:
-    """The footer with this one row group."""
+    """Return the footer with only this row group."""
     group[:] = [field for field in group if field.id != GROUP_OFFSET]
     rest = deepcopy([field for field in footer if field.id != GROUPS])
     groups = thrift.Field(GROUPS, thrift.LIST, thrift.Items(thrift.STRUCT, [group]))
-    found = sorted([*rest, groups], key=lambda field: field.id)
-    thrift.put(found, ROWS, thrift.get(group, GROUP_ROWS))
-    return found
+    fields = sorted([*rest, groups], key=lambda field: field.id)
+    thrift.put(fields, ROWS, thrift.get(group, GROUP_ROWS))
+    return fields
 
 
-def _move(chunk: thrift.Struct, by: int) -> None:
-    """Shift the offsets of a column chunk and forget the indexes that lie elsewhere."""
+def _shift_offsets(chunk: thrift.Struct, by: int) -> None:
+    """Shift the offsets of a column chunk, and remove indexes that are not in the new file."""
     chunk[:] = [field for field in chunk if field.id not in _INDEXES]
     meta: Any = thrift.get(chunk, _META)
     meta[:] = [field for field in meta if field.id not in _BLOOM]
@@ -236,16 +238,16 @@ def _move(chunk: thrift.Struct, by: int) -> None:
     thrift.put(chunk, _CHUNK_OFFSET, 0)
 
 
-def frames(source: ByteSource, names: Sequence[str]) -> "Iterator[pl.DataFrame]":
-    """These columns of a file, row group by row group; nothing else of it is read.
+def frames(source: ByteSource, names: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """Yield these columns of a file as frames, one for each row group.
 
     Raises:
-        ValueError: it cannot be read, or lacks one of them.
+        ValueError: the file cannot be read, or lacks a column.
     """
     import polars as pl  # noqa: PLC0415 - see the type's import
 
     try:
-        for data in narrowed(source, names):
+        for data in select_columns(source, names):
             yield pl.read_parquet(io.BytesIO(data)).select(names)
     except Refusal as refusal:
         raise ValueError(refusal.problem.reason) from refusal

@@ -1,4 +1,6 @@
-"""JSON Lines and JSON arrays as readers: one object a record, whatever order its names are in."""
+"""Readers of JSON Lines and JSON arrays: each object is a record, its names are in any order."""
+
+from __future__ import annotations
 
 import json
 import re
@@ -8,7 +10,7 @@ from typing import Any
 
 from landfall.contract.model import Contract
 from landfall.validation.batches import ParsedBatch
-from landfall.validation.problems import MAX_RECORD, too_long
+from landfall.validation.problems import MAX_RECORD, record_too_long
 from landfall.validation.readers.array import Elements
 from landfall.validation.readers.delimited import blocks
 from landfall.validation.readers.opening import Opened
@@ -18,43 +20,43 @@ from landfall.validation.report import Columns, Format
 from landfall.validation.streams import Writer
 
 _MAX_EXTRA = 1000
-_NO_TEXT = re.compile("[\udc80-\udcff]")
+_INVALID_BYTE = re.compile("[\udc80-\udcff]")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class ObjectBatch:
-    """Turns the text of one record into cells, and notes names the contract lacks."""
+    """Parses objects into cells, and collects names that are not in the contract."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._known = frozenset(names)
-        self._decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse)
+        self._decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_reject_constant)
         self.extra: dict[str, None] = {}
 
     def cells(self, text: str) -> list[Any] | MalformedRecord:
-        """The cells in the contract's order, None where a name is absent; or what is wrong."""
+        """Return the cells in the contract's order, None for absent names; or what is malformed."""
         try:
-            found = self._decoder.decode(text)
+            value = self._decoder.decode(text)
             if _SURROGATE.search(text):
-                _refuse_halves(found)
+                _reject_lone_surrogates(value)
         except RecursionError:
             return MalformedRecord("json", None, "nested too deep")
         except ValueError as error:
             return MalformedRecord("json", None, str(error))
-        return self.of_value(found)
+        return self.of_value(value)
 
-    def of_value(self, found: Any) -> list[Any] | MalformedRecord:
-        """The same of a value already decoded."""
-        if not isinstance(found, dict):
+    def of_value(self, value: Any) -> list[Any] | MalformedRecord:
+        """Return the same for a decoded value."""
+        if not isinstance(value, dict):
             return MalformedRecord("json", None, "not an object")
         if len(self.extra) < _MAX_EXTRA:
-            for name in found.keys() - self._known:
+            for name in value.keys() - self._known:
                 self.extra[name] = None
-        return [found.get(name) for name in self._names]
+        return [value.get(name) for name in self._names]
 
 
-class _Json:
-    """What both kinds share."""
+class _JsonReader:
+    """Base of both readers."""
 
     typed = True
     head = b""
@@ -67,7 +69,7 @@ class _Json:
 
     @property
     def columns(self) -> Columns:
-        """Names that are in no contract; a missing one is each record's own fault."""
+        """Names that are not in the contract; a missing name is a fault of its record."""
         return Columns(extra=tuple(self._records.extra))
 
     @property
@@ -81,14 +83,14 @@ class _Json:
         return replace(self.rejects_format, encoding="UTF-8")
 
     def start(self) -> None:
-        """There is no header."""
+        """Do nothing: there is no header."""
 
 
-class Lines(_Json):
-    """JSON Lines: one object a line, blank lines aside."""
+class Lines(_JsonReader):
+    """Reads JSON Lines: one object a line; blank lines are skipped."""
 
     def batches(self) -> Iterator[ParsedBatch]:
-        """All records; Refusal where a line is too long to hold."""
+        """Yield all records; raise Refusal if a line is too long."""
         rest, number, offset = b"", 1, 0
         for block in blocks(self._chunks):
             data = rest + block
@@ -99,7 +101,7 @@ class Lines(_Json):
                 number += data.count(b"\n", 0, cut)
                 offset += cut
             if len(rest) > MAX_RECORD:
-                raise too_long(number)
+                raise record_too_long(number)
         if rest:
             yield self._batch(rest, number, offset)
 
@@ -137,16 +139,16 @@ class Lines(_Json):
         return self._records.cells(text)
 
     def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
-        """Write the content without the `rejected` ranges of its bytes."""
+        """Write the content without the `rejected` byte ranges."""
         for piece in without(self._chunks, rejected):
             writer.write(piece)
 
 
-class Array(_Json):
-    """One JSON array of objects; a record's place is its position in the array."""
+class Array(_JsonReader):
+    """Reads one JSON array of objects; the range of a record is its position in the array."""
 
     def batches(self) -> Iterator[ParsedBatch]:
-        """All elements; Refusal where the array itself is malformed."""
+        """Yield all elements; raise Refusal if the array itself is malformed."""
         position = 0
         for elements in Elements(self._chunks):
             rows: list[list[Any]] = []
@@ -161,8 +163,8 @@ class Array(_Json):
             position += len(elements)
 
     def _cells(self, text: str) -> list[Any] | MalformedRecord:
-        if not text.isascii() and (found := _NO_TEXT.search(text)) is not None:
-            byte = ord(found.group()) & 0xFF
+        if not text.isascii() and (match := _INVALID_BYTE.search(text)) is not None:
+            byte = ord(match.group()) & 0xFF
             return MalformedRecord("encoding", None, f"byte {byte:#04x} is not UTF-8")
         return self._records.cells(text)
 
@@ -182,7 +184,7 @@ class Array(_Json):
         )
 
     def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
-        """Write all other elements, one a line."""
+        """Write all elements that are not `rejected`, one a line."""
         start, end = next(rejected, (-1, -1))
         position = 0
         for elements in Elements(self._chunks):
@@ -197,25 +199,25 @@ class Array(_Json):
 
 
 def _one_line(text: str) -> bytes:
-    """An element on a line of its own: a bare line end can only stand between its tokens."""
+    """Return an element on one line: line ends in JSON are only between tokens."""
     plain = text.replace("\r", " ").replace("\n", " ")
     return plain.encode("utf-8", "surrogateescape") + b"\n"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    document = dict(pairs)
+    if len(document) != len(pairs):
         raise ValueError("a name is given twice")
-    return found
+    return document
 
 
-def _refuse_halves(found: Any) -> None:
-    """Half of a surrogate pair can be spelt in JSON, and is no text."""
+def _reject_lone_surrogates(value: Any) -> None:
+    """Raise ValueError for a lone surrogate, which JSON can escape and UTF-8 cannot encode."""
     try:
-        json.dumps(found, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        raise ValueError("half of a surrogate pair is no text") from error
+        raise ValueError("half of a surrogate pair is not text") from error
 
 
-def _refuse(constant: str) -> float:
+def _reject_constant(constant: str) -> float:
     raise ValueError(f"{constant} is not JSON")

@@ -1,8 +1,10 @@
-"""Finds out what a file is: its kind, compression and encoding, from content and name.
+"""Detects the kind, compression and encoding of a file from its content and name.
 
-The content decides. A name that promises something else is a refusal, because one of the two
-is a mistake and nobody can say which.
+The content decides. If the name says something else, the file is refused, because one of the two is
+wrong.
 """
+
+from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Iterator
@@ -11,7 +13,13 @@ from itertools import chain
 
 from landfall.contract.model import Hints
 from landfall.validation.problems import Refusal
-from landfall.validation.readers.decoding import GZIP_MAGIC, ZSTD_MAGIC, inflate, transcode, unpack
+from landfall.validation.readers.decoding import (
+    GZIP_MAGIC,
+    ZSTD_MAGIC,
+    decompress_gzip,
+    decompress_zstd,
+    transcode,
+)
 from landfall.validation.report import Format
 
 PARQUET_MAGIC = b"PAR1"
@@ -28,8 +36,8 @@ _SUFFIXES = {
     "parquet": "parquet",
 }
 _HINTED = {"csv": "csv", "json": "json", "jsonl": "json"}
-"""What a contract's format promises of files whose name promises nothing."""
-_FOREIGN = {
+"""Expected kind by the contract's format, for files whose name says nothing."""
+_UNSUPPORTED = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
     b"GIF8": "a GIF image",
@@ -45,8 +53,8 @@ _FOREIGN = {
     b"\x7fELF": "a program",
 }
 _COMPRESSIONS = (
-    ((".gz", ".gzip"), "gzip", GZIP_MAGIC, inflate),
-    ((".zst", ".zstd"), "zstd", ZSTD_MAGIC, unpack),
+    ((".gz", ".gzip"), "gzip", GZIP_MAGIC, decompress_gzip),
+    ((".zst", ".zstd"), "zstd", ZSTD_MAGIC, decompress_zstd),
 )
 _NAMES = {
     "utf-8": "UTF-8",
@@ -57,15 +65,15 @@ _NAMES = {
     "latin-1": "ISO-8859-1",
     "cp1252": "WINDOWS-1252",
 }
-"""Python's names of encodings, and Data Factory's."""
+"""Data Factory's names of encodings by Python's names."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What a file is, with a stream of its content as UTF-8 without a byte order mark.
+    """The format of a file, and a stream of its content as UTF-8 without a byte order mark.
 
-    `codec` is Python's name of the file's own encoding and `mark` its byte order mark, so
-    that records can be written again as they came. A Parquet file's `chunks` are its raw bytes.
+    `codec` is Python's name of the file's encoding and `mark` its byte order mark, so that records
+    can be written as in the file. The `chunks` of a Parquet file are its raw bytes.
     """
 
     format: Format
@@ -76,10 +84,10 @@ class Opened:
 
 
 def open_stream(chunks: Iterable[bytes], name: str, hints: Hints) -> Opened:
-    """Look at the beginning of `chunks` and decide how the rest is to be read.
+    """Detect the format from the beginning of `chunks`.
 
     Raises:
-        Refusal: empty, of a foreign kind, or not what `name` promises.
+        Refusal: empty, of an unsupported kind, or not what `name` says.
     """
     stream = iter(chunks)
     head, stream = _peek(stream)
@@ -103,8 +111,8 @@ def open_stream(chunks: Iterable[bytes], name: str, hints: Hints) -> Opened:
                 raise Refusal("the file is empty", "send it again with its header and records")
             break
     suffix = stem.rpartition(".")[2] if "." in stem else ""
-    promised = _SUFFIXES.get(suffix) or _HINTED.get(hints.kind or "")
-    _refuse_foreign(head, promised)
+    expected = _SUFFIXES.get(suffix) or _HINTED.get(hints.kind or "")
+    _refuse_unsupported(head, expected)
     if head.startswith(PARQUET_MAGIC):
         if compression != "none":
             raise Refusal(
@@ -117,14 +125,14 @@ def open_stream(chunks: Iterable[bytes], name: str, hints: Hints) -> Opened:
         head, stream = _peek(transcode(stream, codec))
     else:
         head = head[len(mark) :]
-    kind = _text_kind(head, promised)
+    kind = _text_kind(head, expected)
     return Opened(
         Format(kind, encoding=_NAMES[codec], compression=compression), stream, codec, mark, suffix
     )
 
 
 def _peek(stream: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes, enough to recognise a file, and the stream with them back in front."""
+    """Return the first bytes, enough to detect the format, and the whole stream."""
     held: list[bytes] = []
     length = 0
     for chunk in stream:
@@ -135,16 +143,16 @@ def _peek(stream: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return b"".join(held)[:_HEAD], chain(held, stream)
 
 
-def _refuse_foreign(head: bytes, promised: str | None) -> None:
-    for magic, what in _FOREIGN.items():
+def _refuse_unsupported(head: bytes, expected: str | None) -> None:
+    for magic, what in _UNSUPPORTED.items():
         if head.startswith(magic):
             raise Refusal(f"the content is {what}", "send CSV, JSON or Parquet")
     is_parquet = head.startswith(PARQUET_MAGIC)
-    if is_parquet and promised not in {None, "parquet"}:
+    if is_parquet and expected not in {None, "parquet"}:
         raise Refusal(
-            f"the content is Parquet but the name says {promised}", "name the file .parquet"
+            f"the content is Parquet but the name says {expected}", "name the file .parquet"
         )
-    if promised == "parquet" and not is_parquet:
+    if expected == "parquet" and not is_parquet:
         raise Refusal(
             "the name ends in .parquet but the content is not Parquet",
             "write the file as Parquet, or name it after what it is",
@@ -152,7 +160,7 @@ def _refuse_foreign(head: bytes, promised: str | None) -> None:
 
 
 def _encoding(head: bytes, hints: Hints) -> tuple[str, bytes]:
-    """Codec and byte order mark; a mark in the file outweighs what the contract says."""
+    """Return codec and byte order mark; a mark in the file overrides the contract."""
     for mark, codec in (
         (codecs.BOM_UTF8, "utf-8"),
         (codecs.BOM_UTF32_LE, ""),
@@ -166,8 +174,8 @@ def _encoding(head: bytes, hints: Hints) -> tuple[str, bytes]:
             return codec, mark
     codec = hints.encoding or "utf-8"
     if codec == "utf-16":
-        codec = "utf-16-le"  # without a mark; what Windows writes
-    if codec in {"utf-8", "ascii"} and _looks_wide(head):
+        codec = "utf-16-le"  # without a mark, as Windows writes it
+    if codec in {"utf-8", "ascii"} and _looks_like_utf16(head):
         raise Refusal(
             "the text looks like UTF-16 without a byte order mark",
             "save the file as UTF-8, or as UTF-16 with a byte order mark",
@@ -175,14 +183,14 @@ def _encoding(head: bytes, hints: Hints) -> tuple[str, bytes]:
     return codec, b""
 
 
-def _looks_wide(head: bytes) -> bool:
+def _looks_like_utf16(head: bytes) -> bool:
     """Whether every second byte is mostly NUL, as in UTF-16 text of Latin letters."""
     pairs = len(head) // 2
     return pairs > 1 and max(head[0::2].count(0), head[1::2].count(0)) * 10 > pairs * 7
 
 
 def _without(stream: Iterator[bytes], length: int) -> Iterator[bytes]:
-    """The stream without its first `length` bytes."""
+    """Yield the stream without its first `length` bytes."""
     for chunk in stream:
         if length:
             taken = min(length, len(chunk))
@@ -194,9 +202,9 @@ def _without(stream: Iterator[bytes], length: int) -> Iterator[bytes]:
             yield chunk
 
 
-def _text_kind(head: bytes, promised: str | None) -> str:
+def _text_kind(head: bytes, expected: str | None) -> str:
     first = head.lstrip(b" \t\r\n")[:1]
-    if promised == "json":
+    if expected == "json":
         if first == b"[":
             return "json"
         if first == b"{":
@@ -206,8 +214,8 @@ def _text_kind(head: bytes, promised: str | None) -> str:
             f"the name says JSON but the content begins with {shown!r}",
             "write one object a line, or an array of objects",
         )
-    if promised is None and first == b"{":
+    if expected is None and first == b"{":
         return "jsonl"
-    if promised is None and first == b"[":
+    if expected is None and first == b"[":
         return "json"
     return "csv"

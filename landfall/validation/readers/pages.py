@@ -1,9 +1,11 @@
-"""The pages of a Parquet column chunk, looked over before a reader believes their counts.
+"""Checks the page headers of a Parquet column chunk before it is read.
 
-A reader makes room for as many values and bytes as a page says that it has. What is not so must
-be found before: a process that asks for more memory than there is does not come back to tell.
+A Parquet reader allocates memory by the counts in the page headers. Wrong counts must be found
+before: a process that allocates too much memory is killed.
 Specification: parquet.thrift in Apache Parquet; the field numbers are from there.
 """
+
+from __future__ import annotations
 
 from landfall.validation.readers import thrift
 
@@ -22,24 +24,24 @@ _OF_KIND = {
         ),
     ),
 }
-"""The field of a page's header that tells of its kind, and what is in it."""
+"""Field id and shape of the header part of each kind of page."""
 
 
 def check_pages(data: bytes, values: int) -> int:
-    """See that a column chunk holds so many values, by what its pages say of themselves.
+    """Check that the pages of a column chunk have `values` values.
 
-    As readers do, pages behind the last value are not looked at.
+    Pages after the last value are not checked, because readers skip them too.
 
     Returns:
-        How many bytes its pages are when they are not compressed.
+        Uncompressed size of the pages in bytes.
 
     Raises:
-        ValueError: a page says what cannot be, or they end before the last value.
+        ValueError: a page is inconsistent, or the pages have too few values.
     """
-    at = found = unpacked = 0
-    while found < values:
+    at = counted = unpacked = 0
+    while counted < values:
         if at >= len(data):
-            raise ValueError(f"its pages have {found} values, and {values} were promised")
+            raise ValueError(f"its pages have {counted} values, not {values}")
         header, at = thrift.decode_at(data, at)
         thrift.check(header, _HEADER)
         size, packed = _count(header, _UNPACKED), _count(header, _PACKED)
@@ -47,24 +49,24 @@ def check_pages(data: bytes, values: int) -> int:
             raise ValueError("a page reaches beyond its column chunk")
         kind = thrift.get(header, _KIND)
         if kind in _OF_KIND:
-            own = _own(header, kind)
+            own = _kind_header(header, kind)
             count = _count(own, _VALUES)
             if kind == _DICTIONARY:
-                # A value of a dictionary takes a byte at least, or there is but one of it.
+                # Each value of a dictionary takes at least one byte, except a single empty one.
                 if count > max(size, 1):
                     raise ValueError(f"a dictionary says that it has {count} values")
             else:
-                found += count
+                counted += count
             if kind == _DATA_V2:
                 _check_levels(own, packed)
         at += packed
         unpacked += size
-    if found > values:
-        raise ValueError(f"its pages have {found} values, and {values} were promised")
+    if counted > values:
+        raise ValueError(f"its pages have {counted} values, not {values}")
     return unpacked
 
 
-def _own(header: thrift.Struct, kind: int) -> thrift.Struct:
+def _kind_header(header: thrift.Struct, kind: int) -> thrift.Struct:
     field_id, shape = _OF_KIND[kind]
     thrift.check(header, thrift.ThriftShape({field_id: shape}))
     own: thrift.Struct = thrift.get(header, field_id)
@@ -72,7 +74,7 @@ def _own(header: thrift.Struct, kind: int) -> thrift.Struct:
 
 
 def _check_levels(own: thrift.Struct, packed: int) -> None:
-    """Levels of the second version stand uncompressed before the values."""
+    """Check the levels of a data page V2, which are uncompressed before the values."""
     if _count(own, _DEFINITIONS) + _count(own, _REPETITIONS) > packed:
         raise ValueError("the levels of a page are longer than it")
     if max(_count(own, _NULLS), _count(own, _ROWS)) > _count(own, _VALUES):
@@ -80,7 +82,7 @@ def _check_levels(own: thrift.Struct, packed: int) -> None:
 
 
 def _count(fields: thrift.Struct, field_id: int) -> int:
-    found: int = thrift.get(fields, field_id)
-    if found < 0:
-        raise ValueError(f"a page says that it has {found} of something")
-    return found
+    count: int = thrift.get(fields, field_id)
+    if count < 0:
+        raise ValueError(f"a page has a negative count: {count}")
+    return count

@@ -1,8 +1,10 @@
-"""Parquet as a reader: one row group at a time, by ranges, whatever the size of the file.
+"""Reader of Parquet: one row group at a time, by byte ranges.
 
-Polars reads whole files. So each row group is given to it as a small file of its own: the bytes
-of the group behind the magic, and the footer with that group alone and its offsets moved.
+Polars reads whole files. So each row group is passed to it as a file of its own: the bytes of the
+group after the magic number, and a footer with only that group and shifted offsets.
 """
+
+from __future__ import annotations
 
 import io
 import json
@@ -17,8 +19,8 @@ from landfall.validation.problems import Refusal
 from landfall.validation.readers import thrift
 from landfall.validation.readers.footer import (
     AGAIN,
-    alone,
-    assembled,
+    assemble,
+    group_as_file,
     groups_of,
     read_footer,
     without_groups,
@@ -40,11 +42,11 @@ class Parquet:
     def __init__(self, opened: Opened, contract: Contract, source: ByteSource) -> None:
         self._contract = contract
         self._source = source
-        self._passing = opened.chunks
+        self._chunks = opened.chunks
         self._footer: thrift.Struct = []
         self.format = opened.format
         self.names: Sequence[str] = [column.name for column in contract.columns]
-        self._here: list[tuple[str, Column]] = []
+        self._present: list[tuple[str, Column]] = []
         self.columns = Columns()
         self.schema: dict[str, pl.DataType] = {}
 
@@ -62,18 +64,18 @@ class Parquet:
         """Read the footer.
 
         Raises:
-            Refusal: there is none, it is damaged, or its columns are not the contract's.
+            Refusal: there is none, it is damaged, or its columns do not fit the contract.
         """
-        for _ in self._passing:
-            """Let every byte pass the meter: the hash is of the whole file."""
+        for _ in self._chunks:
+            """Read every byte, so that the hash is of the whole file."""
         self._footer = read_footer(self._source)
         self.schema = schema = self._schema()
         self.columns = check_columns(list(schema), self._contract)
-        here = [c for c in self._contract.columns if c.name not in self.columns.missing]
-        self.names = [column.name for column in here]
-        self._here = [(self.columns.renamed.get(c.name, c.name), c) for c in here]
-        for name, column in self._here:
-            if not _fits(schema[name], column, self._contract.drift.changed):
+        present = [c for c in self._contract.columns if c.name not in self.columns.missing]
+        self.names = [column.name for column in present]
+        self._present = [(self.columns.renamed.get(c.name, c.name), c) for c in present]
+        for name, column in self._present:
+            if not _is_compatible(schema[name], column, self._contract.drift.changed):
                 raise Refusal(
                     f"column {name!r} is {schema[name]} in the file, "
                     f"the contract says {column.logical_type}",
@@ -82,7 +84,7 @@ class Parquet:
                 )
 
     def batches(self) -> Iterator[ParsedBatch]:
-        """All records."""
+        """Yield all records."""
         number = 0
         for frame in self._frames():
             for start in range(0, len(frame), _ROWS):
@@ -99,7 +101,7 @@ class Parquet:
         )
 
     def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
-        """Write all other records as JSON Lines."""
+        """Write all records that are not `rejected` as JSON Lines."""
         self.start()
         start, end = next(rejected, (-1, -1))
         number = 0
@@ -112,11 +114,11 @@ class Parquet:
                 number += 1
 
     def _line(self, row: tuple[Any, ...]) -> bytes:
-        found = dict(zip(self.names, row, strict=True))
-        return json.dumps(found, ensure_ascii=False, default=_iso).encode() + b"\n"
+        record = dict(zip(self.names, row, strict=True))
+        return json.dumps(record, ensure_ascii=False, default=_iso).encode() + b"\n"
 
     def _schema(self) -> dict[str, pl.DataType]:
-        empty = assembled(b"", without_groups(self._footer))
+        empty = assemble(b"", without_groups(self._footer))
         try:
             return dict(pl.read_parquet_schema(io.BytesIO(empty)))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
@@ -137,43 +139,43 @@ class Parquet:
                     f"row group {index + 1} of the Parquet file cannot be read: {error}", AGAIN
                 ) from error
             yield frame.select(
-                _as_validated(name, frame.schema[name]).alias(column.name)
-                for name, column in self._here
+                _normalized(name, frame.schema[name]).alias(column.name)
+                for name, column in self._present
             )
 
     def _frame(self, group: thrift.Struct) -> pl.DataFrame:
-        names = [name for name, _ in self._here]
-        data = alone(self._source, self._footer, group, names)
+        names = [name for name, _ in self._present]
+        data = group_as_file(self._source, self._footer, group, names)
         return pl.read_parquet(io.BytesIO(data), columns=names)
 
 
-def _fits(found: pl.DataType, column: Column, policy: str) -> bool:
-    """Whether values of the file's type may be of the contract's type, by its policy of drift."""
-    if isinstance(found, pl.Null) or policy == "discard":
+def _is_compatible(dtype: pl.DataType, column: Column, policy: str) -> bool:
+    """Whether values of the file's type are accepted for a column, by the policy of drift."""
+    if isinstance(dtype, pl.Null) or policy == "discard":
         return True
-    if policy == "evolve" and isinstance(found, (pl.String, pl.Categorical, pl.Enum)):
+    if policy == "evolve" and isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
         return True
-    if policy == "evolve" and column.logical_type == "string" and found.is_integer():
+    if policy == "evolve" and column.logical_type == "string" and dtype.is_integer():
         return True
     return {
-        "string": isinstance(found, (pl.String, pl.Categorical, pl.Enum)),
-        "integer": found.is_integer(),
-        "number": found.is_numeric(),
-        "boolean": isinstance(found, pl.Boolean),
-        "date": isinstance(found, pl.Date),
-        "timestamp": isinstance(found, pl.Datetime),
-        "time": isinstance(found, pl.Time),
+        "string": isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)),
+        "integer": dtype.is_integer(),
+        "number": dtype.is_numeric(),
+        "boolean": isinstance(dtype, pl.Boolean),
+        "date": isinstance(dtype, pl.Date),
+        "timestamp": isinstance(dtype, pl.Datetime),
+        "time": isinstance(dtype, pl.Time),
     }[column.logical_type]
 
 
-def _as_validated(name: str, found: pl.DataType) -> pl.Expr:
-    """A column as the Python values that the record validator knows."""
+def _normalized(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Convert a column to Python values that the record validator supports."""
     expression = pl.col(name)
-    if found.is_decimal():
+    if dtype.is_decimal():
         return expression.cast(pl.Float64)
-    if isinstance(found, pl.Datetime) and found.time_zone is not None:
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
         return expression.dt.convert_time_zone("UTC")
-    if isinstance(found, (pl.Categorical, pl.Enum)):
+    if isinstance(dtype, (pl.Categorical, pl.Enum)):
         return expression.cast(pl.String)
     return expression
 

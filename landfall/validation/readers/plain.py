@@ -1,4 +1,6 @@
-"""Where the records of a block of text lie, and blocks that are split only as far as asked."""
+"""Blocks of delimited text whose records are parsed lazily."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,14 +14,14 @@ if TYPE_CHECKING:  # numpy is only loaded for blocks that are prefiltered
     from landfall.validation.readers.record_index import RecordIndex
 
 SMALLEST = 256 << 10
-"""Bytes from which on a block is worth loading numpy and Polars for."""
+"""Bytes from which on numpy and Polars are loaded for a block."""
 
 
 class Block:
-    """Records of some bytes: split as a whole, or, once prefiltered, only those asked for.
+    """Records of a block: parsed as a whole or, if prefiltered, only those that are requested.
 
-    `line` and `offset` are the physical line and the place in the file where it begins. It
-    ends where a record does. See `Records`.
+    `line` and `offset` are the physical line and the byte offset of the block in the file. It ends
+    with a complete record. See `RecordBatch`.
     """
 
     def __init__(
@@ -29,39 +31,39 @@ class Block:
         offset: int,
         splitter: Splitter,
         *,
-        record_index: "RecordIndex | None" = None,
+        record_index: RecordIndex | None = None,
         split: Split | None = None,
     ) -> None:
         self._data = data
         self._line = line
         self._offset = offset
         self._splitter = splitter
-        self._index_records = record_index
+        self._record_index = record_index
         self._whole = split
-        self._places: Places | ScanResult | None = None
+        self._byte_ranges: ByteRanges | ScanResult | None = None
 
     @property
     def data(self) -> bytes:
-        """All of it."""
+        """The bytes of the block."""
         return self._data
 
-    def record_index(self) -> "RecordIndex | None":
-        """Where its records are; None if too much of it is odd."""
-        if self._index_records is None:
+    def record_index(self) -> RecordIndex | None:
+        """Return where its records are; None if too many lines are irregular."""
+        if self._record_index is None:
             from landfall.validation.readers.record_index import index_records  # noqa: PLC0415 - see SMALLEST
 
-            self._index_records = index_records(self._data, self._splitter, final=True)
-        return self._index_records
+            self._record_index = index_records(self._data, self._splitter, final=True)
+        return self._record_index
 
     def prefilter(self, prefilter: Prefilter) -> ScanResult | None:
-        """What might be wrong in it; None if all of it is to be validated."""
+        """Scan the block; return None if all records must be validated."""
         if not self._data or self._whole is not None:
             return None
         if len(self._data) < min(SMALLEST, prefilter.smallest):
             return None
         scan = prefilter.scan(self)
         if scan is not None:
-            self._places = scan
+            self._byte_ranges = scan
         return scan
 
     @property
@@ -73,43 +75,43 @@ class Block:
 
     @property
     def rows(self) -> list[list[str]]:
-        """All records, split."""
+        """Cells of all records."""
         return self._split.rows
 
     @property
     def broken(self) -> dict[int, MalformedRecord]:
-        """Records out of form."""
+        """Malformed records."""
         return self._split.broken
 
     def line(self, index: int) -> int:
-        """The physical line of one record."""
-        return self._line + int(self._where.lines[index])
+        """Return the physical line of a record."""
+        return self._line + int(self._ranges_or_scan.lines[index])
 
     @property
-    def _where(self) -> "Places | ScanResult":
-        if self._places is None:
-            self._places = Places(self._data, self._split)
-        return self._places
+    def _ranges_or_scan(self) -> ByteRanges | ScanResult:
+        if self._byte_ranges is None:
+            self._byte_ranges = ByteRanges(self._data, self._split)
+        return self._byte_ranges
 
     def raw(self, index: int) -> bytes:
-        """The bytes of one record."""
-        start, end = self._where.bytes(index)
+        """Return the bytes of a record."""
+        start, end = self._ranges_or_scan.byte_range(index)
         return self._data[start:end]
 
     def span(self, index: int) -> tuple[int, int]:
-        """Where it lies in the file."""
-        start, end = self._where.bytes(index)
+        """Return the byte range of a record in the file."""
+        start, end = self._ranges_or_scan.byte_range(index)
         return self._offset + start, self._offset + end
 
-    def some(self, indexes: Sequence[int]) -> RecordSubset:
-        """Some of the records."""
+    def subset(self, indexes: Sequence[int]) -> RecordSubset:
+        """Return the records at these positions."""
         if self._whole is not None:
             return ParsedSubset(self._whole.rows, self._whole.broken).pick(indexes)
-        return _Cut([self.raw(index) for index in indexes], self._splitter)
+        return _RawSubset([self.raw(index) for index in indexes], self._splitter)
 
 
-class _Cut:
-    """Records as they came, split when somebody asks."""
+class _RawSubset:
+    """Raw records, parsed on demand."""
 
     def __init__(self, raw: Sequence[bytes], splitter: Splitter) -> None:
         self._raw = raw
@@ -122,21 +124,21 @@ class _Cut:
 
     @property
     def rows(self) -> list[list[str]]:
-        """Their cells."""
+        """Cells of the records."""
         return self._split.rows
 
     @property
     def broken(self) -> dict[int, MalformedRecord]:
-        """Those out of form."""
+        """Malformed records."""
         return self._split.broken
 
-    def pick(self, positions: Sequence[int]) -> "_Cut":
-        """Some of them."""
-        return _Cut([self._raw[at] for at in positions], self._splitter)
+    def pick(self, positions: Sequence[int]) -> _RawSubset:
+        """Return the records at these positions."""
+        return _RawSubset([self._raw[at] for at in positions], self._splitter)
 
 
-class Places:
-    """Where split records lie in bytes, worked out only when a reject asks."""
+class ByteRanges:
+    """Byte ranges of parsed records, computed on demand."""
 
     def __init__(self, data: bytes, split: Split) -> None:
         self._data = data
@@ -146,8 +148,8 @@ class Places:
         self._known = (0, 0)
         self.lines = split.lines
 
-    def bytes(self, index: int) -> tuple[int, int]:
-        """Where a record begins and ends in the block."""
+    def byte_range(self, index: int) -> tuple[int, int]:
+        """Return start and end of a record in the block."""
         split = self._split
         if split.starts is None or split.ends is None:
             if self._starts is None:
@@ -158,7 +160,7 @@ class Places:
         return self._to_bytes(split.starts[index]), self._to_bytes(split.ends[index])
 
     def _to_bytes(self, position: int) -> int:
-        """Byte offset of a text offset, counted on from the last one asked."""
+        """Return the byte offset of a text offset, counted from the last result."""
         if self._data.isascii():
             return position
         if self._text is None:

@@ -1,9 +1,11 @@
-"""The lie of a block: where its records are, and which of them a fast parser may not be shown.
+"""Indexes the records of a block, and finds irregular records that Polars could misread.
 
-A vectorised parser is right about plain lines and forgiving about others. The others are few, in a
-sound file as in a dirty one: a stray quote, bytes that are no text, blanks before a number. They
-are found here by their bytes, record by record, so that one of them never costs its neighbours.
+A vectorised parser is exact for regular lines and lenient for others. Irregular lines are few, even
+in a bad file: a stray quote, invalid bytes, blanks before a number. They are found here by their
+bytes, record by record, so that only they are parsed another way.
 """
+
+from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass
@@ -18,23 +20,23 @@ Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 _LF, _CR = 10, 13
-_FORGIVEN = b"+ \t\x0b\x0c"
-"""What Polars skips in front of a number."""
+_SKIPPED = b"+ \t\x0b\x0c"
+"""Characters that Polars skips before a number."""
 _FEW = 0.05
-"""Share of lines up to which a peculiarity is a matter for the record validator."""
+"""Share of lines up to which irregular lines go to the record validator."""
 _MANY = 0.4
-"""Share of lines from which on the record validator is no slower on all of them."""
+"""Share of irregular lines from which on the prefilter saves no time."""
 _WINDOW = 1 << 16
 
 
 @dataclass(frozen=True)
 class RecordIndex:
-    """The records of one block, in order.
+    """The records of a block, in order.
 
-    `starts` and `ends` are their bytes, line ends included; `lines` counts physical lines
-    from 0. `odd` are positions of records to validate in any case. `quoted` says that other
-    records have quoted fields, all in good form; `padded` that numbers may begin with what a
-    parser skips. `consumed` is where the first incomplete record begins.
+    `starts` and `ends` are byte offsets, line ends included; `lines` are physical lines from 0.
+    `odd` are positions of irregular records, which are always validated. `quoted` says that other
+    records have well-formed quoted fields; `padded` says that numbers may begin with characters
+    that a parser skips. `consumed` is the start of the first incomplete record.
     """
 
     starts: Numbers
@@ -47,7 +49,7 @@ class RecordIndex:
     newlines: int
 
     def prefiltered(self, block: bytes, filler: bytes) -> bytes:
-        """The block as a parser may see it: LF line ends, `filler` in place of odd records."""
+        """Return the block for the parser: LF line ends, `filler` in place of irregular records."""
         whole = block[: self.consumed]
         contiguous = not len(self.odd) and len(self.starts) and self.starts[0] == 0
         if contiguous and np.array_equal(self.starts[1:], self.ends[:-1]):
@@ -74,7 +76,7 @@ class RecordIndex:
 
 
 def index_records(block: bytes, splitter: Splitter, *, final: bool) -> RecordIndex | None:
-    """Survey a block that begins with a record; None if too much of it is odd to be worth it.
+    """Index a block that begins with a record; return None if too many lines are irregular.
 
     Raises:
         UnclosedQuote: `final`, and the last record has an open quote.
@@ -88,17 +90,17 @@ def index_records(block: bytes, splitter: Splitter, *, final: bool) -> RecordInd
     kept[-1] |= not block.endswith(b"\n")
     odd = np.zeros(len(ends), bool)
     if b"\r" in block:
-        _note_returns(data, starts, ends, kept, odd)
-    _note_bad_text(block, ends, odd)
-    padded = _note_forgiven(block, data, ends, odd, splitter)
+        _mark_returns(data, starts, ends, kept, odd)
+    _mark_invalid_bytes(block, ends, odd)
+    padded = _mark_skipped(block, data, ends, odd, splitter)
     if odd.sum() > _MANY * len(odd):
         return None
     newlines = len(ends) if block.endswith(b"\n") else len(ends) - 1
     quoted, consumed = False, len(block)
     last = ends
     if splitter.quote.encode() in block:
-        walk = _Walk(block, data, starts, ends, splitter, final=final)
-        if not walk.note(kept, odd):
+        walk = _QuoteScan(block, data, starts, ends, splitter, final=final)
+        if not walk.mark(kept, odd):
             return None
         last, quoted, consumed = walk.ends, walk.quoted, walk.consumed
         if consumed < len(block):
@@ -106,7 +108,7 @@ def index_records(block: bytes, splitter: Splitter, *, final: bool) -> RecordInd
             kept[newlines:] = False
     lines = np.flatnonzero(kept)
     if len(lines) and block.startswith(codecs.BOM_UTF8, starts[lines[0]]):
-        odd[lines[0]] = True  # a parser takes it for no part of the text
+        odd[lines[0]] = True  # a parser would skip the byte order mark
     return RecordIndex(
         starts[lines],
         last[lines],
@@ -120,14 +122,14 @@ def index_records(block: bytes, splitter: Splitter, *, final: bool) -> RecordInd
 
 
 def _lines_of(positions: Any, ends: Numbers) -> Any:
-    """The line of each position."""
+    """Return the line of each position."""
     return np.searchsorted(ends, positions, side="right")
 
 
-def _note_returns(
+def _mark_returns(
     data: npt.NDArray[np.uint8], starts: Numbers, ends: Numbers, kept: Flags, odd: Flags
 ) -> None:
-    """Lines of a carriage return alone are blank; one that ends no line makes its line odd."""
+    """Drop lines with only a carriage return; mark lines with one that is not at their end."""
     ended = data[ends - 1] == _LF
     kept &= ~((ends - starts == 1 + ended) & (data[starts] == _CR))
     returns = np.flatnonzero(data == _CR)
@@ -136,8 +138,8 @@ def _note_returns(
     odd[_lines_of(stray, ends)] = True
 
 
-def _note_bad_text(block: bytes, ends: Numbers, odd: Flags) -> None:
-    """Lines with bytes that are no UTF-8."""
+def _mark_invalid_bytes(block: bytes, ends: Numbers, odd: Flags) -> None:
+    """Mark lines with bytes that are not UTF-8."""
     if block.isascii():
         return
     view, at = memoryview(block), 0
@@ -152,28 +154,28 @@ def _note_bad_text(block: bytes, ends: Numbers, odd: Flags) -> None:
             return
 
 
-def _note_forgiven(
+def _mark_skipped(
     block: bytes, data: npt.NDArray[np.uint8], ends: Numbers, odd: Flags, splitter: Splitter
 ) -> bool:
-    """Lines with a field that begins with what a parser of numbers skips; True if they are many."""
+    """Mark lines with a field that begins with a skipped character; return True if too many."""
     delimiter, quote = ord(splitter.delimiter), ord(splitter.quote)
-    found = np.zeros(len(odd), bool)
-    for char in _FORGIVEN:
+    flagged = np.zeros(len(odd), bool)
+    for char in _SKIPPED:
         if char == delimiter or char not in block:
             continue
         places = np.flatnonzero(data == char)
         before = data[np.maximum(places - 1, 0)]
         begins = (before == delimiter) | (before == _LF) | (before == quote) | (places == 0)
         if begins.any():
-            found[_lines_of(places[begins], ends)] = True
-    if found.sum() > _FEW * len(found):
+            flagged[_lines_of(places[begins], ends)] = True
+    if flagged.sum() > _FEW * len(flagged):
         return True
-    odd |= found
+    odd |= flagged
     return False
 
 
-class _Walk:
-    """Quotes of a block: lines in good form by themselves, and records walked one by one."""
+class _QuoteScan:
+    """Finds records with quotes: well-formed single lines, and records parsed one by one."""
 
     def __init__(
         self,
@@ -195,36 +197,36 @@ class _Walk:
         self.quoted = False
         self.consumed = len(block)
 
-    def note(self, kept: Flags, odd: Flags) -> bool:
-        """Take swallowed lines out of `kept`, add to `odd`; False if it is not worth it."""
+    def mark(self, kept: Flags, odd: Flags) -> bool:
+        """Remove inner lines of records from `kept`, add to `odd`; return False if too many."""
         quotes = np.flatnonzero(self._data == ord(self._splitter.quote))
         of_line = _lines_of(quotes, self._line_ends)
         with_quote = np.unique(of_line)
         if self._splitter.escape is not None:
-            unsound = with_quote
+            malformed = with_quote
         else:
-            unsound = self._unsound(quotes, of_line, len(kept))
-        if len(unsound) > _MANY * len(kept):
+            malformed = self._malformed(quotes, of_line, len(kept))
+        if len(malformed) > _MANY * len(kept):
             return False
         if len(with_quote) > _FEW * len(kept):
             self.quoted = self._splitter.escape is None
         else:
             odd[with_quote] = True
-        odd[unsound] = True
-        at = 0
-        for line in unsound.tolist():
-            if line < at:
-                continue  # within the record before
-            at = self._walk(line)
-            if at < 0:
+        odd[malformed] = True
+        next_line = 0
+        for line in malformed.tolist():
+            if line < next_line:
+                continue  # within the previous record
+            next_line = self._end_of_record(line)
+            if next_line < 0:
                 kept[line:] = False
                 return True
-            kept[line + 1 : at] = False
-            self.ends[line] = self._line_ends[at - 1]
+            kept[line + 1 : next_line] = False
+            self.ends[line] = self._line_ends[next_line - 1]
         return True
 
-    def _unsound(self, quotes: Numbers, of_line: Numbers, lines: int) -> Numbers:
-        """Lines whose quotes are not all where RFC 4180 has them, each line taken by itself."""
+    def _malformed(self, quotes: Numbers, of_line: Numbers, lines: int) -> Numbers:
+        """Return lines whose quotes do not conform to RFC 4180, each line by itself."""
         counts = np.bincount(of_line, minlength=lines)
         first = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)[:-1]))
         closing = ((np.arange(len(quotes)) - first[of_line]) & 1).astype(bool)
@@ -235,14 +237,14 @@ class _Walk:
         at_end = quotes == len(self._data) - 1
         closes = (after == delimiter) | (after == _LF) | (after == _CR) | (after == quote) | at_end
         wrong = np.where(closing, ~closes, ~opens)
-        # A quote right after a quote must continue the field that the first one seemed to close.
+        # A quote directly after a closing quote must continue the field.
         flagged = np.zeros(lines, bool)
         flagged[of_line[wrong]] = True
         flagged[np.flatnonzero(counts & 1)] = True
         return np.flatnonzero(flagged)
 
-    def _walk(self, line: int) -> int:
-        """The line after the record that begins on `line`; -1 if it does not end in the block."""
+    def _end_of_record(self, line: int) -> int:
+        """Return the line after the record that begins on `line`; -1 if it is incomplete."""
         start, window = int(self._starts[line]), _WINDOW
         while True:
             piece = self._block[start : start + window]
@@ -250,11 +252,11 @@ class _Walk:
             cut = len(piece) if whole else piece.rfind(b"\n") + 1
             text = piece[:cut].decode("utf-8", "surrogateescape")
             try:
-                found = self._splitter.first(text, final=False) if text else None
+                record = self._splitter.first(text, final=False) if text else None
             except UnclosedQuote:  # pragma: no cover - only raised when final
-                found = None
-            if found is not None:
-                size = len(text[: found[1]].encode("utf-8", "surrogateescape"))
+                record = None
+            if record is not None:
+                size = len(text[: record[1]].encode("utf-8", "surrogateescape"))
                 return int(np.searchsorted(self._starts, start + size))
             if whole:
                 break

@@ -1,4 +1,6 @@
-"""Places of rejected records, kept small until the clean copy needs them."""
+"""Ranges of rejected records, merged and stored compactly for the clean copy."""
+
+from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
@@ -6,21 +8,21 @@ from collections.abc import Iterable, Iterator
 from landfall.validation.problems import Refusal
 
 MAX_SPANS = 4_000_000
-"""Separate places that are kept, 16 bytes each."""
+"""Most separate ranges; each takes 16 bytes."""
 
 
 class Spans:
-    """Half-open ranges in ascending order; ranges that touch are one."""
+    """Half-open ranges in ascending order; adjacent ranges are merged."""
 
     def __init__(self) -> None:
         self._starts = array("q")
         self._ends = array("q")
 
     def extend(self, spans: Iterable[tuple[int, int]]) -> None:
-        """Add ranges behind the last.
+        """Add ranges after the last one.
 
         Raises:
-            Refusal: there are too many to keep.
+            Refusal: there are more than `MAX_SPANS` ranges.
         """
         for start, end in spans:
             if self._ends and self._ends[-1] == start:
@@ -39,7 +41,7 @@ class Spans:
 
 
 def without(chunks: Iterable[bytes], spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
-    """The bytes of `chunks` that lie in none of `spans`."""
+    """Yield the bytes of `chunks` that are in none of `spans`."""
     ranges = iter(spans)
     start, end = next(ranges, (None, None))
     offset = 0

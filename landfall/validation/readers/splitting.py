@@ -1,9 +1,11 @@
-"""Cuts delimited text into records: RFC 4180 with any delimiter, quote and escape.
+"""Splits delimited text into records: RFC 4180 with any delimiter, quote and escape.
 
-Two ways with one result. Text without a quote is split line by line, fast. Text with quotes is
-walked record by record: a quoted field may hold delimiters and line ends; a quote inside an
-unquoted field, or text after a closing quote, is a fault of that record and of no other.
+Text without quotes is split line by line, which is fast. Text with quotes is parsed record by
+record: a quoted field may contain delimiters and line ends; a quote inside an unquoted field, or
+text after a closing quote, is a fault of only that record.
 """
+
+from __future__ import annotations
 
 import csv
 import re
@@ -11,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 _CSV_LIMIT = 100_000
-"""Longest line given to the csv module, which refuses longer fields."""
+"""Longest line that is parsed by the csv module, which has a limit on fields."""
 
 
 @dataclass(frozen=True)
 class MalformedRecord:
-    """A record whose form is at fault: the rule, the field where it shows, what stands there."""
+    """A malformed record: the broken rule, the position of the field, its value."""
 
     rule: str
     field: int | None
@@ -24,15 +26,15 @@ class MalformedRecord:
 
 
 class UnclosedQuote(Exception):
-    """A quote opened in the last record is not closed in this text."""
+    """A quote of the last record is not closed in this text."""
 
 
 @dataclass
 class Split:
     """Records of one text.
 
-    `starts` and `ends` are offsets into the text, line end included; `lines` counts from 0
-    at the text's beginning. `consumed` is where the first incomplete record begins.
+    `starts` and `ends` are offsets in the text, line end included; `lines` counts from 0
+    at the text's beginning. `consumed` is the start of the first incomplete record.
     """
 
     rows: list[list[str]] = field(default_factory=list)
@@ -59,41 +61,41 @@ class Splitter:
             inner = rf"(?:[^{q}{e}]++|{e}.|{q}{q})*+"
         self._quoted = re.compile(rf"{q}({inner}){q}", re.DOTALL)
         self._plain = re.compile(rf"[^{d}\n]*+")
-        # A whole line in good form; the csv module alone would forgive stray quotes.
+        # A well-formed line; the csv module alone would accept stray quotes.
         cell = rf"(?:{q}(?:[^{q}\r\n]++|{q}{q})*+{q}|[^{q}{d}\r\n]*+)"
         self._good_line = re.compile(rf"{cell}(?:{d}{cell})*+")
 
     def split(self, text: str, *, final: bool) -> Split:
-        """Cut `text`, which ends at a line end unless `final`.
+        """Split `text`, which ends at a line end unless `final`.
 
-        With `final` False an incomplete record at the end is left, see `consumed`.
+        If `final` is False, an incomplete record at the end is not consumed.
 
         Raises:
-            UnclosedQuote: `final` and the last record has an open quote. `args` has the
+            UnclosedQuote: `final`, and the last record has an open quote. `args` has the
                 number of line ends before it.
         """
         if self.quote in text:
-            return self._walk(text, final=final)
-        return self._lines(text)
+            return self._split_quoted(text, final=final)
+        return self._split_lines(text)
 
     def first(
         self, text: str, *, final: bool
     ) -> tuple[list[str], int, MalformedRecord | None] | None:
-        """The first record of `text`, where it ends, its fault; None if it is cut off.
+        """Return the first record of `text`, its end, and its fault; None if it is incomplete.
 
         Raises:
-            UnclosedQuote: cut off, and `final`.
+            UnclosedQuote: it is incomplete, and `final`.
         """
-        found = self._record(text, 0)
-        if found is None and final:
+        record = self._record(text, 0)
+        if record is None and final:
             raise UnclosedQuote(0)
-        return found
+        return record
 
-    def _lines(self, text: str) -> Split:
-        found = Split(consumed=len(text), newlines=text.count("\n"))
+    def _split_lines(self, text: str) -> Split:
+        split = Split(consumed=len(text), newlines=text.count("\n"))
         lines = text.split("\n")
         if not lines[-1]:
-            lines.pop()  # what follows the last line end is no record
+            lines.pop()  # there is no record after the last line end
         stray: list[int] = []
         if "\r" in text:
             lines = [line.removesuffix("\r") for line in lines]
@@ -101,17 +103,17 @@ class Splitter:
         numbers: Sequence[int] = range(len(lines))
         if "" in lines:
             numbers = [index for index, line in enumerate(lines) if line]
-            wanted = set(stray)
-            stray = [at for at, index in enumerate(numbers) if index in wanted]
+            stray_lines = set(stray)
+            stray = [at for at, index in enumerate(numbers) if index in stray_lines]
             lines = [line for line in lines if line]
         delimiter = self.delimiter
-        found.rows = [line.split(delimiter) for line in lines]
-        found.lines = numbers
-        found.broken = {index: _stray_return(lines[index]) for index in stray}
-        return found
+        split.rows = [line.split(delimiter) for line in lines]
+        split.lines = numbers
+        split.broken = {index: _stray_return(lines[index]) for index in stray}
+        return split
 
-    def _walk(self, text: str, *, final: bool) -> Split:
-        found = Split()
+    def _split_quoted(self, text: str, *, final: bool) -> Split:
+        split = Split()
         numbers: list[int] = []
         starts: list[int] = []
         ends: list[int] = []
@@ -131,29 +133,29 @@ class Splitter:
             elif self.escape is None and len(line) < _CSV_LIMIT and self._good_line.fullmatch(line):
                 row = next(csv.reader((line,), delimiter=self.delimiter, quotechar=self.quote))
             else:
-                walked = self._record(text, position)
-                if walked is None:
+                record = self._record(text, position)
+                if record is None:
                     if final:
-                        raise UnclosedQuote(found.newlines)
+                        raise UnclosedQuote(split.newlines)
                     break
-                row, after, broken = walked
+                row, after, broken = record
             if row is not None:
                 if broken is not None:
-                    found.broken[len(found.rows)] = broken
-                found.rows.append(row)
-                numbers.append(found.newlines)
+                    split.broken[len(split.rows)] = broken
+                split.rows.append(row)
+                numbers.append(split.newlines)
                 starts.append(position)
                 ends.append(after)
-            found.newlines += text.count("\n", position, after)
+            split.newlines += text.count("\n", position, after)
             position = after
-        found.lines, found.starts, found.ends = numbers, starts, ends
-        found.consumed = position
-        return found
+        split.lines, split.starts, split.ends = numbers, starts, ends
+        split.consumed = position
+        return split
 
     def _record(
         self, text: str, position: int
     ) -> tuple[list[str], int, MalformedRecord | None] | None:
-        """One record field by field, where it ends, and its first fault; None if cut off."""
+        """Parse one record; return it, its end, and its first fault; None if it is incomplete."""
         row: list[str] = []
         broken: MalformedRecord | None = None
         while True:
@@ -190,5 +192,5 @@ class Splitter:
 
 
 def _stray_return(line: str) -> MalformedRecord:
-    """A carriage return alone: some readers end the record there, so none may load it."""
+    """Return the fault of a lone carriage return: some readers would end the record there."""
     return MalformedRecord("newline", None, line)

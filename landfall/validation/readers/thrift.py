@@ -1,9 +1,11 @@
-"""Thrift's compact protocol, as far as a Parquet footer needs it, without a schema.
+"""Decodes and encodes Thrift's compact protocol, as used in Parquet footers, without a schema.
 
-A struct is a list of fields, each `Field(id, type, value)`; lists keep their element type. What
-is decoded and encoded again is the same, so a footer can be changed without knowing all of it.
+A struct is a list of fields, each `Field(id, type, value)`; lists keep their element type. Encoding
+a decoded struct gives the same bytes, so a footer can be changed without knowing all its fields.
 Specification: thrift-compact-protocol.md in Apache Thrift.
 """
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ class Field:
 
 @dataclass
 class Items:
-    """A list or set: the type of its elements, and they."""
+    """A list or set: the type of its elements, and the elements."""
 
     type: int
     values: list[Any]
@@ -37,85 +39,85 @@ _WHOLE = frozenset({I16, I32, I64})
 
 @dataclass(frozen=True)
 class ThriftShape:
-    """What a struct must have to be used, by field id: an `int`, `bytes`, a list or a struct.
+    """The expected kinds of a struct's fields by field id: `int`, `bytes`, a list or a struct.
 
-    A list is told by a list of its element's kind, a struct by its shape. Of `optional` fields
-    only the type is asked, and of others nothing.
+    A list is written as a list of its element's kind, a struct as its shape. `optional` fields may
+    be absent; other fields are not checked.
     """
 
-    required: Mapping[int, "Kind"]
-    optional: Mapping[int, "Kind"] = field(default_factory=dict)
+    required: Mapping[int, Kind]
+    optional: Mapping[int, Kind] = field(default_factory=dict)
 
 
 Kind = type[int] | type[bytes] | list["Kind"] | ThriftShape
 
 
 def check(fields: Struct, shape: ThriftShape) -> None:
-    """See that a struct has its shape.
+    """Check that a struct has a shape.
 
     Raises:
         ValueError: a field is missing, or of another type.
     """
-    found = {each.id for each in fields}
-    if lacking := sorted(shape.required.keys() - found):
-        raise ValueError(f"a struct lacks its field {lacking[0]}")
+    present = {item.id for item in fields}
+    if missing := sorted(shape.required.keys() - present):
+        raise ValueError(f"a struct lacks its field {missing[0]}")
     kinds = {**shape.optional, **shape.required}
-    for each in fields:
-        if each.id in kinds:
-            _check(each.type, each.value, kinds[each.id])
+    for item in fields:
+        if item.id in kinds:
+            _check(item.type, item.value, kinds[item.id])
 
 
-def _check(found: int, value: Any, kind: Kind) -> None:
+def _check(type_: int, value: Any, kind: Kind) -> None:
     if isinstance(kind, ThriftShape):
-        fits = found == STRUCT
+        fits = type_ == STRUCT
     elif isinstance(kind, list):
-        fits = found in {LIST, SET}
+        fits = type_ in {LIST, SET}
     else:
-        fits = found == BINARY if kind is bytes else found in _WHOLE
+        fits = type_ == BINARY if kind is bytes else type_ in _WHOLE
     if not fits:
-        raise ValueError(f"a field has the Thrift type {found}, which it cannot have")
+        raise ValueError(f"a field has the wrong Thrift type {type_}")
     if isinstance(kind, ThriftShape):
         check(value, kind)
     elif isinstance(kind, list):
-        for each in value.values:
-            _check(value.type, each, kind[0])
+        for item in value.values:
+            _check(value.type, item, kind[0])
 
 
 def get(fields: Struct, field_id: int) -> Any:
-    """The value of one field, None if it is absent."""
-    for each in fields:
-        if each.id == field_id:
-            return each.value
+    """Return the value of a field; None if it is absent."""
+    for item in fields:
+        if item.id == field_id:
+            return item.value
     return None
 
 
 def put(fields: Struct, field_id: int, value: Any) -> None:
-    """Change the value of a field that is there."""
-    for each in fields:
-        if each.id == field_id:
-            each.value = value
+    """Set the value of a field that is present."""
+    for item in fields:
+        if item.id == field_id:
+            item.value = value
 
 
 def decode(data: bytes) -> Struct:
-    """The struct that `data` begins with.
+    """Decode the struct at the beginning of `data`.
 
     Raises:
-        ValueError: it is cut off or malformed.
+        ValueError: it is incomplete or malformed.
     """
     return decode_at(data, 0)[0]
 
 
 def decode_at(data: bytes, at: int) -> tuple[Struct, int]:
-    """The struct that begins at an offset of `data`, and the offset of what follows it.
+    """Decode the struct at an offset of `data`; return it and the offset after it.
 
     Raises:
-        ValueError: it is cut off or malformed.
+        ValueError: it is incomplete or malformed.
     """
     decoder = _Decoder(data, at)
     try:
         return decoder.struct(0), decoder.at
     except IndexError as error:
-        raise ValueError("the Thrift data is cut off") from error
+        raise ValueError("the Thrift data is incomplete") from error
 
 
 class _Decoder:
@@ -137,7 +139,7 @@ class _Decoder:
     def _value(self, kind: int, depth: int) -> Any:
         value: Any
         match kind:
-            case 1 | 2:  # true and false: the type says it
+            case 1 | 2:  # true and false: the type is the value
                 value = None
             case 3:  # a byte
                 value = self._byte()
@@ -171,11 +173,11 @@ class _Decoder:
         return self._data[self.at - 1]
 
     def _take(self, length: int) -> bytes:
-        found = self._data[self.at : self.at + length]
-        if len(found) != length:
+        data = self._data[self.at : self.at + length]
+        if len(data) != length:
             raise IndexError(length)
         self.at += length
-        return found
+        return data
 
     def _varint(self) -> int:
         value = 0
@@ -194,7 +196,7 @@ class _Decoder:
 
 
 def encode(fields: Struct) -> bytes:
-    """The inverse of `decode`."""
+    """Encode a struct; the inverse of `decode`."""
     out = bytearray()
     _write_struct(out, fields)
     return bytes(out)
@@ -202,15 +204,15 @@ def encode(fields: Struct) -> bytes:
 
 def _write_struct(out: bytearray, fields: Struct) -> None:
     last = 0
-    for each in fields:
-        delta = each.id - last
+    for item in fields:
+        delta = item.id - last
         if 0 < delta <= 15:  # noqa: PLR2004 - what four bits hold
-            out.append(delta << 4 | each.type)
+            out.append(delta << 4 | item.type)
         else:
-            out.append(each.type)
-            _write_varint(out, _zig(each.id))
-        _write_value(out, each.type, each.value)
-        last = each.id
+            out.append(item.type)
+            _write_varint(out, _zig(item.id))
+        _write_value(out, item.type, item.value)
+        last = item.id
     out.append(0)
 
 

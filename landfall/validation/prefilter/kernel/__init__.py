@@ -1,32 +1,32 @@
-"""The compiled prefilter of delimited text: optional, and no verdict depends on it.
+"""The compiled prefilter of delimited text. It is optional: no verdict depends on it.
 
-The C files here are built into one shared library, for all versions of Python, by ``python -m
-landfall.validation.prefilter.kernel``. Where it is there, whatever it can validate goes its way: it
-takes a tenth of the time, and neither Polars nor numpy is loaded. Where it is not, where it was
-built from other sources, or where `LANDFALL_KERNEL` is `off`, Polars screens.
+`python -m landfall.validation.prefilter.kernel` builds the C files here into one shared library for
+all versions of Python. If it is present, it prefilters every file that it supports: it takes a
+tenth of the time, and neither Polars nor numpy is loaded. If it is absent or was built from other
+sources, or if `LANDFALL_KERNEL` is `off`, Polars prefilters.
 """
 
 import os
 from functools import cache
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # loaded when it is asked for
+if TYPE_CHECKING:  # loaded on first use
     from landfall.validation.prefilter.kernel.library import Library
 
 SWITCH = "LANDFALL_KERNEL"
-"""Environment variable; `off` leaves the kernel alone."""
+"""Environment variable; `off` disables the kernel."""
 SMALLEST = 16 << 10
-"""Bytes of a block from which on it is worth the loading."""
+"""Bytes from which on a block is prefiltered by the kernel."""
 MOST_COLUMNS = 200
-"""Of a contract; each may take some 200 KB of what is remembered, twice."""
+"""Most columns of a contract; each may take some 200 KB of cache, twice."""
 KEYS = frozenset({"string", "integer"})
-"""Logical types of columns that it can make keys of."""
+"""Logical types of key columns that the kernel supports."""
 
 _PLAIN = frozenset(chr(code) for code in range(1, 128)) - {"\r", "\n"}
 
 
 def loaded() -> "Library | None":
-    """The kernel, if it may be used and can be."""
+    """Return the kernel; None if it is disabled or not available."""
     return None if os.environ.get(SWITCH) == "off" else _load_kernel()
 
 
@@ -38,5 +38,5 @@ def _load_kernel() -> "Library | None":
 
 
 def is_plain(delimiter: str, quote: str, escape: str | None) -> bool:
-    """Whether text is written in a way that the kernel reads: RFC 4180 in ASCII characters."""
+    """Whether the kernel can read text of this dialect: RFC 4180 with ASCII characters."""
     return delimiter in _PLAIN and quote in _PLAIN and delimiter != quote and escape is None

@@ -1,7 +1,9 @@
-"""`python -m landfall.validation.prefilter.kernel`: build the compiled prefilter of delimited text.
+"""Builds the compiled prefilter: `python -m landfall.validation.prefilter.kernel`.
 
-Without a C compiler nothing is built, which is no error with `--if-possible`.
+Without a C compiler nothing is built; with `--if-possible` this is not an error.
 """
+
+from __future__ import annotations
 
 import argparse
 import sys
@@ -10,19 +12,19 @@ from landfall.validation.prefilter.kernel.building import NotBuilt, build
 
 
 def main() -> int:
-    """Build it; 1 if that cannot be done."""
+    """Build the kernel; return 1 if it cannot be built."""
     parser = argparse.ArgumentParser(
         prog="python -m landfall.validation.prefilter.kernel", description=__doc__
     )
     parser.add_argument(
-        "--if-possible", action="store_true", help="say why it cannot be built, and go on"
+        "--if-possible", action="store_true", help="do not fail if it cannot be built"
     )
-    said = parser.parse_args()
+    arguments = parser.parse_args()
     try:
         path = build()
     except NotBuilt as error:
         print(f"the kernel is not built: {error}\nPolars prefilters instead", file=sys.stderr)  # noqa: T201
-        return 0 if said.if_possible else 1
+        return 0 if arguments.if_possible else 1
     print(f"built {path}")  # noqa: T201 - a command says what it did
     return 0
 

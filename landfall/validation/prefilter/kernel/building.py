@@ -1,4 +1,6 @@
-"""Where the kernel's library stands, what it is built from, and how."""
+"""Builds the kernel's shared library from its C sources."""
+
+from __future__ import annotations
 
 import hashlib
 import os
@@ -19,32 +21,32 @@ _COMPILERS = ("cc", "gcc", "clang")
 
 
 class NotBuilt(Exception):
-    """The kernel cannot be built; says why, and what the compiler said."""
+    """The kernel cannot be built; the message has the output of the compiler."""
 
 
 class NoCompiler(NotBuilt):
-    """There is no compiler here that could build it."""
+    """No C compiler was found."""
 
 
 def sources_hash() -> str:
-    """Of the sources as they stand here; empty if one is not here."""
-    found = hashlib.sha256()
+    """Return the hash of the C sources; empty if one of them is missing."""
+    digest = hashlib.sha256()
     try:
         for name in SOURCES:
-            found.update((HERE / name).read_bytes())
+            digest.update((HERE / name).read_bytes())
     except OSError:
         return ""
-    return found.hexdigest()
+    return digest.hexdigest()
 
 
 def build(path: Path = PATH, extra: Sequence[str] = ()) -> Path:
     """Build the library at `path` for this machine's kind of processor, on Linux or macOS.
 
-    It is put in place whole: a process that has loaded an older one keeps that. The name ends in
-    `.so` on macOS too, where `ctypes` does not mind.
+    The file is replaced atomically: a process that has loaded an older one keeps it. The name ends
+    in `.so` also on macOS, where `ctypes` accepts it.
 
     Raises:
-        NotBuilt: see there; on Windows always, for the C files ask for POSIX.
+        NotBuilt: it cannot be built; always on Windows, because the C files need POSIX.
     """
     compiler = _compiler()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -62,10 +64,10 @@ def build(path: Path = PATH, extra: Sequence[str] = ()) -> Path:
 def _compiler() -> list[str]:
     if sys.platform == "win32":
         raise NoCompiler("the kernel is not for Windows")
-    said = os.environ.get("CC")
-    if said:
-        return shlex.split(said)
+    command = os.environ.get("CC")
+    if command:
+        return shlex.split(command)
     for name in _COMPILERS:
-        if found := shutil.which(name):
-            return [found]
+        if path := shutil.which(name):
+            return [path]
     raise NoCompiler(f"no C compiler is on the PATH ({', '.join(_COMPILERS)}); CC may name one")

@@ -1,4 +1,4 @@
-/* What the bytes of one cell are. Where these functions are not sure they say no. */
+/* Parses the bytes of one cell. A function returns 0 if it is not sure. */
 #define _GNU_SOURCE /* strtod_l */
 
 #include <float.h>
@@ -12,22 +12,22 @@
 
 static inline int is_digit(uint8_t byte) { return (uint8_t)(byte - '0') < 10; }
 
-/* -?[0-9]+ that fits 64 bits. Longer ones, zeros in front included, are for Python. */
+/* -?[0-9]+ that fits 64 bits. Longer ones, leading zeros included, are left to Python. */
 int integer_of(const uint8_t *at, size_t length, int64_t *value) {
     int negative = length > 0 && *at == '-';
     at += negative;
     length -= (size_t)negative;
     if (length == 0 || length > 19)
         return 0;
-    uint64_t found = 0; /* nineteen digits fit 64 bits without a sign */
+    uint64_t magnitude = 0; /* nineteen digits fit 64 bits without a sign */
     for (size_t i = 0; i < length; i++) {
         if (!is_digit(at[i]))
             return 0;
-        found = found * 10 + (uint64_t)(at[i] - '0');
+        magnitude = magnitude * 10 + (uint64_t)(at[i] - '0');
     }
-    if (found > (uint64_t)INT64_MAX + (uint64_t)negative)
+    if (magnitude > (uint64_t)INT64_MAX + (uint64_t)negative)
         return 0;
-    *value = negative ? (int64_t)(0 - found) : (int64_t)found;
+    *value = negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude;
     return 1;
 }
 
@@ -41,8 +41,8 @@ static const double TENS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                               1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                               1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-static int slowly(const uint8_t *at, size_t length, double *value) {
-    static locale_t plain; /* the comma of some locale must not stand for the point */
+static int parse_with_strtod(const uint8_t *at, size_t length, double *value) {
+    static locale_t plain; /* do not use the decimal comma of a locale */
     char text[64];
     if (length >= sizeof text)
         return 0;
@@ -69,14 +69,14 @@ static int slowly(const uint8_t *at, size_t length, double *value) {
 int number_of(const uint8_t *at, size_t length, double *value) {
     size_t i = 0, digits = 0;
     int negative = length > 0 && at[0] == '-';
-    uint64_t found = 0;
+    uint64_t mantissa = 0;
     int64_t tens = 0;
     i += (size_t)negative;
     size_t begin = i;
     for (; i < length && is_digit(at[i]); i++)
-        if (found || at[i] != '0') {
+        if (mantissa || at[i] != '0') {
             digits++;
-            found = digits <= 19 ? found * 10 + (uint64_t)(at[i] - '0') : found;
+            mantissa = digits <= 19 ? mantissa * 10 + (uint64_t)(at[i] - '0') : mantissa;
         }
     if (i == begin)
         return 0;
@@ -84,9 +84,9 @@ int number_of(const uint8_t *at, size_t length, double *value) {
         begin = ++i;
         for (; i < length && is_digit(at[i]); i++) {
             tens--;
-            if (found || at[i] != '0') {
+            if (mantissa || at[i] != '0') {
                 digits++;
-                found = digits <= 19 ? found * 10 + (uint64_t)(at[i] - '0') : found;
+                mantissa = digits <= 19 ? mantissa * 10 + (uint64_t)(at[i] - '0') : mantissa;
             }
         }
         if (i == begin)
@@ -106,17 +106,17 @@ int number_of(const uint8_t *at, size_t length, double *value) {
     }
     if (i != length)
         return 0;
-    /* Both the digits and the power of ten are exact, so their quotient is rounded once. */
-    if (EXACT_DOUBLES && digits <= 19 && found <= (1ull << 53) && tens >= -22 && tens <= 22) {
-        double whole = (double)found;
+    /* The digits and the power of ten are exact, so the result is rounded only once. */
+    if (EXACT_DOUBLES && digits <= 19 && mantissa <= (1ull << 53) && tens >= -22 && tens <= 22) {
+        double whole = (double)mantissa;
         whole = tens < 0 ? whole / TENS[-tens] : whole * TENS[tens];
         *value = negative ? -whole : whole;
         return 1;
     }
-    return slowly(at, length, value);
+    return parse_with_strtod(at, length, value);
 }
 
-/* Characters of UTF-8 without NUL: no longer form than needed, no surrogate, none too large. */
+/* Counts characters of UTF-8 without NUL: no overlong forms, no surrogates, none too large. */
 int text_length(const uint8_t *at, size_t length, int64_t *characters) {
     int64_t count = 0;
     size_t i = 0;
@@ -154,14 +154,14 @@ int text_length(const uint8_t *at, size_t length, int64_t *characters) {
     return 1;
 }
 
-/* Days since 1970-01-01 of a day that exists; 0 if it does not. */
+/* Days since 1970-01-01; 0 if the date does not exist. */
 static int day_of(int64_t year, int64_t month, int64_t day, int64_t *days) {
     static const uint8_t LENGTHS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     if (year < 1 || month < 1 || month > 12 || day < 1 ||
         day > LENGTHS[month - 1] + (month == 2 && leap))
         return 0;
-    /* Years that begin in March end with the day that is not always there. */
+    /* Years from March on end with the leap day. */
     int64_t from = month > 2 ? year : year - 1, months = (month + 9) % 12;
     *days = 365 * from + from / 4 - from / 100 + from / 400 + (153 * months + 2) / 5 + day - 719469;
     return 1;
@@ -170,21 +170,21 @@ static int day_of(int64_t year, int64_t month, int64_t day, int64_t *days) {
 static int digits_of(const uint8_t **at, const uint8_t *end, int count, int64_t *value) {
     if (end - *at < count)
         return 0;
-    int64_t found = 0;
+    int64_t number = 0;
     for (int i = 0; i < count; i++) {
         if (!is_digit((*at)[i]))
             return 0;
-        found = found * 10 + ((*at)[i] - '0');
+        number = number * 10 + ((*at)[i] - '0');
     }
     *at += count;
-    *value = found;
+    *value = number;
     return 1;
 }
 
-/* A date, a timestamp or a time by a layout: y M d H m s for fields of fixed width, f and a digit
- * for so many digits of a fraction, F for a point and one to nine of them or nothing, T for a T or
- * a blank, Z for the sign of UTC, z for that or nothing, ' and a byte for that byte. 1 and the
- * value; 0 if it is none; -1 where an offset other than Z might stand, which is for Python. */
+/* Parses a date, a timestamp or a time by a layout: y M d H m s are fields of fixed width, f and a
+ * digit is a fraction of that many digits, F an optional point and one to nine digits, T a T or a
+ * blank, Z the letter Z, z an optional Z, ' and a byte is that byte. Returns 1 and the value; 0 if
+ * it is invalid; -1 if there may be another offset than Z, which is left to Python. */
 int moment_of(const uint8_t *layout, int moment, const uint8_t *at, size_t length,
               int64_t *value) {
     const uint8_t *end = at + length;
@@ -212,7 +212,7 @@ int moment_of(const uint8_t *layout, int moment, const uint8_t *at, size_t lengt
             int64_t scale = 100000;
             int count = 0;
             for (; count < most && digits_of(&at, end, 1, &digit); count++, scale /= 10)
-                micros += digit * scale; /* no scale is left for the seventh digit */
+                micros += digit * scale; /* the scale is 0 from the seventh digit on */
             if (count < least)
                 return 0;
             continue;
@@ -233,7 +233,7 @@ int moment_of(const uint8_t *layout, int moment, const uint8_t *at, size_t lengt
                 return *at == '+' || *at == '-' ? -1 : 0;
             at++;
             continue;
-        default: /* a byte that stands for itself */
+        default: /* a literal byte */
             if (at == end || *at != *++layout)
                 return 0;
             at++;

@@ -1,8 +1,8 @@
-/* The compiled screen of delimited text: what its files share.
+/* The compiled prefilter of delimited text: declarations of its files.
  *
- * Python owns every decision. The kernel cuts records, and passes a cell only when its column's
- * program says that it is sound or when Python has judged the very same bytes before; whatever
- * else it meets it hands over. So it may mark a sound record, and never passes a faulty one.
+ * Python makes every decision. The kernel splits records, and passes a cell only if its column's
+ * checks accept it or if Python validated the same bytes before; any other cell is a question to
+ * Python. So it may mark a valid record, but it never misses an invalid one.
  *
  * Structures that Python reads are mirrored in library.py. All memory is bounded by the block,
  * by the columns and by KNOWN; every read of the block is within its length.
@@ -19,33 +19,33 @@
 #define BUILT_FROM ""
 #endif
 
-/* Different values of a column that are remembered; Distinct in profile.py counts as many. */
+/* Most distinct values of a column in its cache; Distinct in profile.py counts as many. */
 #define KNOWN 4096
-/* Cells that wait for Python before it is asked. */
+/* Number of questions after which Python is called. */
 #define WAITING 2048
-/* Hashes below are kept by a sketch of distinct values, all others only take a slot. */
+/* A sketch of distinct values keeps hashes below this limit; others only take a slot. */
 #define FIRST_LIMIT (1ull << 58)
 
 enum kind { ASK = 0, INTEGER = 1, NUMBER = 2, TEXT = 3, MOMENT = 4 };
-/* What a MOMENT is counted in: days, microseconds since 1970 in UTC, microseconds of a day. */
+/* Unit of a MOMENT: days, microseconds since 1970 in UTC, microseconds of a day. */
 enum moment { DAY = 0, INSTANT = 1, CLOCK = 2 };
 
-/* Bytes of a cell: below the block's length they lie in the block, else in the scratch. */
+/* Bytes of a cell: in the block if `at` is below its length, else in the scratch buffer. */
 typedef struct {
     uint64_t at;
     uint64_t length;
 } ref;
 
-/* One column of the contract: what Python says of it, then what is found in a block. */
+/* One column of the contract: its checks, set by Python, then its facts of a block. */
 typedef struct {
     int32_t position;
     int32_t kind;
     int32_t required;
     int32_t moment;         /* of MOMENT, which of them */
-    const uint8_t *layout;  /* of MOMENT, how it is written: see moment_of */
+    const uint8_t *layout;  /* of MOMENT, its format: see moment_of */
     int64_t low, high;      /* of INTEGER and MOMENT; of TEXT its length in characters */
     double least, most;     /* of NUMBER */
-    /* Found in this block, all but `nulls` only where it was not found before. */
+    /* Facts of this block; all but `nulls` only of values that are not in the cache. */
     int64_t nulls;
     int64_t any; /* whether the extremes below are those of some value */
     int64_t low_found, high_found;
@@ -58,19 +58,19 @@ typedef struct {
     uint64_t *hash;
 } column;
 
-/* A cell that only Python can judge. */
+/* A cell that only Python can validate. */
 typedef struct {
     ref cell;
     int64_t record;
     int64_t column;
 } question;
 
-/* One of the keys: the columns it is made of, and where the numbers of each record go. */
+/* One key: its columns, and the buffers for the numbers of each record. */
 typedef struct {
     int32_t parts;
-    int32_t whole_number; /* one column of whole numbers, which are their own key */
+    int32_t whole_number; /* one integer column, whose values are the keys */
     int32_t *columns;     /* indexes of columns of kinds INTEGER, TEXT or ASK */
-    int32_t *integers;    /* whether each is of whole numbers */
+    int32_t *integers;    /* whether each is an integer column */
     int64_t *first, *second;
     uint8_t *absent;
 } key;
@@ -83,7 +83,7 @@ typedef struct scanner scanner;
 typedef struct seen seen;
 typedef struct sketch sketch;
 
-/* The first bytes of a cell as two words, zeros behind them; no byte past `end` is read. */
+/* The first bytes of a cell as two words, padded with zeros; no byte past `end` is read. */
 static inline void words(const uint8_t *at, size_t length, const uint8_t *end, uint64_t *a,
                          uint64_t *b) {
     if ((size_t)(end - at) >= 16) {
@@ -91,7 +91,7 @@ static inline void words(const uint8_t *at, size_t length, const uint8_t *end, u
         memcpy(b, at + 8, 8);
         if (length <= 8) {
             *b = 0;
-            /* Little or big endian, the bytes that count are those first in memory. */
+            /* With either byte order, the first bytes in memory are kept. */
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
             *a = length == 0 ? 0 : *a & (~0ull << (64 - 8 * length));
         } else if (length < 16) {
@@ -116,8 +116,8 @@ static inline uint64_t fold(uint64_t a, uint64_t b) {
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* A hash of bytes under a secret. It is keyed by chance in each process wherever a collision
- * would matter, so that nobody can send values that collide. */
+/* A hash of bytes with a key. Where a collision would matter, the key is random in each process,
+ * so that a file cannot provoke collisions. */
 static inline uint64_t hashed(const uint8_t *at, size_t length, const uint8_t *end, uint64_t key,
                               uint64_t salt) {
     uint64_t state = key ^ length, a, b;
@@ -133,26 +133,26 @@ static inline uint64_t hashed(const uint8_t *at, size_t length, const uint8_t *e
     return fold(fold(a ^ salt, b ^ state) ^ key, salt + length);
 }
 
-/* As profile.py mixes whole numbers. */
+/* The hash of integers, as in profile.py. */
 static inline uint64_t mixed(int64_t value) {
-    uint64_t found = (uint64_t)value * 0x9E3779B97F4A7C15ull;
-    found ^= found >> 32;
-    found *= 0xD6E8FEB86659FD93ull;
-    return found ^ (found >> 32);
+    uint64_t hash = (uint64_t)value * 0x9E3779B97F4A7C15ull;
+    hash ^= hash >> 32;
+    hash *= 0xD6E8FEB86659FD93ull;
+    return hash ^ (hash >> 32);
 }
 
-/* What a sketch takes of text: the same in every process, for the estimate is reported. */
+/* The hash of text for a sketch: the same in every process, because the estimate is reported. */
 static inline uint64_t sketched(const uint8_t *at, size_t length, const uint8_t *end) {
     return hashed(at, length, end, 0xA0761D6478BD642Full, 0xE7037ED1A0B428DBull);
 }
 
-/* cells.c: what a cell is by itself; true only where the contract's letter agrees. */
+/* cells.c: parse a cell; true only if the contract accepts its format. */
 int integer_of(const uint8_t *at, size_t length, int64_t *value);
 int number_of(const uint8_t *at, size_t length, double *value);
 int text_length(const uint8_t *at, size_t length, int64_t *characters);
 int moment_of(const uint8_t *layout, int moment, const uint8_t *at, size_t length, int64_t *value);
 
-/* sets.c: numbers of keys that were seen, in file order. */
+/* sets.c: the numbers of a key. */
 void key_of_text(const secret *with, const uint8_t *at, size_t length, const uint8_t *end,
                  int64_t *first, int64_t *second);
 

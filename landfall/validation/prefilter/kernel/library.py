@@ -1,4 +1,6 @@
-"""The kernel's functions and structures as Python calls them; `kernel.h` says what they mean."""
+"""Loads the kernel with ctypes: its functions and structures, documented in `kernel.h`."""
+
+from __future__ import annotations
 
 import ctypes
 import logging
@@ -26,13 +28,13 @@ ASK, INTEGER, NUMBER, TEXT, MOMENT = range(5)
 
 
 class Ref(Structure):
-    """Bytes of a cell."""
+    """Offset and length of a cell."""
 
     _fields_ = (("at", c_uint64), ("length", c_uint64))
 
 
 class KernelColumn(Structure):
-    """One column: its program, then what was found in a block."""
+    """One column: its checks, then its facts of a block."""
 
     _fields_ = (
         ("position", c_int32),
@@ -61,7 +63,7 @@ class KernelColumn(Structure):
 
 
 class KeyColumns(Structure):
-    """One key: its columns, and where the numbers of each record go."""
+    """One key: its columns, and the buffers for the numbers of each record."""
 
     _fields_ = (
         ("parts", c_int32),
@@ -90,7 +92,7 @@ _FUNCTIONS = {
     "lf_questions": (c_uint64, (c_void_p, POINTER(POINTER(c_int64)))),
     "lf_records": (c_uint64, (c_void_p,)),
     "lf_scratch": (c_void_p, (c_void_p,)),
-    "lf_settle": (None, (c_void_p, c_char_p)),
+    "lf_answer": (None, (c_void_p, c_char_p)),
     "lf_seen_new": (c_void_p, (c_void_p, c_int)),
     "lf_seen_free": (None, (c_void_p,)),
     "lf_seen_count": (c_uint64, (c_void_p,)),
@@ -112,7 +114,7 @@ _FUNCTIONS = {
 
 
 class Library:
-    """The kernel, loaded; `secret` is drawn by chance, so that no file can aim at its hashes."""
+    """The loaded kernel; `secret` is random, so that a file cannot provoke hash collisions."""
 
     def __init__(self, path: Path) -> None:
         self.functions = ctypes.CDLL(str(path))
@@ -126,27 +128,29 @@ class Library:
         self.secret = (c_uint64 * 4).from_buffer_copy(os.urandom(32))
 
     def whole(self, block: bytes, delimiter: str, quote: str) -> int:
-        """Where the first record begins that `block` does not hold whole; else its length."""
-        found: int = self.functions.lf_whole(block, len(block), ord(delimiter), ord(quote))
-        return found
+        """Return the start of the first incomplete record of `block`, or the block's length."""
+        offset: int = self.functions.lf_whole(block, len(block), ord(delimiter), ord(quote))
+        return offset
 
     def newlines(self, block: bytes, end: int) -> int:
-        """How many line ends there are before `end`."""
-        found: int = self.functions.lf_newlines(block, min(end, len(block)))
-        return found
+        """Return the number of line ends before `end`."""
+        count: int = self.functions.lf_newlines(block, min(end, len(block)))
+        return count
 
 
 def load(path: Path = PATH) -> Library | None:
-    """The library at `path`; None, and a word in the log, if it is not there or not ours."""
+    """Load the library at `path`; return None and log why if it is absent or outdated."""
     if not path.exists():
         _LOG.debug("no kernel at %s: Polars prefilters", path)
         return None
     try:
-        found = Library(path)
+        library = Library(path)
     except (OSError, AttributeError) as error:
         _LOG.warning("the kernel at %s cannot be loaded, Polars prefilters: %s", path, error)
         return None
-    if found.built_from != sources_hash():
-        _LOG.warning("the kernel at %s is of other sources, Polars prefilters: build it anew", path)
+    if library.built_from != sources_hash():
+        _LOG.warning(
+            "the kernel at %s was built from other sources, Polars prefilters: build it again", path
+        )
         return None
-    return found
+    return library

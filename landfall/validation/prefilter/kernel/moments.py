@@ -1,4 +1,6 @@
-"""Dates, timestamps and times as the kernel reads and counts them."""
+"""Formats, bounds and values of dates, timestamps and times for the kernel."""
+
+from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -7,7 +9,7 @@ from landfall.contract.formats import moment_tokens
 from landfall.contract.model import Column
 
 KINDS = ("date", "timestamp", "time")
-"""In the order of the kernel's `moment`."""
+"""Logical types by the kernel's number of `moment`."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY = _EPOCH.toordinal()
@@ -30,7 +32,7 @@ _ZONES = {True: "Z", False: "", None: "z"}
 
 
 def layout(column: Column) -> bytes | None:
-    """How the kernel is told that a column's values are written; None if it cannot be."""
+    """Return a column's date format in the kernel's notation; None if it is not supported."""
     if column.format is None:
         zone = _ZONES[column.timezone] if column.logical_type == "timestamp" else ""
         return (_ISO[column.logical_type] + zone).encode()
@@ -49,21 +51,21 @@ def layout(column: Column) -> bytes | None:
 
 
 def bounds(column: Column) -> tuple[int, int]:
-    """The smallest and the largest sound value as the kernel counts."""
+    """Return the smallest and the largest valid value as the kernel's integers."""
     low, high = -_WIDEST - 1, _WIDEST
     if column.minimum is not None:
-        low = max(low, counted(column.minimum))
+        low = max(low, to_integer(column.minimum))
     if column.exclusive_minimum is not None:
-        low = max(low, counted(column.exclusive_minimum) + 1)
+        low = max(low, to_integer(column.exclusive_minimum) + 1)
     if column.maximum is not None:
-        high = min(high, counted(column.maximum))
+        high = min(high, to_integer(column.maximum))
     if column.exclusive_maximum is not None:
-        high = min(high, counted(column.exclusive_maximum) - 1)
+        high = min(high, to_integer(column.exclusive_maximum) - 1)
     return low, high
 
 
-def counted(value: Any) -> int:
-    """A value as the kernel counts it."""
+def to_integer(value: Any) -> int:
+    """Return a value as the kernel's integer: days or microseconds since the epoch."""
     if isinstance(value, datetime):
         return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
     if isinstance(value, date):
@@ -72,7 +74,7 @@ def counted(value: Any) -> int:
 
 
 def value_of(kind: str, count: int) -> date | datetime | time:
-    """The value that the kernel counted."""
+    """Return the value of the kernel's integer; the inverse of `to_integer`."""
     if kind == "date":
         return date.fromordinal(_FIRST_DAY + count)
     if kind == "time":

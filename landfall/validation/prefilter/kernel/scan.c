@@ -1,20 +1,20 @@
-/* Goes through a block: judges what can be judged without Python, asks about the rest. */
+/* Scans a block: validates cells without Python if possible, else records questions. */
 #include <stdlib.h>
 
 #include "kernel.h"
 #include "known.h"
 #include "records.h"
 
-/* Where the first record begins that the block does not hold whole; its length if there is none.
- * A block that ends without a line end ends its last record all the same. */
+/* Start of the first incomplete record of the block; the block's length if there is none. The end
+ * of the block ends its last record. */
 EXPORT uint64_t lf_whole(const uint8_t *data, uint64_t length, uint8_t delimiter, uint8_t quote) {
     walker w = {data, length, 0, 0, delimiter, quote};
-    const uint8_t *found;
+    const uint8_t *quote_at;
     size_t at = 0, count;
     uint32_t lines = 0;
-    /* Up to the line of the next quote every record is a line. */
-    while (at < length && (found = memchr(data + at, quote, length - at)) != NULL) {
-        size_t mark = (size_t)(found - data), begin = mark;
+    /* Before the line of the next quote every record is one line. */
+    while (at < length && (quote_at = memchr(data + at, quote, length - at)) != NULL) {
+        size_t mark = (size_t)(quote_at - data), begin = mark;
         while (begin > at && data[begin - 1] != '\n')
             begin--;
         go_to(&w, begin);
@@ -25,17 +25,17 @@ EXPORT uint64_t lf_whole(const uint8_t *data, uint64_t length, uint8_t delimiter
     return length;
 }
 
-/* Line ends, faster than by looking for one after the other. */
+/* Counts line ends, faster than repeated memchr. */
 EXPORT uint64_t lf_newlines(const uint8_t *data, uint64_t length) {
     uint64_t count = 0;
     while (length) {
-        uint64_t some = length < 4096 ? length : 4096;
-        uint32_t found = 0;
-        for (uint64_t i = 0; i < some; i++)
-            found += data[i] == '\n';
-        count += found;
-        data += some;
-        length -= some;
+        uint64_t chunk = length < 4096 ? length : 4096;
+        uint32_t chunk_count = 0;
+        for (uint64_t i = 0; i < chunk; i++)
+            chunk_count += data[i] == '\n';
+        count += chunk_count;
+        data += chunk;
+        length -= chunk;
     }
     return count;
 }
@@ -43,14 +43,14 @@ EXPORT uint64_t lf_newlines(const uint8_t *data, uint64_t length) {
 EXPORT void lf_scanner_free(scanner *s) {
     if (!s)
         return;
-    for (size_t i = 0; s->columns && s->memories && i < s->n_columns; i++) {
-        free(s->memories[i].slots);
-        free(s->memories[i].taken);
+    for (size_t i = 0; s->columns && s->caches && i < s->n_columns; i++) {
+        free(s->caches[i].slots);
+        free(s->caches[i].taken);
         free(s->columns[i].integers);
         free(s->columns[i].texts);
         free(s->columns[i].hash);
     }
-    free(s->memories);
+    free(s->caches);
     free(s->questions);
     free(s->fields);
     free(s->empty);
@@ -61,7 +61,7 @@ EXPORT void lf_scanner_free(scanner *s) {
     free(s);
 }
 
-/* `columns` and `keys` stay Python's and must outlive the scanner. */
+/* `columns` and `keys` belong to Python and must outlive the scanner. */
 EXPORT scanner *lf_scanner_new(const secret *with, column *columns, uint64_t n_columns, key *keys,
                         uint64_t n_keys, uint64_t width, uint8_t delimiter, uint8_t quote) {
     scanner *s = calloc(1, sizeof *s);
@@ -75,13 +75,13 @@ EXPORT scanner *lf_scanner_new(const secret *with, column *columns, uint64_t n_c
     s->width = width;
     s->w.delimiter = delimiter;
     s->w.quote = quote;
-    s->memories = calloc(n_columns + 1, sizeof *s->memories);
+    s->caches = calloc(n_columns + 1, sizeof *s->caches);
     s->questions = calloc(WAITING + n_columns, sizeof *s->questions);
     s->fields = calloc(width + 1, sizeof *s->fields);
     s->empty = calloc(n_columns + 1, sizeof *s->empty);
     s->cells = calloc(n_columns + 1, sizeof *s->cells);
     s->values = calloc(n_columns + 1, sizeof *s->values);
-    if (!s->memories || !s->questions || !s->fields || !s->empty || !s->cells || !s->values) {
+    if (!s->caches || !s->questions || !s->fields || !s->empty || !s->cells || !s->values) {
         lf_scanner_free(s);
         return NULL;
     }
@@ -90,24 +90,24 @@ EXPORT scanner *lf_scanner_new(const secret *with, column *columns, uint64_t n_c
 
 EXPORT const uint8_t *lf_scratch(const scanner *s) { return s->scratch; }
 
-/* 1 sound, 0 a suspect, -1 a question. */
-static inline int judge(scanner *s, size_t index, ref cell) {
+/* 1 valid, 0 a candidate, -1 a question. */
+static inline int validate_cell(scanner *s, size_t index, ref cell) {
     column *c = &s->columns[index];
-    memory *m = &s->memories[index];
+    cache *m = &s->caches[index];
     const uint8_t *end, *at = bytes_of(s, cell, &end);
     if (c->kind == INTEGER) {
         int64_t value;
         if (!integer_of(at, cell.length, &value) || value < c->low || value > c->high)
             return 0;
         s->values[index] = value;
-        meet_integer(s, c, m, value);
+        add_integer(s, c, m, value);
         return 1;
     }
-    entry one = {0, 0, 0};
-    int lookable = m->looks < KNOWN || m->hits * 4 >= m->looks;
-    if (lookable) {
-        one = entry_of(&s->with, at, cell.length, end);
-        int known = is_known(m, &s->with, &one);
+    entry e = {0, 0, 0};
+    int use_cache = m->looks < KNOWN || m->hits * 4 >= m->looks;
+    if (use_cache) {
+        e = entry_of(&s->with, at, cell.length, end);
+        int known = is_known(m, &s->with, &e);
         if (m->held >= KNOWN) {
             m->looks++;
             m->hits += (uint32_t)known;
@@ -120,9 +120,9 @@ static inline int judge(scanner *s, size_t index, ref cell) {
     double number = 0;
     int64_t count = 0;
     if (c->kind == MOMENT) {
-        int found = moment_of(c->layout, c->moment, at, cell.length, &count);
-        if (found < 1)
-            return found;
+        int status = moment_of(c->layout, c->moment, at, cell.length, &count);
+        if (status < 1)
+            return status;
         if (count < c->low || count > c->high)
             return 0;
     } else if (c->kind == NUMBER) {
@@ -132,31 +132,31 @@ static inline int judge(scanner *s, size_t index, ref cell) {
         if (!text_length(at, cell.length, &count) || count < c->low || count > c->high)
             return 0;
     }
-    meet_text(s, c, m, cell, &one, number, count, lookable);
+    add_text(s, c, m, cell, &e, number, count, use_cache);
     return 1;
 }
 
-/* The bytes of a field, doubled quotes undone; the scratch is as large as the block. */
-static ref content(scanner *s, const field *one) {
-    ref found = {one->start, one->end - one->start};
-    if (!one->doubled)
-        return found;
-    found.at = s->w.length + s->scratched;
+/* The bytes of a field with unescaped quotes; the scratch buffer is as large as the block. */
+static ref content(scanner *s, const field *f) {
+    ref cell = {f->start, f->end - f->start};
+    if (!f->doubled)
+        return cell;
+    cell.at = s->w.length + s->scratched;
     uint8_t *to = s->scratch + s->scratched, *begin = to;
-    for (size_t i = one->start; i < one->end; i++) {
+    for (size_t i = f->start; i < f->end; i++) {
         *to++ = s->w.data[i];
-        i += s->w.data[i] == s->w.quote; /* they come in pairs in here */
+        i += s->w.data[i] == s->w.quote; /* quotes inside are doubled */
     }
-    found.length = (uint64_t)(to - begin);
-    s->scratched += found.length;
-    return found;
+    cell.length = (uint64_t)(to - begin);
+    s->scratched += cell.length;
+    return cell;
 }
 
-/* Bytes of a key over several columns; -1 where the key is not plain. */
-static int64_t joined(scanner *s, const key *one) {
+/* Writes the text of a composite key; returns its length, -1 if Python has to make it. */
+static int64_t composite_key(scanner *s, const key *k) {
     size_t used = 0;
-    for (int32_t i = 0; i < one->parts; i++) {
-        int32_t index = one->columns[i];
+    for (int32_t i = 0; i < k->parts; i++) {
+        int32_t index = k->columns[i];
         ref cell = s->cells[index];
         if (used + cell.length + 48 > s->part_room) {
             size_t room = 2 * (used + cell.length + 48);
@@ -176,7 +176,7 @@ static int64_t joined(scanner *s, const key *one) {
         uint8_t written[24];
         size_t length = cell.length;
         int64_t characters;
-        if (one->integers[i]) { /* as Python writes them: 007 is 7 */
+        if (k->integers[i]) { /* as Python writes them: 007 is 7 */
             int64_t value;
             if (!integer_of(at, length, &value))
                 return -1;
@@ -207,47 +207,47 @@ static int64_t joined(scanner *s, const key *one) {
     return (int64_t)used;
 }
 
-/* The numbers of a record's keys; 0 if Python has to say them. */
-static int note_keys(scanner *s, size_t record) {
+/* Computes the numbers of a record's keys; 0 if Python has to do it. */
+static int compute_keys(scanner *s, size_t record) {
     for (size_t i = 0; i < s->n_keys; i++) {
-        const key *one = &s->keys[i];
-        ref cell = s->cells[one->columns[0]];
-        one->absent[record] = one->parts == 1 && cell.length == 0;
-        if (one->absent[record])
+        const key *k = &s->keys[i];
+        ref cell = s->cells[k->columns[0]];
+        k->absent[record] = k->parts == 1 && cell.length == 0;
+        if (k->absent[record])
             continue;
-        if (one->whole_number) {
-            if (s->columns[one->columns[0]].kind == INTEGER)
-                one->first[record] = s->values[one->columns[0]];
+        if (k->whole_number) {
+            if (s->columns[k->columns[0]].kind == INTEGER)
+                k->first[record] = s->values[k->columns[0]];
             else {
                 const uint8_t *end, *at = bytes_of(s, cell, &end);
-                if (!integer_of(at, cell.length, &one->first[record]))
+                if (!integer_of(at, cell.length, &k->first[record]))
                     return 0;
             }
             continue;
         }
         const uint8_t *end, *at;
         uint64_t length;
-        if (one->parts == 1) {
+        if (k->parts == 1) {
             int64_t characters;
             at = bytes_of(s, cell, &end);
             length = cell.length;
             if (!text_length(at, length, &characters))
                 return 0;
         } else {
-            int64_t used = joined(s, one);
+            int64_t used = composite_key(s, k);
             if (used < 0)
                 return 0;
             at = s->part;
             length = (uint64_t)used;
             end = at + s->part_room;
         }
-        key_of_text(&s->with, at, length, end, &one->first[record], &one->second[record]);
+        key_of_text(&s->with, at, length, end, &k->first[record], &k->second[record]);
     }
     return 1;
 }
 
-/* Looks at the cells of one record; 0 makes it a suspect. */
-static int look(scanner *s, size_t record) {
+/* Scans the cells of one record; 0 makes it a candidate. */
+static int scan_record(scanner *s, size_t record) {
     size_t empty = 0;
     for (size_t i = 0; i < s->n_columns; i++) {
         column *c = &s->columns[i];
@@ -259,23 +259,23 @@ static int look(scanner *s, size_t record) {
             s->empty[empty++] = (int32_t)i;
             continue;
         }
-        int found = judge(s, i, cell);
-        if (found == 0)
+        int status = validate_cell(s, i, cell);
+        if (status == 0)
             return 0;
-        if (found < 0)
+        if (status < 0)
             s->questions[s->asked++] = (question){cell, (int64_t)record, (int64_t)i};
     }
-    if (!note_keys(s, record))
+    if (!compute_keys(s, record))
         return 0;
     for (size_t i = 0; i < empty; i++)
         s->columns[s->empty[i]].nulls++;
     return 1;
 }
 
-/* Begins a block of whole records. `room` records fit the arrays; positions have 32 bits. 0 if it
- * cannot be done. */
-EXPORT int lf_begin(scanner *s, const uint8_t *data, uint64_t length, uint32_t *starts, uint32_t *ends,
-             uint32_t *lines, uint8_t *suspects, uint64_t room) {
+/* Begins a block of complete records. `room` is the size of the arrays; positions have 32 bits.
+ * 0 if the block cannot be scanned. */
+EXPORT int lf_begin(scanner *s, const uint8_t *data, uint64_t length, uint32_t *starts,
+                    uint32_t *ends, uint32_t *lines, uint8_t *candidates, uint64_t room) {
     if (length >= UINT32_MAX)
         return 0;
     s->w.data = data;
@@ -283,7 +283,7 @@ EXPORT int lf_begin(scanner *s, const uint8_t *data, uint64_t length, uint32_t *
     s->starts = starts;
     s->ends = ends;
     s->lines = lines;
-    s->suspects = suspects;
+    s->candidates = candidates;
     s->room = room;
     s->records = s->asked = s->at = s->scratched = 0;
     s->line = 0;
@@ -301,7 +301,7 @@ EXPORT int lf_begin(scanner *s, const uint8_t *data, uint64_t length, uint32_t *
     return 1;
 }
 
-/* Goes on: 1 with questions to be settled, 0 at the end, -1 if it cannot go on. */
+/* Continues: 1 with questions to be answered, 0 at the end, -1 on failure. */
 EXPORT int lf_scan(scanner *s) {
     while (s->at < s->w.length) {
         if (s->asked >= WAITING)
@@ -319,7 +319,7 @@ EXPORT int lf_scan(scanner *s) {
         s->starts[record] = (uint32_t)begin;
         s->ends[record] = (uint32_t)s->at;
         s->lines[record] = line;
-        s->suspects[record] = form == ODD || count != s->width || !look(s, record);
+        s->candidates[record] = form == MALFORMED || count != s->width || !scan_record(s, record);
     }
     return s->failed ? -1 : s->asked > 0;
 }
@@ -331,8 +331,8 @@ EXPORT uint64_t lf_questions(const scanner *s, const question **questions) {
 
 EXPORT uint64_t lf_records(const scanner *s) { return s->records; }
 
-/* Takes back what was counted of a record that turned out to be a suspect. */
-static void take_back(scanner *s, size_t record) {
+/* Subtracts the nulls of a record that became a candidate. */
+static void subtract_nulls(scanner *s, size_t record) {
     walker held = s->w;
     size_t at = s->starts[record], count;
     uint32_t lines = 0;
@@ -340,29 +340,29 @@ static void take_back(scanner *s, size_t record) {
     cut(&s->w, &at, s->fields, s->width, &count, &lines);
     s->w = held;
     for (size_t i = 0; i < s->n_columns; i++) {
-        const field *one = &s->fields[s->columns[i].position];
-        s->columns[i].nulls -= one->start == one->end;
+        const field *f = &s->fields[s->columns[i].position];
+        s->columns[i].nulls -= f->start == f->end;
     }
 }
 
-/* Python's answers, in the order of the questions: a cell that is `bad` makes its record a
- * suspect, any other is known from now on. */
-EXPORT void lf_settle(scanner *s, const uint8_t *bad) {
+/* Takes Python's answers, in the order of the questions: an invalid cell (`bad`) makes its record
+ * a candidate, a valid one is added to the cache. */
+EXPORT void lf_answer(scanner *s, const uint8_t *bad) {
     for (size_t i = 0; i < s->asked; i++) {
         const question *asked = &s->questions[i];
         if (!bad[i]) {
-            memory *m = &s->memories[asked->column];
+            cache *m = &s->caches[asked->column];
             const uint8_t *end, *at = bytes_of(s, asked->cell, &end);
-            entry one = entry_of(&s->with, at, asked->cell.length, end);
-            if (!is_known(m, &s->with, &one))
-                remember(s, m, &one);
-        } else if (!s->suspects[asked->record]) {
-            s->suspects[asked->record] = 1;
-            take_back(s, (size_t)asked->record);
+            entry e = entry_of(&s->with, at, asked->cell.length, end);
+            if (!is_known(m, &s->with, &e))
+                add_to_cache(s, m, &e);
+        } else if (!s->candidates[asked->record]) {
+            s->candidates[asked->record] = 1;
+            subtract_nulls(s, (size_t)asked->record);
         }
     }
     s->asked = 0;
 }
 
-/* The hash of the sources that this was built from. */
+/* The hash of the sources of this library. */
 EXPORT const char *lf_built_from(void) { return BUILT_FROM; }

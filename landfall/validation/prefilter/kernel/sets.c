@@ -1,4 +1,4 @@
-/* Sets of numbers: the keys that were seen, and how many different values there are. */
+/* Key sets for duplicates, and sketches of distinct values. */
 #include <stdlib.h>
 
 #include "kernel.h"
@@ -6,8 +6,8 @@
 #define PARTS 256
 #define AHEAD 32
 
-/* Open addressing, in parts so that growing copies only a little at a time. A slot is one number,
- * or two of them for keys that are text; a slot of zeros is free. */
+/* A hash table with open addressing, in parts so that growing copies few slots at a time. A slot is
+ * one number, or two for text keys; a slot of zeros is free. */
 typedef struct {
     int64_t *slots;
     size_t room, held;
@@ -16,7 +16,7 @@ typedef struct {
 struct seen {
     part parts[PARTS];
     secret with;
-    size_t words; /* numbers of a slot */
+    size_t words; /* numbers in a slot */
     int zero;     /* whether the key of zeros was seen */
     size_t count;
 };
@@ -46,7 +46,7 @@ void key_of_text(const secret *with, const uint8_t *at, size_t length, const uin
         *second = 1; /* zeros mean a free slot */
 }
 
-/* The numbers of texts that stand one behind the other in `data`. */
+/* Computes the numbers of concatenated texts in `data`. */
 EXPORT void lf_keys_of_texts(const secret *with, const uint8_t *data, const uint64_t *lengths,
                              uint64_t count, int64_t *first, int64_t *second) {
     for (uint64_t i = 0; i < count; i++) {
@@ -64,13 +64,13 @@ static inline size_t slot_of(uint64_t hash, size_t room) {
     return (size_t)(((wide)(hash << 8) * room) >> 64);
 }
 
-static int grow(seen *set, part *one) {
-    size_t room = one->room ? one->room + one->room / 2 : 32;
+static int grow(seen *set, part *p) {
+    size_t room = p->room ? p->room + p->room / 2 : 32;
     int64_t *slots = calloc(room * set->words, sizeof *slots);
     if (!slots)
         return 0;
-    for (size_t i = 0; i < one->room; i++) {
-        const int64_t *from = one->slots + i * set->words;
+    for (size_t i = 0; i < p->room; i++) {
+        const int64_t *from = p->slots + i * set->words;
         if (from[0] == 0 && (set->words == 1 || from[1] == 0))
             continue;
         size_t at = slot_of(place(set, from[0]), room);
@@ -78,14 +78,14 @@ static int grow(seen *set, part *one) {
             at = at + 1 == room ? 0 : at + 1;
         memcpy(slots + at * set->words, from, set->words * sizeof *slots);
     }
-    free(one->slots);
-    one->slots = slots;
-    one->room = room;
+    free(p->slots);
+    p->slots = slots;
+    p->room = room;
     return 1;
 }
 
-/* 1 if the key was there, 0 if it is new and was taken in, -1 without memory. */
-static int take(seen *set, int64_t first, int64_t second) {
+/* Adds a key: 1 if it was present, 0 if it is new, -1 without memory. */
+static int add_key(seen *set, int64_t first, int64_t second) {
     if (set->words == 1 && first == 0) {
         int was = set->zero;
         set->zero = 1;
@@ -93,42 +93,42 @@ static int take(seen *set, int64_t first, int64_t second) {
         return was;
     }
     uint64_t hash = place(set, first);
-    part *one = &set->parts[hash >> 56];
-    if (4 * (one->held + 1) > 3 * one->room && !grow(set, one))
+    part *p = &set->parts[hash >> 56];
+    if (4 * (p->held + 1) > 3 * p->room && !grow(set, p))
         return -1;
-    size_t at = slot_of(hash, one->room);
-    for (;; at = at + 1 == one->room ? 0 : at + 1) {
-        int64_t *slot = one->slots + at * set->words;
+    size_t at = slot_of(hash, p->room);
+    for (;; at = at + 1 == p->room ? 0 : at + 1) {
+        int64_t *slot = p->slots + at * set->words;
         if (slot[0] == first && (set->words == 1 || slot[1] == second))
             return 1;
         if (slot[0] == 0 && (set->words == 1 || slot[1] == 0)) {
             slot[0] = first;
             if (set->words == 2)
                 slot[1] = second;
-            one->held++;
+            p->held++;
             set->count++;
             return 0;
         }
     }
 }
 
-/* Takes keys in; `again` gets the positions of those that were there before, in this call or an
- * earlier one. How many; -1 without memory. `second` and `absent` may be null. */
+/* Adds keys; writes the positions of duplicates to `again` and returns their number; -1 without
+ * memory. `second` and `absent` may be null. */
 EXPORT int64_t lf_seen_take(seen *set, const int64_t *first, const int64_t *second,
                      const uint8_t *absent, uint64_t count, uint32_t *again) {
     int64_t repeats = 0;
     for (uint64_t start = 0; start < count; start += AHEAD) {
         uint64_t stop = start + AHEAD < count ? start + AHEAD : count;
-        for (uint64_t i = start; i < stop; i++) { /* the memory of all of them at once */
+        for (uint64_t i = start; i < stop; i++) { /* prefetch all slots */
             uint64_t hash = place(set, first[i]);
-            const part *one = &set->parts[hash >> 56];
-            if (one->room)
-                __builtin_prefetch(one->slots + slot_of(hash, one->room) * set->words, 1);
+            const part *p = &set->parts[hash >> 56];
+            if (p->room)
+                __builtin_prefetch(p->slots + slot_of(hash, p->room) * set->words, 1);
         }
         for (uint64_t i = start; i < stop; i++) {
             if (absent && absent[i])
                 continue;
-            int known = take(set, first[i], second ? second[i] : 0);
+            int known = add_key(set, first[i], second ? second[i] : 0);
             if (known < 0)
                 return -1;
             if (known)
@@ -151,16 +151,16 @@ struct sketch {
 };
 
 EXPORT sketch *lf_sketch_new(void) {
-    sketch *one = calloc(1, sizeof *one);
-    if (one)
-        one->limit = FIRST_LIMIT;
-    return one;
+    sketch *s = calloc(1, sizeof *s);
+    if (s)
+        s->limit = FIRST_LIMIT;
+    return s;
 }
 
-EXPORT void lf_sketch_free(sketch *one) { free(one); }
+EXPORT void lf_sketch_free(sketch *s) { free(s); }
 
 static int put(uint64_t *table, uint64_t hash) {
-    /* Low hashes differ in their lower bits alone. */
+    /* Low hashes differ only in their lower bits. */
     for (uint32_t at = (uint32_t)hash & (ROOM - 1);; at = (at + 1) & (ROOM - 1)) {
         if (table[at] == hash)
             return 0;
@@ -171,56 +171,56 @@ static int put(uint64_t *table, uint64_t hash) {
     }
 }
 
-/* Halves the limit; no other memory is needed, for the kept ones are put in anew. */
-static void halve(sketch *one) {
+/* Halves the limit and inserts the remaining hashes again, without allocation. */
+static void halve(sketch *s) {
     static const uint32_t most = LOW + 1;
     uint64_t kept[LOW + 1];
     uint32_t count = 0;
-    one->limit /= 2;
+    s->limit /= 2;
     for (uint32_t i = 0; i < ROOM; i++) {
-        if (one->low[i] && one->low[i] < one->limit && count < most)
-            kept[count++] = one->low[i];
-        one->low[i] = 0;
+        if (s->low[i] && s->low[i] < s->limit && count < most)
+            kept[count++] = s->low[i];
+        s->low[i] = 0;
     }
     for (uint32_t i = 0; i < count; i++)
-        put(one->low, kept[i]);
-    one->lows = count;
+        put(s->low, kept[i]);
+    s->lows = count;
 }
 
-EXPORT void lf_sketch_add(sketch *one, const uint64_t *hashes, uint64_t count) {
+EXPORT void lf_sketch_add(sketch *s, const uint64_t *hashes, uint64_t count) {
     for (uint64_t i = 0; i < count; i++) {
         uint64_t hash = hashes[i] ? hashes[i] : 1;
-        uint8_t *slot = &one->taken[hash >> 48];
-        one->slots += !*slot;
+        uint8_t *slot = &s->taken[hash >> 48];
+        s->slots += !*slot;
         *slot = 1;
-        if (hash < one->limit && put(one->low, hash)) {
-            one->lows++;
-            while (one->lows > LOW)
-                halve(one);
+        if (hash < s->limit && put(s->low, hash)) {
+            s->lows++;
+            while (s->lows > LOW)
+                halve(s);
         }
     }
 }
 
-EXPORT void lf_sketch_add_integers(sketch *one, const int64_t *values, uint64_t count) {
+EXPORT void lf_sketch_add_integers(sketch *s, const int64_t *values, uint64_t count) {
     for (uint64_t i = 0; i < count; i++) {
         uint64_t hash = mixed(values[i]);
-        lf_sketch_add(one, &hash, 1);
+        lf_sketch_add(s, &hash, 1);
     }
 }
 
-/* Texts that stand one behind the other in `data`. */
-EXPORT void lf_sketch_add_texts(sketch *one, const uint8_t *data, const uint64_t *lengths,
+/* Adds concatenated texts in `data`. */
+EXPORT void lf_sketch_add_texts(sketch *s, const uint8_t *data, const uint64_t *lengths,
                          uint64_t count) {
     for (uint64_t i = 0; i < count; i++) {
         uint64_t hash = sketched(data, lengths[i], data + lengths[i]);
-        lf_sketch_add(one, &hash, 1);
+        lf_sketch_add(s, &hash, 1);
         data += lengths[i];
     }
 }
 
 /* Slots taken, hashes below the limit, and the limit. */
-EXPORT void lf_sketch_read(const sketch *one, uint64_t *found) {
-    found[0] = one->slots;
-    found[1] = one->lows;
-    found[2] = one->limit;
+EXPORT void lf_sketch_read(const sketch *s, uint64_t *state) {
+    state[0] = s->slots;
+    state[1] = s->lows;
+    state[2] = s->limit;
 }

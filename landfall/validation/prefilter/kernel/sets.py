@@ -1,4 +1,6 @@
-"""Sets of numbers in the kernel: the keys seen so far, and a sketch of distinct values."""
+"""Key sets and the sketch of distinct values of the kernel."""
+
+from __future__ import annotations
 
 import ctypes
 import weakref
@@ -10,27 +12,27 @@ from landfall.validation.prefilter.kernel.library import Library
 
 
 class SeenNumbers:
-    """As `keys.Seen`: the keys of all records so far, whole numbers or text.
+    """The keys of all records so far, integers or text; as `keys.Seen`.
 
-    Text stands as two hashes of 64 bits under secrets drawn for this process.
+    A text key is two hashes of 64 bits with random secrets of this process.
     """
 
     def __init__(self, library: Library, *, whole_numbers: bool) -> None:
         self._library = library
         self._whole_numbers = whole_numbers
-        made = library.functions.lf_seen_new(library.secret, int(whole_numbers))
-        if not made:
+        handle = library.functions.lf_seen_new(library.secret, int(whole_numbers))
+        if not handle:
             raise MemoryError
-        self._set = made
-        weakref.finalize(self, library.functions.lf_seen_free, made)
+        self._set = handle
+        weakref.finalize(self, library.functions.lf_seen_free, handle)
 
     def repeated(self, keys: Sequence[Hashable]) -> list[int]:
-        """Positions in `keys` whose key was seen before, in this call or an earlier one."""
+        """Return positions in `keys` whose key was seen before, in this call or an earlier one."""
         first, second, absent = self.numbers(keys)
         return self.repeated_numbers(first, second, absent, len(keys))
 
     def numbers(self, keys: Sequence[Any]) -> tuple[Any, Any, Any]:
-        """Keys as the numbers that stand for them, and flags where one is none (None)."""
+        """Return keys as numbers, and flags where there is no key."""
         absent = (ctypes.c_uint8 * len(keys))(*(key is None for key in keys))
         if self._whole_numbers:
             return (
@@ -52,30 +54,32 @@ class SeenNumbers:
         return first, second, absent
 
     def repeated_numbers(self, first: Any, second: Any, absent: Any, count: int) -> list[int]:
-        """The same of keys that are numbers already."""
-        again = (ctypes.c_uint32 * count)()
-        found = self._library.functions.lf_seen_take(self._set, first, second, absent, count, again)
-        if found < 0:
+        """Return the same as `repeated` for keys that are numbers already."""
+        duplicates = (ctypes.c_uint32 * count)()
+        number_of_duplicates = self._library.functions.lf_seen_take(
+            self._set, first, second, absent, count, duplicates
+        )
+        if number_of_duplicates < 0:
             raise MemoryError
-        return again[:found]
+        return duplicates[:number_of_duplicates]
 
     def __len__(self) -> int:
         return int(self._library.functions.lf_seen_count(self._set))
 
 
 class KernelSketch:
-    """How many different values there are, by their hashes: see `profile.Distinct`."""
+    """Estimates the number of distinct values by their hashes; see `profile.Distinct`."""
 
     def __init__(self, library: Library) -> None:
         self._functions = library.functions
-        made = self._functions.lf_sketch_new()
-        if not made:
+        handle = self._functions.lf_sketch_new()
+        if not handle:
             raise MemoryError
-        self._sketch = made
-        weakref.finalize(self, self._functions.lf_sketch_free, made)
+        self._sketch = handle
+        weakref.finalize(self, self._functions.lf_sketch_free, handle)
 
     def add(self, values: Sequence[Any]) -> None:
-        """Take values in, all of them whole numbers or all of them text."""
+        """Add values, either all integers or all text."""
         if not values:
             return
         if isinstance(values[0], int):
@@ -91,15 +95,15 @@ class KernelSketch:
         )
 
     def add_hashes(self, hashes: bytes) -> None:
-        """Take in hashes of values, 8 bytes each, as the kernel reports them."""
+        """Add hashes of values, 8 bytes each, as the kernel returns them."""
         self._functions.lf_sketch_add(self._sketch, hashes, len(hashes) // 8)
 
     def state(self) -> tuple[int, int, int]:
-        """Slots taken, hashes kept, and the limit below which they lie."""
-        found = (ctypes.c_uint64 * 3)()
-        self._functions.lf_sketch_read(self._sketch, found)
-        return found[0], found[1], found[2]
+        """Return the slots taken, the hashes kept, and the limit below which they are."""
+        state = (ctypes.c_uint64 * 3)()
+        self._functions.lf_sketch_read(self._sketch, state)
+        return state[0], state[1], state[2]
 
 
-def _lengths(texts: Sequence[bytes]) -> "array[int]":
+def _lengths(texts: Sequence[bytes]) -> array[int]:
     return array("Q", map(len, texts))

@@ -1,4 +1,6 @@
-"""Arrays that the kernel writes into, a number each record: used again for block after block."""
+"""Output buffers of the kernel, with one number for each record, reused for all blocks."""
+
+from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
@@ -7,8 +9,8 @@ from typing import Any
 from landfall.validation.columns import Key
 
 
-class Room:
-    """Room for what is said of so many records."""
+class ScanBuffers:
+    """Buffers for `size` records."""
 
     def __init__(self, size: int, keys: Sequence[Key]) -> None:
         self.size = size
@@ -24,7 +26,7 @@ class Room:
         ]
 
     def pointers(self, keys: Any) -> tuple[Any, ...]:
-        """What `lf_begin` is given; the `keys` are told where their numbers go."""
+        """Return the buffers as arguments of `lf_begin`; set those of the `keys`."""
         for key, (first, second, absent) in zip(keys, self._keys, strict=True):
             key.first = ctypes.addressof(first)
             key.second = None if second is None else ctypes.addressof(second)
@@ -32,11 +34,11 @@ class Room:
         return (*self._places, self._flags, self.size)
 
     def places(self, rows: int) -> list[Any]:
-        """A copy of where records begin and end, and of their lines."""
-        return [_copy(ctypes.c_uint32, one, rows) for one in self._places]
+        """Return copies of the starts, ends and lines of the records."""
+        return [_copy(ctypes.c_uint32, buffer, rows) for buffer in self._places]
 
     def numbers(self, rows: int) -> list[tuple[Any, Any, Any]]:
-        """A copy of the numbers of keys: first, second if there is one, whether it is none."""
+        """Return copies of the numbers of keys: first hash, second hash if any, flags of no key."""
         return [
             (
                 _copy(ctypes.c_int64, first, rows),
@@ -47,11 +49,11 @@ class Room:
         ]
 
     def candidates(self, rows: int) -> list[int]:
-        """Records that are flagged, ascending."""
-        flags, found, at = bytes(memoryview(self._flags)[:rows]), [], -1
+        """Return the flagged records, ascending."""
+        flags, flagged, at = bytes(memoryview(self._flags)[:rows]), [], -1
         while (at := flags.find(b"\1", at + 1)) >= 0:
-            found.append(at)
-        return found
+            flagged.append(at)
+        return flagged
 
 
 def _copy(kind: Any, array: Any, rows: int) -> Any:
