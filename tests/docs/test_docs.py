@@ -25,11 +25,11 @@ from ingest.runs.run import (
     Verdict,
 )
 from ingest.runs.states import COMMANDS, Command, Event
-from ingest.settings import Settings, read
+from ingest.settings import Settings, read, trigger_problem
 from ingest.stages.load.batch import Batch
 from landfall.protocol import State
 from landfall.validation.prefilter import kernel
-from spark_jobs.result import Result
+from spark_jobs.result import ORIGINS, Result
 from tests.docs import pages
 from tests.docs.pages import ROOT
 
@@ -99,6 +99,7 @@ def test_settings_are_all_there_and_no_others(tmp_path: Path) -> None:
     read(by_identity, app=ROOT)
     with pytest.raises(Exception, match="SUBSCRIPTION"):
         read(by_key, app=ROOT)
+    trigger_problem(by_identity)
     local = app_settings(create(tmp_path, ROOT))
 
     known = by_identity.names | by_key.names | set(local) | HOST_READS | VALIDATION_READS
@@ -156,7 +157,7 @@ def test_documents_are_described_field_by_field() -> None:
     page = (FOLDER / "lake-layout.md").read_text(encoding="utf-8")
     run = {each.name for each in fields(Run)} | {"writer"}
     batch = {each.name for each in fields(Batch)}
-    result = {each.name for each in fields(Result)} | {"schema", "rows_in", "served"}
+    result = {each.name for each in fields(Result)} | {"schema", "rows_in", "served", ORIGINS}
     written = {"## Run document": run, "## Batch document": batch, "## Result document": result}
     written |= {"## Replay document": {each.name for each in fields(ReplayPlan)}}
     parts = (
