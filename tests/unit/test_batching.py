@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -45,6 +45,17 @@ def test_a_batch_has_a_size() -> None:
     assert chosen(runs, Limits(max_drops=2)) == [0, 1]
     assert chosen(runs, Limits(max_rows=100)) == [0, 1]
     assert chosen(runs, Limits(max_rows=10)) == [0]
+
+
+def test_a_batch_is_of_one_contract() -> None:
+    """The oldest says of which version; drops that another has validated are in the next batch."""
+    runs = [
+        replace(run(second, State.COPIED), steering={"contract": digest})
+        for second, digest in enumerate(["a", "b", "a", None, "b"])
+    ]
+    assert chosen(runs) == [0, 2]
+    assert chosen(runs[1:]) == [1, 4]
+    assert chosen(runs[3:]) == [3]
 
 
 def test_a_full_batch_waits_for_nobody() -> None:
