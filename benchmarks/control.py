@@ -27,10 +27,10 @@ from typing import Any
 
 import httpx
 from azure.storage.filedatalake import DataLakeServiceClient
-from devcloud.config import CloudConfig, create
-from devcloud.supervisor import Supervisor
 
 from benchmarks import register
+from devcloud.config import CloudConfig, create
+from devcloud.supervisor import Supervisor
 from landfall.cli.deploy import deploy_all
 from marketplace.generator import write_users
 

@@ -42,11 +42,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+
 from devcloud.config import DATABASE, create
 from devcloud.databricks.spark import build_session
 from devcloud.supervisor import Supervisor
-from pyspark.sql import SparkSession
-
 from landfall.contract.folder import load_folder
 from marketplace.generator import generate_users
 from spark_jobs import build_gold, load_silver, maintain, serve

@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 from azure.storage.blob import BlobServiceClient
+
 from devcloud.clock import stamp
 from devcloud.config import CONTAINERS, CloudConfig, app_settings, create
 from devcloud.datafactory.resources import FactoryId
@@ -28,7 +29,6 @@ from devcloud.datafactory.runs import PipelineRun
 from devcloud.lake.properties import Properties
 from devcloud.lake.store import LakeStore
 from devcloud.supervisor import Supervisor
-
 from ingest import paths
 from ingest.ports import Version
 from ingest.runs.archive import UNCOMMON

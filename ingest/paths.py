@@ -135,12 +135,18 @@ def _kept_name(landing_path: str, reopened: int) -> str:
     return f"again{reopened}-{name}" if reopened else name
 
 
-def bronze_folder(dataset: str, run_id: str, attempt: int | None = None) -> str:
+def copy_attempt(run_id: str, number: int) -> str:
+    """The name of an attempt to copy a run; the documents of earlier releases have no `a` in it."""
+    return f"{run_id}.a{number}"
+
+
+def bronze_folder(dataset: str, run_id: str, attempt_id: str | None = None) -> str:
     """The folder that one attempt to copy a run writes, whole.
 
-    Earlier releases had one folder a run; the documents of their runs name no attempt's.
+    Earlier releases had one folder a run, whatever the attempt.
     """
-    return f"{BRONZE}/{dataset}/{run_id}" + ("" if attempt is None else f".{attempt}")
+    own = attempt_id is not None and attempt_id.startswith(f"{run_id}.a")
+    return f"{BRONZE}/{dataset}/{attempt_id if own else run_id}"
 
 
 def content_document(dataset: str, sha256: str) -> str:

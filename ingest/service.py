@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -34,6 +34,7 @@ from ingest.ports import Clock, Lake, ListEntry, Version
 from ingest.reconcile.backlog import Backlog, Caps
 from ingest.reconcile.reminders import SentMessages
 from ingest.reconcile.tick import TickRules, due, unannounced, validated_remotely
+from ingest.runs import archive
 from ingest.runs.document import Listed, slim
 from ingest.runs.messages import Advance, Claim, LoadDataset, Message, Replay, decode
 from ingest.runs.register import Register, Stored
@@ -53,6 +54,8 @@ Item = TypeVar("Item")
 
 _LONG = frozenset({Command.CLAIM, Command.VALIDATE})
 
+SHOWN = timedelta(seconds=10)
+"""How old a long backlog may be that only tells what a run waits for."""
 RECALL = timedelta(hours=1)
 """How long after its end a run still answers for the path that it came from."""
 RECALL_LANDED = timedelta(days=7)
@@ -78,6 +81,7 @@ class Landfall:
     reminders: SentMessages
     max_faults: int = 5
     max_blocked: timedelta = timedelta(days=3)
+    _shown: list[Backlog] = field(default_factory=list)
 
     @property
     def contracts(self) -> Mapping[str, Contract]:
@@ -279,8 +283,8 @@ class Landfall:
             case Command.VALIDATE:
                 return self._validate(stored, redelivered=redelivered)
             case Command.START_COPY:  # the tick asks for it, where there is room
-                planned = self.copying.plan(stored)
-                return self.copying.start(planned, self._translator(planned.run))
+                translator = self._translator(run)  # before anything is written
+                return self.copying.start(self.copying.plan(stored), translator)
             case Command.WATCH_COPY:
                 return self.copying.advance(stored, self._translator(run))
             case Command.ARCHIVE:
@@ -387,10 +391,20 @@ class Landfall:
             try:
                 cause = self.loading.blocked(dataset)
             except Damaged as error:
-                aside[paths.current_batch(dataset)] = cause = str(error)
+                cause = f"{paths.current_batch(dataset)} cannot be read: {error}"
+                aside[paths.current_batch(dataset)] = str(error)
             if cause:
                 blocked[dataset] = cause
         return Backlog(runs, limits, self.caps, self.clock(), blocked, aside)
+
+    def backlog_lately(self) -> Backlog:
+        """The backlog to show what one run waits for: where it is long, as it was seconds ago."""
+        shown = self._shown[-1] if self._shown else None
+        long = shown is not None and len(shown.runs) >= archive.PAGE
+        if shown is None or not long or self.clock() - shown.now >= SHOWN:
+            shown = self.backlog()
+            self._shown[:] = [shown]
+        return shown
 
     def reconcile(self) -> list[Message]:
         """One tick: messages for all that can move, and for what has landed unannounced.

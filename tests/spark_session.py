@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 
-from devcloud.databricks.spark import build_session
 from pyspark.sql import SparkSession
+
+from devcloud.databricks.spark import build_session
 
 
 @functools.cache

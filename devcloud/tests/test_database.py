@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from databricks.sdk.errors import InvalidParameterValue, NotFound
+
 from devcloud.config import DATABASE, create
 from devcloud.supervisor import Supervisor
 from devcloud.testing.workspace import local_workspace, python_task, states

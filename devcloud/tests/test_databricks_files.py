@@ -18,6 +18,7 @@ from databricks.sdk.errors import (
 from databricks.sdk.errors import NotImplemented as NotSupported
 from databricks.sdk.errors.base import DatabricksError
 from databricks.sdk.service.workspace import ExportFormat, ImportFormat, Language, ObjectType
+
 from devcloud.testing.workspace import HOME, LocalWorkspace, local_workspace
 
 

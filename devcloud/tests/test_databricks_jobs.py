@@ -16,8 +16,9 @@ from databricks.sdk.errors import (
 )
 from databricks.sdk.errors import NotImplemented as NotSupported
 from databricks.sdk.service.jobs import JobSettings, QueueSettings, Run, RunType, SubmitTask
-from devcloud.testing.workspace import LocalWorkspace, client, local_workspace, python_task, states
 from httpx import get
+
+from devcloud.testing.workspace import LocalWorkspace, client, local_workspace, python_task, states
 
 ECHO = "import sys\nprint('|'.join(sys.argv[1:]))\n"
 WAIT_FOR_FILE = """

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from devcloud.databricks.libraries import LibraryError, dependencies, prepare
 from devcloud.databricks.references import resolve, start_values
 from devcloud.databricks.runs import (

@@ -20,6 +20,7 @@ from databricks.sdk.service.jobs import (
     PeriodicTriggerConfigurationTimeUnit,
     TriggerSettings,
 )
+
 from devcloud.testing.clock import ManualClock
 from devcloud.testing.workspace import LocalWorkspace, local_workspace, python_task, states
 

@@ -17,6 +17,7 @@ from azure.core.exceptions import (
 )
 from azure.identity import DefaultAzureCredential
 from azure.mgmt.datafactory.models import RunFilterParameters, RunQueryFilter, RunQueryOrderBy
+
 from devcloud.platform.identity import Identity, TokenError
 from devcloud.testing.clock import ManualClock
 from devcloud.testing.factory import (

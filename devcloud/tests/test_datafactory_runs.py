@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from devcloud.testing.factory import FACTORY, GROUP, FactoryHost, configure, hosting, window
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from devcloud.config import create
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from devcloud import faults, serving
+from devcloud.config import create
 
 
 @dataclass

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from devcloud.testing.functions import KEY, MASTER_KEY, SYSTEM_KEY, PreparedApp
 
 FOLDER = Path(__file__).parent / "functions_host"

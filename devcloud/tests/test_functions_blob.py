@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from devcloud.functions.blobpath import compile_pattern, parse_url
 from devcloud.functions.blobs import CONTROL_QUEUE, POISON_QUEUE
 from devcloud.testing.functions import SYSTEM_KEY, Running, running

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from devcloud.functions.loader import AppLoadError, load
 from devcloud.functions.routing import Endpoint, Route, RouteError, Router
 from devcloud.testing.functions import KEY, MASTER_KEY, SYSTEM_KEY, Running, running, write_app

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
+
 from devcloud.config import CloudConfig, app_settings, create
 from devcloud.functions.app import create_app
 from devcloud.functions.blobs import CONTROL_QUEUE, POISON_QUEUE

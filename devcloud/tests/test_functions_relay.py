@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+
 from devcloud.functions.relay import create_relay
 from devcloud.serving import serve_in_thread
 from devcloud.testing.functions import KEY, running

@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 from azure.storage.blob import BlobServiceClient
-from devcloud.testing.functions import App, wait, write_app
 
 from devcloud import config as devcloud_config
+from devcloud.testing.functions import App, wait, write_app
 
 SOURCE = """
 import os

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import azure.functions as func
 import pytest
+
+from devcloud.functions import codec
 from devcloud.functions.codec import Trigger
 from devcloud.functions.invoke import InvocationOutcome
 from devcloud.functions.model import TIMER, Binding, Function
 from devcloud.functions.store import QueueStore
 from devcloud.functions.timers import Schedule, Timer
 from devcloud.testing.functions import running, wait
-
-from devcloud.functions import codec
 
 
 def _at(text: str) -> float:

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from devcloud.java import JavaNotFoundError, find_java, java_version, wrap
 
 

@@ -24,6 +24,7 @@ from azure.storage.filedatalake import (
     generate_directory_sas,
     generate_file_system_sas,
 )
+
 from devcloud.platform.identity import Identity
 from devcloud.testing.lake import RunningLake, code, running_lake
 

@@ -14,6 +14,7 @@ from azure.storage.blob import (
     PartialBatchErrorException,
     generate_account_sas,
 )
+
 from devcloud.testing.lake import RunningLake, code, running_lake
 
 

@@ -15,6 +15,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.storage.blob import BlobBlock, BlobLeaseClient, ContentSettings
+
 from devcloud.config import CONTAINERS
 from devcloud.testing.lake import RunningLake, code, running_lake
 

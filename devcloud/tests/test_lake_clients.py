@@ -15,9 +15,10 @@ import pytest
 from azure.storage.blob import generate_account_sas
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.filedatalake.aio import DataLakeServiceClient
+from pyarrow import fs
+
 from devcloud.lake.events import Subscription
 from devcloud.testing.lake import RunningLake, running_lake
-from pyarrow import fs
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient
 from azure.storage.filedatalake import DataLakeServiceClient
+
 from devcloud.config import CloudConfig, create
 from devcloud.lake.app import create_app
 from devcloud.serving import serve_in_thread

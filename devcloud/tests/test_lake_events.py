@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from devcloud import config as devcloud_config
 from devcloud.lake.events import (
     COMPLETE,
     CREATED,
@@ -19,8 +21,6 @@ from devcloud.lake.events import (
     subscriptions,
 )
 from devcloud.testing.lake import RunningLake, running_lake, until
-
-from devcloud import config as devcloud_config
 
 
 @dataclass

@@ -19,6 +19,7 @@ from azure.storage.blob import (
     generate_account_sas,
     generate_container_sas,
 )
+
 from devcloud.testing.lake import RunningLake, code, race, running_lake, winners
 
 SOON = datetime.now(UTC) + timedelta(hours=1)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobPrefix
+
 from devcloud.testing.lake import RunningLake, code, running_lake
 
 COUNT = 2000

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 from azure.core.exceptions import HttpResponseError
+
 from devcloud.testing.lake import RunningLake, code, running_lake
 
 

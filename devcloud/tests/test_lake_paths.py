@@ -12,6 +12,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.storage.filedatalake import ContentSettings
+
 from devcloud.testing.lake import RunningLake, code, running_lake
 
 

@@ -14,6 +14,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.storage.blob import BlobBlock
+
 from devcloud.testing.lake import RACERS, RunningLake, code, race, running_lake, winners
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import AccessPolicy, BlobSasPermissions, generate_blob_sas
+
 from devcloud.testing.lake import RunningLake, code, running_lake
 
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.storage.blob import PublicAccess, StandardBlobTier, generate_account_sas
+
 from devcloud.lake.crc64 import crc64, encoded, joined
 from devcloud.lake.structured import Decoder
 from devcloud.testing.lake import RunningLake, code, running_lake

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from devcloud.lake.errors import LakeError
 from devcloud.lake.properties import ATTRIBUTE, Properties
 from devcloud.lake.store import Clock, LakeStore, StoredEntry

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+
 from devcloud.testing.workspace import LocalWorkspace, local_workspace
 
 ROOT = "/Workspace/Users/landfall@localhost/.bundle/landfall/dev"

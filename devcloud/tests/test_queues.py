@@ -16,6 +16,7 @@ from azure.core.exceptions import (
     ResourceExistsError,
     ResourceNotFoundError,
 )
+
 from devcloud.config import CloudConfig, create
 from devcloud.functions.store import QueueStore
 from devcloud.queues.app import create_app

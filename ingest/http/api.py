@@ -65,10 +65,8 @@ def get_run(service: Landfall, request: ApiRequest) -> ApiResponse:
     run = service.manifest.get(run_id(request), fresh=True).run
     headers = {} if run.final else {"Retry-After": str(POLL_AFTER_SECONDS)}
     waits = run.blocked.cause if run.blocked else None
-    if waits is None and run.state is State.LOADING:
-        waits = service.loading.blocked(run.dataset)
-    elif waits is None and run.state in (State.VALIDATED, State.COPIED):
-        waits = service.backlog().waits(run.dataset, run.state)
+    if waits is None and run.state in (State.VALIDATED, State.COPIED, State.LOADING):
+        waits = service.backlog_lately().waits(run.dataset, run.state)
     resends = service.operators.resends(run.run_id) if run.has_rejects else []
     return ApiResponse(200, details(run, resends) | {"waits": waits}, headers)
 

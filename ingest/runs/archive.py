@@ -6,13 +6,13 @@ so that few among many are found at once.
 
 What a look costs: a folder listing for each dataset that is asked for, and one list call for each
 of its days that has to be read; of a day with more than `PAGE` runs a page is read in vain, and
-then hour by hour.
+then it is read hour by hour, and such an hour minute by minute.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from ingest.errors import Damaged
@@ -62,21 +62,32 @@ def _shelf(lake: Lake, folder: str, before: str | None, oldest_day: str) -> Iter
         if day < oldest_day:
             return
         if before is None or day <= before[:8]:
-            yield from _day(lake, f"{folder}{day}/", day)
+            yield from latest_first(lake, f"{folder}{day}/{day}T", readable)
 
 
-def _day(lake: Lake, folder: str, day: str) -> Iterator[Listed]:
-    page = list(islice(lake.list(folder, metadata=True), PAGE))
-    if len(page) < PAGE:
-        hours = iter([page])
-    else:
-        prefixes = (f"{folder}{day}T{hour:02}" for hour in reversed(range(24)))
-        hours = (list(lake.list(prefix, metadata=True)) for prefix in prefixes)
-    for entries in hours:
-        yield from sorted(_readable(entries), key=age, reverse=True)
+Read = Callable[[Iterable[ListEntry]], Iterator[Listed]]
+_SPANS = (24, 60, 60)
+"""Hours of a day, minutes, seconds: what the names of documents go on with."""
 
 
-def _readable(entries: Iterable[ListEntry]) -> Iterator[Listed]:
+def latest_first(
+    lake: Lake, prefix: str, read: Read, spans: Sequence[int] = _SPANS
+) -> Iterator[Listed]:
+    """The runs whose documents' names begin with a prefix up to a time, the latest first.
+
+    A listing goes from the oldest to the latest. Where it has more than a page, it is asked for by
+    hours, then by minutes and seconds, so that the latest are found without reading all.
+    """
+    page = list(islice(lake.list(prefix, metadata=True), PAGE))
+    if len(page) == PAGE and spans:
+        for part in reversed(range(spans[0])):
+            yield from latest_first(lake, f"{prefix}{part:02}", read, spans[1:])
+        return
+    entries = page if len(page) < PAGE else lake.list(prefix, metadata=True)
+    yield from sorted(read(entries), key=age, reverse=True)
+
+
+def readable(entries: Iterable[ListEntry]) -> Iterator[Listed]:
     """The runs of a listing; one that cannot be read is named in the log and left out."""
     for entry in entries:
         try:

@@ -15,15 +15,15 @@ import heapq
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 
 from ingest.errors import AlreadyExists, Collision, Damaged, NotFound, Stale
 from ingest.log import log, once
 from ingest.paths import ACTIVE, active_document, archived_document, index_entry
-from ingest.ports import Lake
+from ingest.ports import Lake, ListEntry
 from ingest.runs import archive
 from ingest.runs.archive import listed
 from ingest.runs.document import Listed, dump, parse, to_metadata, writer_of
@@ -33,6 +33,8 @@ from ingest.runs.states import ACTIVE as ACTIVE_STATES
 from landfall.protocol import State, id_prefix
 
 _REMEMBERED = 4096
+_AHEAD = timedelta(days=2)
+"""By so much the clock of this process may be behind the lake's."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,12 @@ class Register:
         A document that cannot be read is left out, and named in the log and in `set_aside`, by
         its path. One whose metadata was lost is read for them.
         """
-        for entry in self._lake.list(ACTIVE, metadata=True):
+        yield from self._readable(self._lake.list(ACTIVE, metadata=True), set_aside)
+
+    def _readable(
+        self, entries: Iterable[ListEntry], set_aside: dict[str, str] | None = None
+    ) -> Iterator[Listed]:
+        for entry in entries:
             path = entry.version.path
             try:
                 yield listed(entry.metadata) if entry.metadata else self._unlisted(path)
@@ -251,21 +258,39 @@ class Register:
     ) -> list[Listed]:
         """The latest landed runs first, those that landed before the run `before`.
 
-        Costs one list call for 5,000 active ones, and what `archive.newest` says.
+        Costs one list call where no more than 5,000 are active, else some for each day, hour and
+        minute from which they are, and what `archive.newest` says.
         """
-        wanted = [
+        active = (
             run
-            for run in self.active()
+            for run in self._latest_active(state)
             if (before is None or run.run_id < before)
             and dataset in (None, run.dataset)
             and state in (None, run.state)
-        ]
-        active = sorted(wanted, key=archive.age, reverse=True)
+        )
         archived = archive.newest(self._lake, dataset=dataset, state=state, before=before)
         if state in ACTIVE_STATES:
             archived = iter(())
         merged = heapq.merge(active, archived, key=archive.age, reverse=True)
         return list(islice(_distinct(merged), limit))
+
+    def _latest_active(self, state: State | None) -> Iterator[Listed]:
+        """The active runs, latest landed first.
+
+        Where there are very many, those that have ended are among them only until they are filed.
+        """
+        page = list(islice(self._lake.list(ACTIVE, metadata=True), archive.PAGE))
+        if len(page) < archive.PAGE:
+            yield from sorted(self._readable(page), key=archive.age, reverse=True)
+            return
+        if state is not None and state not in ACTIVE_STATES:
+            return
+        oldest = page[0].version.path.removeprefix(ACTIVE)[:8]
+        day = datetime.now(UTC) + _AHEAD
+        while f"{day:%Y%m%d}" >= oldest:
+            prefix = f"{ACTIVE}{day:%Y%m%d}T"
+            yield from archive.latest_first(self._lake, prefix, self._readable)
+            day -= timedelta(days=1)
 
     def latest_of(self, path: str, dataset: str, landed_since: datetime) -> Listed | None:
         """The newest run of a landed path, among those that landed since then.

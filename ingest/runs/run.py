@@ -248,10 +248,15 @@ class Run:
 
     @property
     def bronze(self) -> str:
-        """The folder in bronze of its current attempt to copy."""
+        """The folder in bronze of its current attempt to copy.
+
+        Where a release before this one has written the document meanwhile, as in a rolling
+        deployment, the folder is missing from it; the name of the attempt is not.
+        """
         if self.copy is not None and self.copy.folder is not None:
             return self.copy.folder
-        return bronze_folder(self.dataset, self.run_id)
+        attempt_id = self.copy.attempt_id if self.copy else None
+        return bronze_folder(self.dataset, self.run_id, attempt_id)
 
     def has_seen_request(self, request: str | None) -> bool:
         """Whether an operator's request has moved the run before."""

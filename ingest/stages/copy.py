@@ -43,12 +43,13 @@ class CopyRules:
 def plan(run: Run, clock: Clock, cause: str) -> Run:
     """The run with a fresh attempt written down; nothing is started yet."""
     number = run.copy.number + 1 if run.copy else 1
+    attempt_id = paths.copy_attempt(run.run_id, number)
     attempt = Copy(
         number=number,
-        attempt_id=f"{run.run_id}.{number}",
+        attempt_id=attempt_id,
         intent_at=clock(),
         failures=run.copy.failures if run.copy else 0,
-        folder=paths.bronze_folder(run.dataset, run.run_id, number),
+        folder=paths.bronze_folder(run.dataset, run.run_id, attempt_id),
     )
     return run.apply(Event.START_COPY, cause, clock(), copy=attempt)
 

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-from devcloud.config import DATABASE, CloudConfig
-from devcloud.supervisor import StartError, Supervisor
 from rich.console import Console
 
 from devcloud import config as devcloud_config
 from devcloud import detached, pidfile
+from devcloud.config import DATABASE, CloudConfig
+from devcloud.supervisor import StartError, Supervisor
 from landfall.cli import render
 from landfall.cli.errors import CliError
 from landfall.cli.target import app_folder, data_option, home, json_option

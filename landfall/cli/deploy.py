@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from devcloud.config import CloudConfig, app_settings, bundle_variables
 
 from devcloud import config as devcloud_config
+from devcloud.config import CloudConfig, app_settings, bundle_variables
 from landfall.cli.errors import CliError
 from landfall.cli.target import app_folder, data_option, home, json_option
 

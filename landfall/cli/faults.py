@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 import httpx
-from devcloud.config import SERVICES
 
 from devcloud import config as devcloud_config
+from devcloud.config import SERVICES
 from landfall.cli.errors import CliError
 from landfall.cli.target import data_option, home, json_option
 

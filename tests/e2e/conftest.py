@@ -13,9 +13,9 @@ import httpx
 import pytest
 from azure.storage.blob import BlobServiceClient
 from azure.storage.filedatalake import DataLakeServiceClient
+
 from devcloud.config import CloudConfig, create
 from devcloud.supervisor import Supervisor
-
 from landfall.cli.deploy import deploy_all
 from tests.ingest.harness import FOLDERS
 

@@ -16,7 +16,7 @@ from typing import Any
 from tests.faults.environment import FOREIGN, OUTSIDE
 
 _PARTS = {
-    "<id>": r"\d{8}T\d{6}Z-[a-z0-9_]+-[0-9a-f]{16}(?:\.\d+)?",
+    "<id>": r"\d{8}T\d{6}Z-[a-z0-9_]+-[0-9a-f]{16}(?:\.a?\d+)?",
     "<attempt>": r"(?<=/)v[0-9a-f]{12}(?=[/?&]|$)",
     "<digest>": r"(?<=/)[0-9a-f]{24}(?=\.odcs)",
     "<uuid>": r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",

@@ -20,9 +20,9 @@ from azure.storage.blob import BlobServiceClient
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.jobs import JobParameterDefinition, SparkPythonTask, Task
 from databricks.sdk.service.workspace import ImportFormat
+
 from devcloud.config import CloudConfig, app_settings, create
 from devcloud.supervisor import Supervisor
-
 from landfall.cli.deploy import deploy_all, deploy_local_factory
 
 REPOSITORY = Path(__file__).resolve().parents[2]

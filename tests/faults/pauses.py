@@ -301,6 +301,7 @@ def story(
             except (LandfallError, AssertionError):
                 continue
         many.run_on(other, replayed, load=False)
+        many.load(other)  # which is under way as the worker goes on
     before = {name: evidence(many, name) for name in stage.bodies}
     worker.finish()
     wrong = [f"evidence of {n} was changed" for n in stage.bodies if not kept(many, n, before[n])]

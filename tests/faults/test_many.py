@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.many import SIZES, trial
+from tests.faults.mutations import MUTATIONS, REPOSITORY, Mutation
 from tests.faults.pauses import STAGES, row
 
 
@@ -24,3 +25,11 @@ def test_a_worker_that_stood_still_does_no_harm(stage: str) -> None:
     told = row(stage)
     assert told.wrong == []
     assert told.stories > 2
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_mutation_is_of_the_code_as_it_is(mutation: Mutation) -> None:
+    """The text that it changes is in its file once; `tests.faults.mutations` says what sees it."""
+    text = (REPOSITORY / mutation.file).read_text(encoding="utf-8")
+    assert text.count(mutation.before) == 1
+    assert mutation.before != mutation.after

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 from azure.storage.filedatalake import DataLakeServiceClient
+
 from devcloud.config import CloudConfig, create
 from devcloud.lake.app import create_app
 from devcloud.serving import serve_in_thread
-
 from ingest.azure.lake import AzureLake
 from ingest.ports import Version
 from ingest.runs.register import Register

@@ -6,7 +6,6 @@ and job runs go on, and turns the clock.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from ingest.paths import ACTIVE, ARCHIVE
 from ingest.runs.document import parse
 from ingest.runs.messages import Advance, LoadDataset, Message
 from ingest.runs.run import Run
+from ingest.runs.states import Event
 from ingest.service import Landfall
 from ingest.settings import read
 from ingest.wiring import build
@@ -27,6 +27,8 @@ from tests.ingest.controlled_workers import ControlledWorker, Interceptor
 from tests.ingest.jobs import Jobs
 from tests.ingest.memory import InMemoryFactory, InMemoryLake
 
+_MOST_CALLS = 200
+_COPIED = (Event.FINISH_COPY, Event.RETRY_LOAD, Event.REPLAY_BRONZE)
 CONTRACT = """
 apiVersion: v3.2.0
 kind: DataContract
@@ -192,10 +194,10 @@ class Instances:
         Each time on a lake of its own, until the story says that the worker came to its end
         before. Returns how many calls it had.
         """
-        for pause in itertools.count(1):
+        for pause in range(1, _MOST_CALLS):
             if story(replace(self, clock=Clock()), pause):
                 return pause
-        raise AssertionError
+        raise AssertionError(f"the worker has made {_MOST_CALLS} calls and has no end")
 
     # -- what there is -----------------------------------------------------------------------
 
@@ -226,9 +228,10 @@ class Instances:
         return any(name in job.loaded for job in self.jobs.tokens.values())
 
     def own_load(self, run: Run) -> bool:
-        """Whether the very job run that a success names has loaded it."""
+        """Whether the very job run that a success names has loaded it, since it was copied last."""
         job = self.jobs.job(run.load.job_run_id if run.load else None)
-        return job is not None and run.run_id in job.loaded
+        copied = [line.at for line in run.history if line.event in _COPIED]
+        return job is not None and run.run_id in job.loaded and job.begun >= copied[-1]
 
 
 def stopped(work: Any, call: str, nth: int = 1) -> ControlledWorker:

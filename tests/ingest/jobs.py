@@ -19,7 +19,7 @@ from ingest.ports import Clock, JobRun
 
 @dataclass
 class Job:
-    """A job run; `loaded` has the run ids of the drops that it merged."""
+    """A job run; `loaded` has the run ids of the drops that it merged, by a contract's digest."""
 
     number: int
     parameters: Mapping[str, str]
@@ -27,6 +27,7 @@ class Job:
     status: str = "running"
     message: str = ""
     loaded: tuple[str, ...] = ()
+    contract: str | None = None
 
 
 @dataclass
@@ -73,6 +74,7 @@ class Jobs:
             batch = json.loads(self.lake.get(job.parameters["batch"])[0])
         except (NotFound, ValueError):
             batch = {}
+        job.contract = batch.get("contract")
         members = tuple(drop["run_id"] for drop in batch.get("drops", ()))
         if batch.get("batch_id") != job.parameters["batch_id"]:
             job.status, job.message = "failed", "another batch is current"

@@ -10,10 +10,10 @@ from typing import Any
 import azure.functions as func
 import pytest
 from azure.storage.blob import BlobClient
+
 from devcloud.config import app_settings
 from devcloud.functions.invoke import Out
 from devcloud.functions.loader import load
-
 from ingest import wiring
 from ingest.settings import trigger_problem
 from tests.ingest.conftest import REPOSITORY, StorageAccount

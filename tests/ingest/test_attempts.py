@@ -174,7 +174,7 @@ def test_documents_of_the_release_before_are_read(many: Instances) -> None:
     many.lake.rename(stored.bronze, bronze)
     old = replace(
         stored,
-        copy=replace(stored.copy, folder=None),
+        copy=replace(stored.copy, folder=None, attempt_id=f"{name}.1"),
         verdict=replace(stored.verdict, attempt="", contract=None, digest=None),
     )
     text = json.loads(dump(old, "before"))
@@ -202,4 +202,25 @@ def test_documents_of_the_release_before_are_read(many: Instances) -> None:
     many.replay(two, name, "raw")
     many.settle(two)
     assert many.state(name) == [State.SUCCEEDED]
-    assert many.run(name).bronze == f"{bronze}.2"
+    assert many.run(name).bronze == f"{bronze}.a2"
+
+
+def test_a_release_before_may_write_documents_meanwhile(many: Instances) -> None:
+    """In a rolling deployment it drops the fields that it does not know: nothing is lost of it."""
+    one = many.process()
+    (name,) = many.copied(one, "x.csv")
+    (stored,) = many.documents(name)
+    path = paths.active_document(name)
+    text = json.loads(many.lake.get(path)[0])
+    del text["copy"]["folder"], text["blocked"], text["content_taken_by"]
+    for field in ("attempt", "contract", "digest"):
+        del text["verdict"][field]
+    for line in text["history"]:
+        del line["count"], line["by"]
+    metadata = many.lake.files[path].metadata
+    many.lake.put(path, json.dumps(text).encode(), metadata=metadata)
+    two = many.process()
+    assert many.run(name).bronze == stored.bronze
+    assert two.report(name)["verdict"] == "accepted"
+    many.settle(two)
+    assert many.state(name) == [State.SUCCEEDED]

@@ -80,6 +80,29 @@ def test_the_load_goes_by_the_contract_that_validated(many: Instances) -> None:
     assert many.state(first, second) == [State.SUCCEEDED] * 2
 
 
+def test_a_batch_takes_nobody_who_was_validated_anew_meanwhile(many: Instances) -> None:
+    """While a batch is formed a member is cancelled, replayed and validated by another contract."""
+    old = many.process()
+    (name,) = many.copied_as(old, "x.csv", b"id,day\n1,03/04/2026\n")
+    # The first put writes the batch, the second marks its member.
+    worker = stopped(lambda: old.handle(LoadDataset("things")), "lake.put", 2)
+    many.deploy("things", "2.0.0", MONTH_FIRST)
+    new = many.process()
+    new.operators.cancel(name, OperatorRequest("wrong contract"))
+    many.replay(new, name, "raw")
+    many.run_on(new, [name], load=False)
+    assert many.state(name) == [State.COPIED]
+    worker.finish()
+    many.settle(new)
+    run = many.run(name)
+    assert (run.state, many.own_load(run)) == (State.SUCCEEDED, True)
+    assert run.verdict is not None
+    assert run.load is not None
+    job = many.jobs.job(run.load.job_run_id)
+    assert job is not None
+    assert job.contract == run.verdict.digest
+
+
 def test_a_retry_under_another_contract_validates_again(many: Instances) -> None:
     """A failed run that is retried after its contract was corrected is validated by the new one."""
     old = many.process()

@@ -64,12 +64,12 @@ def test_the_fence_lets_one_through(
 ) -> None:
     """Of two pipeline runs of one attempt the first may copy, however often it asks."""
     stored = copying(manifest, clock, "fence")
-    run, attempt = stored.run.run_id, f"{stored.run.run_id}.1"
+    run, attempt = stored.run.run_id, f"{stored.run.run_id}.a1"
     elsewhere = CopyStage(stage.service, Register(storage_account.lake), clock, RULES)
     assert elsewhere.fence(run, attempt, "adf-1").granted
     assert not stage.fence(run, attempt, "adf-2").granted
     assert stage.fence(run, attempt, "adf-1").granted
-    assert not stage.fence(run, f"{run}.2", "adf-3").granted
+    assert not stage.fence(run, f"{run}.a2", "adf-3").granted
 
 
 @pytest.mark.parametrize("error", [OutcomeUnknown("503"), Throttled("429")])
@@ -103,10 +103,10 @@ def test_an_attempt_that_never_started_is_replaced(
     assert again.run.copy.number == 2
     assert again.run.copy.failures == 0
     assert [p["attemptId"] for p in factory.started] == [
-        f"{stored.run.run_id}.1",
-        f"{stored.run.run_id}.2",
+        f"{stored.run.run_id}.a1",
+        f"{stored.run.run_id}.a2",
     ]
-    assert not stage.fence(stored.run.run_id, f"{stored.run.run_id}.1", "late").granted
+    assert not stage.fence(stored.run.run_id, f"{stored.run.run_id}.a1", "late").granted
 
 
 @pytest.mark.parametrize("status", ["Failed", "Cancelled"])
@@ -128,7 +128,7 @@ def test_a_forgotten_run_is_copied_again(
 ) -> None:
     """A pipeline run that Data Factory does not know any more counts as a failed attempt."""
     stored = stage.start(copying(manifest, clock, "forgotten"), {})
-    stage.fence(stored.run.run_id, f"{stored.run.run_id}.1", "adf-1")
+    stage.fence(stored.run.run_id, f"{stored.run.run_id}.a1", "adf-1")
     factory.runs.clear()
     again = stage.advance(manifest.get(stored.run.run_id), {})
     assert again.run.copy is not None

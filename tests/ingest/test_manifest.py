@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,7 @@ import pytest
 
 from ingest.errors import Stale, Unavailable
 from ingest.paths import active_document, archived_document
+from ingest.ports import ListEntry
 from ingest.runs import archive
 from ingest.runs.register import Register
 from ingest.runs.run import LandedVersion, Run, received
@@ -139,6 +141,36 @@ def test_a_crowded_day_is_read_from_its_end(
     first = manifest.newest(limit=2, dataset="crowded", state=State.CANCELLED)
     rest = manifest.newest(limit=9, dataset="crowded", before=first[-1].run_id)
     assert [r.run_id for r in (*first, *rest)] == made
+
+
+def test_the_newest_of_many_active_are_found_from_the_end(
+    storage_account_server: StorageAccount, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More are active than a page has: days, hours, minutes are read from the last on."""
+    monkeypatch.setattr(archive, "PAGE", 5)
+    manifest = Register(storage_account_server.lake)
+    made: list[str] = []
+    now = datetime.now(UTC)
+    for number in range(40):
+        landed = now - timedelta(days=number // 30, seconds=number * number)
+        run = new_run(f"burst-{number}.csv", clock, landed, "burst")
+        manifest.create(run)
+        made.append(run.run_id)
+    made.sort(reverse=True)
+    lists: list[str] = []
+    listed = storage_account_server.lake.list
+
+    def counted(prefix: str, *, metadata: bool = False) -> Iterator[ListEntry]:
+        lists.append(prefix)
+        return listed(prefix, metadata=metadata)
+
+    monkeypatch.setattr(storage_account_server.lake, "list", counted)
+    found = manifest.newest(limit=3, dataset="burst")
+    assert [run.run_id for run in found] == made[:3]
+    assert len(lists) < 2 + 24 + 60 + 60 + 5
+    assert [run.run_id for run in manifest.newest(limit=99, dataset="burst")] == made
+    rest = manifest.newest(limit=99, dataset="burst", before=made[9])
+    assert [run.run_id for run in rest] == made[10:]
 
 
 def test_a_retried_run_leaves_the_index(

@@ -6,7 +6,7 @@ import base64
 import json
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from ingest.errors import AccessDenied, Collision, LandfallError
 from ingest.http import api
 from ingest.http.web import ApiRequest
 from ingest.operations.operators import OperatorRequest
+from ingest.ports import ListEntry
+from ingest.runs import archive
 from ingest.runs.messages import Advance, LoadDataset
 from ingest.runs.run import FULL, LandedVersion, Run, received
 from ingest.runs.states import Event
@@ -288,6 +290,30 @@ def test_a_damaged_table_fails_no_drop_of_another_dataset(
     assert many.state(name) == [State.COPIED]
     (link,) = one.report(name)["relationships"]
     assert link["checked"] is False
+
+
+def test_a_long_backlog_is_not_listed_for_each_run_that_is_shown(
+    many: Instances, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a run waits for is told by a list of some seconds ago, where that was a long one."""
+    monkeypatch.setattr(archive, "PAGE", 2)
+    one = many.process()
+    names = many.copied(one, "x.csv", "y.csv", "z.csv")
+    lists = 0
+    listed = many.lake.list
+
+    def counted(prefix: str, *, metadata: bool = False) -> Iterator[ListEntry]:
+        nonlocal lists
+        lists += prefix == paths.ACTIVE
+        return listed(prefix, metadata=metadata)
+
+    monkeypatch.setattr(many.lake, "list", counted)
+    for name in names:
+        assert "tick" in shown(one, name)["waits"]
+    assert lists == 1
+    many.clock.turn(seconds=10)
+    shown(one, names[0])
+    assert lists == 2
 
 
 def test_a_history_does_not_grow_without_bound(clock: Clock) -> None:

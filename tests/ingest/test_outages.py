@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from devcloud.serving import serve_in_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from devcloud.serving import serve_in_thread
 from ingest.azure.databricks import DatabricksJob, workspace_client
 from ingest.errors import OutcomeUnknown, Throttled, Unavailable
 from ingest.ports import JobRun
@@ -170,13 +171,14 @@ def test_a_lease_of_the_dead_runs_out(harness: ServiceHarness) -> None:
         Event.START_VALIDATION,
         "validating against the contract",
         harness.clock(),
-        lease=Lease("another process", harness.clock.now.replace(year=2099)),
+        lease=Lease("another process", harness.clock.now + timedelta(minutes=5)),
     )
     stored = harness.service.manifest.update(stored, held)
     harness.service = harness.worker()
-    hour(harness)
+    harness.clock.turn(minutes=4)
+    harness.drive(harness.service.reconcile(), ticks=1)
     assert harness.run(message.run_id).state is State.VALIDATING
-    harness.clock.now = harness.clock.now.replace(year=2099, month=12, day=31)
+    harness.clock.turn(minutes=1)
     harness.drive(harness.service.reconcile())
     done = harness.run(message.run_id)
     assert done.state is State.SUCCEEDED

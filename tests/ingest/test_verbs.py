@@ -48,7 +48,7 @@ def test_cancel_stops_the_pipeline_run_too(harness: ServiceHarness) -> None:
     reply = harness.post(api_verbs.cancel_run, {"reason": "wrong file"}, run_id=run.run_id)
     assert (reply.status, reply.body["state"]) == (200, "cancelled")
     assert harness.factory.cancelled == ["adf-1"]
-    attempt = f"{run.run_id}.1"
+    attempt = f"{run.run_id}.a1"
     assert not harness.service.fence(run.run_id, attempt, "adf-1").granted
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+
+from devcloud import config
 from devcloud.config import CloudConfig
 from devcloud.lake.app import create_app
 from devcloud.lake.events import Subscription
 from devcloud.serving import serve_in_thread
-
-from devcloud import config
 from landfall.cli import lake
 from landfall.cli.errors import CliError
 from landfall.cli.main import landfall

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from databricks.sdk.service.jobs import PauseStatus
-from devcloud.testing.workspace import LocalWorkspace, local_workspace, states
 
+from devcloud.testing.workspace import LocalWorkspace, local_workspace, states
 from landfall.deploy.bundle import deploy_bundle
 from landfall.deploy.bundle_config import BundleError, load_bundle
 

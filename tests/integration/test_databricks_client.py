@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from devcloud.testing.workspace import LocalWorkspace, local_workspace, states
 
+from devcloud.testing.workspace import LocalWorkspace, local_workspace, states
 from ingest.azure.databricks import DatabricksJob
-from ingest.errors import Unavailable
+from ingest.errors import AccessDenied
 
 WAIT = """
 import pathlib, sys, time
@@ -61,5 +61,5 @@ def test_a_job_run_is_told_of_in_bulk_and_stopped(
 
 def test_a_job_that_is_not_deployed_is_said_so(workspace: LocalWorkspace) -> None:
     """Its name is in the error, which the run's next look may not meet any more."""
-    with pytest.raises(Unavailable, match="'nowhere'"):
+    with pytest.raises(AccessDenied, match="'nowhere'"):
         DatabricksJob(workspace.client, "nowhere").active()

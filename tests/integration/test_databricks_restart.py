@@ -12,9 +12,10 @@ from pathlib import Path
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.jobs import QueueSettings
 from databricks.sdk.service.workspace import ImportFormat
+from httpx import HTTPError, get
+
 from devcloud.config import CloudConfig, create
 from devcloud.testing.workspace import client, local_workspace, python_task, states
-from httpx import HTTPError, get
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WAIT = """

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+
 from devcloud.lake.app import create_app as create_lake
 from devcloud.serving import serve_in_thread
 from devcloud.testing.workspace import LocalWorkspace, local_workspace, python_task, states
-
 from landfall.deploy.bundle import deploy_bundle
 
 REPOSITORY = Path(__file__).resolve().parents[2]

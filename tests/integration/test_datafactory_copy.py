@@ -18,8 +18,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from devcloud.testing.factory import FACTORY, GROUP, FactoryHost, configure, hosting
 
+from devcloud.testing.factory import FACTORY, GROUP, FactoryHost, configure, hosting
 from landfall.contract.folder import parse
 from landfall.deploy.factory import DefinitionError, FactoryChange, Overrides, deploy_factory
 from landfall.validation import validate

@@ -12,14 +12,14 @@ from typing import Any
 
 import httpx
 import pytest
+
 from devcloud.config import CloudConfig, create
+from devcloud.functions import hostjson
 from devcloud.functions.host import FolderInUseError, Host
 from devcloud.functions.hostjson import HostJsonError, HostOptions, QueueOptions
 from devcloud.functions.keys import InitialKeys
 from devcloud.functions.store import TIME_TO_LIVE, MessageTooLargeError, QueueStore
 from devcloud.testing.functions import KEY, running, wait, write_app
-
-from devcloud.functions import hostjson
 
 CHAIN = """
 @app.route(route="start", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)

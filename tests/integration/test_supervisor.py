@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from devcloud.config import CloudConfig
-from devcloud.supervisor import StartError, Supervisor, healthy
 
 from devcloud import config, pidfile
+from devcloud.config import CloudConfig
+from devcloud.supervisor import StartError, Supervisor, healthy
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVICE = "lake"  # the lightest of the real ones; what is tested is the same for each

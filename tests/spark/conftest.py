@@ -10,9 +10,9 @@ import os
 from pathlib import Path
 
 import pytest
-from devcloud.databricks.spark import prepare_environment, session_config
 from pyspark.sql import SparkSession
 
+from devcloud.databricks.spark import prepare_environment, session_config
 from tests.spark.harness import SparkHarness
 from tests.spark_session import shared_session
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from devcloud.config import CloudConfig
-from devcloud.testing.database import local_database
 from pyspark.sql import SparkSession
 
+from devcloud.config import CloudConfig
+from devcloud.testing.database import local_database
 from spark_jobs import serve as serve_task
 from spark_jobs import serving
 from spark_jobs.database import Database, locate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -47,8 +47,19 @@ def test_a_batch_has_a_size() -> None:
     assert chosen(runs, Limits(max_rows=10)) == [0]
 
 
-def test_a_full_batch_does_not_wait() -> None:
-    """A full batch does not wait for the batch window."""
+def test_a_batch_is_of_one_contract() -> None:
+    """The oldest says of which version; drops that another has validated are in the next batch."""
+    runs = [
+        replace(run(second, State.COPIED), steering={"contract": digest})
+        for second, digest in enumerate(["a", "b", "a", None, "b"])
+    ]
+    assert chosen(runs) == [0, 2]
+    assert chosen(runs[1:]) == [1, 4]
+    assert chosen(runs[3:]) == [3]
+
+
+def test_a_full_batch_waits_for_nobody() -> None:
+    """The window is for batches with room: those on their way would not fit anyway."""
     runs = [run(1, State.COPIED), run(2, State.COPIED), run(3, State.COPYING)]
     assert (
         choose(runs, "users", Limits(), 10, NOW).waits == "for 1 more on their way, a little while"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from devcloud.config import CloudConfig
 
 from devcloud import config, pidfile
+from devcloud.config import CloudConfig
 from landfall.cli.errors import CliError
 from landfall.cli.main import landfall
 from landfall.cli.target import find

@@ -9,14 +9,14 @@ import click
 import httpx
 import pytest
 from click.testing import CliRunner, Result
-from devcloud.config import CloudConfig
-from devcloud.serving import serve_in_thread
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from devcloud import config as devcloud_config
 from devcloud import faults
+from devcloud.config import CloudConfig
+from devcloud.serving import serve_in_thread
 from landfall.cli.faults import add
 from landfall.cli.main import landfall
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from devcloud.datafactory.azure_error import AzureError
 from devcloud.datafactory.copy.convert import convert, reader
 from devcloud.datafactory.copy.failure import CopyError
 from devcloud.datafactory.copy.translator import MappedColumn, read
 from devcloud.datafactory.recurrence import Recurrence
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 NUMBERS = st.one_of(
     st.integers().map(str),

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
-from devcloud.datafactory.dotnet import parse_datetime
 
+from devcloud.datafactory.dotnet import parse_datetime
 from landfall.contract.folder import parse
 from landfall.contract.formats import dotnet_pattern, moment_parser
 

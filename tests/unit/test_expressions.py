@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from devcloud.datafactory.dotnet import format_datetime, parse_datetime, parse_iso
 from devcloud.datafactory.expressions.errors import ExpressionSyntaxError, ExpressionValueError
 from devcloud.datafactory.expressions.evaluate import EvaluationContext, check, evaluate
 from devcloud.datafactory.expressions.functions import FUNCTIONS
-from hypothesis import given
-from hypothesis import strategies as st
 
 CONTEXT = EvaluationContext(
     roots={

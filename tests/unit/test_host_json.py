@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from devcloud.config import CloudConfig, app_settings
-
 from devcloud.functions import hostjson
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 from croniter import croniter
-from devcloud.databricks.quartz import Quartz
 from hypothesis import given
 from hypothesis import strategies as st
+
+from devcloud.databricks.quartz import Quartz
 
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1)).map(  # noqa: DTZ001 - made so next
     lambda moment: moment.replace(microsecond=0, tzinfo=UTC)

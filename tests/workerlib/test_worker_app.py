@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from azure.storage.blob import BlobServiceClient
+
 from devcloud.config import CloudConfig, app_settings, create
 from devcloud.lake.app import create_app
 from devcloud.serving import serve_in_thread
-
 from tests.workerlib.process import REPOSITORY, drive, needs_worker
 
 pytestmark = needs_worker

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from devcloud.functions.loader import AppLoadError, load
 from devcloud.testing.functions import write_app
-
 from tests.workerlib.process import drive, needs_worker
 
 pytestmark = needs_worker

@@ -29,7 +29,7 @@ from ingest.errors import (
 from ingest.log import log, once
 from ingest.ports import Clock, JobRun, JobService, Lake
 from ingest.runs.register import Register, Stored
-from ingest.runs.run import Load, Run
+from ingest.runs.run import Load, Run, holds
 from ingest.runs.states import Event
 from ingest.stages.claim import end
 from ingest.stages.load.batch import Batch, drop_of, dump, new_id, parse
@@ -66,6 +66,8 @@ class _Current(NamedTuple):
 _BELIEVED = timedelta(seconds=10)
 """How long a process that saw a load run does not look again because a drop was copied."""
 _MANY = 1_000_000
+_FORMING = timedelta(seconds=30)
+"""How long whoever has written a batch has to mark its members, before others take those it has."""
 
 
 @dataclass
@@ -212,8 +214,8 @@ class BatchLoader:
         if observed is None:
             if not batch.formed:
                 formed = self._joined(current, in_order=in_order)
-                if formed is None:
-                    return True
+                if isinstance(formed, bool):
+                    return formed
                 batch, etag = formed.batch, formed.etag
             try:
                 observed = self._observe(self._start(batch))
@@ -235,12 +237,12 @@ class BatchLoader:
     def _block(self, batch: Batch, etag: str, cause: str) -> bool:
         """Say in the batch why it can go no further; give it up when that lasts too long."""
         now = self._clock()
-        if batch.blocked is None:
+        since = datetime.fromisoformat(batch.blocked["since"]) if batch.blocked else now
+        if now - since < self._rules.max_blocked:
             once(log.error, f"the load of {batch.dataset} waits: {cause}")
-            since = {"since": now.isoformat(), "cause": cause}
-            self._rewrite(replace(batch, blocked=since), etag)
-            return False
-        if now - datetime.fromisoformat(batch.blocked["since"]) < self._rules.max_blocked:
+            blocked = {"since": since.isoformat(), "cause": cause}
+            again = (now + self._rules.longest_backoff).isoformat()
+            self._rewrite(replace(batch, blocked=blocked, not_before=again), etag)
             return False
         lasted = f"waited for {self._rules.max_blocked}: {cause}"
         self._confirm(batch, etag)
@@ -275,9 +277,9 @@ class BatchLoader:
         """Write down a batch of the copied drops, if there is none, and mark its members.
 
         The batch is written first, if absent: then only this batch can take members. It counts as
-        formed when all of them are marked `loading` in it; a worker that finds one that nobody has
-        started marks those that are not. Runs that are loading in no batch, or in another that is
-        not current, were left by an interruption: they join this one.
+        formed when all of them are marked `loading` in it. A worker that finds one that was left
+        half-formed takes those that are marked, and the others join the next. So do runs that are
+        loading in a batch that is not current.
         """
         # Landing first: what is claimed meanwhile is among the runs then.
         waiting = unclaimed() if limits.ordered else None
@@ -340,48 +342,68 @@ class BatchLoader:
             once(log.error, f"run {run_id} is set aside: {error}")
             return None
 
-    def _joined(self, current: _Current, *, in_order: bool) -> _Current | None:
-        """The batch with those of its drops that could be marked; None where there are none left.
+    def _joined(self, current: _Current, *, in_order: bool) -> _Current | bool:
+        """The batch with its members, all of them marked.
+
+        True where it has none and was closed for it, False where another worker is at it.
+
+        Raises:
+            Retryable: none could be marked, or another worker was faster.
+        """
+        batch = current.batch
+        drops = self._enlisted(batch, in_order=in_order) if current.new else self._marked(batch)
+        if drops == list(batch.drops):
+            return current
+        created = datetime.fromisoformat(batch.created)
+        if not current.new and holds(created + _FORMING, self._clock(), _FORMING):
+            return False
+        if not drops:
+            self._close(batch, current.etag)
+            return True
+        joined = replace(batch, drops=tuple(drops))
+        return _Current(joined, self._rewrite(joined, current.etag))
+
+    def _enlisted(self, batch: Batch, *, in_order: bool) -> list[Mapping[str, Any]]:
+        """Mark the drops of a batch that this very step has written down; those that could be.
 
         The others are left for the next batch. Where order counts, nobody overtakes one that could
         not be marked.
 
         Raises:
-            Retryable: none could be, or another worker was faster.
+            Retryable: none could be.
         """
-        batch = current.batch
-        marked = {} if current.new else self._marked(batch)
         drops: list[Mapping[str, Any]] = []
         failures = FailureBudget()
         with suppress(Retryable):
             for drop in batch.drops:
-                run_id = str(drop["run_id"])
-                if marked.get(run_id) == drop["bronze"]:
-                    drops.append(drop)
-                    continue
                 with failures.tolerate():
-                    if run := self._mark(run_id, batch):
+                    if run := self._mark(str(drop["run_id"]), batch):
                         drops.append(drop_of(run))
                 if in_order and failures.last:
                     break
         if not drops:
             failures.settle()
-            self._close(batch, current.etag)
-            return None
-        joined = replace(batch, drops=tuple(drops))
-        if dump(joined) == dump(batch):
-            return current
-        return _Current(joined, self._rewrite(joined, current.etag))
+        return drops
 
-    def _marked(self, batch: Batch) -> dict[str, Any]:
-        """The bronze folders of the runs that are marked as members of a batch, by one list."""
-        if len(batch.drops) == 1:
-            return {}  # reading the one document costs less
-        return {
-            run.run_id: run.steering.get("bronze")
-            for run in self._manifest.active()
-            if run.state is State.LOADING and run.steering.get("batch_id") == batch.batch_id
-        }
+    def _marked(self, batch: Batch) -> list[Mapping[str, Any]]:
+        """The drops of a batch that are marked as its members.
+
+        Nobody else marks what the worker that wrote the batch has not: the job run of its token may
+        have ended, and a drop that was taken up again since was not in it.
+        """
+        members = {str(drop["run_id"]): drop for drop in batch.drops}
+        if len(members) == 1:  # reading the one document costs less than a list
+            (run_id,) = members
+            stored = self._find(run_id, fresh=True)
+            folders = {run_id: stored.run.bronze} if stored and batch.holds(stored.run) else {}
+        else:
+            folders = {
+                run.run_id: run.steering.get("bronze")
+                or paths.bronze_folder(batch.dataset, run.run_id)
+                for run in self._manifest.active()
+                if run.state is State.LOADING and run.steering.get("batch_id") == batch.batch_id
+            }
+        return [drop for name, drop in members.items() if folders.get(name) == drop["bronze"]]
 
     def _mark(self, run_id: str, batch: Batch) -> Run | None:
         """Mark a drop as a member; None for one that has ended, or cannot be in this batch."""
@@ -474,7 +496,6 @@ class BatchLoader:
 
     def _give_up(self, batch: Batch, etag: str, cause: str) -> None:
         """Fail a batch of one; halve a larger one, so that the drop that poisons it ends alone."""
-        self._confirm(batch, etag)
         waiting = self._waiting(batch)
         if len(batch.drops) == 1:
             self._end_members(waiting, batch, cause)

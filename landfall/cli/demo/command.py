@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from devcloud.supervisor import StartError, Supervisor
 from rich.console import Console
 
 from devcloud import config as devcloud_config
 from devcloud import pidfile
+from devcloud.supervisor import StartError, Supervisor
 from landfall.cli import deploy, lake, live, render
 from landfall.cli.client import ApiProblem, Client
 from landfall.cli.demo import closing, scenario, served
