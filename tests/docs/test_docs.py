@@ -25,7 +25,7 @@ from ingest.runs.run import (
     Verdict,
 )
 from ingest.runs.states import COMMANDS, Command, Event, State
-from ingest.settings import Settings, read
+from ingest.settings import Settings, read, trigger_problem
 from ingest.stages.load.batch import Batch
 from landfall.validation.prefilter import kernel
 from spark_jobs.result import Result
@@ -98,6 +98,7 @@ def test_settings_are_all_there_and_no_others(tmp_path: Path) -> None:
     read(by_identity, app=ROOT)
     with pytest.raises(Exception, match="SUBSCRIPTION"):
         read(by_key, app=ROOT)
+    assert trigger_problem(by_identity) is not None
     local = app_settings(create(tmp_path, ROOT))
 
     known = by_identity.names | by_key.names | set(local) | HOST_READS | VALIDATION_READS
