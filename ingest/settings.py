@@ -121,7 +121,7 @@ def trigger_problem(env: Mapping[str, str]) -> str | None:
     host disables the trigger; with the address of another account it ends at the first such event.
     """
     if not (connection := env.get(LAKE)):
-        if any(env.get(f"{LAKE}__{name}") for name in ("queueServiceUri", "accountName")):
+        if env.get(f"{LAKE}__queueServiceUri"):
             return None
         return f"the app setting {LAKE}__queueServiceUri is missing: the blob trigger needs it"
     fields = _fields(connection)

@@ -191,6 +191,19 @@ def test_appends_at_once_lose_nothing(lake: RunningLake) -> None:
     assert offsets == {5 * number for number in range(16)}
 
 
+def test_an_append_that_was_cut_off(lake: RunningLake) -> None:
+    """What a killed process had written of a block is not there, and is written over."""
+    log = blob(lake, "cut")
+    log.create_append_blob()
+    log.append_block(b"one")
+    with lake.local("cut").open("ab") as file:
+        file.write(b"tw")
+    assert log.download_blob().readall() == b"one"
+    assert log.append_block(b"2")["blob_append_offset"] == "3"
+    assert log.download_blob().readall() == b"one2"
+    assert lake.local("cut").read_bytes() == b"one2"
+
+
 def test_kinds_are_told_apart(lake: RunningLake) -> None:
     """What is for the one kind of blob is refused for the other."""
     log, plain = blob(lake, "kind-log"), blob(lake, "kind-plain")

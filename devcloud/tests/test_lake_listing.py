@@ -119,3 +119,14 @@ def test_what_a_listing_cannot_do(lake: RunningLake) -> None:
     with pytest.raises(HttpResponseError) as error:
         next(lake.container().list_blobs().by_page("no such marker"))
     assert error.value.status_code == 400
+
+
+def test_a_listing_from_a_name_on(lake: RunningLake) -> None:
+    """With startFrom the names are in their own order, from that one on, page by page."""
+    names = ["from/a a/b", "from/a%a", "from/a/a b", "from/a/a/b", "from/a/b", "from/aa"]
+    for name in names:
+        lake.put(name)
+    for start in (*names, "from/a", "from/a/a"):
+        listed = lake.container().list_blobs("from/", start_from=start, results_per_page=2)
+        files = [each.name for each in listed if each.size]
+        assert files == sorted(name for name in names if name >= start)

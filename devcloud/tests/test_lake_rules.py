@@ -293,6 +293,15 @@ def test_a_deleted_container_takes_a_while(lake: RunningLake) -> None:
     lake.blobs.create_container("short-lived")
 
 
+def test_no_origin_is_let_in(lake: RunningLake) -> None:
+    """A browser's preflight is answered as by an account without CORS rules."""
+    asks = {"Origin": "https://example.com", "Access-Control-Request-Method": "PUT"}
+    assert said(httpx.options(url(lake, "landing/a"), headers=asks)) == (
+        403,
+        "CorsPreflightFailure",
+    )
+
+
 def test_everything_is_encrypted(lake: RunningLake) -> None:
     """As in every account."""
     put: Any = lake.container().upload_blob("encrypted", b"x")

@@ -99,7 +99,7 @@ def test_settings_are_all_there_and_no_others(tmp_path: Path) -> None:
     read(by_identity, app=ROOT)
     with pytest.raises(Exception, match="SUBSCRIPTION"):
         read(by_key, app=ROOT)
-    trigger_problem(by_identity)
+    assert trigger_problem(by_identity) is not None
     local = app_settings(create(tmp_path, ROOT))
 
     known = by_identity.names | by_key.names | set(local) | HOST_READS | VALIDATION_READS

@@ -568,3 +568,94 @@ def test_delete(host: FactoryHost) -> None:
     assert delete("", wildcardFileName="a*")["filesDeleted"] == 1
     assert host.read("bronze/trash/deep/d.csv") == b"x"
     assert delete("", recursive=True)["filesDeleted"] == 2
+
+
+def _dataset(host: FactoryHost, name: str, kind: str, file: str, **more: Any) -> dict[str, Any]:
+    """A dataset of one file in bronze; a reference to it."""
+    folder, _, file_name = file.rpartition("/")
+    location = {
+        "type": "AzureBlobFSLocation",
+        "fileSystem": "bronze",
+        "folderPath": folder,
+        "fileName": file_name,
+    }
+    link = {"referenceName": "lake", "type": "LinkedServiceReference"}
+    properties = {"location": location, **more}
+    host.put(
+        "datasets", name, {"type": kind, "linkedServiceName": link, "typeProperties": properties}
+    )
+    return {"referenceName": name, "type": "DatasetReference"}
+
+
+QUOTED = """id,name,price,ok,day
+1,"a,""b""\vc",1.5,True,2026-11-22 10:00:00.0000000
+2,NULL,NULL,False,2026-11-23 00:00:00.1250000
+3,"NULL",2,True,NULL
+"""
+PIPED = """1|"a,\\"b\\"\vc"|1.5|True|2026-11-22 10:00:00.0000000
+2|||False|2026-11-23 00:00:00.1250000
+3|"NULL"|2|True|
+"""
+OBJECTS = """{"id":1,"name":"a,\\"b\\"\\nc","price":1.5,"ok":true,"day":"2026-11-22T10:00:00Z"}
+{"id":2,"name":null,"price":null,"ok":false,"day":"2026-11-23T00:00:00.1250000Z"}
+{"id":3,"name":"NULL","price":2.0,"ok":true,"day":null}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "more", "expected"),
+    [
+        (
+            "DelimitedText",
+            {"type": "DelimitedTextWriteSettings", "fileExtension": ".csv"},
+            {"firstRowAsHeader": True, "escapeChar": '"', "nullValue": "NULL"},
+            QUOTED,
+        ),
+        (
+            "DelimitedText",
+            {"type": "DelimitedTextWriteSettings", "quoteAllText": True},
+            {"columnDelimiter": "|"},
+            PIPED,
+        ),
+        ("Json", {"type": "JsonWriteSettings"}, {}, OBJECTS),
+    ],
+)
+def test_text_sinks(
+    host: FactoryHost, kind: str, settings: dict[str, Any], more: dict[str, Any], expected: str
+) -> None:
+    """Typed rows are written as delimited text and as JSON."""
+    day = pa.array(
+        [datetime(2026, 11, 22, 10), datetime(2026, 11, 23, 0, 0, 0, 125000), None],  # noqa: DTZ001
+        pa.timestamp("us"),
+    )
+    rows = pa.table(
+        {
+            "id": [1, 2, 3],
+            "name": ['a,"b"\nc', None, "NULL"],
+            "price": [1.5, None, 2.0],
+            "ok": [True, False, True],
+            "day": day,
+        }
+    )
+    buffer = io.BytesIO()
+    pq.write_table(rows, buffer)
+    host.write("bronze/sinks/in.parquet", buffer.getvalue())
+    source = _dataset(host, "sinkin", "Parquet", "sinks/in.parquet")
+    sink = _dataset(host, "sinkout", kind, "sinks/out", **more)
+    copy = {
+        "name": "C",
+        "type": "Copy",
+        "inputs": [source],
+        "outputs": [sink],
+        "typeProperties": {
+            "source": {"type": "ParquetSource"},
+            "sink": {"type": f"{kind}Sink", "formatSettings": settings},
+            "enableStaging": False,
+        },
+    }
+    host.pipeline("sinking", copy)
+    run = host.run("sinking")
+    assert run.status == "Succeeded", run.message
+    assert host.activities(run.run_id)["C"]["output"]["rowsCopied"] == 3
+    written = expected.replace("\n", "\r\n").replace("\v", "\n")  # rows end so, a value holds \n
+    assert host.read("bronze/sinks/out").decode() == written

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from devcloud.config import CloudConfig, app_settings
+from devcloud.config import PORTS, CloudConfig, app_settings
 from devcloud.functions import hostjson
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def test_routes_have_no_prefix_and_queues_retry() -> None:
 def test_sample_settings_name_every_setting() -> None:
     """local.settings.sample.json has the settings of the local cloud, and the host's own two."""
     sample = json.loads((ROOT / "local.settings.sample.json").read_text())
-    ports = dict.fromkeys(("lake", "datafactory", "databricks", "functions"), 1)
+    ports = dict.fromkeys(PORTS, 1)
     settings = app_settings(CloudConfig(root=ROOT, app=ROOT, ports=ports))
     expected = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage", *settings}
     assert expected == set(sample["Values"])

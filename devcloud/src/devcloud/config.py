@@ -151,6 +151,7 @@ def load(root: Path) -> CloudConfig:
     """
     document = json.loads((root / CONFIG_NAME).read_text())
     known = {name: document[name] for name in CloudConfig.__dataclass_fields__ if name in document}
+    known["ports"] = dict.fromkeys(PORTS, 0) | known["ports"]  # 0: not served when it was written
     return CloudConfig(**known | {"root": root, "app": Path(document["app"])})
 
 

@@ -118,11 +118,13 @@ SOURCES = {
 SINKS = {
     "ParquetSink": _shape("type", "storeSettings formatSettings"),
     "BinarySink": _shape("type", "storeSettings"),
+    "DelimitedTextSink": _shape("type", "storeSettings formatSettings"),
+    "JsonSink": _shape("type", "storeSettings formatSettings"),
 }
 # A format's dataset, source and sink belong together.
 FORMATS = {
-    "DelimitedText": ("DelimitedTextSource", None),
-    "Json": ("JsonSource", None),
+    "DelimitedText": ("DelimitedTextSource", "DelimitedTextSink"),
+    "Json": ("JsonSource", "JsonSink"),
     "Parquet": ("ParquetSource", "ParquetSink"),
     "Binary": ("BinarySource", "BinarySink"),
 }
@@ -142,6 +144,9 @@ SETTINGS = {
     "ParquetReadSettings": _shape("type"),
     "BinaryReadSettings": _shape("type"),
     "ParquetWriteSettings": _shape("type"),
+    # The extension names files of a sink that is a folder; here a sink is a file.
+    "DelimitedTextWriteSettings": _shape("type", "quoteAllText", "fileExtension"),
+    "JsonWriteSettings": _shape("type", "filePattern"),
 }
 TRIGGERS = {
     "ScheduleTrigger": _shape("recurrence"),

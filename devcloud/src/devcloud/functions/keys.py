@@ -10,7 +10,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -42,18 +42,20 @@ class Keys:
     """All keys of a host.
 
     Args:
-        path: where they are kept; made with the initial keys where it is absent.
+        path: where they are kept.
+        initial: of a fresh host; where they are others than before, they take the place of those
+            of the same names.
     """
 
     def __init__(self, path: Path, initial: InitialKeys) -> None:
         self._path = path
-        try:
-            self._keys: dict[str, dict[str, str]] = json.loads(path.read_text())
-        except FileNotFoundError:
-            self._keys = {}
-        self._scope(HOST).setdefault(DEFAULT, initial.host)
-        self._scope(MASTER).setdefault(MASTER, initial.master)
-        self._scope(SYSTEM).setdefault(BLOBS_EXTENSION, initial.system)
+        self._initial = asdict(initial)
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        self._keys: dict[str, dict[str, str]] = kept.get("keys", {})
+        if kept.get("initial") != self._initial:
+            self._scope(HOST)[DEFAULT] = initial.host
+            self._scope(MASTER)[MASTER] = initial.master
+            self._scope(SYSTEM)[BLOBS_EXTENSION] = initial.system
         self._scope(SYSTEM).setdefault("eventgrid_extension", generate())
         self._save()
 
@@ -110,7 +112,8 @@ class Keys:
     def _save(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         staged = self._path.with_suffix(".tmp")
-        staged.write_text(json.dumps(self._keys, indent=1))
+        document = {"initial": self._initial, "keys": self._keys}
+        staged.write_text(json.dumps(document, indent=1))
         staged.chmod(0o600)
         staged.replace(self._path)
 

@@ -82,7 +82,8 @@ def blob_element(
     more = ""
     if metadata:
         folder = {"hdi_isfolder": "true"} if entry.directory else {}
-        more = metadata_element({**properties.metadata, **folder})
+        told = {**properties.metadata, **folder}
+        more = metadata_element(told) if told else ""  # an empty element is None to some SDKs
     return f"<Blob>{name_element(entry.key)}<Properties>{elements(pairs)}</Properties>{more}</Blob>"
 
 

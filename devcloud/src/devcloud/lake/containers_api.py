@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from devcloud.lake import blob_xml
 from devcloud.lake.conditions import check_write
 from devcloud.lake.errors import LakeError, not_implemented
-from devcloud.lake.listing import LONGEST_PAGE, Selection, key_of, marker_of, page
+from devcloud.lake.listing import (
+    AFTER,
+    BY_NAME,
+    LONGEST_PAGE,
+    Selection,
+    key_of,
+    marker_of,
+    page,
+    page_by_name,
+)
 from devcloud.lake.messages import LakeRequest, LakeResponse, check_key
 from devcloud.lake.properties import Properties
 from devcloud.lake.sas import delegation_key
@@ -180,7 +189,11 @@ async def list_blobs(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     if delimiter not in ("", "/") or showonly not in ("", "files", "directories"):
         raise not_implemented(f"delimiter={delimiter!r} with showonly={showonly!r}")
     limit = request.number("maxresults", LONGEST_PAGE, least=1)
-    found = await page(lake.store, _selection(request), limit)
+    start = _start(query)
+    if start:
+        found = await page_by_name(lake.store, _selection(request), start, limit)
+    else:
+        found = await page(lake.store, _selection(request), limit)
     items = []
     for entry in found.entries:
         if showonly and entry.directory != (showonly == "directories"):
@@ -207,18 +220,22 @@ def _selection(request: LakeRequest) -> Selection:
         valid = False
     if not valid or query.get("prefix", "").startswith("/"):
         folder, prefix = "", "/"  # no name begins so, and none is a reason to fail
-    after = key_of(query["marker"]) if query.get("marker") else ""
-    including = not after and bool(query.get("startFrom"))
-    if including:
-        after = check_key(query["startFrom"])
+    after = key_of(query["marker"]) if query.get("marker") and not _start(query) else ""
     return Selection(
         request.container,
         folder,
         prefix,
         recursive=query.get("delimiter", "") == "",
         after=after,
-        including=including,
     )
+
+
+def _start(query: Mapping[str, str]) -> str:
+    """Where a listing in the order of whole names begins; empty for one that is none."""
+    marker = query.get("marker", "")
+    if marker.startswith(BY_NAME):
+        return AFTER + key_of(marker.removeprefix(BY_NAME))
+    return "" if marker else query.get("startFrom", "")
 
 
 OPERATIONS: dict[str, Handler] = {

@@ -56,6 +56,10 @@ CODES: dict[str, tuple[int, str]] = {
         "The specified container is being deleted. Try operation later.",
     ),
     "ContainerNotFound": (404, "The specified container does not exist."),
+    "CorsPreflightFailure": (
+        403,
+        "CORS not enabled or no matching rule found for this request.",
+    ),
     "Crc64Mismatch": (
         400,
         "The CRC64 value specified in the request did not match that of the received data.",

@@ -12,13 +12,15 @@ import base64
 import binascii
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devcloud.lake.errors import LakeError
 from devcloud.lake.messages import check_key
 from devcloud.lake.store import LakeStore, StoredEntry, is_checksum
 
 LONGEST_PAGE = 5000
+AFTER = "\0"  # no name begins so
+BY_NAME = "name!"  # begins the markers of listings in the order of whole names
 AT_ONCE = 250  # entries read before others are served
 
 
@@ -40,7 +42,6 @@ class Selection:
         prefix: that names in that folder begin with.
         recursive: whether to enter folders.
         after: key after which to go on; empty for the beginning.
-        including: whether `after` itself is wanted too.
     """
 
     container: str
@@ -48,7 +49,6 @@ class Selection:
     prefix: str = ""
     recursive: bool = True
     after: str = ""
-    including: bool = False
 
 
 def walk(store: LakeStore, selection: Selection) -> Iterator[StoredEntry]:
@@ -80,7 +80,7 @@ def _walk(
                 continue
             if name == start[0]:
                 rest = start[1:]
-                skip = bool(rest) or not selection.including
+                skip = True
         child = children[name]
         key = f"{folder}/{name}" if folder else name
         entry = _entry(store, child, key)
@@ -115,6 +115,28 @@ async def page(store: LakeStore, selection: Selection, limit: int) -> Page:
         if len(entries) % AT_ONCE == 0:
             await asyncio.sleep(0)
     return Page(entries, "")
+
+
+async def page_by_name(store: LakeStore, selection: Selection, start: str, limit: int) -> Page:
+    """The next entries in the order of whole names, as a listing with `startFrom` has them.
+
+    Args:
+        store: of the entries.
+        selection: what to list; its `after` is not looked at.
+        start: the first name that is wanted; or, with `AFTER` before it, the last one had.
+        limit: of the page, which is cut to 5,000.
+    """
+    exclusive, limit = start.startswith(AFTER), min(limit, LONGEST_PAGE)
+    first = start.removeprefix(AFTER)
+    found: list[StoredEntry] = []
+    for entry in walk(store, replace(selection, after="")):
+        if entry.key > first or (entry.key == first and not exclusive):
+            found.append(entry)
+        if len(found) % AT_ONCE == 0:
+            await asyncio.sleep(0)
+    found.sort(key=lambda entry: entry.key)
+    marker = f"{BY_NAME}{marker_of(found[limit - 1].key)}" if len(found) > limit else ""
+    return Page(found[:limit], marker)
 
 
 def marker_of(key: str) -> str:

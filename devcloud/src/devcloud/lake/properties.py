@@ -34,7 +34,8 @@ class Properties:
         stamp: for a directory, nanoseconds of its last change of properties; its ETag.
         version: for a file, the mtime in nanoseconds that these properties belong to: if another
             process changed the content since, hash and blocks are void.
-        kind: of blob; appended: committed blocks of an append blob.
+        kind: of blob; appended: committed blocks of an append blob; length: their bytes, beyond
+            which an append that was cut off may have left some.
         blocks: id and size of each committed block.
         tier: access tier, where somebody set one; tier_changed: when, in nanoseconds.
         copy: the headers x-ms-copy-* of the copy that made it.
@@ -54,6 +55,7 @@ class Properties:
     blocks: list[tuple[str, int]] = field(default_factory=list)
     kind: str = BLOCK_BLOB
     appended: int = 0
+    length: int = 0
     tier: str = ""
     tier_changed: int = 0
     copy: dict[str, str] = field(default_factory=dict)

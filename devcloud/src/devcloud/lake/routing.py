@@ -120,11 +120,13 @@ def operation(
     """The name of the operation, and whether it belongs to the dfs API.
 
     Raises:
-        LakeError: NotImplemented (501), for what this lake does not serve;
+        LakeError: NotImplemented (501), for what this lake does not serve; CorsPreflightFailure;
             FeatureNotYetSupportedForHierarchicalNamespaceAccounts, for what Azure does not serve
             for such accounts either; InvalidHeaderValue, for a version that does not exist.
     """
     dfs = is_dfs(method, query, headers)
+    if method == "OPTIONS":  # no rule lets a page of another origin in
+        raise LakeError("CorsPreflightFailure")
     _check_version(headers.get("x-ms-version", query.get("api-version", "")))
     tagged = query.get("comp") in ("tags", "blobs") or any(n in headers for n in NOT_HIERARCHICAL)
     if tagged or "versionid" in query:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from devcloud.lake.errors import LakeError
 from devcloud.lake.messages import CONTAINER, check_container
-from devcloud.lake.properties import Properties, PropertyStore
+from devcloud.lake.properties import APPEND_BLOB, Properties, PropertyStore
 
 SYSTEM = ".lake"  # beside the containers, on the same disk; cannot be a container's name
 
@@ -196,6 +196,8 @@ class LakeStore:
             modified = properties.stamp
             return StoredEntry(key, local, True, 0, modified, f"0x{modified:X}", inode, properties)
         size = status.st_size
+        if properties is not None and properties.kind == APPEND_BLOB:
+            size = min(size, properties.length)
         etag = f"0x{modified:X}{size:X}"
         found = properties or Properties(created=modified)
         return StoredEntry(key, local, False, size, modified, etag, inode, found)

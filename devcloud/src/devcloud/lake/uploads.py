@@ -161,13 +161,22 @@ def _join(staged: str, pieces: list[StagedBlock]) -> None:
     target = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         for piece in pieces:
-            source = os.open(piece.local, os.O_RDONLY)
-            try:
-                _copy(source, piece.offset, target, piece.length)
-            finally:
-                os.close(source)
+            copy_bytes(piece.local, piece.offset, target, piece.length)
     finally:
         os.close(target)
+
+
+def copy_bytes(local: str, offset: int, target: int, length: int) -> None:
+    """Copy a part of a file to where an open one stands.
+
+    Raises:
+        LakeError: the file is shorter than that.
+    """
+    source = os.open(local, os.O_RDONLY)
+    try:
+        _copy(source, offset, target, length)
+    finally:
+        os.close(source)
 
 
 def _copy(source: int, offset: int, target: int, length: int) -> None:

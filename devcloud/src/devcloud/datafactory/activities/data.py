@@ -48,6 +48,7 @@ async def copy(activity: Activity, frame: Frame, effect: Effect) -> None:
         skip,
         wildcard=to_text(reading.get("wildcardFileName") or ""),
         merge=behaviour == "MergeFiles",
+        format_settings=values["sink"].get("formatSettings", {}),
     )
     effect.output = await _in_thread(frame, job.run)
 

@@ -5,22 +5,17 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from devcloud.datafactory.copy import translator
+from devcloud.datafactory.copy import sinks, translator
 from devcloud.datafactory.copy.failure import CopyError
 from devcloud.datafactory.copy.lake import BlockWriter, CopyLake, LakeFile
 from devcloud.datafactory.copy.tabular import CopyTable
-
-_GROUP_ROWS = 262_144
-_GROUP_BYTES = 32 * 1024 * 1024
-_CODECS: dict[str, Any] = {"snappy": "snappy", "gzip": "gzip", "none": "none", "": "snappy"}
 
 
 @dataclass(frozen=True)
@@ -79,6 +74,7 @@ class CopyJob:
         skip_faults: `enableSkipIncompatibleRow`.
         wildcard: `wildcardFileName`: which files of the source's folder, `*` and `?` as in names;
             empty takes the one file that the dataset names.
+        format_settings: of the sink.
         merge: `copyBehavior` MergeFiles: several files become the one that the sink names.
     """
 
@@ -89,6 +85,7 @@ class CopyJob:
     skip_faults: bool
     wildcard: str = ""
     merge: bool = False
+    format_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, stop: threading.Event) -> dict[str, Any]:
         """Do it; the output of the activity.
@@ -182,40 +179,11 @@ class CopyJob:
                 "UserErrorInvalidTranslator",
                 f"the additional column {lost[0]!r} is not mapped and would be lost",
             )
-        codec = str(self.sink.properties.get("compressionCodec", "snappy")).lower()
-        if codec not in _CODECS:
-            raise CopyError("UserErrorInvalidCompression", f"{codec!r} is not supported here")
         with _as_copy_errors(tables[0].file.name):
             batches = (batch for table in tables for batch in table.batches(columns))
-            return _write_parquet(batches, writer, _CODECS[codec])
-
-
-def _write_parquet(batches: Iterator[pa.RecordBatch], writer: BlockWriter, codec: Any) -> int:
-    """Write batches as row groups of bounded size, then publish; the number of rows."""
-    parquet: pq.ParquetWriter | None = None
-    pending: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        if parquet is None:
-            parquet = pq.ParquetWriter(
-                pa.PythonFile(writer, mode="w"),
-                batch.schema,
-                compression=codec,
-                use_deprecated_int96_timestamps=True,  # as Data Factory writes DateTime
+            return sinks.write(
+                batches, writer, self.sink.kind, self.sink.properties, self.format_settings
             )
-        pending.append(batch)
-        rows += batch.num_rows
-        size = sum(each.nbytes for each in pending)
-        if size >= _GROUP_BYTES or sum(each.num_rows for each in pending) >= _GROUP_ROWS:
-            parquet.write_table(pa.Table.from_batches(pending))
-            pending = []
-    if parquet is None:
-        raise CopyError("UserErrorEmptySource", "the source has no header and no rows")
-    if pending:
-        parquet.write_table(pa.Table.from_batches(pending))
-    parquet.close()
-    writer.publish()
-    return rows
 
 
 def matches(name: str, wildcard: str) -> bool:
