@@ -7,7 +7,7 @@ import pytest
 
 from devcloud.lake.errors import LakeError
 from devcloud.lake.properties import ATTRIBUTE, Properties
-from devcloud.lake.store import Clock, LakeStore, StoredEntry
+from devcloud.lake.store import LakeStore, StoredEntry, VersionClock
 
 
 @pytest.fixture(params=[True, False], ids=["attributes", "beside"])
@@ -35,7 +35,7 @@ def found(store: LakeStore, key: str) -> StoredEntry:
 
 def test_the_clock_never_repeats() -> None:
     """However coarse the time, each tick is later than the one before and than what it follows."""
-    clock = Clock(lambda: 1000)
+    clock = VersionClock(lambda: 1000)
     assert [clock.tick(), clock.tick(), clock.tick(5000), clock.tick()] == [1000, 1001, 5001, 5002]
 
 

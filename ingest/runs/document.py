@@ -14,7 +14,7 @@ from typing import Any
 
 from ingest.runs.run import (
     SCHEMA,
-    Blocked,
+    BlockedSince,
     Copy,
     LandedVersion,
     Lease,
@@ -61,7 +61,7 @@ def parse(document: bytes) -> Run:
         "copy": _part(Copy, raw["copy"]),
         "load": _part(Load, raw["load"]),
         "resend": _part(Resend, raw.get("resend")),
-        "blocked": _part(Blocked, raw.get("blocked")),
+        "blocked": _part(BlockedSince, raw.get("blocked")),
     }
     run: Run = _part(Run, raw | parts)
     return run

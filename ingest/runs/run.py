@@ -85,7 +85,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Blocked:
+class BlockedSince:
     """What a run waits for until a person has acted, and since when."""
 
     since: datetime
@@ -206,7 +206,7 @@ class Run:
     load: Load | None = None
     faults: Mapping[str, int] = field(default_factory=dict)
     resend: Resend | None = None
-    blocked: Blocked | None = None
+    blocked: BlockedSince | None = None
     content_taken_by: str | None = None
     schema: int = SCHEMA
 
@@ -304,7 +304,7 @@ def holds(until: datetime, now: datetime, longest: timedelta) -> bool:
 def held_up(run: Run, cause: str, now: datetime, longest: timedelta) -> Run | None:
     """The run that waits for a person, or has waited for too long; None if it says so already."""
     if run.blocked is None:
-        return replace(run, blocked=Blocked(now, cause), lease=None)
+        return replace(run, blocked=BlockedSince(now, cause), lease=None)
     if now - run.blocked.since >= longest:
         return run.apply(Event.FAIL, f"waited for {longest}: {cause}", now)
     if run.blocked.cause != cause:

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from devcloud.functions.host import Host
-from devcloud.functions.keys import HOST, MASTER, SYSTEM, Keys, Level, generate, of_function
+from devcloud.functions.keys import HOST, MASTER, SYSTEM, HostKeys, Level, generate, of_function
 from devcloud.functions.loader import SCRIPT
 from devcloud.functions.model import HTTP, Function
 
@@ -47,7 +47,7 @@ def routes(host: Host, clock: Callable[[], float]) -> list[Route]:
     ]
 
 
-def guarded(keys: Keys, handler: Handler) -> Handler:
+def guarded(keys: HostKeys, handler: Handler) -> Handler:
     """A handler that only the holder of the master key reaches."""
 
     async def answer(request: Request) -> Response:
@@ -166,7 +166,7 @@ class Admin:
 
 
 class KeyApi:
-    """Keys of the host, of its extensions, and of single functions."""
+    """HostKeys of the host, of its extensions, and of single functions."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -213,7 +213,7 @@ class KeyApi:
 class Files:
     """`/admin/vfs`: the files of the app are not told, whoever asks."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: HostKeys) -> None:
         self._keys = keys
 
     async def answer(self, request: Request) -> Response:

@@ -16,7 +16,7 @@ from devcloud.functions.codec import Trigger
 from devcloud.functions.hostjson import HostOptions
 from devcloud.functions.http import BODY_LIMIT, HttpTriggers
 from devcloud.functions.invoke import InvocationOutcome, Invoker, thread_count
-from devcloud.functions.keys import InitialKeys, Keys
+from devcloud.functions.keys import HostKeys, InitialKeys
 from devcloud.functions.listener import QueueListener
 from devcloud.functions.loader import load
 from devcloud.functions.model import BLOB, HTTP, QUEUE, TIMER, Function
@@ -63,7 +63,7 @@ class Host:
         self.started = clock()
         self._clock = clock
         self._lock = claim(data)
-        self.keys = Keys(data / "keys.json", keys)
+        self.keys = HostKeys(data / "keys.json", keys)
         self.store = QueueStore(
             data / DATABASE,
             clock,

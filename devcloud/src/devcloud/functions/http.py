@@ -11,7 +11,7 @@ from starlette.responses import Response
 from devcloud.functions import codec, logs
 from devcloud.functions.hostjson import HostOptions
 from devcloud.functions.invoke import InvocationOutcome, Invoker
-from devcloud.functions.keys import Keys
+from devcloud.functions.keys import HostKeys
 from devcloud.functions.model import Function
 from devcloud.functions.responses import to_response
 from devcloud.functions.routing import Endpoint, Route, Router
@@ -43,7 +43,7 @@ class HttpTriggers:
         functions: Iterable[Function],
         *,
         options: HostOptions,
-        keys: Keys,
+        keys: HostKeys,
         invoker: Invoker,
         body_limit: int = BODY_LIMIT,
     ) -> None:

@@ -38,7 +38,7 @@ class InitialKeys:
     system: str
 
 
-class Keys:
+class HostKeys:
     """All keys of a host.
 
     Args:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from devcloud.functions import logs
 from devcloud.functions.admin import refusal
 from devcloud.functions.blobs import BlobTriggers
-from devcloud.functions.keys import BLOBS_EXTENSION, Keys
+from devcloud.functions.keys import BLOBS_EXTENSION, HostKeys
 
 BLOBS = "blobs"
 
@@ -28,7 +28,7 @@ class Webhooks:
         keys: each webhook opens by the system key of its extension, and by the master key.
     """
 
-    def __init__(self, triggers: BlobTriggers, keys: Keys) -> None:
+    def __init__(self, triggers: BlobTriggers, keys: HostKeys) -> None:
         self._triggers = triggers
         self._keys = keys
 

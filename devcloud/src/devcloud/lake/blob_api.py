@@ -28,7 +28,7 @@ from devcloud.lake.service import (
     written_headers,
 )
 from devcloud.lake.store import StoredEntry
-from devcloud.lake.uploads import Validation, assemble, check_md5, receive
+from devcloud.lake.uploads import BodyChecks, assemble, check_md5, receive
 
 
 async def put_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
@@ -84,7 +84,7 @@ async def put_block(lake: LakeContext, request: LakeRequest) -> LakeResponse:
 
 async def put_block_list(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Put Block List: the blob becomes those blocks, in one step."""
-    validation = Validation(request)
+    validation = BodyChecks(request)
     body = validation.content(await request.whole_body())
     validation.finish()
     wanted = blob_xml.wanted_blocks(body)

@@ -51,7 +51,7 @@ class StoredEntry:
     properties: Properties
 
 
-class Clock:
+class VersionClock:
     """Nanoseconds since 1970 that never repeat, so no two versions share an ETag."""
 
     def __init__(self, now: Callable[[], int] = time.time_ns) -> None:
@@ -70,7 +70,7 @@ class LakeStore:
     def __init__(
         self,
         root: Path,
-        clock: Clock | None = None,
+        clock: VersionClock | None = None,
         *,
         attributes: bool = True,
         durable: bool = False,
@@ -87,7 +87,7 @@ class LakeStore:
         """
         self._durable = durable
         self.root = root
-        self.clock = clock or Clock()
+        self.clock = clock or VersionClock()
         self.system = root / SYSTEM
         self._staging = self.system / "staging"
         shutil.rmtree(self._staging, ignore_errors=True)

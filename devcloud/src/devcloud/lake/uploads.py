@@ -59,7 +59,7 @@ async def receive(store: LakeStore, request: LakeRequest) -> Received:
     """
     if "content-length" not in request.headers:
         raise LakeError("MissingContentLengthHeader")
-    validation = Validation(request)
+    validation = BodyChecks(request)
     staged = store.stage()
     digest = hashlib.md5(usedforsecurity=False)
     size = 0
@@ -83,7 +83,7 @@ async def receive(store: LakeStore, request: LakeRequest) -> Received:
     return Received(staged, size, md5, {"content-md5": md5, **validation.headers})
 
 
-class Validation:
+class BodyChecks:
     """What a request says of its body beside the MD5: a CRC-64, or that it is structured.
 
     Attributes:

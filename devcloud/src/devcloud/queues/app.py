@@ -20,7 +20,7 @@ from devcloud.lake.errors import ClientGoneError, LakeError
 from devcloud.lake.messages import LakeRequest, LakeResponse
 from devcloud.lake.replying import refusal, send_reply, standard_headers
 from devcloud.platform.identity import Identity
-from devcloud.queues.operations import HANDLERS, SIGNED, Service, operation
+from devcloud.queues.operations import HANDLERS, SIGNED, OperationContext, operation
 from devcloud.queues.queues import Queues
 from devcloud.serving import close_connection
 
@@ -62,7 +62,7 @@ def create_app(
 class QueueService:
     """Takes a request through its stations: parse, route, authorize, act, reply."""
 
-    def __init__(self, service: Service, auth: Authenticator) -> None:
+    def __init__(self, service: OperationContext, auth: Authenticator) -> None:
         self._service = service
         self._auth = auth
 

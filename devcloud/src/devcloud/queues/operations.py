@@ -36,7 +36,7 @@ NO_POLICIES = b'<?xml version="1.0" encoding="utf-8"?><SignedIdentifiers />'
 
 
 @dataclass(frozen=True)
-class Service:
+class OperationContext:
     """What the operations need.
 
     Attributes:
@@ -47,10 +47,10 @@ class Service:
     queues: Queues
 
 
-Handler = Callable[[Service, LakeRequest], Awaitable[LakeResponse]]
+Handler = Callable[[OperationContext, LakeRequest], Awaitable[LakeResponse]]
 
 
-async def list_queues(service: Service, request: LakeRequest) -> LakeResponse:
+async def list_queues(service: OperationContext, request: LakeRequest) -> LakeResponse:
     """List Queues."""
     query = request.query
     limit = _within(request, "maxresults", LONGEST_PAGE, 1, LONGEST_PAGE)
@@ -61,43 +61,43 @@ async def list_queues(service: Service, request: LakeRequest) -> LakeResponse:
     return LakeResponse(200, XML, listed)
 
 
-async def get_service_properties(_service: Service, _request: LakeRequest) -> LakeResponse:
-    """Get Queue Service Properties: logging, metrics and CORS are off."""
+async def get_service_properties(_service: OperationContext, _request: LakeRequest) -> LakeResponse:
+    """Get Queue OperationContext Properties: logging, metrics and CORS are off."""
     return LakeResponse(200, XML, PROPERTIES)
 
 
-async def create_queue(service: Service, request: LakeRequest) -> LakeResponse:
+async def create_queue(service: OperationContext, request: LakeRequest) -> LakeResponse:
     """Create Queue."""
     made = service.queues.create(request.container, metadata_of(request))
     return LakeResponse(201 if made else 204)
 
 
-async def delete_queue(service: Service, request: LakeRequest) -> LakeResponse:
+async def delete_queue(service: OperationContext, request: LakeRequest) -> LakeResponse:
     """Delete Queue."""
     service.queues.delete(request.container)
     return LakeResponse(204)
 
 
-async def get_queue_metadata(service: Service, request: LakeRequest) -> LakeResponse:
+async def get_queue_metadata(service: OperationContext, request: LakeRequest) -> LakeResponse:
     """Get Queue Metadata, and how many messages there are."""
     metadata, count = service.queues.properties(request.container)
     headers = {f"x-ms-meta-{name}": value for name, value in metadata.items()}
     return LakeResponse(200, {**headers, "x-ms-approximate-messages-count": str(count)})
 
 
-async def set_queue_metadata(service: Service, request: LakeRequest) -> LakeResponse:
+async def set_queue_metadata(service: OperationContext, request: LakeRequest) -> LakeResponse:
     """Set Queue Metadata."""
     service.queues.set_metadata(request.container, metadata_of(request))
     return LakeResponse(204)
 
 
-async def get_queue_acl(service: Service, request: LakeRequest) -> LakeResponse:
+async def get_queue_acl(service: OperationContext, request: LakeRequest) -> LakeResponse:
     """Get Queue ACL: there are no stored access policies."""
     service.queues.properties(request.container)
     return LakeResponse(200, XML, NO_POLICIES)
 
 
-async def get_messages(service: Service, request: LakeRequest) -> LakeResponse:
+async def get_messages(service: OperationContext, request: LakeRequest) -> LakeResponse:
     """Get Messages."""
     limit = _within(request, "numofmessages", 1, 1, MOST_AT_ONCE)
     seconds = _within(request, "visibilitytimeout", 30, 1, LONGEST_SECONDS)
@@ -105,13 +105,13 @@ async def get_messages(service: Service, request: LakeRequest) -> LakeResponse:
     return LakeResponse(200, XML, queue_xml.taken(messages))
 
 
-async def peek_messages(service: Service, request: LakeRequest) -> LakeResponse:
+async def peek_messages(service: OperationContext, request: LakeRequest) -> LakeResponse:
     """Peek Messages."""
     limit = _within(request, "numofmessages", 1, 1, MOST_AT_ONCE)
     return LakeResponse(200, XML, queue_xml.peeked(service.queues.peek(request.container, limit)))
 
 
-async def put_message(service: Service, request: LakeRequest) -> LakeResponse:
+async def put_message(service: OperationContext, request: LakeRequest) -> LakeResponse:
     """Put Message."""
     delay = _within(request, "visibilitytimeout", 0, 0, LONGEST_SECONDS)
     lifetime: int | None = None
@@ -124,13 +124,13 @@ async def put_message(service: Service, request: LakeRequest) -> LakeResponse:
     return LakeResponse(201, XML, queue_xml.put_result(made))
 
 
-async def clear_messages(service: Service, request: LakeRequest) -> LakeResponse:
+async def clear_messages(service: OperationContext, request: LakeRequest) -> LakeResponse:
     """Clear Messages."""
     service.queues.clear(request.container)
     return LakeResponse(204)
 
 
-async def update_message(service: Service, request: LakeRequest) -> LakeResponse:
+async def update_message(service: OperationContext, request: LakeRequest) -> LakeResponse:
     """Update Message: its text where a body is sent, and when it is visible again."""
     seconds = _within(request, "visibilitytimeout", None, 0, LONGEST_SECONDS)
     body = await request.whole_body()
@@ -148,7 +148,7 @@ async def update_message(service: Service, request: LakeRequest) -> LakeResponse
     return LakeResponse(204, headers)
 
 
-async def delete_message(service: Service, request: LakeRequest) -> LakeResponse:
+async def delete_message(service: OperationContext, request: LakeRequest) -> LakeResponse:
     """Delete Message."""
     service.queues.remove(request.container, _message_id(request), _receipt(request))
     return LakeResponse(204)
