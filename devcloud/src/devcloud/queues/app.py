@@ -42,7 +42,7 @@ def create_app(
         deletion_seconds: how long the name of a deleted queue cannot be used.
     """
     service = QueueService(
-        Service(config.queues_url, Queues(store, deletion_seconds)),
+        OperationContext(config.queues_url, Queues(store, deletion_seconds)),
         Authenticator(
             config.account, config.account_key, now, SIGNED, Identity(config.identity_secret)
         ),
