@@ -72,11 +72,11 @@ def build(lake: SparkLake, dataset: str) -> dict[str, TableResult]:
             _silver_views(lake, sources.values()),
             ThreadPoolExecutor(AT_ONCE) as pool,
         ):
-            found = list(pool.map(partial(_refresh, lake, sources), waiting))
-        for definition, table in zip(waiting, found, strict=True):
+            results = list(pool.map(partial(_refresh, lake, sources), waiting))
+        for definition, table in zip(waiting, results, strict=True):
             if table is not None:
                 built[definition.path] = table
-        waiting = _to_look_at_again(lake, waiting, found, sources)
+        waiting = _to_look_at_again(lake, waiting, results, sources)
         if not waiting:
             return built
     names = ", ".join(each.path for each in waiting)
@@ -99,7 +99,7 @@ def _refresh(
 def _to_look_at_again(
     lake: SparkLake,
     tried: list[GoldDefinition],
-    found: list[TableResult | None],
+    results: list[TableResult | None],
     sources: Mapping[str, GoldSource],
 ) -> list[GoldDefinition]:
     """Tables that were not written, or whose silver has moved on since.
@@ -113,16 +113,16 @@ def _to_look_at_again(
     }
     return [
         definition
-        for definition, table in zip(tried, found, strict=True)
+        for definition, table in zip(tried, results, strict=True)
         if table is None or (len(definition.sources) > 1 and moved & set(definition.sources))
     ]
 
 
-def _sources(lake: SparkLake, wanted: Iterable[GoldDefinition]) -> dict[str, GoldSource]:
+def _sources(lake: SparkLake, gold_definitions: Iterable[GoldDefinition]) -> dict[str, GoldSource]:
     """The silver that the definitions read, as it stands; without what is not there yet."""
-    wanted = list(wanted)
-    names = sorted({name for each in wanted for name in each.sources})
-    by_parts = {name for each in wanted if each.parts for name in each.sources}
+    gold_definitions = list(gold_definitions)
+    names = sorted({name for each in gold_definitions for name in each.sources})
+    by_parts = {name for each in gold_definitions if each.parts for name in each.sources}
 
     def look(name: str) -> GoldSource | None:
         path = f"silver/{name}"
@@ -135,8 +135,8 @@ def _sources(lake: SparkLake, wanted: Iterable[GoldDefinition]) -> dict[str, Gol
         return GoldSource(name, detail.identity, version, detail.size)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(look, names)
-    return {name: source for name, source in zip(names, found, strict=True) if source}
+        sources = pool.map(look, names)
+    return {name: source for name, source in zip(names, sources, strict=True) if source}
 
 
 @contextmanager

@@ -96,9 +96,9 @@ def quoted(name: str) -> str:
     return f"`{name.replace('`', '``')}`"
 
 
-def mismatches(found: StructType, columns: Iterable[SilverColumn]) -> list[str]:
+def mismatches(schema: StructType, columns: Iterable[SilverColumn]) -> list[str]:
     """Say for each column why what bronze holds cannot be it; nothing where all fit."""
-    types = {field.name: field.dataType for field in found}
+    types = {field.name: field.dataType for field in schema}
     problems = []
     for column in columns:
         have = types.get(column.name)

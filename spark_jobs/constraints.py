@@ -39,7 +39,7 @@ def condition(column: SilverColumn) -> str | None:
 
 def check(columns: Sequence[SilverColumn]) -> tuple[str, str] | None:
     """Name and condition of the constraint of a table; None where it needs none."""
-    conditions = [found for column in columns if (found := condition(column))]
+    conditions = [clause for column in columns if (clause := condition(column))]
     if not conditions:
         return None
     whole = " AND ".join(conditions)

@@ -52,10 +52,10 @@ def main(argv: list[str] | None = None) -> None:
     given = parse_named(argv, "maintain", required=("lake", "keep-days"))
     days = _days(given["keep-days"])
     lake = SparkLake(job_session(), given["lake"])
-    found = {path: maintain(lake, path, days) for path in delta_tables(lake, "silver", "gold")}
-    if not found:
+    results = {path: maintain(lake, path, days) for path in delta_tables(lake, "silver", "gold")}
+    if not results:
         say("There is no table below silver or gold.")
-    for path, kept in found.items():
+    for path, kept in results.items():
         say({"table": path, **kept.to_json()})
 
 

@@ -21,12 +21,12 @@ def orphans(lake: SparkLake, batch: LoadBatch, rows: DataFrame) -> dict[str, int
     A reference that lacks a part refers to nothing and is no fault. A dataset that has no silver
     table yet is not asked.
     """
-    found = {}
+    counts = {}
     for reference in batch.references:
         other = delta_table(lake, f"silver/{reference.dataset}")
         if other is not None and set(reference.to) <= set(other.columns):
-            found[reference.name] = _orphans(rows, other, reference)
-    return found
+            counts[reference.name] = _orphans(rows, other, reference)
+    return counts
 
 
 def _orphans(rows: DataFrame, other: DataFrame, reference: BatchReference) -> int:

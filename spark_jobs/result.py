@@ -30,9 +30,9 @@ class TableResult:
 
     def to_json(self) -> dict[str, Any]:
         """Its form in the result document."""
-        found: dict[str, Any] = {"version": self.version, "rows": self.rows}
+        document: dict[str, Any] = {"version": self.version, "rows": self.rows}
         more = {"rebuilt": self.rebuilt, "parts": self.parts}
-        return found | {name: value for name, value in more.items() if value is not None}
+        return document | {name: value for name, value in more.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """The result document."""
-        said: dict[str, Any] = {"orphans": dict(self.orphans)} if self.orphans else {}
+        optional_fields: dict[str, Any] = {"orphans": dict(self.orphans)} if self.orphans else {}
         if self.unenforced:
-            said |= {"unenforced": self.unenforced}
+            optional_fields |= {"unenforced": self.unenforced}
         return {
             "schema": SCHEMA,
             "batch_id": self.batch_id,
@@ -89,7 +89,7 @@ class Result:
                 run_id: {"rows_in": rows, "rejected": self.rejected.get(run_id, 0)}
                 for run_id, rows in self.by_run.items()
             },
-            **said,
+            **optional_fields,
             "tables": {path: table.to_json() for path, table in self.tables.items()},
         }
 

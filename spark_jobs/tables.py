@@ -186,6 +186,6 @@ def _history(lake: SparkLake, path: str, commits: int) -> list[dict[str, Any]]:
 
 
 def _commits(lake: SparkLake, path: str, commits: int) -> list[dict[str, Any]]:
-    found = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(path)} LIMIT {commits}")
+    history = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(path)} LIMIT {commits}")
     # Collected as it is: to choose columns of it in Spark would be a job more, for each look.
-    return [{name: row[name] for name in _COMMIT} for row in found.collect()]
+    return [{name: row[name] for name in _COMMIT} for row in history.collect()]
