@@ -102,7 +102,7 @@ def _scan(lake: SparkLake, schema: StructType, drops: list[BatchDrop]) -> DataFr
 
 
 def bronze_of(lake: SparkLake, dataset: str) -> DataFrame:
-    """All that was ever copied of a dataset: bronze as one table, for whoever wants to look.
+    """All that was ever copied of a dataset: bronze as one table, for queries by hand.
 
     Beside the contract's columns it has `_run_id`, `_source_file` and `_ingested_at`, which Data
     Factory wrote into each row, and `_row_number`: the row's place in its run's file, from 1, which
@@ -128,7 +128,7 @@ class Census:
 
 
 def census(batch: LoadBatch, rows: DataFrame) -> Census:
-    """Count a batch in one pass, and compare it with what the copies said that they wrote.
+    """Count a batch in one pass, and compare it with the row counts that the copies reported.
 
     Raises:
         BronzeError: a drop has fewer or more rows than were copied, or files out of its place.

@@ -1,4 +1,4 @@
-"""Job task: bring the gold tables that rest on a dataset up to date, and tell how the batch went.
+"""Job task: bring the gold tables that read a dataset up to date, and write the batch's result.
 
 silver at one version each → one SELECT per gold table, side by side → Delta → result document
 """
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
 def build(lake: SparkLake, dataset: str) -> dict[str, TableResult]:
     """Bring the gold tables that read a dataset up to date with the silver of all they read.
 
-    A table that reads a dataset of which there is no silver yet waits for it.
+    A table that reads a dataset without a silver table is not built until there is one.
 
     Returns:
         Each gold table by lake path; empty where none is defined or can be built.
@@ -104,8 +104,8 @@ def _to_look_at_again(
 ) -> list[GoldDefinition]:
     """Tables that were not written, or whose silver has moved on since.
 
-    Of one dataset one load runs at a time, so only a table of several can be overtaken. Whoever
-    commits last looks last, so in the end the newest silver is what gold is made of.
+    One load of a dataset runs at a time, so only a table of several datasets can be overtaken. The
+    load that commits last also checks last, so gold is finally built from the newest silver.
     """
     shared = {name for each in tried if len(each.sources) > 1 for name in each.sources}
     moved = {
@@ -119,7 +119,7 @@ def _to_look_at_again(
 
 
 def _sources(lake: SparkLake, gold_definitions: Iterable[GoldDefinition]) -> dict[str, GoldSource]:
-    """The silver that the definitions read, as it stands; without what is not there yet."""
+    """The current silver tables that the definitions read, without those that do not exist yet."""
     gold_definitions = list(gold_definitions)
     names = sorted({name for each in gold_definitions for name in each.sources})
     by_parts = {name for each in gold_definitions if each.parts for name in each.sources}

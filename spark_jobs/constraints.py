@@ -26,7 +26,7 @@ _OPERATORS = {
 def condition(column: SilverColumn) -> str | None:
     """What a value of the column must fulfil, in SQL; None where the contract leaves it free.
 
-    Delta takes a condition that is null for broken, so that an empty value is said to be good.
+    Delta treats a condition that is null as violated, so the condition allows an empty value.
     """
     name = quoted(column.name)
     parts = [

@@ -38,7 +38,7 @@ def table_properties(schema: StructType) -> dict[str, str]:
 
 
 def statistics(schema: StructType, key: Sequence[SilverColumn]) -> dict[str, str]:
-    """Of which columns Delta keeps statistics: those by which files of a table can be passed over.
+    """Of which columns Delta keeps statistics: those by which files of a table can be skipped.
 
     A load names keys, and a reader days. Of other columns every file has much the same values, and
     their statistics would take a quarter of the time in which silver is written.

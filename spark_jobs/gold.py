@@ -1,6 +1,6 @@
 """Gold tables: which there are, what each is built from, and the SQL that defines it.
 
-Each is one file of `sql/`, a SELECT whose leading comment is for readers and says three things to
+Each is one file of `sql/`, a SELECT whose leading comment is for readers and has three fields for
 the job: `Built from:` the datasets it reads, `Refresh:` whether it is made anew as a whole or by
 parts, `Grain:` what one row is. A statement reads the silver of a dataset as `silver_<dataset>`.
 
@@ -71,10 +71,10 @@ class GoldDefinition:
         return GoldParts(match[1], match[2], match[3], self.touched) if match else None
 
     def comment_field(self, what: str) -> str:
-        """What the leading comment says after `what:`, until the next such word.
+        """Return the text after `what:` in the leading comment, up to the next field.
 
         Raises:
-            ValueError: it does not say it.
+            ValueError: the comment has no such field.
         """
         lines = [line[3:] for line in self.head]
         for number, line in enumerate(lines):

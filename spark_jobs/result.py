@@ -1,4 +1,4 @@
-"""What a job leaves for those who ask how a batch went: one JSON document, schema-versioned."""
+"""The result of a batch, as a job writes it: one JSON document, schema-versioned."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Result:
         duplicates: rows that lost to a row of the same key in this batch.
         by_run: bronze rows of each drop.
         rejected: records of each drop that validation had split off before the copy.
-        orphans: rows by reference that speak of what the other dataset's silver does not have.
+        orphans: rows by reference that refer to a row that the other dataset's silver lacks.
         unenforced: why Delta does not enforce the contract's ranges and allowed values.
         tables: lake path of each table, and how it stands now.
     """

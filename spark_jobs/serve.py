@@ -2,8 +2,8 @@
 
 result document → newest version of each gold table → staging by JDBC → one transaction → result
 
-Gold is right whether the database is there or not. So a database that cannot be reached is told of
-in the result document and does not fail the batch: the next load of the dataset, or
+Gold is correct whether the database is there or not. So a database that cannot be reached is
+reported in the result document and does not fail the batch: the next load of the dataset, or
 `landfall_maintain`, serves what is behind.
 """
 

@@ -35,7 +35,7 @@ class GoldSnapshot:
 
     Attributes:
         path: lake path of the table.
-        identity, version: which table it is, and how far it has come.
+        identity, version: Delta's id of the table, and the version that is to be served.
         origin: what it was built from, silver versions included, as JSON.
         size: of its newest version, in bytes.
     """
@@ -79,8 +79,8 @@ def serve(
         database: where it is to be served.
         paths: of the gold tables.
         batch_id: for the ledger.
-        builds: version and origin of tables that the caller knows the newest build of; should one
-            have been built again since, whoever did that serves it.
+        builds: version and origin of tables that the caller knows the newest build of; if one was
+            built again since, the job that built it serves it.
 
     Raises:
         ServingError: the database does not answer.
@@ -126,7 +126,7 @@ def _newest(lake: SparkLake, path: str) -> tuple[int, Mapping[str, Any]]:
 
 
 def _standing(database: Database, work: Transaction, snapshot: GoldSnapshot) -> Served | None:
-    """What is served, if it is what is wanted or newer."""
+    """Return what is served, if it is this snapshot or a newer one; else None."""
     for identity, version, rows in work.ask(database.dialect.served(), snapshot.table):
         if identity == snapshot.identity and version >= snapshot.version:
             return Served(int(version), int(rows), loaded=False)
@@ -134,7 +134,7 @@ def _standing(database: Database, work: Transaction, snapshot: GoldSnapshot) -> 
 
 
 def _stage(lake: SparkLake, database: Database, snapshot: GoldSnapshot) -> str:
-    """Write a gold table into a staging table of its own; the name of that."""
+    """Write a gold table into a staging table of its own; return its name."""
     stamp = f"{datetime.now(UTC):{_STAMP}}"
     name = f"{stamp}_{secrets.token_hex(4)}_{snapshot.table}"[:63]
     database.write(read_delta(lake, snapshot.path, snapshot.version), name)
@@ -164,7 +164,7 @@ def _put_in_place(
 
 
 def _sweep(database: Database, work: Transaction) -> None:
-    """Drop what loads that died have left."""
+    """Drop the staging tables that failed loads have left."""
     before = datetime.now(UTC) - LEFT_OVER
     for (name,) in work.ask(database.dialect.staged()):
         stamp = str(name).partition("_")[0]

@@ -113,7 +113,7 @@ def vacuum(lake: SparkLake, path: str, *, hours: int) -> int:
 
 
 def keep_changes(lake: SparkLake, path: str) -> None:
-    """Have a table tell from now on which rows change; nothing is done where it does already."""
+    """Turn on the change data feed of a table, unless it is on already."""
     if delta_detail(lake, path).properties.get(_CHANGE_FEED) != "true":
         lake.spark.sql(
             f"ALTER TABLE {lake.sql_name(path)} SET TBLPROPERTIES ('{_CHANGE_FEED}' = 'true')"

@@ -1,7 +1,7 @@
 """Records to faults and keys, in the order of the file, column by column.
 
 Cells of a text column repeat, so each distinct one of a batch is validated once. Repeated keys are
-found elsewhere, over all records; here each record's keys are told, and how they are shown.
+found elsewhere, over all records; this module computes each record's keys, and how they are shown.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class _Cells:
             return None
 
     def checked(self, cell: Any) -> Any:
-        """The same, told apart where it is none of its type."""
+        """The same, but `_UNSOUND_VALUE` where the cell is not a value of its column's type."""
         value = self.value(cell)
         return _UNSOUND_VALUE if value is None and cell is not None and cell != "" else value
 
@@ -134,7 +134,7 @@ class Bench:
         self._limit = _SPACE if lines <= SAMPLE else _SPACE * SAMPLE // lines
 
     def tally(self) -> Tally:
-        """An empty one."""
+        """Return an empty tally."""
         return Tally.of(len(self._rules), len(self._cells))
 
     def judge(self, lines: Sequence[int], rows: Sequence[Row], tally: Tally) -> list[Judged]:

@@ -5,7 +5,7 @@
     rejects/ reasons/ clean/    one part file each, in the order of the file
     result/      one JSON document
 
-Of records that share a key the first in file order stands and each later one is at fault.
+Of records that share a key the first in file order is valid and each later one is at fault.
 """
 
 from __future__ import annotations
@@ -337,7 +337,7 @@ def _result(
 
 
 def _profiled(value: Any) -> Any:
-    """An extreme as a report tells it."""
+    """An extreme as a report shows it."""
     return cut(value) if isinstance(value, str) else _bare(written(value))
 
 

@@ -43,7 +43,7 @@ class ColumnPlan:
     """One column of the table.
 
     Attributes:
-        checks: pairs of rule and argument, in the order in which faults are told.
+        checks: pairs of rule and argument, in the order in which faults are reported.
         range: whole numbers that the type holds; limit: the largest finite number.
         pattern: of a moment's text, with a named group for each part.
     """

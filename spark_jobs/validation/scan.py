@@ -48,7 +48,7 @@ class Reader:
 
     @property
     def dialect(self) -> Dialect | None:
-        """How quoted fields are told; None where there are none."""
+        """How quoted fields are recognised; None where the format has none."""
         return self._dialect
 
     def row(self, raw: bytes) -> Row:
@@ -58,7 +58,7 @@ class Reader:
         return self._objects.row(raw)
 
     def note_extra(self, tally: Tally) -> None:
-        """Tell of names that the table lacks."""
+        """Add to the tally the names of fields that the table does not have."""
         tally.extra |= self._objects.extra
 
 
@@ -146,7 +146,7 @@ def _judge_lines(plan: Plan, entries: dict[int, Entry], lines: int) -> Callable[
             for block, part in _by_block(batch):
                 counted[block] = counted.get(block, 0) + len(part)
                 if block not in entries:
-                    continue  # read in other blocks than were surveyed: the count tells of it
+                    continue  # read in other blocks than were surveyed: the count shows it
                 cutter = cutters.setdefault(block, Cutter(reader.dialect, entries[block]))
                 pieces = list(cutter.cut(part))
                 whole = [piece for piece in pieces if piece.head and piece.tail]
@@ -183,7 +183,7 @@ def _judge_rows(plan: Plan, rows: int) -> Callable[[Batches], Batches]:
 def _judged_pieces(
     pieces: Sequence[Piece], bench: Bench, reader: Reader, tally: Tally, head_lines: int
 ) -> list[Judgement]:
-    """Whole records validated, the header aside; one too long to hold is told of in the tally."""
+    """Whole records validated, without the header; one too long to hold is noted in the tally."""
     kept: list[tuple[int, bytes]] = []
     for piece in pieces:
         if piece.line <= head_lines:

@@ -1,6 +1,6 @@
 """What is counted over records: mergeable in any order, and small whatever the file's size.
 
-A tally travels as JSON, so that tasks can leave theirs beside the records that they validated.
+A tally is serialised as JSON, so that tasks can write it next to the records that they validated.
 """
 
 from __future__ import annotations
