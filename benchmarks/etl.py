@@ -222,11 +222,11 @@ def small(spark: SparkSession, work: Path, rounds: int) -> None:
                 times.setdefault(name, []).append(cost(spark, part))
     for which, first in (("second drop of the session", 1), ("a drop when warm", WARMING)):
         last = first + 1 if first == 1 else None
-        found = {name: _middle(costs[first:last]) for name, costs in times.items()}
-        bare = found.pop("floor")
-        whole = tuple(sum(column) for column in zip(*found.values(), strict=True))
+        medians = {name: _middle(costs[first:last]) for name, costs in times.items()}
+        bare = medians.pop("floor")
+        whole = tuple(sum(column) for column in zip(*medians.values(), strict=True))
         print(f"{which}: {ONE_DROP} users, nothing but inserts")
-        for name, (lasted, worked, jobs) in {**found, "all tasks": whole, "floor": bare}.items():
+        for name, (lasted, worked, jobs) in {**medians, "all tasks": whole, "floor": bare}.items():
             print(f"  {name:42} {lasted:8.3f} s  {worked:7.3f} s CPU  {jobs:4.0f} Spark jobs")
         ratio("  beside one MERGE and one overwrite", whole[0], bare[0], None)
         ratio("  the same, CPU", whole[1], bare[1], None)

@@ -59,10 +59,10 @@ def parse_named(
         parser.add_argument(f"--{name}", dest=name, required=True)
     for name in optional:
         parser.add_argument(f"--{name}", dest=name, default="")
-    found: dict[str, str] = vars(parser.parse_args(sys.argv[1:] if argv is None else argv))
+    values: dict[str, str] = vars(parser.parse_args(sys.argv[1:] if argv is None else argv))
     for name in required:
-        if not found[name].strip():
+        if not values[name].strip():
             parser.error(f"--{name} is empty")
-    if PLACEHOLDER not in found.get("lake", PLACEHOLDER):
-        parser.error(f"--lake {found['lake']} does not hold {PLACEHOLDER}")
-    return {name: value.strip() for name, value in found.items()}
+    if PLACEHOLDER not in values.get("lake", PLACEHOLDER):
+        parser.error(f"--lake {values['lake']} does not hold {PLACEHOLDER}")
+    return {name: value.strip() for name, value in values.items()}

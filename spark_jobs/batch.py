@@ -94,10 +94,10 @@ def parse(text: str, *, dataset: str, batch_id: str) -> LoadBatch:
         raise BatchError(f"The batch document is not JSON: {error}.") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise BatchError(f"The batch document is not of schema {SCHEMA}.")
-    found = document.get("batch_id")
-    if found != batch_id:
+    current_id = document.get("batch_id")
+    if current_id != batch_id:
         raise BatchNotCurrentError(
-            f"Batch {batch_id} is no longer current: the batch document is {found}'s.",
+            f"Batch {batch_id} is no longer current: the batch document is {current_id}'s.",
         )
     if document.get("dataset") != dataset:
         raise BatchError(

@@ -45,25 +45,27 @@ def _bronze_schema(
     lake: SparkLake, drop: BatchDrop, columns: tuple[SilverColumn, ...]
 ) -> StructType:
     try:
-        found = _reader(lake).parquet(lake.uri(drop.bronze)).schema
+        schema = _reader(lake).parquet(lake.uri(drop.bronze)).schema
     except AnalysisException as error:
-        told = {
+        descriptions = {
             "PATH_NOT_FOUND": "the folder does not exist",
             "UNABLE_TO_INFER_SCHEMA": "the folder holds no Parquet file",
         }
-        problem = told.get(error.getCondition() or "", f"it cannot be read ({_first_line(error)})")
+        problem = descriptions.get(
+            error.getCondition() or "", f"it cannot be read ({_first_line(error)})"
+        )
         raise BronzeError(drop.run_id, drop.bronze, [problem]) from error
     except Exception as error:
         # A broken footer comes as whatever the Parquet reader threw, through Py4J or gRPC.
         problem = f"it cannot be read ({_first_line(error)})"
         raise BronzeError(drop.run_id, drop.bronze, [problem]) from error
-    problems = mismatches(found, [c for c in columns if c.name not in drop.missing])
+    problems = mismatches(schema, [c for c in columns if c.name not in drop.missing])
     if problems:
         raise BronzeError(drop.run_id, drop.bronze, problems)
     # A column that the drop came without, as its contract allows, is read as nulls.
     return StructType(
         [
-            StructField(c.name, c.silver) if c.name in drop.missing else found[c.name]
+            StructField(c.name, c.silver) if c.name in drop.missing else schema[c.name]
             for c in columns
         ]
     )
@@ -100,7 +102,7 @@ def _scan(lake: SparkLake, schema: StructType, drops: list[BatchDrop]) -> DataFr
 
 
 def bronze_of(lake: SparkLake, dataset: str) -> DataFrame:
-    """All that was ever copied of a dataset: bronze as one table, for whoever wants to look.
+    """All that was ever copied of a dataset: bronze as one table, for queries by hand.
 
     Beside the contract's columns it has `_run_id`, `_source_file` and `_ingested_at`, which Data
     Factory wrote into each row, and `_row_number`: the row's place in its run's file, from 1, which
@@ -126,7 +128,7 @@ class Census:
 
 
 def census(batch: LoadBatch, rows: DataFrame) -> Census:
-    """Count a batch in one pass, and compare it with what the copies said that they wrote.
+    """Count a batch in one pass, and compare it with the row counts that the copies reported.
 
     Raises:
         BronzeError: a drop has fewer or more rows than were copied, or files out of its place.
@@ -137,13 +139,13 @@ def census(batch: LoadBatch, rows: DataFrame) -> Census:
     first = F.row_number().over(Window.partitionBy(*of_key).orderBy(*of_key)) == 1
     counts = F.count(F.lit(1)), F.count_if("_first")
     counted = rows.select(RUN_ID, first.alias("_first")).groupBy(RUN_ID).agg(*counts).collect()
-    found = {row[0]: int(row[1]) for row in counted}
-    by_run = {drop.run_id: found.pop(drop.run_id, 0) for drop in batch.drops}
+    row_counts = {row[0]: int(row[1]) for row in counted}
+    by_run = {drop.run_id: row_counts.pop(drop.run_id, 0) for drop in batch.drops}
     for drop in batch.drops:
         if drop.rows is not None and by_run[drop.run_id] != drop.rows:
             problem = f"it has {by_run[drop.run_id]} rows, and {drop.rows} were copied"
             raise BronzeError(drop.run_id, drop.bronze, [problem])
-    if found:
+    if row_counts:
         place = batch.drops[0].bronze if len(by_run) == 1 else "of one of them"
         problem = "Parquet files lie below the folder, not in it"
         raise BronzeError(", ".join(by_run), place, [problem])

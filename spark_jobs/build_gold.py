@@ -1,4 +1,4 @@
-"""Job task: bring the gold tables that rest on a dataset up to date, and tell how the batch went.
+"""Job task: bring the gold tables that read a dataset up to date, and write the batch's result.
 
 silver at one version each → one SELECT per gold table, side by side → Delta → result document
 """
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
 def build(lake: SparkLake, dataset: str) -> dict[str, TableResult]:
     """Bring the gold tables that read a dataset up to date with the silver of all they read.
 
-    A table that reads a dataset of which there is no silver yet waits for it.
+    A table that reads a dataset without a silver table is not built until there is one.
 
     Returns:
         Each gold table by lake path; empty where none is defined or can be built.
@@ -72,11 +72,11 @@ def build(lake: SparkLake, dataset: str) -> dict[str, TableResult]:
             _silver_views(lake, sources.values()),
             ThreadPoolExecutor(AT_ONCE) as pool,
         ):
-            found = list(pool.map(partial(_refresh, lake, sources), waiting))
-        for definition, table in zip(waiting, found, strict=True):
+            results = list(pool.map(partial(_refresh, lake, sources), waiting))
+        for definition, table in zip(waiting, results, strict=True):
             if table is not None:
                 built[definition.path] = table
-        waiting = _to_look_at_again(lake, waiting, found, sources)
+        waiting = _to_look_at_again(lake, waiting, results, sources)
         if not waiting:
             return built
     names = ", ".join(each.path for each in waiting)
@@ -99,13 +99,13 @@ def _refresh(
 def _to_look_at_again(
     lake: SparkLake,
     tried: list[GoldDefinition],
-    found: list[TableResult | None],
+    results: list[TableResult | None],
     sources: Mapping[str, GoldSource],
 ) -> list[GoldDefinition]:
     """Tables that were not written, or whose silver has moved on since.
 
-    Of one dataset one load runs at a time, so only a table of several can be overtaken. Whoever
-    commits last looks last, so in the end the newest silver is what gold is made of.
+    One load of a dataset runs at a time, so only a table of several datasets can be overtaken. The
+    load that commits last also checks last, so gold is finally built from the newest silver.
     """
     shared = {name for each in tried if len(each.sources) > 1 for name in each.sources}
     moved = {
@@ -113,16 +113,16 @@ def _to_look_at_again(
     }
     return [
         definition
-        for definition, table in zip(tried, found, strict=True)
+        for definition, table in zip(tried, results, strict=True)
         if table is None or (len(definition.sources) > 1 and moved & set(definition.sources))
     ]
 
 
-def _sources(lake: SparkLake, wanted: Iterable[GoldDefinition]) -> dict[str, GoldSource]:
-    """The silver that the definitions read, as it stands; without what is not there yet."""
-    wanted = list(wanted)
-    names = sorted({name for each in wanted for name in each.sources})
-    by_parts = {name for each in wanted if each.parts for name in each.sources}
+def _sources(lake: SparkLake, gold_definitions: Iterable[GoldDefinition]) -> dict[str, GoldSource]:
+    """The current silver tables that the definitions read, without those that do not exist yet."""
+    gold_definitions = list(gold_definitions)
+    names = sorted({name for each in gold_definitions for name in each.sources})
+    by_parts = {name for each in gold_definitions if each.parts for name in each.sources}
 
     def look(name: str) -> GoldSource | None:
         path = f"silver/{name}"
@@ -135,8 +135,8 @@ def _sources(lake: SparkLake, wanted: Iterable[GoldDefinition]) -> dict[str, Gol
         return GoldSource(name, detail.identity, version, detail.size)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(look, names)
-    return {name: source for name, source in zip(names, found, strict=True) if source}
+        sources = pool.map(look, names)
+    return {name: source for name, source in zip(names, sources, strict=True) if source}
 
 
 @contextmanager

@@ -33,7 +33,7 @@ BATCH_ID = "_batch_id"
 LOADED_AT = "_loaded_at"
 FIRST_BATCH_ID = "_first_batch_id"
 
-# What silver keeps beside the contract's columns; the README says what each means.
+# What silver keeps in addition to the contract's columns; the README says what each means.
 AUDIT: Mapping[str, DataType] = {
     RUN_ID: StringType(),
     LANDED_AT: TimestampType(),
@@ -96,9 +96,9 @@ def quoted(name: str) -> str:
     return f"`{name.replace('`', '``')}`"
 
 
-def mismatches(found: StructType, columns: Iterable[SilverColumn]) -> list[str]:
-    """Say for each column why what bronze holds cannot be it; nothing where all fit."""
-    types = {field.name: field.dataType for field in found}
+def mismatches(schema: StructType, columns: Iterable[SilverColumn]) -> list[str]:
+    """Say for each column why the bronze schema does not fit it; empty where all columns fit."""
+    types = {field.name: field.dataType for field in schema}
     problems = []
     for column in columns:
         have = types.get(column.name)

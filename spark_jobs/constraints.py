@@ -26,7 +26,7 @@ _OPERATORS = {
 def condition(column: SilverColumn) -> str | None:
     """What a value of the column must fulfil, in SQL; None where the contract leaves it free.
 
-    Delta takes a condition that is null for broken, so that an empty value is said to be good.
+    Delta treats a condition that is null as violated, so the condition allows an empty value.
     """
     name = quoted(column.name)
     parts = [
@@ -39,7 +39,7 @@ def condition(column: SilverColumn) -> str | None:
 
 def check(columns: Sequence[SilverColumn]) -> tuple[str, str] | None:
     """Name and condition of the constraint of a table; None where it needs none."""
-    conditions = [found for column in columns if (found := condition(column))]
+    conditions = [clause for column in columns if (clause := condition(column))]
     if not conditions:
         return None
     whole = " AND ".join(conditions)

@@ -44,7 +44,7 @@ class Database:
     connection: str = ""
 
     def options(self) -> dict[str, str]:
-        """What Spark's JDBC source must be told to reach it."""
+        """What Spark's JDBC source needs to reach it."""
         if self.connection:
             return {"databricks.connection": self.connection}
         address = {"host": self.host, "port": self.port, "database": self.name}
@@ -75,7 +75,7 @@ class Database:
         """A connection whose work is done when the block ends well, and undone otherwise.
 
         Raises:
-            ServingError: nobody answers, or the credentials are refused.
+            ServingError: the database does not answer, or the credentials are refused.
         """
         connection = _patiently(self._connect, f"{self.host}:{self.port}/{self.name}")
         try:
@@ -151,7 +151,7 @@ def _without_credentials(url: str) -> str:
 
 
 def _patiently(connect: Callable[[], Any], where: str) -> Any:
-    """Connect, trying again while nobody answers: a database that restarts is back in seconds."""
+    """Connect; try again while there is no answer: a database that restarts is back in seconds."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     wait = _FIRST_WAIT_SECONDS
     while True:

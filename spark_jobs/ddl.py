@@ -38,7 +38,7 @@ def table_properties(schema: StructType) -> dict[str, str]:
 
 
 def statistics(schema: StructType, key: Sequence[SilverColumn]) -> dict[str, str]:
-    """Of which columns Delta keeps statistics: those by which files of a table can be passed over.
+    """Of which columns Delta keeps statistics: those by which files of a table can be skipped.
 
     A load names keys, and a reader days. Of other columns every file has much the same values, and
     their statistics would take a quarter of the time in which silver is written.
@@ -52,7 +52,7 @@ def statistics(schema: StructType, key: Sequence[SilverColumn]) -> dict[str, str
     return {"delta.dataSkippingStatsColumns": ",".join(map(quoted, chosen))}
 
 
-def evolution_statements(table: str, present: StructType, wanted: StructType) -> list[str]:
+def evolution_statements(table: str, present: StructType, contract_schema: StructType) -> list[str]:
     """ALTER TABLEs that make room for columns that the contract has gained.
 
     A column that the contract has lost stays, and is empty in new rows.
@@ -64,7 +64,7 @@ def evolution_statements(table: str, present: StructType, wanted: StructType) ->
     changed = [
         f"column {field.name!r} is {have[field.name.casefold()].dataType.simpleString()} "
         f"in silver and {field.dataType.simpleString()} by the contract"
-        for field in wanted
+        for field in contract_schema
         if field.name.casefold() in have and have[field.name.casefold()].dataType != field.dataType
     ]
     if changed:
@@ -72,10 +72,10 @@ def evolution_statements(table: str, present: StructType, wanted: StructType) ->
             f"{table}: {'; '.join(changed)}. "
             "Give the column a new name in the contract, or rebuild the table from bronze.",
         )
-    gained = [field for field in wanted if field.name.casefold() not in have]
+    gained = [field for field in contract_schema if field.name.casefold() not in have]
     # Rows that are there already have no value for it, whatever the contract requires of new ones.
     added = ", ".join(_declared(StructField(field.name, field.dataType)) for field in gained)
-    kept = {field.name.casefold() for field in wanted if not field.nullable}
+    kept = {field.name.casefold() for field in contract_schema if not field.nullable}
     relaxed = [f for f in present if not f.nullable and f.name.casefold() not in kept]
     return [
         *([f"ALTER TABLE {table} ADD COLUMNS ({added})"] if gained else []),
@@ -92,19 +92,19 @@ def _declared(field: StructField) -> str:
 
 
 def constraint_statements(
-    table: str, present: Mapping[str, str], wanted: tuple[str, str] | None
+    table: str, present: Mapping[str, str], constraint: tuple[str, str] | None
 ) -> tuple[list[str], str | None]:
     """ALTER TABLEs for the contract's constraint: those that take away, and the one that adds.
 
     Args:
         table: SQL name of the Delta table.
         present: the table's properties; Delta keeps constraints among them.
-        wanted: name and condition, None where the contract asks for none.
+        constraint: name and condition, None where the contract asks for none.
     """
     ours = [name.removeprefix(_CONSTRAINT) for name in present if name.startswith(_OURS)]
-    if wanted and ours == [wanted[0]]:
+    if constraint and ours == [constraint[0]]:
         return [], None
     dropped = [f"ALTER TABLE {table} DROP CONSTRAINT {name}" for name in ours]
-    if wanted is None:
+    if constraint is None:
         return dropped, None
-    return dropped, f"ALTER TABLE {table} ADD CONSTRAINT {wanted[0]} CHECK ({wanted[1]})"
+    return dropped, f"ALTER TABLE {table} ADD CONSTRAINT {constraint[0]} CHECK ({constraint[1]})"

@@ -1,6 +1,6 @@
 """Gold tables: which there are, what each is built from, and the SQL that defines it.
 
-Each is one file of `sql/`, a SELECT whose leading comment is for readers and says three things to
+Each is one file of `sql/`, a SELECT whose leading comment is for readers and has three fields for
 the job: `Built from:` the datasets it reads, `Refresh:` whether it is made anew as a whole or by
 parts, `Grain:` what one row is. A statement reads the silver of a dataset as `silver_<dataset>`.
 
@@ -62,19 +62,19 @@ class GoldDefinition:
     @cached_property
     def sources(self) -> tuple[str, ...]:
         """The datasets that it is built from."""
-        return tuple(name.strip() for name in self.said("Built from").split(","))
+        return tuple(name.strip() for name in self.comment_field("Built from").split(","))
 
     @cached_property
     def parts(self) -> GoldParts | None:
         """How it is refreshed by parts; None where it is always made as a whole."""
-        found = _PARTS.match(self.said("Refresh"))
-        return GoldParts(found[1], found[2], found[3], self.touched) if found else None
+        match = _PARTS.match(self.comment_field("Refresh"))
+        return GoldParts(match[1], match[2], match[3], self.touched) if match else None
 
-    def said(self, what: str) -> str:
-        """What the leading comment says after `what:`, until the next such word.
+    def comment_field(self, what: str) -> str:
+        """Return the text after `what:` in the leading comment, up to the next field.
 
         Raises:
-            ValueError: it does not say it.
+            ValueError: the comment has no such field.
         """
         lines = [line[3:] for line in self.head]
         for number, line in enumerate(lines):
@@ -98,13 +98,13 @@ def definitions(dataset: str | None = None) -> list[GoldDefinition]:
 
 def _all() -> Iterator[GoldDefinition]:
     folder = files("spark_jobs") / "sql"
-    found = {entry.name: entry for entry in folder.iterdir() if entry.name.endswith(".sql")}
-    for name in sorted(found):
+    sql_files = {entry.name: entry for entry in folder.iterdir() if entry.name.endswith(".sql")}
+    for name in sorted(sql_files):
         if not name.endswith(_TOUCHED):
             stem = name.removesuffix(".sql")
-            touched = found.get(stem + _TOUCHED)
+            touched = sql_files.get(stem + _TOUCHED)
             yield GoldDefinition(
                 stem,
-                found[name].read_text(encoding="utf-8"),
+                sql_files[name].read_text(encoding="utf-8"),
                 touched.read_text(encoding="utf-8") if touched else "",
             )

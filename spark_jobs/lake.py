@@ -70,8 +70,8 @@ def read_document(lake: SparkLake, path: str) -> dict[str, Any]:
     text = read_text(lake, path)
     if not text:
         raise ResultError(f"There is no document in {path}: the task before this one has not run.")
-    found: dict[str, Any] = json.loads(text)
-    return found
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
 def read_text(lake: SparkLake, path: str) -> str | None:

@@ -199,9 +199,9 @@ def _refuse(batch: LoadBatch, bronze: DataFrame, rows: DataFrame, error: Excepti
         if c.required
     }
     outside = {
-        f"column {c.name!r} has values that the contract does not allow": ~F.expr(said)
+        f"column {c.name!r} has values that the contract does not allow": ~F.expr(clause)
         for c in batch.columns
-        if (said := condition(c))
+        if (clause := condition(c))
     }
     for run_id, problem, count in counts_by_run(bronze, empty) + counts_by_run(rows, outside):
         place = places.get(run_id, "?")

@@ -15,8 +15,8 @@ from spark_jobs.result import say
 from spark_jobs.session import job_session
 from spark_jobs.tables import delta_detail, delta_tables, optimize, vacuum
 
-# What nobody deletes sooner: a job that reads an old version may still be at it, and another that
-# failed may have left files that it will yet commit. Delta's own limit is the same.
+# The shortest retention that is accepted: a job may still be reading an old version, and a job may
+# have written files that it has not committed yet. Delta's own default is the same.
 LEAST_DAYS = 7
 # A file of a table should be about so large; with so many more files than that gives, they are
 # put together. Few small files cost less than rewriting them would.
@@ -52,10 +52,10 @@ def main(argv: list[str] | None = None) -> None:
     given = parse_named(argv, "maintain", required=("lake", "keep-days"))
     days = _days(given["keep-days"])
     lake = SparkLake(job_session(), given["lake"])
-    found = {path: maintain(lake, path, days) for path in delta_tables(lake, "silver", "gold")}
-    if not found:
+    results = {path: maintain(lake, path, days) for path in delta_tables(lake, "silver", "gold")}
+    if not results:
         say("There is no table below silver or gold.")
-    for path, kept in found.items():
+    for path, kept in results.items():
         say({"table": path, **kept.to_json()})
 
 

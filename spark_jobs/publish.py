@@ -61,7 +61,7 @@ def view_statement(catalog: str, definition: GoldDefinition) -> str:
     body = "\n".join(definition.sql.splitlines()[len(definition.head) :])
     select = re.sub(
         rf"\b{prefix}(\w+)\b",
-        lambda found: _name(catalog, SCHEMAS["silver"], found[1]),
+        lambda match: _name(catalog, SCHEMAS["silver"], match[1]),
         body,
     )
     return (

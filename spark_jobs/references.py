@@ -1,7 +1,7 @@
-"""Rows that speak of what is not there: counted and told, never a reason to stop.
+"""Rows that refer to a row that does not exist: counted and reported, never a reason to stop.
 
-Validation refuses them where it can see the other dataset. Drops of two datasets cross on their
-way, though, so what was missing at load time may well be there tomorrow.
+Validation rejects them where it can see the other dataset. Drops of two datasets may arrive in
+either order, though, so a row that is missing at load time may be loaded later.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from spark_jobs.tables import delta_table
 
 
 def orphans(lake: SparkLake, batch: LoadBatch, rows: DataFrame) -> dict[str, int]:
-    """How many rows of a batch refer to nothing, by reference.
+    """Count by reference the rows of a batch that refer to a row that does not exist.
 
-    A reference that lacks a part refers to nothing and is no fault. A dataset that has no silver
-    table yet is not asked.
+    A reference with an empty part is not counted. A dataset that has no silver table yet is not
+    checked.
     """
-    found = {}
+    counts = {}
     for reference in batch.references:
         other = delta_table(lake, f"silver/{reference.dataset}")
         if other is not None and set(reference.to) <= set(other.columns):
-            found[reference.name] = _orphans(rows, other, reference)
-    return found
+            counts[reference.name] = _orphans(rows, other, reference)
+    return counts
 
 
 def _orphans(rows: DataFrame, other: DataFrame, reference: BatchReference) -> int:

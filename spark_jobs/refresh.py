@@ -87,10 +87,10 @@ def _touched(
             view = _view(definition, CHANGED_VIEW.format(dataset=source.dataset))
             _changed(lake, source, earlier["version"]).createOrReplaceTempView(view)
             views.append(view)
-        found = lake.spark.sql(_with_views(definition, definition.parts.touched))
+        touched_parts = lake.spark.sql(_with_views(definition, definition.parts.touched))
         column = F.col(definition.parts.column).cast("string")
-        rows = found.select(column).limit(MOST_PARTS + 1).collect()
-        kind = found.schema[0].dataType.simpleString()
+        rows = touched_parts.select(column).limit(MOST_PARTS + 1).collect()
+        kind = touched_parts.schema[0].dataType.simpleString()
     except Exception as error:  # noqa: BLE001 - a file that is vacuumed away, a feed that began later
         reason = str(error).strip().partition("\n")[0]
         say(f"{definition.path} is made as a whole: silver cannot tell what changed. {reason}")
@@ -133,4 +133,4 @@ def _view(definition: GoldDefinition, name: str) -> str:
 
 def _with_views(definition: GoldDefinition, sql: str) -> str:
     prefix = CHANGED_VIEW.format(dataset="")
-    return re.sub(rf"\b({prefix}\w+)\b", lambda found: _view(definition, found[1]), sql)
+    return re.sub(rf"\b({prefix}\w+)\b", lambda match: _view(definition, match[1]), sql)

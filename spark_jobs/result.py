@@ -1,4 +1,4 @@
-"""What a job leaves for those who ask how a batch went: one JSON document, schema-versioned."""
+"""The result of a batch, as a job writes it: one JSON document, schema-versioned."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class TableResult:
 
     def to_json(self) -> dict[str, Any]:
         """Its form in the result document."""
-        found: dict[str, Any] = {"version": self.version, "rows": self.rows}
+        document: dict[str, Any] = {"version": self.version, "rows": self.rows}
         more = {"rebuilt": self.rebuilt, "parts": self.parts}
-        return found | {name: value for name, value in more.items() if value is not None}
+        return document | {name: value for name, value in more.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Result:
         duplicates: rows that lost to a row of the same key in this batch.
         by_run: bronze rows of each drop.
         rejected: records of each drop that validation had split off before the copy.
-        orphans: rows by reference that speak of what the other dataset's silver does not have.
+        orphans: rows by reference that refer to a row that the other dataset's silver lacks.
         unenforced: why Delta does not enforce the contract's ranges and allowed values.
         tables: lake path of each table, and how it stands now.
     """
@@ -72,9 +72,9 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """The result document."""
-        said: dict[str, Any] = {"orphans": dict(self.orphans)} if self.orphans else {}
+        optional_fields: dict[str, Any] = {"orphans": dict(self.orphans)} if self.orphans else {}
         if self.unenforced:
-            said |= {"unenforced": self.unenforced}
+            optional_fields |= {"unenforced": self.unenforced}
         return {
             "schema": SCHEMA,
             "batch_id": self.batch_id,
@@ -89,7 +89,7 @@ class Result:
                 run_id: {"rows_in": rows, "rejected": self.rejected.get(run_id, 0)}
                 for run_id, rows in self.by_run.items()
             },
-            **said,
+            **optional_fields,
             "tables": {path: table.to_json() for path, table in self.tables.items()},
         }
 

@@ -2,8 +2,8 @@
 
 result document → newest version of each gold table → staging by JDBC → one transaction → result
 
-Gold is right whether the database is there or not. So a database that cannot be reached is told of
-in the result document and does not fail the batch: the next load of the dataset, or
+Gold is correct whether the database is there or not. So a database that cannot be reached is
+reported in the result document and does not fail the batch: the next load of the dataset, or
 `landfall_maintain`, serves what is behind.
 """
 
@@ -70,13 +70,13 @@ def served_tables(
 ) -> dict[str, Any]:
     """How each table is served now; where the database did not take them, why."""
     try:
-        found = serve(lake, database, paths, batch_id, builds)
+        served = serve(lake, database, paths, batch_id, builds)
     except Exception as error:  # noqa: BLE001 - whatever it is, gold is as it should be
         why = str(error).strip().partition("\n")[0]
         kind = "" if isinstance(error, ServingError) else f"{type(error).__name__}: "
         say(f"BEHIND: the database did not take the tables. {kind}{why}")
         return {"behind": f"{kind}{why}"}
-    return {path: table.to_json() for path, table in found.items()}
+    return {path: table.to_json() for path, table in served.items()}
 
 
 if __name__ == "__main__":

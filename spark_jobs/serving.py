@@ -30,12 +30,12 @@ LEFT_OVER = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class GoldSnapshot:
     """One version of a gold table that is to be served.
 
     Attributes:
         path: lake path of the table.
-        identity, version: which table it is, and how far it has come.
+        identity, version: Delta's id of the table, and the version that is to be served.
         origin: what it was built from, silver versions included, as JSON.
         size: of its newest version, in bytes.
     """
@@ -79,36 +79,44 @@ def serve(
         database: where it is to be served.
         paths: of the gold tables.
         batch_id: for the ledger.
-        builds: version and origin of tables that the caller knows the newest build of; should one
-            have been built again since, whoever did that serves it.
+        builds: version and origin of tables that the caller knows the newest build of; if one was
+            built again since, the job that built it serves it.
 
     Raises:
         ServingError: the database does not answer.
     """
     with small_queries(lake.spark), ThreadPoolExecutor(_AT_ONCE) as pool:
-        wanted = list(pool.map(lambda path: _wanted(lake, path, builds.get(path)), paths))
+        snapshots = list(pool.map(lambda path: _snapshot(lake, path, builds.get(path)), paths))
     with database.transaction() as work:
         for statement in database.dialect.prepare():
             work.run(statement)
         _sweep(database, work)
-        found = {each.path: _standing(database, work, each) for each in wanted}
-    missing = [each for each in wanted if found[each.path] is None]
+        served_tables = {
+            snapshot.path: _standing(database, work, snapshot) for snapshot in snapshots
+        }
+    missing = [snapshot for snapshot in snapshots if served_tables[snapshot.path] is None]
     if not missing:
-        return {path: served for path, served in found.items() if served is not None}
-    small = sum(each.size for each in missing) <= SMALL_BYTES
+        return {path: served for path, served in served_tables.items() if served is not None}
+    small = sum(snapshot.size for snapshot in missing) <= SMALL_BYTES
     with small_queries(lake.spark, small), ThreadPoolExecutor(_AT_ONCE) as pool:
-        staged = list(pool.map(lambda each: _stage(lake, database, each), missing))
+        staged = list(pool.map(lambda snapshot: _stage(lake, database, snapshot), missing))
     with database.transaction() as work:
         work.run(database.dialect.lock_ledger())
-        for each, staging in zip(missing, staged, strict=True):
-            found[each.path] = _put_in_place(database, work, each, staging, batch_id)
-    return {path: served for path, served in found.items() if served is not None}
+        for snapshot, staging in zip(missing, staged, strict=True):
+            served_tables[snapshot.path] = _put_in_place(
+                database, work, snapshot, staging, batch_id
+            )
+    return {path: served for path, served in served_tables.items() if served is not None}
 
 
-def _wanted(lake: SparkLake, path: str, build: tuple[int, Mapping[str, Any]] | None) -> Wanted:
+def _snapshot(
+    lake: SparkLake, path: str, build: tuple[int, Mapping[str, Any]] | None
+) -> GoldSnapshot:
     version, origin = build or _newest(lake, path)
     detail = delta_detail(lake, path)
-    return Wanted(path, detail.identity, version, json.dumps(origin, sort_keys=True), detail.size)
+    return GoldSnapshot(
+        path, detail.identity, version, json.dumps(origin, sort_keys=True), detail.size
+    )
 
 
 def _newest(lake: SparkLake, path: str) -> tuple[int, Mapping[str, Any]]:
@@ -117,27 +125,27 @@ def _newest(lake: SparkLake, path: str) -> tuple[int, Mapping[str, Any]]:
     return (built.version, built.origin) if built else (newest, {})
 
 
-def _standing(database: Database, work: Transaction, wanted: Wanted) -> Served | None:
-    """What is served, if it is what is wanted or newer."""
-    for identity, version, rows in work.ask(database.dialect.served(), wanted.table):
-        if identity == wanted.identity and version >= wanted.version:
+def _standing(database: Database, work: Transaction, snapshot: GoldSnapshot) -> Served | None:
+    """Return what is served, if it is this snapshot or a newer one; else None."""
+    for identity, version, rows in work.ask(database.dialect.served(), snapshot.table):
+        if identity == snapshot.identity and version >= snapshot.version:
             return Served(int(version), int(rows), loaded=False)
     return None
 
 
-def _stage(lake: SparkLake, database: Database, wanted: Wanted) -> str:
-    """Write a gold table into a staging table of its own; the name of that."""
+def _stage(lake: SparkLake, database: Database, snapshot: GoldSnapshot) -> str:
+    """Write a gold table into a staging table of its own; return its name."""
     stamp = f"{datetime.now(UTC):{_STAMP}}"
-    name = f"{stamp}_{secrets.token_hex(4)}_{wanted.table}"[:63]
-    database.write(read_delta(lake, wanted.path, wanted.version), name)
+    name = f"{stamp}_{secrets.token_hex(4)}_{snapshot.table}"[:63]
+    database.write(read_delta(lake, snapshot.path, snapshot.version), name)
     return name
 
 
 def _put_in_place(
-    database: Database, work: Transaction, wanted: Wanted, staging: str, batch_id: str
+    database: Database, work: Transaction, snapshot: GoldSnapshot, staging: str, batch_id: str
 ) -> Served:
-    dialect, table = database.dialect, wanted.table
-    served = _standing(database, work, wanted)
+    dialect, table = database.dialect, snapshot.table
+    served = _standing(database, work, snapshot)
     if served is None:
         columns = work.ask(dialect.columns(), OURS, staging)
         if columns == work.ask(dialect.columns(), GOLD, table):
@@ -148,15 +156,15 @@ def _put_in_place(
         rows = work.run(dialect.fill(table, staging, [str(name) for name, *_ in columns]))
         forget, add = dialect.note()
         work.run(forget, table)
-        identity = (wanted.identity, wanted.version)
-        work.run(add, table, *identity, rows, wanted.origin, batch_id)
-        served = Served(wanted.version, rows, loaded=True)
+        identity = (snapshot.identity, snapshot.version)
+        work.run(add, table, *identity, rows, snapshot.origin, batch_id)
+        served = Served(snapshot.version, rows, loaded=True)
     work.run(dialect.drop(OURS, staging))
     return served
 
 
 def _sweep(database: Database, work: Transaction) -> None:
-    """Drop what loads that died have left."""
+    """Drop the staging tables that failed loads have left."""
     before = datetime.now(UTC) - LEFT_OVER
     for (name,) in work.ask(database.dialect.staged()):
         stamp = str(name).partition("_")[0]

@@ -30,7 +30,7 @@ from spark_jobs.tables import delta_table
 _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
 _BROKEN_BEFORE = "DELTA_NEW_CHECK_CONSTRAINT_VIOLATION"
 _KEY = "landfall.key"
-# History is read whole: statistics of its columns would cost every load, and serve nobody.
+# History is read whole: statistics of its columns would cost every load and are not used.
 _HISTORY_PROPERTIES = {
     "delta.setTransactionRetentionDuration": "interval 90 days",
     "delta.dataSkippingNumIndexedCols": "0",
@@ -65,7 +65,7 @@ def _create(lake: SparkLake, path: str, schema: StructType, properties: dict[str
         if delta_table(lake, path) is not None:
             return  # another load of the same batch was faster
         # A job that was killed before its first commit left an empty log, which CREATE takes for
-        # a table and nobody can read. Spark's writer can begin it, but knows no NOT NULL.
+        # a table and no reader accepts. Spark's writer can begin it, but knows no NOT NULL.
         nothing = lake.spark.createDataFrame([], schema)
         writer = nothing.write.format("delta").mode("append").options(**properties)
         writer.save(lake.uri(path))

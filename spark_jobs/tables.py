@@ -113,7 +113,7 @@ def vacuum(lake: SparkLake, path: str, *, hours: int) -> int:
 
 
 def keep_changes(lake: SparkLake, path: str) -> None:
-    """Have a table tell from now on which rows change; nothing is done where it does already."""
+    """Turn on the change data feed of a table, unless it is on already."""
     if delta_detail(lake, path).properties.get(_CHANGE_FEED) != "true":
         lake.spark.sql(
             f"ALTER TABLE {lake.sql_name(path)} SET TBLPROPERTIES ('{_CHANGE_FEED}' = 'true')"
@@ -186,6 +186,6 @@ def _history(lake: SparkLake, path: str, commits: int) -> list[dict[str, Any]]:
 
 
 def _commits(lake: SparkLake, path: str, commits: int) -> list[dict[str, Any]]:
-    found = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(path)} LIMIT {commits}")
+    history = lake.spark.sql(f"DESCRIBE HISTORY {lake.sql_name(path)} LIMIT {commits}")
     # Collected as it is: to choose columns of it in Spark would be a job more, for each look.
-    return [{name: row[name] for name in _COMMIT} for row in found.collect()]
+    return [{name: row[name] for name in _COMMIT} for row in history.collect()]

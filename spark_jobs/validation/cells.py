@@ -92,7 +92,7 @@ def _text_parser(column: ColumnPlan, plan: Plan) -> Parser:
 def _typed_parser(column: ColumnPlan) -> Parser:
     if column.type in {"date", "timestamp", "time"}:
         return _typed_moment_parser(column)
-    wanted: tuple[type, ...] = {
+    accepted_types: tuple[type, ...] = {
         "string": (str,),
         "boolean": (bool,),
         "integer": (int,),
@@ -102,7 +102,7 @@ def _typed_parser(column: ColumnPlan) -> Parser:
 
     def parse(value: Any) -> Any:
         # type() and not isinstance: a bool is an int to Python, and is none to a contract.
-        if type(value) not in wanted:
+        if type(value) not in accepted_types:
             raise ValueError(value)
         return within(float(value) if column.type == "number" else value)
 

@@ -80,8 +80,8 @@ def _strict(function: Callable[..., Any], *parts: Evaluator) -> Evaluator:
     """Unknown as soon as an argument is."""
 
     def evaluate(values: Values) -> Any:
-        found = [part(values) for part in parts]
-        return None if any(value is None for value in found) else function(*found)
+        operands = [part(values) for part in parts]
+        return None if any(value is None for value in operands) else function(*operands)
 
     return evaluate
 

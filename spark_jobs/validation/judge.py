@@ -1,7 +1,7 @@
 """Records to faults and keys, in the order of the file, column by column.
 
 Cells of a text column repeat, so each distinct one of a batch is validated once. Repeated keys are
-found elsewhere, over all records; here each record's keys are told, and how they are shown.
+found elsewhere, over all records; this module computes each record's keys, and how they are shown.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class _Cells:
             return None
 
     def checked(self, cell: Any) -> Any:
-        """The same, told apart where it is none of its type."""
+        """The same, but `_UNSOUND_VALUE` where the cell is not a value of its column's type."""
         value = self.value(cell)
         return _UNSOUND_VALUE if value is None and cell is not None and cell != "" else value
 
@@ -134,35 +134,35 @@ class Bench:
         self._limit = _SPACE if lines <= SAMPLE else _SPACE * SAMPLE // lines
 
     def tally(self) -> Tally:
-        """An empty one."""
+        """Return an empty tally."""
         return Tally.of(len(self._rules), len(self._cells))
 
     def judge(self, lines: Sequence[int], rows: Sequence[Row], tally: Tally) -> list[Judged]:
         """Validate records that begin on these lines, and count them."""
-        found = [Judged() for _ in rows]
+        results = [Judged() for _ in rows]
         sound: list[int] = []
         for index, row in enumerate(rows):
             if isinstance(row, Broken):
-                found[index].faults.append(self._broken(row))
+                results[index].faults.append(self._broken(row))
             elif len(row) != self._width:
-                said = f"{len(row)} fields instead of {self._width}"
-                found[index].faults.append(("fieldCount", None, said))
+                field_counts = f"{len(row)} fields instead of {self._width}"
+                results[index].faults.append(("fieldCount", None, field_counts))
             else:
                 sound.append(index)
         table = list(zip(*(rows[index] for index in sound), strict=True)) if sound else []
         if table:
-            self._judge_cells(table, sound, found)
-            self._judge_rules(table, sound, found, tally)
+            self._judge_cells(table, sound, results)
+            self._judge_rules(table, sound, results, tally)
             for at, index in enumerate(sound):
                 cells = [column[at] for column in table]
-                found[index].keys = [self._key(key, cells) for key in self._plan.keys]
+                results[index].keys = [self._key(key, cells) for key in self._plan.keys]
             self._profile(table, [lines[index] for index in sound], tally)
         tally.rows += len(rows)
-        for line, judged in zip(lines, found, strict=True):
+        for line, judged in zip(lines, results, strict=True):
             tally.rejected += bool(judged.faults)
             for rule, column, value in judged.faults:
                 tally.fault(rule, column, line, value)
-        return found
+        return results
 
     def repeated(self, number: int, row: Sequence[Any]) -> Fault:
         """The fault of a record whose key of that number was there before."""
@@ -194,20 +194,20 @@ class Bench:
         return (broken.rule, column, MASK if hidden else cut(broken.value))
 
     def _judge_cells(
-        self, table: Sequence[Sequence[Any]], sound: Sequence[int], found: Sequence[Judged]
+        self, table: Sequence[Sequence[Any]], sound: Sequence[int], results: Sequence[Judged]
     ) -> None:
         for cells in self._cells:
             name = cells.column.name
             column = cells.of_table(table)
             for at, rules in cells.faulty(column):
                 value = self._shown(name, as_text(column[at]))
-                found[sound[at]].faults += [(rule, name, value) for rule in rules]
+                results[sound[at]].faults += [(rule, name, value) for rule in rules]
 
     def _judge_rules(
         self,
         table: Sequence[Sequence[Any]],
         sound: Sequence[int],
-        found: Sequence[Judged],
+        results: Sequence[Judged],
         tally: Tally,
     ) -> None:
         if not self._needed:
@@ -223,7 +223,7 @@ class Bench:
                     continue
                 if rule.rule.per_record:
                     shown = self._condition_shown(rule, [column[at] for column in table])
-                    found[index].faults.append((rule.rule.rule, rule.rule.column, shown))
+                    results[index].faults.append((rule.rule.rule, rule.rule.column, shown))
                 elif (value := rule.measured(values)) is not None:
                     gauge.add(1, value, value, value)
 

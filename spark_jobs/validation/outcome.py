@@ -5,7 +5,7 @@
     rejects/ reasons/ clean/    one part file each, in the order of the file
     result/      one JSON document
 
-Of records that share a key the first in file order stands and each later one is at fault.
+Of records that share a key the first in file order is valid and each later one is at fault.
 """
 
 from __future__ import annotations
@@ -95,13 +95,13 @@ class Validation:
     def _tally(self, blocks: dict[int, int]) -> Tally | None:
         """What all tasks counted; None if they read other blocks than these, by their lines."""
         rows = self._judged().where(F.col("tally").isNotNull()).select("block", "line", "tally")
-        found: dict[int, int] = {}
+        line_counts: dict[int, int] = {}
         total = Bench(self.plan, 0).tally()
         for row in rows.collect():
-            found[int(row["block"])] = int(row["line"])
+            line_counts[int(row["block"])] = int(row["line"])
             if row["tally"]:
                 total.merge(Tally.from_json(row["tally"]))
-        return total if found == blocks or set(blocks) == {-1} else None
+        return total if line_counts == blocks or set(blocks) == {-1} else None
 
     def _stitch(self, lines: int) -> Tally:
         """Validate the records that lie in more than one block, and add them to `validated/`."""
@@ -164,17 +164,19 @@ class Validation:
         if not faults:
             return None, counts
         again = keys.where(F.col("number").isin(faults)).join(shared, on=["number", "key"])
-        found = again.where(F.col("line") > F.col("first")).groupBy("line")
-        return found.agg(F.array_sort(F.collect_set("number")).alias("numbers")), counts
+        repeated_lines = again.where(F.col("line") > F.col("first")).groupBy("line")
+        return repeated_lines.agg(F.array_sort(F.collect_set("number")).alias("numbers")), counts
 
     def _explain(self, repeats: DataFrame | None) -> None:
         """Write `rejected/`: every record at fault, with all its faults."""
         records = self._records().select("line", "faults", "raw", "cells")
         if repeats is None:
-            found = records.withColumn("numbers", F.lit(None).cast("array<int>"))
+            numbered_records = records.withColumn("numbers", F.lit(None).cast("array<int>"))
         else:
-            found = records.join(repeats, on="line", how="left")
-        at_fault = found.where(F.col("faults").isNotNull() | F.col("numbers").isNotNull())
+            numbered_records = records.join(repeats, on="line", how="left")
+        at_fault = numbered_records.where(
+            F.col("faults").isNotNull() | F.col("numbers").isNotNull()
+        )
         ordered = at_fault.select("line", "faults", "raw", "cells", "numbers")
         self._write("rejected", ordered.mapInArrow(_explain(self.plan), _REJECTED))
 
@@ -218,13 +220,13 @@ class Validation:
     def _examples(self) -> list[Document]:
         """The first rejected records, as a report shows them."""
         bench, reader = Bench(self.plan, 0), Reader(self.plan.layout)
-        found = []
+        examples = []
         for row in self._rejected().orderBy("line").limit(MAX_EXAMPLES).collect():
             raw = bytes(row["raw"])
             cells = json.loads(row["cells"]) if row["cells"] else reader.row(raw)
             faults = [[one["rule"], one["column"]] for one in json.loads(row["reason"])["faults"]]
-            found.append({"line": row["line"], "faults": faults, **bench.shown(cells, raw)})
-        return found
+            examples.append({"line": row["line"], "faults": faults, **bench.shown(cells, raw)})
+        return examples
 
     def _records(self) -> DataFrame:
         return self._judged().where(F.col("tally").isNull() & F.col("head").isNull())
@@ -259,9 +261,9 @@ def _explain(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.Rec
             ):
                 row: Any = json.loads(cells) if cells else (reader.row(raw) if numbers else ())
                 more = [bench.repeated(number, row) for number in numbers or ()]
-                told = [*(json.loads(faults) if faults else ()), *more]
-                reasons.append(_reason(line, told))
-                again.append(json.dumps([_told(fault) for fault in more]) if more else None)
+                all_faults = [*(json.loads(faults) if faults else ()), *more]
+                reasons.append(_reason(line, all_faults))
+                again.append(json.dumps([_fault_json(fault) for fault in more]) if more else None)
             yield pa.RecordBatch.from_arrays(
                 [
                     batch.column(0),
@@ -277,10 +279,12 @@ def _explain(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.Rec
 
 
 def _reason(line: int, faults: Iterable[Any]) -> str:
-    return json.dumps({"line": line, "faults": [_told(one) for one in faults]}, ensure_ascii=False)
+    return json.dumps(
+        {"line": line, "faults": [_fault_json(one) for one in faults]}, ensure_ascii=False
+    )
 
 
-def _told(fault: Any) -> Document:
+def _fault_json(fault: Any) -> Document:
     rule, column, value = fault
     return {"rule": rule, "column": column, "value": value}
 
@@ -333,7 +337,7 @@ def _result(
 
 
 def _profiled(value: Any) -> Any:
-    """An extreme as a report tells it."""
+    """An extreme as a report shows it."""
     return cut(value) if isinstance(value, str) else _bare(written(value))
 
 

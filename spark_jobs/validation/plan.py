@@ -43,7 +43,7 @@ class ColumnPlan:
     """One column of the table.
 
     Attributes:
-        checks: pairs of rule and argument, in the order in which faults are told.
+        checks: pairs of rule and argument, in the order in which faults are reported.
         range: whole numbers that the type holds; limit: the largest finite number.
         pattern: of a moment's text, with a named group for each part.
     """
@@ -138,10 +138,10 @@ def parse_plan(text: str) -> Plan:
         document = json.loads(text)
     except ValueError as error:
         raise PlanError(f"The plan is not JSON: {error}.") from error
-    found = document.get("plan") if isinstance(document, dict) else None
-    if found != VERSION:
+    version = document.get("plan") if isinstance(document, dict) else None
+    if version != VERSION:
         raise PlanError(
-            f"The plan is of version {found!r}, and this job knows version {VERSION}: "
+            f"The plan is of version {version!r}, and this job knows version {VERSION}: "
             "deploy the bundle of the release that the service runs."
         )
     _only(document, _PARTS, "the plan")

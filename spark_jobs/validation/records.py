@@ -116,24 +116,24 @@ class Objects:
     def row(self, line: bytes) -> Row:
         """The cells of one line, None where a name is absent."""
         try:
-            found = self._decoder.decode(line.decode())
+            json_value = self._decoder.decode(line.decode())
         except UnicodeDecodeError as error:
             return Broken("encoding", None, f"byte {line[error.start]:#04x} is not UTF-8")
         except RecursionError:
             return Broken("json", None, "nested too deep")
         except ValueError as error:
             return Broken("json", None, str(error))
-        if not isinstance(found, dict):
+        if not isinstance(json_value, dict):
             return Broken("json", None, "not an object")
-        self.extra |= found.keys() - self._known
-        return [found.get(name) for name in self._names]
+        self.extra |= json_value.keys() - self._known
+        return [json_value.get(name) for name in self._names]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ValueError("a name is given twice")
-    return found
+    return members
 
 
 def _refuse(constant: str) -> float:

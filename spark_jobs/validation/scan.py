@@ -48,7 +48,7 @@ class Reader:
 
     @property
     def dialect(self) -> Dialect | None:
-        """How quoted fields are told; None where there are none."""
+        """How quoted fields are recognised; None where the format has none."""
         return self._dialect
 
     def row(self, raw: bytes) -> Row:
@@ -58,7 +58,7 @@ class Reader:
         return self._objects.row(raw)
 
     def note_extra(self, tally: Tally) -> None:
-        """Tell of names that the table lacks."""
+        """Add to the tally the names of fields that the table does not have."""
         tally.extra |= self._objects.extra
 
 
@@ -88,10 +88,10 @@ def stitched_rows(plan: Plan, pieces: Sequence[Piece], lines: int) -> tuple[list
     """Records put together from pieces, validated here; as rows of `JUDGED` without their tally."""
     bench, reader = Bench(plan, lines), Reader(plan.layout)
     tally = bench.tally()
-    found = _judged_pieces(pieces, bench, reader, tally, plan.layout.head_lines)
+    judgements = _judged_pieces(pieces, bench, reader, tally, plan.layout.head_lines)
     return [
         (-1, line, _faults(judged), judged.keys or None, raw, cells, None, None, None)
-        for line, judged, raw, cells in found
+        for line, judged, raw, cells in judgements
     ], tally
 
 
@@ -118,22 +118,22 @@ def _survey(layout: Layout) -> Callable[[Batches], Batches]:
         import pyarrow as pa  # noqa: PLC0415 - on the worker
 
         dialect = Dialect(layout) if layout.kind == "csv" else None
-        found: dict[int, Survey] = {}
+        surveys: dict[int, Survey] = {}
         for batch in batches:
             for block, lines in _by_block(batch):
-                found.setdefault(block, Survey()).take(lines, dialect)
-        texts = [json.dumps(asdict(survey)) for survey in found.values()]
+                surveys.setdefault(block, Survey()).take(lines, dialect)
+        texts = [json.dumps(asdict(survey)) for survey in surveys.values()]
         yield pa.RecordBatch.from_arrays(
-            [pa.array(list(found), pa.int64()), pa.array(texts, pa.string())],
+            [pa.array(list(surveys), pa.int64()), pa.array(texts, pa.string())],
             names=["block", "survey"],
         )
 
     return task
 
 
-def _survey_of(found: Mapping[str, Any]) -> Survey:
-    closed, open_ = (Walk(**walk) for walk in found["walks"])
-    return Survey(found["lines"], (closed, open_))
+def _survey_of(document: Mapping[str, Any]) -> Survey:
+    closed, open_ = (Walk(**walk) for walk in document["walks"])
+    return Survey(document["lines"], (closed, open_))
 
 
 def _judge_lines(plan: Plan, entries: dict[int, Entry], lines: int) -> Callable[[Batches], Batches]:
@@ -146,12 +146,12 @@ def _judge_lines(plan: Plan, entries: dict[int, Entry], lines: int) -> Callable[
             for block, part in _by_block(batch):
                 counted[block] = counted.get(block, 0) + len(part)
                 if block not in entries:
-                    continue  # read in other blocks than were surveyed: the count tells of it
+                    continue  # read in other blocks than were surveyed: the count shows it
                 cutter = cutters.setdefault(block, Cutter(reader.dialect, entries[block]))
                 pieces = list(cutter.cut(part))
                 whole = [piece for piece in pieces if piece.head and piece.tail]
-                found = _judged_pieces(whole, bench, reader, tally, plan.layout.head_lines)
-                yield _batch(block, found, [p for p in pieces if not (p.head and p.tail)])
+                judgements = _judged_pieces(whole, bench, reader, tally, plan.layout.head_lines)
+                yield _batch(block, judgements, [p for p in pieces if not (p.head and p.tail)])
         for block, cutter in cutters.items():
             rest = cutter.rest()
             yield _batch(block, [], [] if rest is None else [rest])
@@ -170,10 +170,10 @@ def _judge_rows(plan: Plan, rows: int) -> Callable[[Batches], Batches]:
         for batch in batches:
             lines: list[Any]
             lines, *columns = (column.to_pylist() for column in batch.columns)
-            found = list(zip(*columns, strict=True))
-            judged = bench.judge(lines, found, tally)
-            raw = [_json_line(names, row) for row in found]
-            cells = [json.dumps([as_text(cell) for cell in row]) for row in found]
+            records = list(zip(*columns, strict=True))
+            judged = bench.judge(lines, records, tally)
+            raw = [_json_line(names, row) for row in records]
+            cells = [json.dumps([as_text(cell) for cell in row]) for row in records]
             yield _batch(0, list(zip(lines, judged, raw, cells, strict=True)), [])
         yield _tallies({-1: 0}, tally)
 
@@ -183,7 +183,7 @@ def _judge_rows(plan: Plan, rows: int) -> Callable[[Batches], Batches]:
 def _judged_pieces(
     pieces: Sequence[Piece], bench: Bench, reader: Reader, tally: Tally, head_lines: int
 ) -> list[Judgement]:
-    """Whole records validated, the header aside; one too long to hold is told of in the tally."""
+    """Whole records validated, without the header; one too long to hold is noted in the tally."""
     kept: list[tuple[int, bytes]] = []
     for piece in pieces:
         if piece.line <= head_lines:
@@ -249,8 +249,8 @@ def _faults(judged: Judged) -> str | None:
 
 
 def _json_line(names: Sequence[str], row: Sequence[Any]) -> bytes:
-    found = dict(zip(names, row, strict=True))
-    return json.dumps(found, ensure_ascii=False, default=_iso).encode("utf-8", "surrogatepass")
+    record = dict(zip(names, row, strict=True))
+    return json.dumps(record, ensure_ascii=False, default=_iso).encode("utf-8", "surrogatepass")
 
 
 def _iso(value: Any) -> str:

@@ -1,6 +1,6 @@
 """What is counted over records: mergeable in any order, and small whatever the file's size.
 
-A tally travels as JSON, so that tasks can leave theirs beside the records that they validated.
+A tally is serialised as JSON, so that tasks can write it next to the records that they validated.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Tally:
             {
                 "rows": self.rows,
                 "rejected": self.rejected,
-                "checks": [[*key, *found] for key, found in self.checks.items()],
+                "checks": [[*key, *failures] for key, failures in self.checks.items()],
                 "gauges": [[g.count, g.total, g.least, g.most] for g in self.gauges],
                 "columns": [_column_json(column) for column in self.columns],
                 "extra": sorted(self.extra)[:MAX_EXTRA],
@@ -162,19 +162,19 @@ class Tally:
     @classmethod
     def from_json(cls, text: str) -> Tally:
         """The inverse of `to_json`."""
-        found = json.loads(text)
+        document = json.loads(text)
         return cls(
-            rows=found["rows"],
-            rejected=found["rejected"],
+            rows=document["rows"],
+            rejected=document["rejected"],
             checks={
                 (rule, column): (failed, [(line, value) for line, value in samples])
-                for rule, column, failed, samples in found["checks"]
+                for rule, column, failed, samples in document["checks"]
             },
-            gauges=[Gauge(*values) for values in found["gauges"]],
-            columns=[_column_of(column) for column in found["columns"]],
-            extra=set(found["extra"]),
-            too_long=found["too_long"],
-            sample=[(number, cells) for number, cells in found["sample"]],
+            gauges=[Gauge(*values) for values in document["gauges"]],
+            columns=[_column_of(column) for column in document["columns"]],
+            extra=set(document["extra"]),
+            too_long=document["too_long"],
+            sample=[(number, cells) for number, cells in document["sample"]],
         )
 
 
@@ -202,14 +202,14 @@ def _column_json(column: Column) -> dict[str, Any]:
     }
 
 
-def _column_of(found: dict[str, Any]) -> Column:
+def _column_of(document: dict[str, Any]) -> Column:
     kept = array("Q")
-    kept.frombytes(base64.b64decode(found["hashes"]))
+    kept.frombytes(base64.b64decode(document["hashes"]))
     return Column(
-        found["count"],
-        found["nulls"],
-        value_of(found["least"]),
-        value_of(found["most"]),
+        document["count"],
+        document["nulls"],
+        value_of(document["least"]),
+        value_of(document["most"]),
         set(kept),
-        found["whole"],
+        document["whole"],
     )

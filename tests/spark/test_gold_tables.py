@@ -197,8 +197,8 @@ def test_every_definition_says_what_it_is() -> None:
     """
     assert len(definitions()) == len({each.name for each in definitions()}) >= 8
     for definition in definitions():
-        assert definition.said("Grain")
-        assert definition.said("Refresh").startswith(
+        assert definition.comment_field("Grain")
+        assert definition.comment_field("Refresh").startswith(
             "whole, for " if not definition.parts else "by "
         )
         read = set(re.findall(r"\bsilver_(\w+)", definition.sql))

@@ -182,9 +182,9 @@ def test_a_load_that_was_overtaken_changes_nothing(
     stage = serving._stage
     newer: list[Served] = []
 
-    def overtaken(lake: SparkLake, database: Database, wanted: serving.Wanted) -> str:
-        name = stage(lake, database, wanted)
-        if wanted.version == 0:
+    def overtaken(lake: SparkLake, database: Database, snapshot: serving.GoldSnapshot) -> str:
+        name = stage(lake, database, snapshot)
+        if snapshot.version == 0:
             put(lake, "raced", "SELECT 1 AS version")
             newer.extend(serve(lake, database, [path], "newer").values())
         return name
