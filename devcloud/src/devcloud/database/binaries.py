@@ -76,13 +76,15 @@ def _packaged() -> Path | None:
     """The newest server that the package has; the package itself need not be imported for it."""
     package = find_spec(_PACKAGE)
     places = list(package.submodule_search_locations or ()) if package else []
-    found = [path.parent for place in places for path in Path(place).glob("pginstall*/bin/initdb")]
-    return max(found, default=None)
+    folders = [
+        path.parent for place in places for path in Path(place).glob("pginstall*/bin/initdb")
+    ]
+    return max(folders, default=None)
 
 
 def _installed() -> Path | None:
-    found = shutil.which("postgres")
-    folder = Path(found).resolve().parent if found else None
+    executable = shutil.which("postgres")
+    folder = Path(executable).resolve().parent if executable else None
     return folder if folder and (folder / "initdb").exists() else None
 
 

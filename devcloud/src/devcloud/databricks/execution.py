@@ -122,12 +122,12 @@ def _isolated(spec: TaskSpec, log: io.TextIOBase) -> Iterator[None]:
 
 def _top_level(paths: list[str]) -> set[str]:
     """Names of packages and modules in the folders: one loaded from elsewhere must give way."""
-    found: set[str] = set()
+    names: set[str] = set()
     for each in paths:
         for entry in Path(each).iterdir() if Path(each).is_dir() else ():
             if entry.suffix == ".py" or (entry.is_dir() and entry.name.isidentifier()):
-                found.add(entry.stem)
-    return found - set(sys.stdlib_module_names) - {"devcloud", "pyspark", "py4j"}
+                names.add(entry.stem)
+    return names - set(sys.stdlib_module_names) - {"devcloud", "pyspark", "py4j"}
 
 
 def _forget(paths: list[str], names: set[str]) -> None:

@@ -64,8 +64,8 @@ def resolve(cache: Path | None = None) -> list[Path]:
         JavaNotFoundError: Ivy needs Java too.
     """
     cache = (cache or cache_folder()) / "ivy"
-    wanted = hashlib.sha256("\n".join(MODULES).encode()).hexdigest()[:12]
-    folder = cache / f"jars-{wanted}"
+    digest = hashlib.sha256("\n".join(MODULES).encode()).hexdigest()[:12]
+    folder = cache / f"jars-{digest}"
     if not folder.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with (cache / "lock").open("w") as lock:
@@ -88,14 +88,14 @@ def _fetch(cache: Path, folder: Path) -> None:
             "-cache", str(cache / "cache"), "-confs", "default", "-types", "jar", "bundle",
             "-retrieve", f"{work}/jars/[artifact]-[revision].[ext]",
         ]  # fmt: skip
-        told = _run([java_command, *arguments])
-        if DISTRUST in told:
-            told = _run([java_command, *trust_options(os.environ, work), *arguments])
+        output = _run([java_command, *arguments])
+        if DISTRUST in output:
+            output = _run([java_command, *trust_options(os.environ, work), *arguments])
         fetched = sorted((work / "jars").glob("*.jar"))
         if len(fetched) != len(MODULES):
             raise JarsError(
                 f"Only {len(fetched)} of the {len(MODULES)} jars that Spark needs could be "
-                f"fetched. Is the Maven repository within reach? Ivy said:\n{told[-2000:]}",
+                f"fetched. Is the Maven repository within reach? Ivy said:\n{output[-2000:]}",
             )
         shutil.move(work / "jars", folder)
 
@@ -120,8 +120,8 @@ def _ivy_module() -> str:
 
 def _ivy_jar() -> Path:
     """Ivy itself, which pyspark ships."""
-    found = find_spec("pyspark")
-    locations = found.submodule_search_locations if found else None
+    spec = find_spec("pyspark")
+    locations = spec.submodule_search_locations if spec else None
     jars = sorted(Path(locations[0], "jars").glob("ivy-*.jar")) if locations else []
     if not jars:
         raise JarsError("pyspark is not installed. Run `make setup`.")

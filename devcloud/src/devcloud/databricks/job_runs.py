@@ -193,10 +193,10 @@ class RunsApi:
         self, body: Document, *, token: str = "", trigger: str = "ONE_TIME"
     ) -> WorkspaceRun:
         job_id = number(body, "job_id")
-        found = self.store.job(job_id)
-        if found is None:
+        job = self.store.job(job_id)
+        if job is None:
             raise invalid(f"Job {job_id} does not exist.")
-        settings = narrowed(found[0], body.get("only") or [])
+        settings = narrowed(job[0], body.get("only") or [])
         known = self._known(settings, body.get("job_parameters") or {})
         queue = body.get("queue") or settings.get("queue") or {}
         return WorkspaceRun(

@@ -52,14 +52,14 @@ class JobsApi:
         limit = page_limit(query, MOST_JOBS)
         before = number(query, "page_token", 0)
         name = str(query.get("name", "")).lower()
-        found = [
+        matches = [
             (job_id, settings, created)
             for job_id, settings, created in self.store.jobs()
             if (not before or job_id < before)
             and (not name or settings.get("name", "").lower() == name)
         ]
         whole = flag(query, "expand_tasks")
-        jobs = [self._job_view(*each) for each in found[:limit]]
+        jobs = [self._job_view(*each) for each in matches[:limit]]
         if not whole:
             for job in jobs:
                 job["settings"] = {
@@ -67,8 +67,8 @@ class JobsApi:
                     for key, value in job["settings"].items()
                     if key not in ("tasks", "job_clusters", "environments", "parameters")
                 }
-        reply: Document = {"jobs": jobs, "has_more": len(found) > limit}
-        if len(found) > limit:
+        reply: Document = {"jobs": jobs, "has_more": len(matches) > limit}
+        if len(matches) > limit:
             reply["next_page_token"] = str(jobs[-1]["job_id"])
         return reply
 
@@ -111,11 +111,11 @@ class JobsApi:
         self.changed(job_id)
 
     def _job(self, job_id: int) -> tuple[Document, int]:
-        found = self.store.job(job_id)
-        if found is None:
+        job = self.store.job(job_id)
+        if job is None:
             # 400 with this wording is what the service says; the SDKs turn it into "not found".
             raise invalid(f"Job {job_id} does not exist.")
-        return found
+        return job
 
     def _job_view(self, job_id: int, settings: Document, created: int) -> Document:
         return {

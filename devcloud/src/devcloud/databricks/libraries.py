@@ -28,27 +28,27 @@ def dependencies(task: Mapping[str, Any], settings: Mapping[str, Any]) -> list[s
     Raises:
         LibraryError: it asks for a kind of library that is not known here.
     """
-    found: list[str] = []
+    requirements: list[str] = []
     for environment in settings.get("environments") or []:
         if environment["environment_key"] == task.get("environment_key"):
-            found += (environment.get("spec") or {}).get("dependencies") or []
+            requirements += (environment.get("spec") or {}).get("dependencies") or []
     for library in task.get("libraries") or []:
         if set(library) == {"whl"}:
-            found.append(library["whl"])
+            requirements.append(library["whl"])
         elif set(library) == {"pypi"} and set(library["pypi"]) == {"package"}:
-            found.append(library["pypi"]["package"])
+            requirements.append(library["pypi"]["package"])
         else:
             raise LibraryError(f"Library {library} is neither a wheel nor a plain PyPI package.")
-    return found
+    return requirements
 
 
-def prepare(wanted: list[str], workspace: Workspace, folder: Path) -> list[Path]:
+def prepare(requirements: list[str], workspace: Workspace, folder: Path) -> list[Path]:
     """Make the dependencies importable.
 
     A wheel is unpacked once for each content; a requirement must be met by this Python.
 
     Args:
-        wanted: what `dependencies` gives.
+        requirements: what `dependencies` gives.
         workspace: holds the wheels.
         folder: holds the unpacked wheels, one folder for each content hash.
 
@@ -59,7 +59,7 @@ def prepare(wanted: list[str], workspace: Workspace, folder: Path) -> list[Path]
         LibraryError: a wheel is missing or broken, or a package is not installed here.
     """
     paths: list[Path] = []
-    for each in wanted:
+    for each in requirements:
         if each.endswith(".whl"):
             paths.append(_unpack(each, workspace, folder))
             for needed in _needs(paths[-1]):
@@ -103,17 +103,17 @@ def _needs(wheel: Path) -> list[str]:
 
 def _check_installed(text: str) -> None:
     try:
-        wanted = Requirement(text)
+        requirement = Requirement(text)
     except InvalidRequirement as error:
         raise LibraryError(f"Dependency {text!r} is neither a .whl nor a requirement.") from error
-    if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+    if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
         return
     try:
-        version = metadata.version(wanted.name)
+        version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError as error:
         raise LibraryError(
             f"Dependency {text!r} is not installed where the local workspace runs, "
             "and it installs nothing by itself: add it with pip.",
         ) from error
-    if not wanted.specifier.contains(version, prereleases=True):
-        raise LibraryError(f"Dependency {text!r} is not met: {wanted.name} {version} is here.")
+    if not requirement.specifier.contains(version, prereleases=True):
+        raise LibraryError(f"Dependency {text!r} is not met: {requirement.name} {version} is here.")

@@ -42,14 +42,14 @@ def asked_for(path: str, language: str | None, content: bytes) -> tuple[str, str
         ApiError: the language is not told, or is none.
     """
     ending = LANGUAGES.get(path.rpartition(".")[2].lower())
-    wanted = (language or ending or "").upper()
-    if not wanted:
+    notebook_language = (language or ending or "").upper()
+    if not notebook_language:
         raise invalid(f"The language of the notebook {path} is not given.")
-    if wanted not in COMMENTS:
+    if notebook_language not in COMMENTS:
         raise unsupported(f"notebooks in {language}")
-    head = mark(wanted)
+    head = mark(notebook_language)
     source = content if content.startswith(head.rstrip()) else head + content
-    return (name_of(path) if ending == wanted else path), wanted, source
+    return (name_of(path) if ending == notebook_language else path), notebook_language, source
 
 
 class NotebookIndex:

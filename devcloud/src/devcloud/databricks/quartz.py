@@ -75,8 +75,8 @@ class Quartz:
         for day in self._dates(local.date()):
             earliest = local.time() if day == local.date() else time.min
             for each in self._times(earliest):
-                wanted = datetime.combine(day, each, self.zone)
-                due = wanted.astimezone(UTC)
+                candidate = datetime.combine(day, each, self.zone)
+                due = candidate.astimezone(UTC)
                 exists = due.astimezone(self.zone).time() == each
                 if exists and due > moment:
                     return due
@@ -103,7 +103,7 @@ def _numbers(
     what: str, text: str, low: int, high: int, names: tuple[str, ...] = ()
 ) -> tuple[int, ...]:
     """The values of a field: a list of values, ranges (which may wrap) and steps."""
-    found: set[int] = set()
+    numbers: set[int] = set()
     for item in text.split(","):
         match = _ITEM.fullmatch(item)
         if match is None:
@@ -116,8 +116,8 @@ def _numbers(
         if step < 1:
             raise ValueError(f"the step of {item!r} ({what}) must be 1 or more")
         span = last - first if last >= first else last - first + high - low + 1
-        found |= {low + (first - low + n) % (high - low + 1) for n in range(0, span + 1, step)}
-    return tuple(sorted(found))
+        numbers |= {low + (first - low + n) % (high - low + 1) for n in range(0, span + 1, step)}
+    return tuple(sorted(numbers))
 
 
 def _value(what: str, text: str, low: int, high: int, names: tuple[str, ...]) -> int:
@@ -131,8 +131,8 @@ def _value(what: str, text: str, low: int, high: int, names: tuple[str, ...]) ->
 def _days_of_month(text: str) -> Days:
     special = _IN_MONTH.fullmatch(text)
     if special is None:
-        wanted = _numbers("day of month", text, 1, 31)
-        return lambda year, month: [day for day in wanted if day <= _length(year, month)]
+        days = _numbers("day of month", text, 1, 31)
+        return lambda year, month: [day for day in days if day <= _length(year, month)]
     before_end, weekday, day = special.groups()
     fixed = _value("day of month", day, 1, 31, ()) if day else None
 
@@ -149,8 +149,10 @@ def _days_of_week(text: str) -> Days:
     special = _IN_WEEK.fullmatch(text)
     if special is None:
         text = "SAT" if text == "L" else text
-        wanted = _numbers("day of week", text, 1, 7, _WEEKDAYS)
-        return lambda year, month: [day for each in wanted for day in _weekdays(year, month, each)]
+        weekdays = _numbers("day of week", text, 1, 7, _WEEKDAYS)
+        return lambda year, month: [
+            day for each in weekdays for day in _weekdays(year, month, each)
+        ]
     nth = int(special[2]) if special[2] else 0  # 0: the last one
     weekday = _value("day of week", special[1] or special[3], 1, 7, _WEEKDAYS)
 

@@ -57,7 +57,7 @@ def references(value: Any) -> set[str]:
 def resolve(value: Any, lookup: Callable[[str], str]) -> Any:
     """A copy of a document with each reference replaced by what `lookup` says."""
     if isinstance(value, str):
-        return REFERENCE.sub(lambda found: lookup(found[1]), value)
+        return REFERENCE.sub(lambda match: lookup(match[1]), value)
     if isinstance(value, Mapping):
         return {key: resolve(item, lookup) for key, item in value.items()}
     if isinstance(value, list):

@@ -55,9 +55,9 @@ class Schedules:
         await self._triggers.close()
 
     def _read(self, job_id: int) -> None:
-        found = self._store.job(job_id)
+        job = self._store.job(job_id)
         try:
-            times = times_of(*found) if found else None
+            times = times_of(*job) if job else None
         except ApiError as error:  # stored before schedules were run
             log.warning("job %s is not run by its schedule: %s", job_id, error.message)
             times = None

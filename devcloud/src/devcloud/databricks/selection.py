@@ -26,14 +26,14 @@ def narrowed(settings: Document, only: Sequence[str]) -> Document:
         return settings
     tasks = settings["tasks"]
     chosen: set[str] = set()
-    for wanted in only:
-        key = wanted.removeprefix("+").removesuffix("+")
+    for selector in only:
+        key = selector.removeprefix("+").removesuffix("+")
         if key not in {task["task_key"] for task in tasks}:
             raise invalid(f"only names {key!r}: the job has no such task.")
         chosen.add(key)
-        if wanted.startswith("+"):
+        if selector.startswith("+"):
             chosen |= before(tasks, {key})
-        if wanted.endswith("+"):
+        if selector.endswith("+"):
             chosen |= behind(tasks, {key})
     kept = [_without_others(task, chosen) for task in tasks if task["task_key"] in chosen]
     for task in kept:
@@ -82,12 +82,12 @@ def _waits_for(task: Mapping[str, Any]) -> set[str]:
 
 
 def _reached(edges: Mapping[str, set[str]], start: Collection[str]) -> set[str]:
-    found: set[str] = set()
+    reached: set[str] = set()
     frontier = set(start)
     while frontier:
-        frontier = set().union(*(edges[key] for key in frontier)) - found
-        found |= frontier
-    return found
+        frontier = set().union(*(edges[key] for key in frontier)) - reached
+        reached |= frontier
+    return reached
 
 
 def _without_others(task: Document, chosen: Collection[str]) -> Document:

@@ -149,9 +149,9 @@ def _check_task(task: dict[str, Any], settings: Mapping[str, Any], names: list[s
     _check_number(task, "min_retry_interval_millis", 0, None)
     _check_number(task, "timeout_seconds", 0, None)
     for key, group in (("environment_key", "environments"), ("job_cluster_key", "job_clusters")):
-        wanted = task.get(key)
-        if wanted is not None and wanted not in {e.get(key) for e in settings.get(group) or []}:
-            raise invalid(f"Task {name!r} names {key} {wanted!r}, which {group} does not define.")
+        value = task.get(key)
+        if value is not None and value not in {e.get(key) for e in settings.get(group) or []}:
+            raise invalid(f"Task {name!r} names {key} {value!r}, which {group} does not define.")
 
 
 def _check_python(name: str, script: Mapping[str, Any]) -> None:

@@ -40,8 +40,8 @@ class TaskPreparer:
         values = self._values(run, attempt)
         task = resolve(run.task(attempt.task_key), values.__getitem__)
         try:
-            wanted = dependencies(task, run.settings)
-            paths = [str(each) for each in prepare(wanted, self._workspace, self._wheels)]
+            requirements = dependencies(task, run.settings)
+            paths = [str(each) for each in prepare(requirements, self._workspace, self._wheels)]
         except LibraryError as error:
             raise TaskSetupError("LIBRARY_INSTALLATION_ERROR", str(error)) from error
         log = str(self._logs / f"{attempt.run_id}.log")

@@ -146,8 +146,8 @@ class Arm:
         if len(call.rest) == 1:
             if call.request.method != "GET":
                 raise not_implemented(f"{call.request.method} of all {kind}")
-            found = self.resources.list(key, kind)
-            return JSONResponse({"value": [_shown(each) for each in found]})
+            resources = self.resources.list(key, kind)
+            return JSONResponse({"value": [_shown(each) for each in resources]})
         return self._definition(call, kind, call.rest[1])
 
     def _definition(self, call: ArmRequest, kind: str, name: str) -> Response:
@@ -200,8 +200,8 @@ class Arm:
             self.engine.cancel(run, recursive=recursive)
             return Response(status_code=200)
         if action == "queryactivityruns" and method == "POST":
-            told = [each.to_json() for each in self.runs.activities(run.run_id)]
-            return JSONResponse(query.activity_runs(call.body, told))
+            documents = [each.to_json() for each in self.runs.activities(run.run_id)]
+            return JSONResponse(query.activity_runs(call.body, documents))
         raise not_implemented(f"{method} {action} of a pipeline run")
 
     def _query(self, call: ArmRequest) -> Response:
@@ -215,15 +215,15 @@ class Arm:
         moment = None
         if lag is not None:
             moment = stamp(self.clock.now() - timedelta(seconds=lag.seconds))
-        told = []
+        documents = []
         oldest = query.oldest(call.body)
         for run in self.runs.all():
             if run.updated < oldest or run.factory != call.factory.key:
                 continue
             status = run.as_of(moment)
             if status is not None:
-                told.append(run.to_json(status))
-        return JSONResponse(query.pipeline_runs(call.body, told))
+                documents.append(run.to_json(status))
+        return JSONResponse(query.pipeline_runs(call.body, documents))
 
 
 def _stopped(body: dict[str, Any]) -> dict[str, Any]:
@@ -238,12 +238,12 @@ def _stopped(body: dict[str, Any]) -> dict[str, Any]:
 
 def _trigger_runs(runs: Runs, factory: str) -> list[dict[str, Any]]:
     """The runs of triggers, as the pipeline runs that they started tell of them."""
-    found: dict[str, dict[str, Any]] = {}
+    trigger_runs: dict[str, dict[str, Any]] = {}
     for run in runs.all():
         if run.factory != factory or run.trigger is None:
             continue
         identity = f"{run.invoked_by['name']}/{run.invoked_by['id']}"
-        told = found.setdefault(
+        trigger_run = trigger_runs.setdefault(
             identity,
             {
                 "triggerRunId": identity,
@@ -259,8 +259,8 @@ def _trigger_runs(runs: Runs, factory: str) -> list[dict[str, Any]]:
                 "triggeredPipelines": {},
             },
         )
-        told["triggeredPipelines"][run.pipeline] = run.run_id
-    return list(found.values())
+        trigger_run["triggeredPipelines"][run.pipeline] = run.run_id
+    return list(trigger_runs.values())
 
 
 def _shown(stored: dict[str, Any]) -> dict[str, Any]:

@@ -78,13 +78,13 @@ def expressions(place: str, value: Any) -> list[Call]:
         raise bad_request(f"{place}: {error}", place) from error
 
 
-def reference(place: str, document: Any, wanted: str) -> ResourceReference:
-    """Read a reference object; wanted is its type, such as "DatasetReference"."""
+def reference(place: str, document: Any, expected_type: str) -> ResourceReference:
+    """Read a reference object; `expected_type` is its type, such as "DatasetReference"."""
     fits(place, document, Shape(frozenset(("referenceName", "type")), frozenset(("parameters",))))
-    if document["type"] != wanted:
-        raise bad_request(f"{place}: the type must be {wanted!r}", place)
+    if document["type"] != expected_type:
+        raise bad_request(f"{place}: the type must be {expected_type!r}", place)
     expressions(place, document.get("parameters", {}))
-    return ResourceReference(_REFERENCE_TYPES[wanted], str(document["referenceName"]))
+    return ResourceReference(_REFERENCE_TYPES[expected_type], str(document["referenceName"]))
 
 
 def parameters(place: str, document: Any, types: Iterable[str] = shapes.PARAMETER_TYPES) -> None:

@@ -120,7 +120,7 @@ def _left_by(activity: dict[str, Any]) -> Iterator[str]:
 
 
 def _dependencies(activity: dict[str, Any]) -> set[str]:
-    found: set[str] = set()
+    names: set[str] = set()
     for dependency in activity.get("dependsOn", []):
         fits(f"{activity['name']}.dependsOn", dependency, _DEPENDENCY)
         conditions = dependency["dependencyConditions"]
@@ -131,8 +131,8 @@ def _dependencies(activity: dict[str, Any]) -> set[str]:
                 f"not {conditions}",
                 activity["name"],
             )
-        found.add(dependency["activity"])
-    return found
+        names.add(dependency["activity"])
+    return names
 
 
 def _upstream(name: str, needs: dict[str, set[str]]) -> frozenset[str]:
@@ -200,13 +200,13 @@ def _call(name: str, call: Call, place: _Place) -> None:
         raise bad_request(f"{name}: item() has a meaning only inside ForEach or Filter", name)
     if call.name not in ("activity", "variables") or not isinstance(call.arguments[0], Literal):
         return
-    wanted = call.arguments[0].value
-    if call.name == "activity" and wanted not in place.visible:
+    argument = call.arguments[0].value
+    if call.name == "activity" and argument not in place.visible:
         raise bad_request(
-            f"{name}: activity('{wanted}') is not one that this activity depends on", name
+            f"{name}: activity('{argument}') is not one that this activity depends on", name
         )
-    if call.name == "variables" and wanted not in place.variables:
-        raise bad_request(f"{name}: the pipeline has no variable {wanted!r}", name)
+    if call.name == "variables" and argument not in place.variables:
+        raise bad_request(f"{name}: the pipeline has no variable {argument!r}", name)
 
 
 def _nothing(_name: str, _activity: dict[str, Any], _place: _Place) -> Iterator[ResourceReference]:

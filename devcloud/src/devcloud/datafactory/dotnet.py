@@ -162,26 +162,26 @@ def parse_datetime(text: str, pattern: str) -> datetime:
     match = matcher.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not of the format {pattern!r}")
-    found = dict(zip(names, match.groups(), strict=True))
-    year = int(found.get("year", 0)) or _century(found.get("short_year"))
-    month = int(found.get("month", 1))
-    if "month_name" in found:
-        month = 1 + [name[:3].lower() for name in _MONTHS].index(found["month_name"][:3].lower())
-    hour = int(found.get("hour", 0))
-    if "half_hour" in found:
-        hour = int(found["half_hour"]) % _NOON + (
-            _NOON if found.get("half", "").upper() == "PM" else 0
+    fields = dict(zip(names, match.groups(), strict=True))
+    year = int(fields.get("year", 0)) or _century(fields.get("short_year"))
+    month = int(fields.get("month", 1))
+    if "month_name" in fields:
+        month = 1 + [name[:3].lower() for name in _MONTHS].index(fields["month_name"][:3].lower())
+    hour = int(fields.get("hour", 0))
+    if "half_hour" in fields:
+        hour = int(fields["half_hour"]) % _NOON + (
+            _NOON if fields.get("half", "").upper() == "PM" else 0
         )
     moment = datetime(  # noqa: DTZ001  (naive UTC is what the module works on)
         year,
         month,
-        int(found.get("day", 1)),
+        int(fields.get("day", 1)),
         hour,
-        int(found.get("minute", 0)),
-        int(found.get("second", 0)),
-        _microseconds(found.get("fraction")),
+        int(fields.get("minute", 0)),
+        int(fields.get("second", 0)),
+        _microseconds(fields.get("fraction")),
     )
-    return moment - _offset(found.get("offset"))
+    return moment - _offset(fields.get("offset"))
 
 
 def parse_iso(text: str) -> datetime:

@@ -157,13 +157,13 @@ class Interpreter:
 
 def _result(record: ActivityRun, effect: Effect) -> dict[str, Any]:
     """What `activity('x')` is."""
-    told = record.to_json()
+    document = record.to_json()
     return {
         "output": effect.output if effect.output is not None else {},
-        "error": told["error"],
+        "error": document["error"],
         "Status": record.status,
         "ActivityRunId": record.activity_run_id,
-        "Duration": told["durationInMs"],
+        "Duration": document["durationInMs"],
         "ExecutionStartTime": record.started,
         "ExecutionEndTime": record.ended,
         "PipelineRunId": record.run_id,
@@ -175,8 +175,8 @@ async def _is_due(activity: Activity, ended: dict[str, asyncio.Future[str]]) -> 
     due = True
     for dependency in activity.get("dependsOn", []):
         status = await asyncio.shield(ended[dependency["activity"]])
-        wanted = dependency["dependencyConditions"]
-        due = due and any(condition in wanted for condition in _MEETS[status])
+        conditions = dependency["dependencyConditions"]
+        due = due and any(condition in conditions for condition in _MEETS[status])
     return due
 
 

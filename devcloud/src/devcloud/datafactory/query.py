@@ -13,10 +13,10 @@ from devcloud.datafactory.azure_error import AzureError, bad_request
 
 PAGE = 100
 _OPERATORS: dict[str, Callable[[str, list[str]], bool]] = {
-    "equals": lambda value, wanted: value == wanted[0],
-    "notequals": lambda value, wanted: value != wanted[0],
-    "in": lambda value, wanted: value in wanted,
-    "notin": lambda value, wanted: value not in wanted,
+    "equals": lambda value, expected: value == expected[0],
+    "notequals": lambda value, expected: value != expected[0],
+    "in": lambda value, expected: value in expected,
+    "notin": lambda value, expected: value not in expected,
 }
 _RUN_OPERANDS = {
     "pipelinename": "pipelineName",
@@ -48,18 +48,18 @@ def pipeline_runs(body: dict[str, Any], runs: Iterable[dict[str, Any]]) -> dict[
     """
     keep = _window(body), _filters(body, _RUN_OPERANDS)
     order, descending = _order(body)
-    found = [run for run in runs if all(test(run) for test in keep)]
-    found.sort(key=lambda run: _position(run, order), reverse=descending)
+    matches = [run for run in runs if all(test(run) for test in keep)]
+    matches.sort(key=lambda run: _position(run, order), reverse=descending)
     after = _read_token(body.get("continuationToken"))
     if after is not None:
-        found = [
+        matches = [
             run
-            for run in found
+            for run in matches
             if (_position(run, order) < after if descending else _position(run, order) > after)
         ]
-    page = found[:PAGE]
+    page = matches[:PAGE]
     answer: dict[str, Any] = {"value": page}
-    if len(found) > PAGE:
+    if len(matches) > PAGE:
         answer["continuationToken"] = _write_token(_position(page[-1], order))
     return answer
 
@@ -75,10 +75,10 @@ def trigger_runs(body: dict[str, Any], runs: Iterable[dict[str, Any]]) -> dict[s
     """The runs of triggers that a query body asks for, latest first, all on one page."""
     keep = _filters(body, _TRIGGER_OPERANDS)
     window = _window(body)
-    found = [
+    matches = [
         run for run in runs if keep(run) and window({"lastUpdated": run["triggerRunTimestamp"]})
     ]
-    return {"value": sorted(found, key=lambda run: str(run["triggerRunTimestamp"]), reverse=True)}
+    return {"value": sorted(matches, key=lambda run: str(run["triggerRunTimestamp"]), reverse=True)}
 
 
 Test = Callable[[dict[str, Any]], bool]
@@ -120,22 +120,22 @@ def _filters(body: dict[str, Any], operands: dict[str, str]) -> Test:
             run: dict[str, Any],
             name: str = operand,
             decide: Callable[[str, list[str]], bool] = operator,
-            wanted: tuple[str, ...] = tuple(values),
+            expected: tuple[str, ...] = tuple(values),
         ) -> bool:
-            return decide(str(run[name]), list(wanted))
+            return decide(str(run[name]), list(expected))
 
         tests.append(test)
     return lambda run: all(test(run) for test in tests)
 
 
 def _order(body: dict[str, Any]) -> tuple[str, bool]:
-    wanted = body.get("orderBy") or [{"orderBy": "RunStart", "order": "DESC"}]
-    if len(wanted) != 1:
+    keys = body.get("orderBy") or [{"orderBy": "RunStart", "order": "DESC"}]
+    if len(keys) != 1:
         raise AzureError(501, "NotImplementedLocally", "orderBy takes one key here", "orderBy")
-    name = _RUN_OPERANDS.get(str(wanted[0].get("orderBy")).lower())
-    direction = str(wanted[0].get("order")).lower()
+    name = _RUN_OPERANDS.get(str(keys[0].get("orderBy")).lower())
+    direction = str(keys[0].get("order")).lower()
     if name is None or direction not in ("asc", "desc"):
-        raise bad_request(f"orderBy {json.dumps(wanted[0])} is not supported", "orderBy")
+        raise bad_request(f"orderBy {json.dumps(keys[0])} is not supported", "orderBy")
     return name, direction == "desc"
 
 

@@ -180,8 +180,10 @@ class Runs:
             log = self._log(run_id)
             # A line without its end was being written when the process was killed.
             lines = log.read_text().splitlines(keepends=True) if log.exists() else []
-            found = [ActivityRun(**json.loads(line)) for line in lines if line.endswith("\n")]
-            self._activities[run_id] = sorted(found, key=lambda each: each.started)
+            activity_runs = [
+                ActivityRun(**json.loads(line)) for line in lines if line.endswith("\n")
+            ]
+            self._activities[run_id] = sorted(activity_runs, key=lambda each: each.started)
         return self._activities[run_id]
 
     def begin_activity(self, activity: ActivityRun) -> None:

@@ -190,8 +190,8 @@ class KeyApi:
             value = self._host.keys.listed(scope).get(name)
             return Response(status_code=404) if value is None else _shown(request, name, value, 200)
         if request.method == "DELETE":
-            found = name != MASTER and self._host.keys.delete(scope, name)
-            return Response(status_code=204 if found else 404)
+            deleted = name != MASTER and self._host.keys.delete(scope, name)
+            return Response(status_code=204 if deleted else 404)
         value = generate()
         if request.method == "PUT":
             try:

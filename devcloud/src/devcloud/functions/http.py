@@ -56,15 +56,15 @@ class HttpTriggers:
 
     def find(self, method: str, raw_path: str) -> str | None:
         """Name of the function that answers a request; None if there is none."""
-        found = self._router.find(method, raw_path)
-        return found[0] if found else None
+        match = self._router.find(method, raw_path)
+        return match[0] if match else None
 
     async def answer(self, request: Request) -> Response:
         """Answer a request: 404 without a function, 401 without a key, 500 for an exception."""
-        found = self._router.find(request.method, raw_path(request))
-        if found is None:
+        match = self._router.find(request.method, raw_path(request))
+        if match is None:
             return _not_found(request)
-        function = self._functions[found[0]]
+        function = self._functions[match[0]]
         if not self._may_call(function, request):
             return Response(status_code=401)
         try:
@@ -79,7 +79,7 @@ class HttpTriggers:
             _url(request),
             headers=_joined(request.headers.items()),
             query=_joined(each for each in request.query_params.multi_items() if each[1]),
-            route=found[1],
+            route=match[1],
             body=body,
         )
         outcome = await asyncio.wrap_future(self._invoker.submit(function, trigger))

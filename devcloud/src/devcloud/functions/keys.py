@@ -92,9 +92,9 @@ class HostKeys:
 
     def delete(self, scope: str, name: str) -> bool:
         """Delete a key; whether there was one."""
-        found = self._scope(scope).pop(name, None) is not None
+        existed = self._scope(scope).pop(name, None) is not None
         self._save()
-        return found
+        return existed
 
     def _level(self, request: Request, opening: list[str]) -> Level:
         given = _given(request)
@@ -135,7 +135,7 @@ def _given(request: Request) -> str:
 
 
 def _matches(given: str, keys: Iterator[str] | list[str]) -> bool:
-    found = False
+    matched = False
     for key in keys:
-        found |= hmac.compare_digest(given.encode(), key.encode())
-    return found
+        matched |= hmac.compare_digest(given.encode(), key.encode())
+    return matched

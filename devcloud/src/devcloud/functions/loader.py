@@ -45,11 +45,11 @@ def load(folder: Path, settings: Mapping[str, str]) -> list[Function]:
     """
     app = _only_app(_import(folder))
     try:
-        found = app.get_functions()  # once: a second call reports duplicate names
+        sdk_functions = app.get_functions()  # once: a second call reports duplicate names
     except ValueError as error:
         raise AppLoadError(str(error)) from error
     functions = []
-    for each in found:
+    for each in sdk_functions:
         name = each.get_function_name()
         try:
             functions.append(_function(str(name), each, settings))
@@ -104,11 +104,11 @@ def _only_app(module: ModuleType) -> FunctionRegister:
     return next(iter(apps.values()))
 
 
-def _function(name: str, found: SdkFunction, settings: Mapping[str, str]) -> Function:
-    call = found.get_user_function()
-    declared = tuple(json.loads(raw) for raw in found.get_raw_bindings())
+def _function(name: str, sdk_function: SdkFunction, settings: Mapping[str, str]) -> Function:
+    call = sdk_function.get_user_function()
+    declared = tuple(json.loads(raw) for raw in sdk_function.get_raw_bindings())
     bindings = [_binding(dict(each), settings) for each in declared]
-    trigger_name = typing.cast("Any", found.get_trigger()).name
+    trigger_name = typing.cast("Any", sdk_function.get_trigger()).name
     trigger = next(each for each in bindings if each.name == trigger_name)
     others = [each for each in bindings if each is not trigger]
     if trigger.kind not in TRIGGERS:

@@ -94,11 +94,11 @@ def subscribe(config: CloudConfig, functions: Sequence[Mapping[str, Any]]) -> No
         for binding in each["config"]["bindings"]
         if binding["type"] == "blobTrigger"
     ]
-    found = [
+    subscriptions = [
         asdict(blob_trigger(config, name, name, "" if "{" in container else container))
         for name, container in triggers
     ]
-    (config.root / SUBSCRIPTIONS).write_text(json.dumps(found))
+    (config.root / SUBSCRIPTIONS).write_text(json.dumps(subscriptions))
 
 
 def _serve(config: CloudConfig, *, as_json: bool) -> None:

@@ -245,10 +245,10 @@ class QueueStore:
     def next_visible(self, queue: str) -> float | None:
         """When the next message that nobody holds becomes visible; None if there is none."""
         with self._lock:
-            found: float | None = self._db.execute(
+            visible_at: float | None = self._db.execute(
                 "SELECT min(visible) FROM messages WHERE queue = ? AND owner IS NULL", (queue,)
             ).fetchone()[0]
-        return found
+        return visible_at
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Visible and invisible (held or waiting) messages of each queue that has any."""

@@ -48,10 +48,10 @@ class Schedule:
     def next_after(self, moment: float) -> float:
         """The first occurrence after a moment; both in seconds since the epoch."""
         start = datetime.fromtimestamp(moment, UTC)
-        found: float = croniter(
+        occurrence: float = croniter(
             self.expression, start, second_at_beginning=True, day_or=False
         ).get_next(float)
-        return found
+        return occurrence
 
 
 class Timer:

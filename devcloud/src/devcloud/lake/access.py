@@ -24,12 +24,12 @@ def given_access(headers: Mapping[str, str]) -> dict[str, str]:
     Raises:
         LakeError: InvalidHeaderValue.
     """
-    found = {name.removeprefix("x-ms-"): headers[name] for name in SET_ACCESS if headers.get(name)}
-    if "permissions" in found:
-        found["permissions"] = symbolic(found["permissions"])
-    if "acl" in found and not all(ACL_ENTRY.match(each) for each in found["acl"].split(",")):
-        raise LakeError("InvalidHeaderValue", f"x-ms-acl was {found['acl']!r}.")
-    return found
+    access = {name.removeprefix("x-ms-"): headers[name] for name in SET_ACCESS if headers.get(name)}
+    if "permissions" in access:
+        access["permissions"] = symbolic(access["permissions"])
+    if "acl" in access and not all(ACL_ENTRY.match(each) for each in access["acl"].split(",")):
+        raise LakeError("InvalidHeaderValue", f"x-ms-acl was {access['acl']!r}.")
+    return access
 
 
 def symbolic(text: str) -> str:

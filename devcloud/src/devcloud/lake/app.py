@@ -88,7 +88,7 @@ def create_app(
     app = Starlette(routes=[Mount("/", app=service)], lifespan=lifespan)
     named = functools.partial(operation_name, config.account)
     rules = faults.install(app, "lake", kinds=delivery.FAULTS, operation=named, kill=killer(config))
-    wanted = subscriptions(config) if subscribers is None else subscribers
+    event_subscriptions = subscriptions(config) if subscribers is None else subscribers
     service.lake = app.state.lake = LakeContext(
         config=config,
         store=store,
@@ -99,7 +99,7 @@ def create_app(
         blocks=Blocks(system_folder(store, "blocks"), store),
         appends=Appends(system_folder(store, "appends"), store),
         events=EventFactory(config),
-        delivery=delivery.EventDelivery(system_folder(store, "events"), wanted, rules),
+        delivery=delivery.EventDelivery(system_folder(store, "events"), event_subscriptions, rules),
     )
     return app
 
@@ -186,9 +186,9 @@ def operation_name(account: str, scope: Scope) -> str:
 
 
 def _event_counts(lake: LakeContext) -> LakeResponse:
-    found = {
+    document = {
         "pending": lake.delivery.pending(),
         **lake.delivery.counts,
         "subscriptions": [each.to_json() for each in lake.delivery.subscriptions],
     }
-    return LakeResponse(200, {"content-type": "application/json"}, json.dumps(found).encode())
+    return LakeResponse(200, {"content-type": "application/json"}, json.dumps(document).encode())

@@ -87,18 +87,18 @@ async def put_block_list(lake: LakeContext, request: LakeRequest) -> LakeRespons
     validation = BodyChecks(request)
     body = validation.content(await request.whole_body())
     validation.finish()
-    wanted = blob_xml.wanted_blocks(body)
+    block_list = blob_xml.wanted_blocks(body)
     properties = content_properties(request, "x-ms-blob-")
     properties.metadata = metadata_of(request)
     _set_tier(lake, properties, tier_of(request))
     while True:
         current = lake.for_writing(request, overwrite=True)
         must_be_block_blob(current)
-        found = lake.blocks.resolve(request.container, request.key, wanted, current)
-        staged = await assemble(lake.store, (piece for _, piece in found))
+        blocks = lake.blocks.resolve(request.container, request.key, block_list, current)
+        staged = await assemble(lake.store, (piece for _, piece in blocks))
         with lake.store.staged(staged):
             if lake.for_writing(request, overwrite=True) == current:
-                properties.blocks = [(block, piece.length) for block, piece in found]
+                properties.blocks = [(block, piece.length) for block, piece in blocks]
                 entry = lake.publish(request, staged, properties, current)
                 break
         lake.store.discard(

@@ -82,8 +82,9 @@ def blob_element(
     more = ""
     if metadata:
         folder = {"hdi_isfolder": "true"} if entry.directory else {}
-        told = {**properties.metadata, **folder}
-        more = metadata_element(told) if told else ""  # an empty element is None to some SDKs
+        all_metadata = {**properties.metadata, **folder}
+        # An empty element is None to some SDKs.
+        more = metadata_element(all_metadata) if all_metadata else ""
     return f"<Blob>{name_element(entry.key)}<Properties>{elements(pairs)}</Properties>{more}</Blob>"
 
 
@@ -123,13 +124,13 @@ def blob_list(
 def container_list(
     endpoint: str,
     query: Mapping[str, str],
-    found: Iterable[tuple[str, StoredEntry, Mapping[str, str]]],
+    containers: Iterable[tuple[str, StoredEntry, Mapping[str, str]]],
     marker: str,
 ) -> bytes:
     """A page of containers, each with its lease."""
     with_metadata = "metadata" in query.get("include", "")
     items = []
-    for name, entry, lease in found:
+    for name, entry, lease in containers:
         pairs: list[tuple[str, object]] = [
             ("Last-Modified", http_date(entry.modified)),
             ("Etag", entry.etag),
@@ -171,10 +172,10 @@ def wanted_blocks(body: bytes) -> list[tuple[str, str]]:
         LakeError: InvalidXmlDocument.
     """
     root = parse(body, "BlockList")
-    found = [(child.tag, (child.text or "").strip()) for child in root]
-    if any(kind not in BLOCK_KINDS for kind, _ in found):
+    blocks = [(child.tag, (child.text or "").strip()) for child in root]
+    if any(kind not in BLOCK_KINDS for kind, _ in blocks):
         raise LakeError("InvalidXmlDocument", f"A block is one of {', '.join(BLOCK_KINDS)}.")
-    return found
+    return blocks
 
 
 def parse(body: bytes, name: str) -> ET.Element:

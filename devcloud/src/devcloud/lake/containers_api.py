@@ -39,11 +39,11 @@ async def list_containers(lake: LakeContext, request: LakeRequest) -> LakeRespon
     limit = min(request.number("maxresults", LONGEST_PAGE, least=1), LONGEST_PAGE)
     names = [n for n in lake.store.containers() if n.startswith(prefix) and n > after]
     marker = marker_of(names[limit - 1]) if len(names) > limit else ""
-    found = [
+    containers = [
         (name, lake.store.container(name), lake.leases.headers(name)) for name in names[:limit]
     ]
     return LakeResponse(
-        200, XML, blob_xml.container_list(lake.config.lake_url, query, found, marker)
+        200, XML, blob_xml.container_list(lake.config.lake_url, query, containers, marker)
     )
 
 
@@ -191,11 +191,11 @@ async def list_blobs(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     limit = request.number("maxresults", LONGEST_PAGE, least=1)
     start = _start(query)
     if start:
-        found = await page_by_name(lake.store, _selection(request), start, limit)
+        blob_page = await page_by_name(lake.store, _selection(request), start, limit)
     else:
-        found = await page(lake.store, _selection(request), limit)
+        blob_page = await page(lake.store, _selection(request), limit)
     items = []
-    for entry in found.entries:
+    for entry in blob_page.entries:
         if showonly and entry.directory != (showonly == "directories"):
             continue
         if delimiter and entry.directory:
@@ -207,7 +207,9 @@ async def list_blobs(lake: LakeContext, request: LakeRequest) -> LakeResponse:
                 entry, lease, metadata="metadata" in include, copy="copy" in include
             )
         )
-    listed = blob_xml.blob_list(lake.config.lake_url, request.container, query, items, found.marker)
+    listed = blob_xml.blob_list(
+        lake.config.lake_url, request.container, query, items, blob_page.marker
+    )
     return LakeResponse(200, XML, listed)
 
 

@@ -115,8 +115,8 @@ async def receive_from_url(lake: LakeContext, request: LakeRequest) -> Received:
     if source.directory:
         raise LakeError("ResourceTypeMismatch", "A directory cannot be copied.")
     offset, length = 0, source.size
-    if wanted := request.headers.get("x-ms-source-range"):
-        offset, length = parse_range(wanted, source.size)
+    if byte_range := request.headers.get("x-ms-source-range"):
+        offset, length = parse_range(byte_range, source.size)
     staged = await assemble(lake.store, [StagedBlock(source.local, offset, length)])
     with lake.store.staged(staged):
         if lake.store.entry(container, source.key) != source:
@@ -168,9 +168,9 @@ def _source(lake: LakeContext, request: LakeRequest) -> tuple[str, StoredEntry]:
     elif "authorization" not in request.headers:  # the signature of the target is not the source's
         raise LakeError("CannotVerifyCopySource", "Its URL has no shared access signature.")
     try:
-        found = lake.store.entry(container, key)
+        entry = lake.store.entry(container, key)
     except LakeError:
-        found = None
-    if found is None:
+        entry = None
+    if entry is None:
         raise LakeError("CannotVerifyCopySource")
-    return container, found
+    return container, entry

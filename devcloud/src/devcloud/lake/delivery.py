@@ -61,8 +61,8 @@ class EventDelivery:
     def add(self, event: Event) -> None:
         """Queue an event for every subscription that wants it; on disk when this returns."""
         self.counts["raised"] += 1
-        wanted = [each for each in self._subscriptions.values() if each.wants(event)]
-        if not wanted:
+        subscriptions = [each for each in self._subscriptions.values() if each.wants(event)]
+        if not subscriptions:
             return
         times, delay = 1, 0.0
         rule = self._fault(event)
@@ -73,7 +73,7 @@ class EventDelivery:
             times = 2
         if rule is not None and rule.fault == "event_delay":
             delay = rule.seconds
-        for each in wanted:
+        for each in subscriptions:
             for _ in range(times):
                 self._queue(each, event, delay)
         self._wake.set()

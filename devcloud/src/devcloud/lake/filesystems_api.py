@@ -23,13 +23,13 @@ JSON = {"content-type": "application/json;charset=utf-8"}
 
 async def list_filesystems(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Filesystem List."""
-    found = []
+    filesystems = []
     for name in lake.store.containers():
         if name.startswith(request.query.get("prefix", "")):
             entry = lake.store.container(name)
             modified = http_date(entry.modified)
-            found.append({"name": name, "etag": entry.etag, "lastModified": modified})
-    return LakeResponse(200, JSON, json.dumps({"filesystems": found}).encode())
+            filesystems.append({"name": name, "etag": entry.etag, "lastModified": modified})
+    return LakeResponse(200, JSON, json.dumps({"filesystems": filesystems}).encode())
 
 
 async def create_filesystem(lake: LakeContext, request: LakeRequest) -> LakeResponse:
@@ -56,8 +56,8 @@ async def list_paths(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     """Path List; of a file, that file."""
     query = request.query
     directory = check_key(query.get("directory", ""))
-    found = lake.store.entry(request.container, directory)
-    if found is None:
+    root = lake.store.entry(request.container, directory)
+    if root is None:
         raise LakeError("PathNotFound")
     recursive = query.get("recursive", "").lower()
     if recursive not in ("true", "false"):
@@ -65,12 +65,12 @@ async def list_paths(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     after = key_of(query["continuation"]) if query.get("continuation") else ""
     selection = Selection(request.container, directory, recursive=recursive == "true", after=after)
     limit = request.number("maxResults", LONGEST_PAGE, least=1)
-    if found.directory:
+    if root.directory:
         listed = await page(lake.store, selection, limit)
     else:  # Hadoop reads a single file by listing it
-        listed = Page([found], "")
+        listed = Page([root], "")
     paths = [_path(entry) for entry in listed.entries]
-    headers = {**JSON, **version_headers(found)}
+    headers = {**JSON, **version_headers(root)}
     if listed.marker:
         headers["x-ms-continuation"] = listed.marker
     return LakeResponse(200, headers, json.dumps({"paths": paths}).encode())
@@ -78,7 +78,7 @@ async def list_paths(lake: LakeContext, request: LakeRequest) -> LakeResponse:
 
 def _path(entry: StoredEntry) -> dict[str, str]:
     access = access_headers(entry)
-    found = {
+    document = {
         "name": entry.key,
         "contentLength": str(entry.size),
         "etag": entry.etag,
@@ -90,7 +90,7 @@ def _path(entry: StoredEntry) -> dict[str, str]:
         "group": access["x-ms-group"],
         "permissions": access["x-ms-permissions"],
     }
-    return {**found, "isDirectory": "true"} if entry.directory else found
+    return {**document, "isDirectory": "true"} if entry.directory else document
 
 
 def path_metadata(request: LakeRequest) -> dict[str, str]:
@@ -100,7 +100,7 @@ def path_metadata(request: LakeRequest) -> dict[str, str]:
         LakeError: InvalidHeaderValue.
     """
     text = request.headers.get("x-ms-properties", "")
-    found: dict[str, str] = {}
+    metadata: dict[str, str] = {}
     for pair in filter(None, text.split(",")):
         name, _, encoded = pair.strip().partition("=")
         try:
@@ -109,9 +109,9 @@ def path_metadata(request: LakeRequest) -> dict[str, str]:
             value = "\0"
         if not NAME.match(name) or not value.isprintable():  # it is told again in a header
             raise LakeError("InvalidHeaderValue", f"x-ms-properties: {pair!r}.")
-        found[name] = value
-    found.pop("hdi_isfolder", None)
-    return found
+        metadata[name] = value
+    metadata.pop("hdi_isfolder", None)
+    return metadata
 
 
 OPERATIONS: dict[str, Handler] = {

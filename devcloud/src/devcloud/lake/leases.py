@@ -56,14 +56,14 @@ class Leases:
         if lease is None or state == "available":
             return {"x-ms-lease-state": "available", "x-ms-lease-status": "unlocked"}
         locked = state in ("leased", "breaking")
-        found = {
+        headers = {
             "x-ms-lease-state": state,
             "x-ms-lease-status": "locked" if locked else "unlocked",
         }
         if state == "leased":
             endless = lease.duration == ENDLESS
-            found["x-ms-lease-duration"] = "infinite" if endless else "fixed"
-        return found
+            headers["x-ms-lease-duration"] = "infinite" if endless else "fixed"
+        return headers
 
     def check_write(self, place: str, headers: Mapping[str, str], *, overwrite: bool) -> None:
         """Refuse a change of a leased path by somebody without the lease.

@@ -68,8 +68,8 @@ def _walk(
 ) -> Iterator[StoredEntry]:
     local = store.local(selection.container, folder)
     try:
-        with os.scandir(local) as found:
-            children = {each.name: each for each in found if each.name.startswith(prefix)}
+        with os.scandir(local) as dir_entries:
+            children = {each.name: each for each in dir_entries if each.name.startswith(prefix)}
     except (FileNotFoundError, NotADirectoryError):
         return
     for name in sorted(children):
@@ -128,15 +128,15 @@ async def page_by_name(store: LakeStore, selection: Selection, start: str, limit
     """
     exclusive, limit = start.startswith(AFTER), min(limit, LONGEST_PAGE)
     first = start.removeprefix(AFTER)
-    found: list[StoredEntry] = []
+    entries: list[StoredEntry] = []
     for entry in walk(store, replace(selection, after="")):
         if entry.key > first or (entry.key == first and not exclusive):
-            found.append(entry)
-        if len(found) % AT_ONCE == 0:
+            entries.append(entry)
+        if len(entries) % AT_ONCE == 0:
             await asyncio.sleep(0)
-    found.sort(key=lambda entry: entry.key)
-    marker = f"{BY_NAME}{marker_of(found[limit - 1].key)}" if len(found) > limit else ""
-    return Page(found[:limit], marker)
+    entries.sort(key=lambda entry: entry.key)
+    marker = f"{BY_NAME}{marker_of(entries[limit - 1].key)}" if len(entries) > limit else ""
+    return Page(entries[:limit], marker)
 
 
 def marker_of(key: str) -> str:

@@ -97,18 +97,18 @@ class PropertyStore:
         """
         if self._attributes:
             with contextlib.suppress(OSError):
-                found = Properties.from_bytes(os.getxattr(path, ATTRIBUTE))
-                if not directory and found.version != mtime:
-                    found.md5, found.blocks, found.copy = "", [], {}
-                return found
+                properties = Properties.from_bytes(os.getxattr(path, ATTRIBUTE))
+                if not directory and properties.version != mtime:
+                    properties.md5, properties.blocks, properties.copy = "", [], {}
+                return properties
         if not self._fallback_used:
             return None
         try:
-            found = Properties.from_bytes(Path(self._beside(inode)).read_bytes())
+            properties = Properties.from_bytes(Path(self._beside(inode)).read_bytes())
         except FileNotFoundError:
             return None
         # The inode may be that of another file by now: only the very version has these properties.
-        return found if directory or found.version == mtime else None
+        return properties if directory or properties.version == mtime else None
 
     def write(self, path: str, inode: int, properties: Properties) -> None:
         """Set the properties of a path, all of them."""

@@ -28,21 +28,21 @@ async def get_blob(lake: LakeContext, request: LakeRequest) -> LakeResponse:
     check_read(request.headers, entry)
     must_be_online(entry)
     headers = property_headers(lake, request.container, entry)
-    wanted = request.headers.get("x-ms-range") or request.headers.get("range")
+    byte_range = request.headers.get("x-ms-range") or request.headers.get("range")
     if entry.directory:
-        if wanted:
+        if byte_range:
             raise LakeError("InvalidRange", headers={"content-range": "bytes */0"})
         return LakeResponse(200, headers)
     offset, length = 0, entry.size
     status = 200
-    if wanted:
-        offset, length = parse_range(wanted, entry.size)
+    if byte_range:
+        offset, length = parse_range(byte_range, entry.size)
         status = 206
         headers["content-range"] = f"bytes {offset}-{offset + length - 1}/{entry.size}"
     if entry.properties.md5:
-        headers["x-ms-blob-content-md5" if wanted else "content-md5"] = entry.properties.md5
+        headers["x-ms-blob-content-md5" if byte_range else "content-md5"] = entry.properties.md5
     reply = LakeResponse(status, headers)
-    hashes = _hashes(request, length, ranged=bool(wanted))
+    hashes = _hashes(request, length, ranged=bool(byte_range))
     form = request.headers.get("x-ms-structured-body")
     if form is not None:
         check_name(form)
@@ -70,16 +70,16 @@ def _hashes(
     def asks(name: str) -> bool:
         return request.headers.get(f"x-ms-range-get-content-{name}", "").lower() == "true"
 
-    found: dict[str, Callable[[bytes], str]] = {}
+    hashes: dict[str, Callable[[bytes], str]] = {}
     if asks("md5"):
-        found["content-md5"] = _md5
+        hashes["content-md5"] = _md5
     if asks("crc64"):
-        found["x-ms-content-crc64"] = lambda body: encoded(crc64(body))
-    if not found:
-        return found
-    if len(found) > 1 or length > RANGE_HASH_BYTES or not ranged:
+        hashes["x-ms-content-crc64"] = lambda body: encoded(crc64(body))
+    if not hashes:
+        return hashes
+    if len(hashes) > 1 or length > RANGE_HASH_BYTES or not ranged:
         raise LakeError("InvalidHeaderValue", "A range of up to 4 MiB is hashed, in one way.")
-    return found
+    return hashes
 
 
 def _md5(body: bytes) -> str:

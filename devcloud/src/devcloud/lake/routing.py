@@ -168,19 +168,19 @@ def _blob(
         level = "path" if method == "HEAD" and not restype else "no such thing"
     if level == "path" and restype:
         level = "no such thing"
-    found = BLOB.get((level, method, comp))
-    if found is None or (restype == "service" and comp not in SERVICE_COMPS):
+    route = BLOB.get((level, method, comp))
+    if route is None or (restype == "service" and comp not in SERVICE_COMPS):
         raise not_implemented(
             f"{method} with comp={comp!r} and restype={restype!r} in the blob API"
         )
     if "x-ms-copy-source" in headers:
         # With a blob type it is Put Blob From URL, which answers otherwise than Copy Blob.
-        if found[0] == "PutBlob" and "x-ms-blob-type" not in headers:
+        if route[0] == "PutBlob" and "x-ms-blob-type" not in headers:
             return "CopyBlob", ""
-        if found[0] not in FROM_URL:
-            raise not_implemented(f"{found[0]} from a URL")
-        return FROM_URL[found[0]], found[1]
-    return found
+        if route[0] not in FROM_URL:
+            raise not_implemented(f"{route[0]} from a URL")
+        return FROM_URL[route[0]], route[1]
+    return route
 
 
 def _dfs(
@@ -195,9 +195,9 @@ def _dfs(
     # The root of a filesystem is a directory as well: its status and properties are a path's.
     if level == "container" and resource != "filesystem":
         level = "path"
-    found = DFS.get((level, method, action or resource))
-    if found is None:
+    route = DFS.get((level, method, action or resource))
+    if route is None:
         raise not_implemented(
             f"{method} with action={action!r} and resource={resource!r} in the dfs API"
         )
-    return found
+    return route

@@ -51,10 +51,10 @@ class LakeContext:
         Raises:
             LakeError: BlobNotFound or ContainerNotFound.
         """
-        found = self.store.entry(request.container, request.key)
-        if found is None:
+        entry = self.store.entry(request.container, request.key)
+        if entry is None:
             raise LakeError("BlobNotFound")
-        return found
+        return entry
 
     def for_writing(self, request: LakeRequest, *, overwrite: bool) -> StoredEntry | None:
         """The path of a request as it is now, after its conditions and its lease were checked.
@@ -109,7 +109,7 @@ def metadata_of(request: LakeRequest) -> dict[str, str]:
         LakeError: EmptyMetadataKey, InvalidMetadata or MetadataTooLarge.
     """
     prefix = len("x-ms-meta-")
-    found: dict[str, str] = {}
+    metadata: dict[str, str] = {}
     for name, value in request.headers.items():
         if not name.startswith("x-ms-meta-"):
             continue
@@ -118,10 +118,10 @@ def metadata_of(request: LakeRequest) -> dict[str, str]:
             raise LakeError("EmptyMetadataKey")
         if not METADATA_NAME.match(key):
             raise LakeError("InvalidMetadata", f"{key!r} is no identifier.")
-        found[key] = value
-    if sum(len(key) + len(value) for key, value in found.items()) > METADATA_BYTES:
+        metadata[key] = value
+    if sum(len(key) + len(value) for key, value in metadata.items()) > METADATA_BYTES:
         raise LakeError("MetadataTooLarge")
-    return found
+    return metadata
 
 
 def marks_folder(metadata: dict[str, str]) -> bool:

@@ -113,8 +113,8 @@ class LakeStore:
 
     def containers(self) -> list[str]:
         """Names of all containers, sorted."""
-        with os.scandir(self._root) as found:
-            return sorted(e.name for e in found if CONTAINER.match(e.name) and e.is_dir())
+        with os.scandir(self._root) as entries:
+            return sorted(e.name for e in entries if CONTAINER.match(e.name) and e.is_dir())
 
     def create_container(self, name: str, metadata: dict[str, str] | None = None) -> StoredEntry:
         """Make a container.
@@ -143,10 +143,10 @@ class LakeStore:
             LakeError: ContainerNotFound.
         """
         check_container(name)
-        found = self.look(f"{self._root}/{name}", "")
-        if found is None or not found.directory:
+        entry = self.look(f"{self._root}/{name}", "")
+        if entry is None or not entry.directory:
             raise LakeError("ContainerNotFound")
-        return found
+        return entry
 
     def delete_container(self, name: str) -> None:
         """Delete a container with all that is in it.
@@ -169,10 +169,10 @@ class LakeStore:
         Raises:
             LakeError: ContainerNotFound.
         """
-        found = self.look(self.local(container, key), key)
-        if found is None or not key:
+        entry = self.look(self.local(container, key), key)
+        if entry is None or not key:
             self.container(container)
-        return found
+        return entry
 
     def look(self, local: str, key: str) -> StoredEntry | None:
         """The file or folder at a place; None if there is none."""
@@ -199,8 +199,8 @@ class LakeStore:
         if properties is not None and properties.kind == APPEND_BLOB:
             size = min(size, properties.length)
         etag = f"0x{modified:X}{size:X}"
-        found = properties or Properties(created=modified)
-        return StoredEntry(key, local, False, size, modified, etag, inode, found)
+        file_properties = properties or Properties(created=modified)
+        return StoredEntry(key, local, False, size, modified, etag, inode, file_properties)
 
     def stage(self) -> str:
         """A place for a new file, to be published or discarded."""
@@ -356,8 +356,8 @@ class LakeStore:
         if recursive:
             self._discard_tree(entry.local)
             return
-        with os.scandir(entry.local) as found:
-            names = [each.name for each in found]
+        with os.scandir(entry.local) as children:
+            names = [each.name for each in children]
         if any(not is_checksum(name) for name in names):
             raise LakeError("DirectoryIsNotEmpty")
         self._discard_tree(entry.local)

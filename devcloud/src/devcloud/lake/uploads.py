@@ -224,17 +224,17 @@ class Blocks:
 
     def uncommitted(self, container: str, key: str) -> dict[str, int]:
         """Id and size of each block that waits, in the order of ids."""
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         with contextlib.suppress(FileNotFoundError), os.scandir(self._of(container, key)) as files:
             for file in files:
-                found[bytes.fromhex(file.name).decode()] = file.stat().st_size
-        return dict(sorted(found.items()))
+                sizes[bytes.fromhex(file.name).decode()] = file.stat().st_size
+        return dict(sorted(sizes.items()))
 
     def resolve(
         self,
         container: str,
         key: str,
-        wanted: Iterable[tuple[str, str]],
+        block_list: Iterable[tuple[str, str]],
         current: StoredEntry | None,
     ) -> list[tuple[str, StagedBlock]]:
         """Where the bytes of a block list are.
@@ -242,7 +242,7 @@ class Blocks:
         Args:
             container: of the blob.
             key: of the blob.
-            wanted: pairs of kind (Latest, Uncommitted, Committed) and block id.
+            block_list: pairs of kind (Latest, Uncommitted, Committed) and block id.
             current: the blob as it is now, for its committed blocks.
 
         Raises:
@@ -255,16 +255,16 @@ class Blocks:
             committed[block] = StagedBlock(current.local if current else "", offset, size)
             offset += size
         folder = self._of(container, key)
-        found: list[tuple[str, StagedBlock]] = []
-        for kind, block in wanted:
+        blocks: list[tuple[str, StagedBlock]] = []
+        for kind, block in block_list:
             if block in waiting and kind != "Committed":
                 local = str(folder / block.encode().hex())
-                found.append((block, StagedBlock(local, 0, waiting[block], whole=True)))
+                blocks.append((block, StagedBlock(local, 0, waiting[block], whole=True)))
             elif block in committed and kind != "Uncommitted":
-                found.append((block, committed[block]))
+                blocks.append((block, committed[block]))
             else:
                 raise LakeError("InvalidBlockList", f"No block {block!r} ({kind}).")
-        return found
+        return blocks
 
     def forget(self, container: str, key: str) -> None:
         """Drop the blocks of a blob that was committed or written anew."""

@@ -58,9 +58,9 @@ class Identity:
         claims = json.loads(_decode(signed.partition(".")[2]))
         if claims["exp"] <= self._now():
             raise TokenError("the token has expired")
-        wanted = {resource.rstrip("/") for resource in resources}
-        if claims["aud"].rstrip("/") not in wanted:
-            raise TokenError(f"the token is for {claims['aud']!r}, not for {sorted(wanted)}")
+        audiences = {resource.rstrip("/") for resource in resources}
+        if claims["aud"].rstrip("/") not in audiences:
+            raise TokenError(f"the token is for {claims['aud']!r}, not for {sorted(audiences)}")
 
     def _signature(self, signed: str) -> bytes:
         return hmac.new(self._secret, signed.encode(), hashlib.sha256).digest()

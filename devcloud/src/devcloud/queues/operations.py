@@ -55,9 +55,9 @@ async def list_queues(service: OperationContext, request: LakeRequest) -> LakeRe
     query = request.query
     limit = _within(request, "maxresults", LONGEST_PAGE, 1, LONGEST_PAGE)
     after = _unmarked(query.get("marker", ""))
-    found = service.queues.names(query.get("prefix", ""), after, limit + 1)
-    marker = base64.urlsafe_b64encode(found[limit - 1][0].encode()) if found[limit:] else b""
-    listed = queue_xml.queue_list(service.endpoint, query, found[:limit], marker.decode())
+    queues = service.queues.names(query.get("prefix", ""), after, limit + 1)
+    marker = base64.urlsafe_b64encode(queues[limit - 1][0].encode()) if queues[limit:] else b""
+    listed = queue_xml.queue_list(service.endpoint, query, queues[:limit], marker.decode())
     return LakeResponse(200, XML, listed)
 
 
@@ -205,10 +205,10 @@ def operation(request: LakeRequest) -> str:
         level = {"": "queue", "messages": "message" if rest else "messages"}.get(first, "nothing")
     if level == "messages" and request.query.get("peekonly", "").lower() == "true":
         comp = "peek"
-    found = OPERATIONS.get((level, request.method, comp))
-    if found is None:
+    route = OPERATIONS.get((level, request.method, comp))
+    if route is None:
         raise not_implemented(f"{request.method} of {level} with comp={comp!r} in the queue API")
-    name, _, known, _ = found
+    name, _, known, _ = route
     for parameter in request.query:
         if parameter not in ALWAYS and parameter not in known.split():
             raise not_implemented(f"the query parameter {parameter!r} of {name}")

@@ -16,7 +16,7 @@ MESSAGE_BYTES = 64 << 10
 def queue_list(
     endpoint: str,
     query: Mapping[str, str],
-    found: Iterable[tuple[str, Mapping[str, str]]],
+    queues: Iterable[tuple[str, Mapping[str, str]]],
     marker: str,
 ) -> bytes:
     """A page of queues."""
@@ -24,7 +24,7 @@ def queue_list(
     items = "".join(
         f"<Queue>{elements([('Name', name)])}"
         f"{metadata_element(metadata) if with_metadata else ''}</Queue>"
-        for name, metadata in found
+        for name, metadata in queues
     )
     asked = elements(
         (element, query.get(parameter, ""))

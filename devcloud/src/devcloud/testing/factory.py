@@ -143,8 +143,8 @@ class FactoryHost:
     def activities(self, run_id: str) -> dict[str, Any]:
         """The activity runs of a pipeline run, by name."""
         query: Any = window()  # raw JSON is taken as well as models
-        found = self.client.activity_runs.query_by_pipeline_run(GROUP, FACTORY, run_id, query)
-        return {str(each.activity_name): each.as_dict() for each in found.value}
+        response = self.client.activity_runs.query_by_pipeline_run(GROUP, FACTORY, run_id, query)
+        return {str(each.activity_name): each.as_dict() for each in response.value}
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file of the lake."""

@@ -65,8 +65,8 @@ class RunningLake:
 
     def events(self) -> dict[str, Any]:
         """The events sent and pending."""
-        found: dict[str, Any] = self.control.get("/_devcloud/events").json()
-        return found
+        document: dict[str, Any] = self.control.get("/_devcloud/events").json()
+        return document
 
 
 @contextlib.contextmanager

@@ -28,9 +28,9 @@ async def set_variable(activity: Activity, frame: Frame, effect: Effect) -> None
         return
     name, value = inside["variableName"], frame.evaluate(inside["value"])
     effect.input = {"variableName": name, "value": value}
-    wanted = str(frame.roots["_variable_types"][name]).lower()
-    if not isinstance(value, _VARIABLE_TYPES[wanted]):
-        raise wrong(f"the value of the variable {name!r}", f"of type {wanted}", value)
+    type_name = str(frame.roots["_variable_types"][name]).lower()
+    if not isinstance(value, _VARIABLE_TYPES[type_name]):
+        raise wrong(f"the value of the variable {name!r}", f"of type {type_name}", value)
     frame.variables[name] = value
     effect.output = {"name": name, "value": value}
 

@@ -73,10 +73,10 @@ async def lookup(activity: Activity, frame: Frame, effect: Effect) -> None:
 
 async def get_metadata(activity: Activity, frame: Frame, effect: Effect) -> None:
     """GetMetadata of a file or folder."""
-    wanted = activity["typeProperties"]["fieldList"]
-    effect.input = {"fieldList": wanted}
+    fields = activity["typeProperties"]["fieldList"]
+    effect.input = {"fieldList": fields}
     end = resolve(frame, activity["typeProperties"]["dataset"])
-    effect.output = await _in_thread(frame, _metadata, end, wanted)
+    effect.output = await _in_thread(frame, _metadata, end, fields)
 
 
 async def delete(activity: Activity, frame: Frame, effect: Effect) -> None:
@@ -139,9 +139,9 @@ def _parameters(what: str, properties: dict[str, Any], given: dict[str, Any]) ->
     return values
 
 
-def _belongs(given: str, wanted: str | None, kind: str) -> None:
-    if given != wanted:
-        raise wrong(f"the end of a copy with a {kind} dataset", f"a {wanted}", given)
+def _belongs(given: str, expected: str | None, kind: str) -> None:
+    if given != expected:
+        raise wrong(f"the end of a copy with a {kind} dataset", f"a {expected}", given)
 
 
 async def _in_thread(frame: Frame, work: Any, *arguments: Any) -> Any:
@@ -185,41 +185,41 @@ def _delete(stop: threading.Event, end: End, recursive: bool, wildcard: str) -> 
     if named:
         return int(lake.delete(container, path))
     folder = end.folder[1]
-    found = [
+    names = [
         name
         for name in lake.files(container, folder, recursive=recursive)
         if not wildcard or matches(name.rpartition("/")[2], wildcard)
     ]
-    for name in found:
+    for name in names:
         if stop.is_set():
             raise CopyStoppedError
         lake.delete(container, name)
-    return len(found)
+    return len(names)
 
 
-def _metadata(stop: threading.Event, end: End, wanted: list[str]) -> dict[str, Any]:
+def _metadata(stop: threading.Event, end: End, fields: list[str]) -> dict[str, Any]:
     container, path = end.place
     lake = CopyLake(end.service)
-    found: dict[str, Any] | None = {"isFolder": True}
+    properties: dict[str, Any] | None = {"isFolder": True}
     if path:
-        found = lake.file(container, path, stop).properties()
-    if found is None:
-        if "exists" not in wanted:
+        properties = lake.file(container, path, stop).properties()
+    if properties is None:
+        if "exists" not in fields:
             raise CopyError("UserErrorFileNotFound", f"'{container}/{path}' does not exist")
         return {"exists": False}
-    folder = found["isFolder"]
+    folder = properties["isFolder"]
     answers: dict[str, Any] = {
         "exists": True,
         "itemName": path.rpartition("/")[2] or container,
         "itemType": "Folder" if folder else "File",
     }
     if not folder:
-        answers["size"] = found["size"]
-    if "lastModified" in found:
-        answers["lastModified"] = stamp(found["lastModified"])
-    if folder and "childItems" in wanted:
+        answers["size"] = properties["size"]
+    if "lastModified" in properties:
+        answers["lastModified"] = stamp(properties["lastModified"])
+    if folder and "childItems" in fields:
         answers["childItems"] = lake.children(container, path)
-    for name in wanted:
+    for name in fields:
         if name not in answers:
             raise CopyError("UserErrorMetadata", f"{name!r} is not known of '{container}/{path}'")
-    return {name: answers[name] for name in wanted}
+    return {name: answers[name] for name in fields}

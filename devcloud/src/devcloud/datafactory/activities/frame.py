@@ -158,8 +158,8 @@ class Effect:
 Handler = Callable[[Activity, Frame, Effect], Awaitable[None]]
 
 
-def wrong(name: str, wanted: str, value: Any) -> ActivityError:
+def wrong(name: str, expected: str, value: Any) -> ActivityError:
     """An activity's property that has the wrong type once it is evaluated."""
     return ActivityError(
-        "InvalidTemplate", f"{name} must be {wanted}, not {str(value)[:200]!r}", final=True
+        "InvalidTemplate", f"{name} must be {expected}, not {str(value)[:200]!r}", final=True
     )

@@ -84,14 +84,14 @@ def arrow_type(column: MappedColumn, source: pa.DataType) -> pa.DataType:
 
 def convert(column: MappedColumn, values: pa.Array[Any]) -> Converted:
     """Convert one column of a batch to the type of its sink."""
-    wanted = arrow_type(column, values.type)
+    target_type = arrow_type(column, values.type)
     if pa.types.is_string(values.type):
-        return _from_text(column, values, wanted)
-    if values.type == wanted:
+        return _from_text(column, values, target_type)
+    if values.type == target_type:
         return Converted(values)
-    if pa.types.is_string(wanted):
-        return Converted(pa.array([_text(item) for item in values.to_pylist()], wanted))
-    return _between(values, wanted)
+    if pa.types.is_string(target_type):
+        return Converted(pa.array([_text(item) for item in values.to_pylist()], target_type))
+    return _between(values, target_type)
 
 
 def reader(column: MappedColumn) -> Callable[[str], Any]:
@@ -118,10 +118,10 @@ def reader(column: MappedColumn) -> Callable[[str], Any]:
     return others[kind]
 
 
-def _from_text(column: MappedColumn, values: pa.Array[Any], wanted: pa.DataType) -> Converted:
-    if pa.types.is_string(wanted) and column.kind != "Guid":
+def _from_text(column: MappedColumn, values: pa.Array[Any], target_type: pa.DataType) -> Converted:
+    if pa.types.is_string(target_type) and column.kind != "Guid":
         return Converted(values)
-    plain = _vectorised(column, values, wanted)
+    plain = _vectorised(column, values, target_type)
     if plain is not None:
         return Converted(plain)
     read = reader(column)
@@ -133,10 +133,12 @@ def _from_text(column: MappedColumn, values: pa.Array[Any], wanted: pa.DataType)
         except (ValueError, OverflowError) as error:
             results.append(None)
             faults[row] = str(error)
-    return Converted(pa.array(results, wanted), faults)
+    return Converted(pa.array(results, target_type), faults)
 
 
-def _vectorised(column: MappedColumn, values: Any, wanted: pa.DataType) -> pa.Array[Any] | None:
+def _vectorised(
+    column: MappedColumn, values: Any, target_type: pa.DataType
+) -> pa.Array[Any] | None:
     """The whole column at once; None if any of its values needs a closer look."""
     kind = str(column.kind)
     result: Any = None
@@ -147,7 +149,7 @@ def _vectorised(column: MappedColumn, values: Any, wanted: pa.DataType) -> pa.Ar
                 result = pc.equal(words, pa.scalar("true"))
         elif (pattern := _plain_pattern(kind, column.format)) and _all_match(values, pattern):
             bare = pc.utf8_ltrim(pc.utf8_trim_whitespace(values), "+")
-            result = pc.cast(bare, wanted)
+            result = pc.cast(bare, target_type)
             if kind == "Double" and not pc.all(pc.is_finite(result), min_count=0).as_py():
                 result = None
     except pa.ArrowInvalid:
@@ -172,25 +174,25 @@ def _all_match(values: Any, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(values, pattern), min_count=0).as_py())
 
 
-def _between(values: Any, wanted: pa.DataType) -> Converted:
+def _between(values: Any, target_type: pa.DataType) -> Converted:
     if pa.types.is_timestamp(values.type) and values.type.tz is not None:
         values = pc.cast(values, pa.timestamp(values.type.unit))  # Arrow holds the instant in UTC
     try:
-        return Converted(pc.cast(values, wanted, safe=True))
+        return Converted(pc.cast(values, target_type, safe=True))
     except pa.ArrowInvalid:
         pass
     except pa.ArrowNotImplementedError as error:
-        nothing: Any = pa.array([None] * len(values), wanted)
+        nothing: Any = pa.array([None] * len(values), target_type)
         return Converted(nothing, {row: str(error) for row in range(len(values))})
     pieces: list[Any] = []
     faults: dict[int, str] = {}
     for row in range(len(values)):
         try:
-            pieces.append(pc.cast(values.slice(row, 1), wanted, safe=True)[0].as_py())
+            pieces.append(pc.cast(values.slice(row, 1), target_type, safe=True)[0].as_py())
         except pa.ArrowInvalid as error:
             pieces.append(None)
             faults[row] = str(error)
-    return Converted(pa.array(pieces, wanted), faults)
+    return Converted(pa.array(pieces, target_type), faults)
 
 
 def _text(value: Any) -> str | None:
@@ -207,9 +209,9 @@ def _text(value: Any) -> str | None:
     return str(value)
 
 
-def _whole_reader(wanted: pa.DataType) -> Callable[[str], int]:
-    signed = pa.types.is_signed_integer(wanted)
-    bits = wanted.bit_width
+def _whole_reader(integer_type: pa.DataType) -> Callable[[str], int]:
+    signed = pa.types.is_signed_integer(integer_type)
+    bits = integer_type.bit_width
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
 
     def read(text: str) -> int:

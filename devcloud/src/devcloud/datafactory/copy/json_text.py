@@ -93,8 +93,8 @@ class _Text:
                 size *= 2  # an object longer than the buffer: read on in ever larger steps
             else:
                 self._number += 1
-                found: dict[str, Any] = value
-                return found
+                document: dict[str, Any] = value
+                return document
 
     def wrong(self, why: str) -> CopyError:
         """The error that names the file and the object."""

@@ -136,13 +136,13 @@ class LakeFile:
         """`size`, `lastModified` and `isFolder`; None if it is not there."""
         with lake_errors(self.name):
             try:
-                found = self._client.get_blob_properties()
+                properties = self._client.get_blob_properties()
             except ResourceNotFoundError:
                 return None
         return {
-            "size": found.size,
-            "lastModified": found.last_modified,
-            "isFolder": (found.metadata or {}).get("hdi_isfolder") == "true",
+            "size": properties.size,
+            "lastModified": properties.last_modified,
+            "isFolder": (properties.metadata or {}).get("hdi_isfolder") == "true",
         }
 
     def chunks(self) -> Iterator[bytes]:
@@ -176,8 +176,8 @@ class LakeFile:
     def size_and_etag(self) -> tuple[int, str]:
         """Its size in bytes and its version."""
         with lake_errors(self.name):
-            found = self._client.get_blob_properties()
-        return found.size, str(found.etag)
+            properties = self._client.get_blob_properties()
+        return properties.size, str(properties.etag)
 
 
 class _RangeReader(io.RawIOBase):
@@ -210,20 +210,20 @@ class _RangeReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read by ranges."""
-        wanted = min(len(buffer), self._size - self._at)
-        if wanted <= 0:
+        count = min(len(buffer), self._size - self._at)
+        if count <= 0:
             return 0
         start, data = self._held
-        if not (start <= self._at and self._at + wanted <= start + len(data)):
+        if not (start <= self._at and self._at + count <= start + len(data)):
             # Parquet reads its footer from the end backwards: fetch what lies before it, too.
             start = max(0, min(self._at, self._size - _CHUNK))
-            length = min(max(_CHUNK, self._at + wanted - start), self._size - start)
+            length = min(max(_CHUNK, self._at + count - start), self._size - start)
             data = self._file.part(start, length, self._etag)
             self._held = start, data
         begin = self._at - start
-        buffer[:wanted] = data[begin : begin + wanted]
-        self._at += wanted
-        return wanted
+        buffer[:count] = data[begin : begin + count]
+        self._at += count
+        return count
 
 
 class BlockWriter(io.RawIOBase):

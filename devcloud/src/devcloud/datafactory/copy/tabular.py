@@ -52,17 +52,18 @@ class CopyTable:
         for batch in source:
             first = self.rows_read
             self.rows_read += batch.num_rows
-            picked, wanted = self._picked(batch, columns)
+            picked, mapped_columns = self._picked(batch, columns)
             converted = [
-                convert(column, values) for column, values in zip(wanted, picked, strict=True)
+                convert(column, values)
+                for column, values in zip(mapped_columns, picked, strict=True)
             ]
             faulty = {row for each in converted for row in each.faults}
             if faulty and not self.skip_faults:
-                raise self._fault(min(faulty), first, wanted, picked, converted)
+                raise self._fault(min(faulty), first, mapped_columns, picked, converted)
             schema = pa.schema(
                 [
                     (column.sink, arrow_type(column, values.type))
-                    for column, values in zip(wanted, picked, strict=True)
+                    for column, values in zip(mapped_columns, picked, strict=True)
                 ]
             )
             typed = pa.record_batch([each.values for each in converted], schema=schema)
@@ -79,11 +80,11 @@ class CopyTable:
                 self.rows_skipped = max(self.rows_skipped, reader.skipped)
                 yield batch
             return
-        wanted = None if columns is None else [c.source for c in columns if c.source]
+        names = None if columns is None else [c.source for c in columns if c.source]
         try:
             parquet = pq.ParquetFile(pa.PythonFile(self.file.random_access(), mode="r"))
             present = set(parquet.schema_arrow.names)
-            some = None if wanted is None else [name for name in wanted if name in present]
+            some = None if names is None else [name for name in names if name in present]
             yield from parquet.iter_batches(_ROWS, columns=some, use_threads=False)
             if parquet.metadata.num_rows == 0:
                 yield pa.RecordBatch.from_pylist([], schema=parquet.schema_arrow)

@@ -37,12 +37,12 @@ def codec(name: Any) -> str | None:
     Raises:
         CopyError: one that is not supported.
     """
-    wanted = str(name or "none").lower()
-    if wanted == "none":
+    compression = str(name or "none").lower()
+    if compression == "none":
         return None
-    if wanted != "gzip":
+    if compression != "gzip":
         raise CopyError("UserErrorInvalidCompression", f"the compression {name!r} is not supported")
-    return wanted
+    return compression
 
 
 def utf8(chunks: Iterable[bytes], encoding: Any, compression: str | None, name: str) -> _TextReader:

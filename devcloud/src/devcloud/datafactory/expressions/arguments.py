@@ -41,10 +41,12 @@ def to_text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def misfit(function: str, wanted: str, value: Any) -> ExpressionValueError:
+def misfit(function: str, expected: str, value: Any) -> ExpressionValueError:
     """The error for an argument that does not fit."""
     shown = to_text(value)
-    return ExpressionValueError(f"the function '{function}' expects {wanted}, not '{shown[:100]}'")
+    return ExpressionValueError(
+        f"the function '{function}' expects {expected}, not '{shown[:100]}'"
+    )
 
 
 def as_string(function: str, value: Any) -> str:

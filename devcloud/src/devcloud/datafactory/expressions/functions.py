@@ -61,13 +61,13 @@ def _equals(left: Any, right: Any) -> bool:
 
 
 def _to_int(value: Any) -> int:
-    wanted = "a text or number that is an integer"
+    expected = "a text or number that is an integer"
     if isinstance(value, float) and not value.is_integer():
-        raise misfit("int", wanted, value)
+        raise misfit("int", expected, value)
     try:
         return int(value)
     except (TypeError, ValueError) as error:
-        raise misfit("int", wanted, value) from error
+        raise misfit("int", expected, value) from error
 
 
 def _to_float(value: Any) -> float:

@@ -154,8 +154,8 @@ class _Reader:
             raise self._unexpected("more of the expression")
         self._token = next_token(self._text, self._token.end)
 
-    def _unexpected(self, wanted: str) -> ExpressionSyntaxError:
-        found = repr(self._token.text) if self._token.kind != "end" else "the end"
+    def _unexpected(self, expected: str) -> ExpressionSyntaxError:
+        actual = repr(self._token.text) if self._token.kind != "end" else "the end"
         return ExpressionSyntaxError(
-            f"expected {wanted} at position {self._token.at} of {self._text!r}, found {found}"
+            f"expected {expected} at position {self._token.at} of {self._text!r}, found {actual}"
         )

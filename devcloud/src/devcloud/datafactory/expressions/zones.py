@@ -76,12 +76,12 @@ _OTHERS = {
 
 @cache
 def _names() -> dict[str, str]:
-    found = dict(_OTHERS)
+    zones = dict(_OTHERS)
     for area, pairs in _AREAS.items():
         for pair in pairs.split():
             name, _, city = pair.partition("=")
-            found[f"{name.replace('_', ' ')} Standard Time"] = f"{area}/{city}"
-    return {name.lower(): zone for name, zone in found.items()}
+            zones[f"{name.replace('_', ' ')} Standard Time"] = f"{area}/{city}"
+    return {name.lower(): zone for name, zone in zones.items()}
 
 
 def zone_of(name: str) -> tzinfo:
