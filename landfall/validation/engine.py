@@ -246,10 +246,6 @@ class _Telling:
         return _told(self.references.values(dataset, columns), self.tell)
 
 
-class _Findings:
-    """Rejects and reasons, opened with the first reject."""
-
-
 class _RejectWriter:
     """Writes rejects and reasons; opens both outputs with the first reject."""
 

@@ -23,7 +23,7 @@ PAGES = [ROOT / "docs/tutorial.md", *(pytest.param(page, marks=pytest.mark.slow)
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A working folder with what the examples need; no local cloud is left running in it."""
-    (tmp_path / "contracts").symlink_to(ROOT / "marketplace" / "contracts")
+    (tmp_path / "marketplace").symlink_to(ROOT / "marketplace")
     (tmp_path / ".venv").symlink_to(sys.prefix)
     try:
         yield tmp_path

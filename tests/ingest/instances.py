@@ -53,12 +53,9 @@ def contract(name: str, version: str = "1.0.0", more: str = "") -> str:
 
 @dataclass
 class Instances:
-    """A lake, the services beside it, and as many processes of the service as a test makes.
+    """A lake, the services beside it, and as many processes of the service as a test makes."""
 
-    `folder` is that of the project; after the start, that of its contracts.
-    """
-
-    folder: Path
+    project: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
     lake: InMemoryLake = field(init=False)
@@ -69,10 +66,14 @@ class Instances:
         self.lake = InMemoryLake(self.clock)
         self.factory = InMemoryFactory(self.lake, self.clock)
         self.jobs = Jobs(self.lake, self.clock)
-        self.folder = self.folder / "contracts"
         self.folder.mkdir(exist_ok=True)
         if not list(self.folder.glob("*.yaml")):
             self.deploy("things")
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the contracts."""
+        return self.project / "contracts"
 
     def deploy(self, name: str, version: str = "1.0.0", more: str = "") -> None:
         """Put a contract where processes that are started from now on find it."""
@@ -86,14 +87,14 @@ class Instances:
             "LANDFALL_ADF_RESOURCE_GROUP": "g",
             "LANDFALL_ADF_FACTORY": "f",
             "DATABRICKS_HOST": "http://localhost",
-            "LANDFALL_PROJECT": str(self.folder.parent),
+            "LANDFALL_PROJECT": str(self.project),
             **self.settings,
         }
         lake: Any = Interceptor("lake", parts.get("lake", self.lake))
         factory: Any = Interceptor("adf", parts.get("factory", self.factory))
         jobs: Any = Interceptor("databricks", parts.get("jobs", self.jobs))
         return build(
-            read(env, app=self.folder),
+            read(env, app=self.project),
             clock=clock or self.clock,
             lake=lake,
             copier=factory,

@@ -18,6 +18,7 @@ from spark_jobs.batch import parse
 from spark_jobs.bronze import bronze_of
 from spark_jobs.errors import BronzeError
 from spark_jobs.lake import SparkLake
+from spark_jobs.result import ORIGINS
 from tests.spark.harness import SparkHarness, columns_of
 
 pytestmark = pytest.mark.spark
@@ -163,7 +164,7 @@ def test_killed_between_silver_and_gold(spark_harness: SparkHarness) -> None:
     built = spark_harness.build(arguments)
 
     assert first == second
-    assert built | {"tables": {}} == first | {"tables": {}}
+    assert built | {"tables": {}, ORIGINS: {}} == first | {"tables": {}, ORIGINS: {}}
 
 
 @pytest.fixture

@@ -142,9 +142,8 @@ def _refused_report(
         if delivery.drop is refused:
             run_id = delivery.landed.run_id
             try:
-                return f"quarantine/{delivery.drop.dataset}/{run_id}/report.json", client.report(
-                    run_id
-                )
+                details = client.run(run_id)
+                return str(details["verdict"]["report"]), client.report(run_id)
             except ApiProblem:
                 return None
     return None
