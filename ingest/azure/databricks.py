@@ -75,10 +75,10 @@ class DatabricksJob:
 
     @cached_property
     def _job_id(self) -> int:
-        found = [job.job_id for job in self._client.jobs.list(name=self._job)]
-        if len(found) != 1 or found[0] is None:
-            raise AccessDenied(f"Databricks shows {len(found)} jobs named {self._job!r}, not one")
-        return int(found[0])
+        job_ids = [job.job_id for job in self._client.jobs.list(name=self._job)]
+        if len(job_ids) != 1 or job_ids[0] is None:
+            raise AccessDenied(f"Databricks shows {len(job_ids)} jobs named {self._job!r}, not one")
+        return int(job_ids[0])
 
     def start(self, token: str, parameters: Mapping[str, str]) -> int:
         """See `ingest.ports.JobService`."""

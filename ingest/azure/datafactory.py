@@ -79,16 +79,16 @@ class DataFactory:
             ],
             order_by=[RunQueryOrderBy(order_by="RunStart", order="ASC")],
         )
-        found: list[CopyRun] = []
+        copy_runs: list[CopyRun] = []
         with _answering():
             while True:
                 page = self.client.pipeline_runs.query_by_factory(
                     self.resource_group, self.factory, query, **_QUICK
                 )
-                found += [_copy_run(run) for run in page.value]
-                missing.difference_update(run.attempt_id for run in found[-len(page.value) :])
+                copy_runs += [_copy_run(run) for run in page.value]
+                missing.difference_update(run.attempt_id for run in copy_runs[-len(page.value) :])
                 if not page.continuation_token or not missing:
-                    return found
+                    return copy_runs
                 query.continuation_token = page.continuation_token
 
     def observe(self, adf_run_id: str) -> CopyRun | None:

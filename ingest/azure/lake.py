@@ -82,12 +82,12 @@ class AzureLake:
         """See `ingest.ports.Lake`."""
         with _translated(path):
             try:
-                found = self._blob(path).get_blob_properties()
+                properties = self._blob(path).get_blob_properties()
             except ResourceNotFoundError:
                 return None
-        if (found.metadata or {}).get("hdi_isfolder") == "true":
+        if (properties.metadata or {}).get("hdi_isfolder") == "true":
             return None
-        return _version(path, found)
+        return _version(path, properties)
 
     def get(self, path: str) -> tuple[bytes, str]:
         """See `ingest.ports.Lake`."""
@@ -190,10 +190,10 @@ class AzureLake:
         """See `ingest.ports.Lake`; metadata is asked for in any case, it tells folders apart."""
         container, key = split(prefix)
         with _translated(prefix):
-            found = self._blobs.get_container_client(container).list_blobs(
+            blobs = self._blobs.get_container_client(container).list_blobs(
                 name_starts_with=key or None, include=["metadata"]
             )
-            for blob in found:
+            for blob in blobs:
                 tags = blob.metadata or {}
                 if tags.get("hdi_isfolder") != "true":
                     version = _version(f"{container}/{blob.name}", blob)
@@ -203,10 +203,10 @@ class AzureLake:
         """See `ingest.ports.Lake`."""
         container, key = split(prefix)
         with _translated(prefix):
-            found = self._blobs.get_container_client(container).walk_blobs(
+            entries = self._blobs.get_container_client(container).walk_blobs(
                 name_starts_with=key, delimiter="/"
             )
-            for item in found:
+            for item in entries:
                 if isinstance(item, BlobPrefix):
                     yield str(item.name)[len(key) :].rstrip("/")
 
@@ -261,13 +261,13 @@ def _bare(etag: Any) -> str:
     return str(etag).strip('"')
 
 
-def _version(path: str, found: Any) -> Version:
+def _version(path: str, properties: Any) -> Version:
     return Version(
         path=path,
-        etag=_bare(found.etag),
-        size=int(found.size),
-        modified=found.last_modified,
-        pending=found.copy.status == "pending",
+        etag=_bare(properties.etag),
+        size=int(properties.size),
+        modified=properties.last_modified,
+        pending=properties.copy.status == "pending",
     )
 
 

@@ -50,14 +50,14 @@ def list_runs(service: Landfall, request: ApiRequest) -> ApiResponse:
     cursor = request.query.get("cursor") or None
     if cursor and not is_run_id(cursor):
         raise BadRequest(f"cursor {cursor!r} is not one of this list's")
-    found = service.manifest.newest(
+    runs = service.manifest.newest(
         limit=limit + 1,
         before=cursor,
         dataset=_dataset_name(request.query.get("dataset")),
         state=_state(request.query.get("state")),
     )
-    more = found[limit - 1].run_id if len(found) > limit else None
-    return ApiResponse(200, {"runs": [dict(run.summary) for run in found[:limit]], "next": more})
+    more = runs[limit - 1].run_id if len(runs) > limit else None
+    return ApiResponse(200, {"runs": [dict(run.summary) for run in runs[:limit]], "next": more})
 
 
 def get_run(service: Landfall, request: ApiRequest) -> ApiResponse:
@@ -130,8 +130,8 @@ def details(run: Run, resends: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(asdict(value), default=run_json))
-    return found
+    document: dict[str, Any] = json.loads(json.dumps(asdict(value), default=run_json))
+    return document
 
 
 def _dataset(contract: Contract) -> dict[str, Any]:

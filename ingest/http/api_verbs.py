@@ -129,10 +129,10 @@ def _shown(plan: ReplayPlan) -> dict[str, Any]:
 
 
 def _origin(body: Mapping[str, Any]) -> ReplayOrigin:
-    said = body.get("from", ReplayOrigin.RAW)
-    if said not in list(ReplayOrigin):
-        raise BadRequest(f"field 'from' is {said!r}: say {' or '.join(ReplayOrigin)}", 422)
-    return ReplayOrigin(said)
+    origin = body.get("from", ReplayOrigin.RAW)
+    if origin not in list(ReplayOrigin):
+        raise BadRequest(f"field 'from' is {origin!r}: say {' or '.join(ReplayOrigin)}", 422)
+    return ReplayOrigin(origin)
 
 
 def _query(service: Landfall, body: Mapping[str, Any]) -> ReplayQuery:
@@ -151,12 +151,12 @@ def _query(service: Landfall, body: Mapping[str, Any]) -> ReplayQuery:
 def _time(body: Mapping[str, Any], name: str) -> datetime | None:
     if name not in body:
         return None
-    said = text(body, name)
+    value = text(body, name)
     try:
-        moment = datetime.fromisoformat(said)
+        moment = datetime.fromisoformat(value)
     except ValueError:
-        raise BadRequest(f"field {name!r} is {said!r}, not an ISO 8601 time", 422) from None
+        raise BadRequest(f"field {name!r} is {value!r}, not an ISO 8601 time", 422) from None
     try:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except OverflowError:
-        raise BadRequest(f"field {name!r} is {said!r}, out of the range of times", 422) from None
+        raise BadRequest(f"field {name!r} is {value!r}, out of the range of times", 422) from None

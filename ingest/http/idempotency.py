@@ -93,10 +93,10 @@ class _Record:
         try:
             etag = self._lake.put(self._path, self._body(), if_absent=True)
         except AlreadyExists:
-            found = self._found()
-            if isinstance(found, ApiResponse):
-                return found
-            etag = found
+            record = self._found()
+            if isinstance(record, ApiResponse):
+                return record
+            etag = record
         try:
             reply = endpoint(self._service, request)
         except Exception:

@@ -90,8 +90,8 @@ def caller(headers: Mapping[str, str], env: Mapping[str, str]) -> str | None:
     """
     if env.get("WEBSITE_AUTH_ENABLED", "").lower() != "true":
         return None
-    said = headers.get("x-ms-client-principal-name") or headers.get("x-ms-client-principal-id")
-    return said[:_CALLER_LENGTH] if said else None
+    principal = headers.get("x-ms-client-principal-name") or headers.get("x-ms-client-principal-id")
+    return principal[:_CALLER_LENGTH] if principal else None
 
 
 _CALLER_LENGTH = 200
@@ -182,10 +182,10 @@ def reason(body: Mapping[str, Any], otherwise: str) -> str:
     """
     if "reason" not in body:
         return otherwise
-    said = text(body, "reason")
-    if len(said) > _REASON_LENGTH:
+    value = text(body, "reason")
+    if len(value) > _REASON_LENGTH:
         raise BadRequest(f"the reason is longer than {_REASON_LENGTH} characters")
-    return said
+    return value
 
 
 def run_id(request: ApiRequest) -> str:

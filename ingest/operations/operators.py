@@ -192,9 +192,9 @@ class Operators:
         """The run that a path of a resend folder became."""
         origin = protocol.resent_run(path)
         for child in self.resends(origin) if origin else ():
-            found = self.manifest.find(child, fresh=True)
-            if found and found.run.source.path == path:
-                return found.run
+            resent = self.manifest.find(child, fresh=True)
+            if resent and resent.run.source.path == path:
+                return resent.run
         return None
 
     def resends(self, run_id: str) -> list[str]:

@@ -77,17 +77,17 @@ class Replays:
         Raises:
             BadRequest: there are more than one replay takes.
         """
-        found: list[Listed] = []
+        runs: list[Listed] = []
         for run in self.manifest.ended(
             query.dataset, query.state, query.landed_from, query.landed_to
         ):
-            found.append(run)
-            if len(found) > MAX_RUNS:
+            runs.append(run)
+            if len(runs) > MAX_RUNS:
                 raise BadRequest(
                     f"more than {MAX_RUNS} runs: ask for a shorter time by landed_from, landed_to",
                     422,
                 )
-        return sorted(found, key=lambda run: run.run_id)
+        return sorted(runs, key=lambda run: run.run_id)
 
     def start(
         self,

@@ -70,8 +70,8 @@ def due(
     if copying:
         since = min(run.time("intent_at") or run.updated for run in copying) - CLOCK_SKEW
         attempts = {str(run.steering.get("attempt_id")) for run in copying}
-        found = service.find(since, attempts)
-        seen = {copy.attempt_id: copy for copy in found} | {c.adf_run_id: c for c in found}
+        copy_runs = service.find(since, attempts)
+        seen = {copy.attempt_id: copy for copy in copy_runs} | {c.adf_run_id: c for c in copy_runs}
         yield from (Advance(run.run_id) for run in copying if _copy_moved(run, seen, now, copies))
 
 

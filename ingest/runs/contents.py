@@ -43,8 +43,8 @@ class AcceptedContents:
         try:
             self.lake.put(path, body, if_absent=True)
         except AlreadyExists:
-            found, etag = self.lake.get(path)
-            note = json.loads(found)
+            body, etag = self.lake.get(path)
+            note = json.loads(body)
             known = str(note["run_id"])
             if known != run.run_id and (holder := self._standing_for(known, run.run_id)):
                 return holder
@@ -95,13 +95,13 @@ class AcceptedContents:
         """
         if run.verdict is None:
             raise NotFound(f"run {run.run_id} is {run.state}: it has no report yet")
-        found: dict[str, Any] = json.loads(self.lake.get(run.verdict.report)[0])
-        if "run_id" not in found:
-            return found
+        document: dict[str, Any] = json.loads(self.lake.get(run.verdict.report)[0])
+        if "run_id" not in document:
+            return document
         # A document that a release before this one has written meanwhile names no attempt.
-        attempts = (found.get("attempt", ""), "")
-        if found["run_id"] == run.run_id and run.verdict.attempt in attempts:
-            noted: dict[str, Any] = found["report"]
+        attempts = (document.get("attempt", ""), "")
+        if document["run_id"] == run.run_id and run.verdict.attempt in attempts:
+            noted: dict[str, Any] = document["report"]
             return noted
         path = _own_report(run.dataset, run.run_id, run.verdict.attempt)
         kept: dict[str, Any] = json.loads(self.lake.get(path)[0])

@@ -58,8 +58,8 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 def encode(message: Message) -> str:
     """The message as the queue carries it."""
-    said = {name: value for name, value in vars(message).items() if value is not False}
-    return json.dumps({"kind": _NAMES[type(message)], **said})
+    fields = {name: value for name, value in vars(message).items() if value is not False}
+    return json.dumps({"kind": _NAMES[type(message)], **fields})
 
 
 def decode(body: bytes) -> Message:

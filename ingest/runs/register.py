@@ -146,10 +146,10 @@ class Register:
         except Stale:
             self._forget(run.run_id)
             try:
-                found, etag = self._lake.get(stored.path)
+                current, etag = self._lake.get(stored.path)
             except NotFound:
-                found = b"{}"
-            if writer_of(found) != writer:
+                current = b"{}"
+            if writer_of(current) != writer:
                 raise
         return self._remember(Stored(run, stored.path, etag))
 
@@ -300,12 +300,12 @@ class Register:
         oldest = id_prefix(landed_since)
         archived = archive.newest(self._lake, dataset=dataset, oldest_day=oldest[:8])
         runs = takewhile(lambda run: run.run_id >= oldest, archived)
-        found = (
+        candidates = (
             run
             for run in (*self.active(), *runs)
             if run.summary["path"] == path and run.dataset == dataset
         )
-        return max(found, key=archive.age, default=None)
+        return max(candidates, key=archive.age, default=None)
 
     def ended(
         self, dataset: str, state: State, since: datetime | None, until: datetime | None

@@ -61,10 +61,10 @@ def _source(version: Version, via: str, lake: Lake) -> LandedVersion:
 def _resend(path: str, dataset: str, manifest: Register) -> Resend | None:
     """The link to the run whose corrected rejects a file brings, if its folder names one."""
     origin = protocol.resent_run(path)
-    found = manifest.find(origin) if origin else None
-    if found is None or found.run.dataset != dataset:
+    original = manifest.find(origin) if origin else None
+    if original is None or original.run.dataset != dataset:
         return None
-    return Resend(of=found.run.run_id, as_of=found.run.as_of)
+    return Resend(of=original.run.run_id, as_of=original.run.as_of)
 
 
 def take(stored: Stored, *, lake: Lake, manifest: Register, clock: Clock) -> Stored:

@@ -463,8 +463,8 @@ class BatchLoader:
         for entry in self._lake.list(folder):
             if "/part-" in entry.version.path[len(folder) - 1 :]:
                 body, _ = self._lake.get(entry.version.path)
-                found: dict[str, Any] = json.loads(body)
-                return found
+                result: dict[str, Any] = json.loads(body)
+                return result
         return {}
 
     def _fail(self, batch: Batch, etag: str, observed: JobRun) -> None:

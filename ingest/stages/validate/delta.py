@@ -67,11 +67,13 @@ def live_files(lake: Lake, table: str) -> list[File] | None:
 
 def _checkpoint(names: Iterable[str]) -> tuple[int, list[str]]:
     """Version and parts of the newest whole checkpoint; version -1 if there is none."""
-    found: dict[tuple[int, int], list[str]] = {}
+    checkpoints: dict[tuple[int, int], list[str]] = {}
     for name in sorted(names):
         if match := _CHECKPOINT.fullmatch(name):
-            found.setdefault((int(match[1]), int(match[3] or 1)), []).append(name)
-    whole = [(version, parts) for (version, count), parts in found.items() if len(parts) == count]
+            checkpoints.setdefault((int(match[1]), int(match[3] or 1)), []).append(name)
+    whole = [
+        (version, parts) for (version, count), parts in checkpoints.items() if len(parts) == count
+    ]
     return max(whole, default=(-1, []))
 
 
@@ -86,8 +88,8 @@ def _rows(checkpoint: bytes) -> Iterator[dict[str, Any]]:
 
     kinds = ("add", "metaData", "protocol")
     schema = pl.read_parquet_schema(io.BytesIO(checkpoint))
-    wanted = [kind for kind in kinds if kind in schema]
-    yield from pl.read_parquet(io.BytesIO(checkpoint), columns=wanted).iter_rows(named=True)
+    columns = [kind for kind in kinds if kind in schema]
+    yield from pl.read_parquet(io.BytesIO(checkpoint), columns=columns).iter_rows(named=True)
 
 
 def _apply(live: dict[str, File], actions: Iterable[dict[str, Any]]) -> None:

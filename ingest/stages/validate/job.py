@@ -169,8 +169,8 @@ class ValidationJob:
 
     def _stop_orphan(self, run_id: str, job_run_id: int) -> None:
         """Stop a job run that was started as its run was being cancelled."""
-        found = self.manifest.find(run_id, fresh=True)
-        if found and found.run.state is State.CANCELLED:
+        current = self.manifest.find(run_id, fresh=True)
+        if current and current.run.state is State.CANCELLED:
             try:
                 self.jobs.cancel(job_run_id)
             except Retryable as error:

@@ -48,8 +48,8 @@ class FolderParts:
         self._folder = folder
         self._parts: list[_Part] = []
         self._starts: list[_Start] = []
-        found = [e.version for e in lake.list(f"{folder}/") if paths.is_drop(e.version.path)]
-        self.problem = self._scan(found)
+        versions = [e.version for e in lake.list(f"{folder}/") if paths.is_drop(e.version.path)]
+        self.problem = self._scan(versions)
         self.size = sum(part.version.size for part in self._parts)
 
     @property
@@ -57,15 +57,15 @@ class FolderParts:
         """The name of the first part: its ending says what they all are."""
         return self._parts[0].name if self._parts else ""
 
-    def _scan(self, found: list[Version]) -> Problem | None:
+    def _scan(self, versions: list[Version]) -> Problem | None:
         """Read the beginning of each part; what keeps them from being read as one."""
-        if not found:
+        if not versions:
             return Problem("the folder has a _SUCCESS and no files", "write the files before it")
         header: bytes | None = None
-        for version in found:
+        for version in versions:
             name = version.path.removeprefix(f"{self._folder}/")
             head = self._lake.read(version.path, 0, _HEAD)
-            if problem := _unfit(name, head, paths.ending(found[0].path)):
+            if problem := _unfit(name, head, paths.ending(versions[0].path)):
                 return problem
             skip = 0
             if not name.endswith(_BARE) and head:
@@ -117,9 +117,9 @@ class FolderParts:
     def located(self, report: Report, name: str) -> Report:
         """The report with every line as part and line, under the drop's own name."""
 
-        def move(found: Any) -> Any:
-            part, line = self.place(found.line)
-            return replace(found, line=line, file=part)
+        def move(finding: Any) -> Any:
+            part, line = self.place(finding.line)
+            return replace(finding, line=line, file=part)
 
         checks = [replace(c, samples=tuple(map(move, c.samples))) for c in report.checks]
         problem = report.problem

@@ -68,14 +68,14 @@ class CopiedDrops:
             return self._folders.get(dataset, [])
 
     def _listed(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = defaultdict(list)
+        copied: dict[str, list[str]] = defaultdict(list)
         for run in self._manifest.active():
             if run.state in {State.COPIED, State.LOADING}:
                 folder = run.steering.get("bronze")
-                found[run.dataset].append(
+                copied[run.dataset].append(
                     str(folder or paths.bronze_folder(run.dataset, run.run_id))
                 )
-        return dict(found)
+        return dict(copied)
 
 
 _LATELY = timedelta(seconds=10)

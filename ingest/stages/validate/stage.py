@@ -209,8 +209,8 @@ class ValidationStage:
         return self._accept(stored, report, places, contract)
 
     def _patience(self, contract: Contract | None) -> timedelta:
-        said = contract.delivery.reference_wait if contract else None
-        return self.rules.reference_wait if said is None else said
+        contract_wait = contract.delivery.reference_wait if contract else None
+        return self.rules.reference_wait if contract_wait is None else contract_wait
 
     def _postpone(
         self, stored: Stored, report: Report, places: ValidationPaths, until: datetime
@@ -286,18 +286,20 @@ class ValidationStage:
         if contract is not None:
             self.contracts.keep(contract)  # before a run depends on it
         path = paths.content_document(run.dataset, report.sha256 or "")
-        found = verdict(places, report, path, contract.digest if contract else None)
-        if other := self.contents.holder(run, found.sha256, report.to_dict(), places.attempt):
+        short_verdict = verdict(places, report, path, contract.digest if contract else None)
+        if other := self.contents.holder(
+            run, short_verdict.sha256, report.to_dict(), places.attempt
+        ):
             cause = f"the same content was already accepted as run {other}"
             path = f"{places.own}/{paths.REPORT}"
             self.lake.put(path, report.to_json().encode())
-            found = replace(found, report=path)
-            final = run.apply(Event.REPEAT, cause, self.clock(), verdict=found)
+            short_verdict = replace(short_verdict, report=path)
+            final = run.apply(Event.REPEAT, cause, self.clock(), verdict=short_verdict)
             return end(stored, final, self.manifest)
         rejected = f", {report.rejected} rejected" if report.rejected else ""
         cause = f"{report.accepted} of {report.rows} rows accepted{rejected}"
         accepted = run.apply(
-            Event.ACCEPT, cause, self.clock(), verdict=found, content_taken_by=None
+            Event.ACCEPT, cause, self.clock(), verdict=short_verdict, content_taken_by=None
         )
         if not self.gate.admit():
             return self.manifest.update(stored, accepted)

@@ -58,10 +58,10 @@ def drifted(report: Report) -> dict[str, Any]:
     names.
     """
     kind, columns = (report.clean or report.format).kind, report.columns
-    found: dict[str, Any] = {"missing": list(columns.missing)}
+    drift: dict[str, Any] = {"missing": list(columns.missing)}
     if kind == report.format.kind:
-        found |= {"renamed": columns.renamed, "loaded": list(columns.loaded)}
-    return {key: value for key, value in found.items() if value}
+        drift |= {"renamed": columns.renamed, "loaded": list(columns.loaded)}
+    return {key: value for key, value in drift.items() if value}
 
 
 def no_contract(run: Run, known: list[str]) -> Report:
@@ -117,9 +117,9 @@ def _waited(run: Run, patience: timedelta, now: datetime) -> timedelta:
     That is the time since then, where it is of one order with the sum of the waits that it was
     told; else that sum, as the clock of some instance is wrong.
     """
-    told = _told(run, patience)
+    recorded = _told(run, patience)
     since = now - run.claimed_at
-    return since if told <= since <= 2 * told + LONGEST_WAIT else told
+    return since if recorded <= since <= 2 * recorded + LONGEST_WAIT else recorded
 
 
 def _told(run: Run, patience: timedelta) -> timedelta:
@@ -143,8 +143,10 @@ def _wait(waited: timedelta, patience: timedelta) -> timedelta:
 
 def missing(report: Report) -> str:
     """Which records refer to what is not there."""
-    said = [f"{failed} by {column}" for column, failed in _orphans(report).items()]
-    return f"records that refer to what is not there yet, of {report.rows}: {', '.join(said)}"
+    orphan_counts = [f"{failed} by {column}" for column, failed in _orphans(report).items()]
+    return (
+        f"records that refer to what is not there yet, of {report.rows}: {', '.join(orphan_counts)}"
+    )
 
 
 def _orphans(report: Report) -> dict[str | None, int]:
