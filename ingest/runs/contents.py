@@ -43,8 +43,8 @@ class AcceptedContents:
         try:
             self.lake.put(path, body, if_absent=True)
         except AlreadyExists:
-            body, etag = self.lake.get(path)
-            note = json.loads(body)
+            kept, etag = self.lake.get(path)
+            note = json.loads(kept)
             known = str(note["run_id"])
             if known != run.run_id and (holder := self._standing_for(known, run.run_id)):
                 return holder
