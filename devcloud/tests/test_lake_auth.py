@@ -101,7 +101,7 @@ def test_another_account(lake: RunningLake) -> None:
 
 
 def test_nobody(lake: RunningLake) -> None:
-    """Without any authorization the answer is 401; with a token of nobody's too."""
+    """Without authorization, or with an unknown token, the answer is 401."""
     url = f"{lake.config.lake_url}/landing/{quote('here/a b.txt')}"
     nobody = httpx.get(url)
     assert nobody.status_code == 401

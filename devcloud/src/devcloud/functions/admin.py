@@ -211,7 +211,7 @@ class KeyApi:
 
 
 class Files:
-    """`/admin/vfs`: the files of the app are not told, whoever asks."""
+    """`/admin/vfs`: the files of the app are never shown."""
 
     def __init__(self, keys: HostKeys) -> None:
         self._keys = keys

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,10 +47,6 @@ class EvaluationContext:
     activities: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
     clock: Clock = lambda: datetime.now(UTC)
-
-    def having(self, **roots: Any) -> EvaluationContext:
-        """The same with further roots."""
-        return replace(self, roots={**self.roots, **roots})
 
 
 def evaluate(value: Any, context: EvaluationContext) -> Any:
