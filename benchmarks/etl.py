@@ -49,8 +49,11 @@ from devcloud.databricks.spark import build_session
 from devcloud.supervisor import Supervisor
 from landfall.contract.folder import load_folder
 from marketplace.generator import generate_users
-from spark_jobs import build_gold, load_silver, maintain, serve
-from spark_jobs.gold import VIEW, definitions
+from spark_jobs import maintain
+from spark_jobs.gold import build as build_gold
+from spark_jobs.gold.definitions import VIEW, definitions
+from spark_jobs.serving import serve
+from spark_jobs.silver import load as load_silver
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TABLE = load_folder(REPOSITORY / "marketplace" / "contracts")["users"].table()

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from spark_jobs import build_gold, load_silver
+from spark_jobs.gold import build as build_gold
+from spark_jobs.silver import load as load_silver
 
 ARROW: Mapping[str, pa.DataType] = {
     "string": pa.string(),

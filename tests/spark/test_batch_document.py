@@ -18,9 +18,9 @@ from pyspark.sql.types import (
 from spark_jobs.arguments import Arguments, parse_arguments
 from spark_jobs.batch import BatchDrop, LoadBatch, parse
 from spark_jobs.columns import SilverColumn, mismatches, quoted, silver_schema
-from spark_jobs.ddl import create_statement, evolution_statements, table_properties
 from spark_jobs.errors import ArgumentError, BatchError, BatchNotCurrentError, SilverError
-from spark_jobs.merge import merge_statement
+from spark_jobs.silver.ddl import create_statement, evolution_statements, table_properties
+from spark_jobs.silver.merge import merge_statement
 
 
 def document(**changes: Any) -> str:

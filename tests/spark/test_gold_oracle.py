@@ -11,7 +11,7 @@ import pytest
 from deltalake import write_deltalake
 
 from marketplace.__main__ import main as generate
-from spark_jobs.build_gold import build
+from spark_jobs.gold.build import build
 from spark_jobs.lake import SparkLake
 from tests.spark.harness import SparkHarness
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from spark_jobs.errors import ResultError
-from spark_jobs.gold import definitions
+from spark_jobs.gold.definitions import definitions
 from tests.spark.harness import USER_TYPES, SparkHarness, columns_of
 
 pytestmark = pytest.mark.spark

@@ -12,11 +12,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_jobs.columns import SilverColumn
-from spark_jobs.history import losers, superseded, versions
 from spark_jobs.lake import SparkLake
 from spark_jobs.session import SMALL_ROWS
-from spark_jobs.silver import newest
-from spark_jobs.silver_tables import versions_of
+from spark_jobs.silver.history import losers, superseded, versions
+from spark_jobs.silver.rows import newest
+from spark_jobs.silver.tables import versions_of
 from tests.spark.harness import SparkHarness, columns_of
 
 pytestmark = pytest.mark.spark
@@ -118,7 +118,7 @@ def test_the_job_keeps_history_where_the_contract_says(
     A first load has no history to keep, and a batch that is loaded again adds nothing to it.
     It is the same whether the batches count as small or not.
     """
-    monkeypatch.setattr("spark_jobs.load_silver.SMALL_ROWS", most)
+    monkeypatch.setattr("spark_jobs.silver.load.SMALL_ROWS", most)
     days = [START + timedelta(days=day) for day in range(6)]
 
     def drop(day: int, *rows: tuple[int, str | None]) -> dict[str, Any]:

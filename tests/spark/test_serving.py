@@ -12,13 +12,13 @@ from pyspark.sql import SparkSession
 
 from devcloud.config import CloudConfig
 from devcloud.testing.database import local_database
-from spark_jobs import serve as serve_task
-from spark_jobs import serving
-from spark_jobs.database import Database, locate
-from spark_jobs.dialects import GOLD, OURS
 from spark_jobs.errors import ArgumentError, ServingError
 from spark_jobs.lake import SparkLake
-from spark_jobs.serving import Served, serve
+from spark_jobs.serving import serve as serve_task
+from spark_jobs.serving import tables as serving
+from spark_jobs.serving.database import Database, locate
+from spark_jobs.serving.dialects import GOLD, OURS
+from spark_jobs.serving.tables import Served, serve
 from spark_jobs.tables import overwrite
 from tests.spark.harness import USER_TYPES, SparkHarness
 from tests.spark.test_gold_tables import BUYERS, COLUMNS, users
@@ -229,7 +229,7 @@ def test_a_database_that_is_down_does_not_fail_the_load(
 ) -> None:
     """Gold is right all the same; the result says what is behind, and the next load catches up."""
     path = put(lake, "waiting", "SELECT 1 AS id")
-    monkeypatch.setattr("spark_jobs.database.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("spark_jobs.serving.database.PATIENCE_SECONDS", 0.0)
     nowhere = locate("postgresql://127.0.0.1:1/landfall", "me", "secret")
     told = serve_task.served_tables(lake, nowhere, [path], "b1")
     assert told["behind"].startswith("No connection to 127.0.0.1:1/landfall")

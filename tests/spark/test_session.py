@@ -8,8 +8,8 @@ import pytest
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import SparkSession
 
-from spark_jobs.load_silver import FASTER
 from spark_jobs.session import ROWS_A_PARTITION, job_session, partitions_for, small_queries
+from spark_jobs.silver.load import FASTER
 
 PARTITIONS = "spark.sql.shuffle.partitions"
 

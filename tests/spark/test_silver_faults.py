@@ -13,12 +13,12 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_jobs import load_silver
 from spark_jobs.batch import parse
-from spark_jobs.bronze import bronze_of
 from spark_jobs.errors import BronzeError
 from spark_jobs.lake import SparkLake
 from spark_jobs.result import ORIGINS
+from spark_jobs.silver import load as load_silver
+from spark_jobs.silver.bronze import bronze_of
 from tests.spark.harness import SparkHarness, columns_of
 
 pytestmark = pytest.mark.spark

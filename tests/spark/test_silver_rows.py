@@ -10,9 +10,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs.cleaning import WHITESPACE, rules_of, trimmed
 from spark_jobs.columns import SilverColumn
-from spark_jobs.silver import cleaned, newest, typed
+from spark_jobs.silver.cleaning import WHITESPACE, rules_of, trimmed
+from spark_jobs.silver.rows import cleaned, newest, typed
 
 pytestmark = pytest.mark.spark
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from spark_jobs import build_gold, refresh
+from spark_jobs.gold import build as build_gold
+from spark_jobs.gold import refresh
 from spark_jobs.lake import SparkLake
 from tests.spark.harness import USER_TYPES, SparkHarness, columns_of
 from tests.spark.test_gold_tables import users
@@ -205,7 +206,7 @@ def test_refreshed_by_parts_is_as_made_whole(
     """The same batches give the same table, whether days were made anew or the whole."""
     found = []
     for most, place in ((200, "parts"), (0, "whole")):
-        monkeypatch.setattr("spark_jobs.refresh.MOST_PARTS", most)
+        monkeypatch.setattr("spark_jobs.gold.refresh.MOST_PARTS", most)
         trade = Trade(SparkHarness(spark_harness.spark, spark_harness.root / place))
         for dataset in ("orders", "order_lines", "products"):
             trade.load(dataset)

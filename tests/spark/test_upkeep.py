@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from spark_jobs import maintain, publish, serve_behind
+from spark_jobs import maintain
 from spark_jobs.errors import ArgumentError
+from spark_jobs.gold import publish
 from spark_jobs.lake import SparkLake
 from spark_jobs.maintain import SPARE_FILES
+from spark_jobs.serving import serve_behind
 from spark_jobs.tables import data_version, delta_detail, delta_tables, delta_version
 from tests.spark.harness import USER_TYPES, SparkHarness
 from tests.spark.test_gold_tables import BUYERS, COLUMNS, users

@@ -9,7 +9,7 @@ import pytest
 import sqlglot
 from sqlglot import expressions as exp
 
-from spark_jobs.dialects import DIALECTS, SQLSERVER, SqlDialect
+from spark_jobs.serving.dialects import DIALECTS, SQLSERVER, SqlDialect
 
 PARSERS = {"postgresql": "postgres", "sqlserver": "tsql"}
 

@@ -14,12 +14,12 @@ from types import MappingProxyType
 from typing import Any
 
 from spark_jobs.arguments import parse_named
-from spark_jobs.credentials import read_secret
-from spark_jobs.database import Database, locate
 from spark_jobs.errors import ServingError
 from spark_jobs.lake import SparkLake, read_document, write_document
 from spark_jobs.result import ORIGINS, result_folder, say
-from spark_jobs.serving import serve
+from spark_jobs.serving.credentials import read_secret
+from spark_jobs.serving.database import Database, locate
+from spark_jobs.serving.tables import serve
 from spark_jobs.session import job_session
 
 _CONTAINER = "gold/"

@@ -12,9 +12,9 @@ from functools import partial
 
 from spark_jobs.arguments import parse_arguments
 from spark_jobs.errors import ResultError
-from spark_jobs.gold import VIEW, GoldDefinition, definitions
+from spark_jobs.gold.definitions import VIEW, GoldDefinition, definitions
+from spark_jobs.gold.refresh import GoldSource, refresh
 from spark_jobs.lake import SparkLake, current_batch, read_document, write_document
-from spark_jobs.refresh import GoldSource, refresh
 from spark_jobs.result import ORIGINS, TableResult, result_folder, say, silver_result_folder
 from spark_jobs.session import SMALL_BYTES, job_session, small_queries
 from spark_jobs.tables import data_version, delta_detail, keep_changes, read_delta

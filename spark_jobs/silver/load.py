@@ -13,15 +13,9 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.arguments import parse_arguments
 from spark_jobs.batch import LoadBatch
-from spark_jobs.bronze import Census, census, counts_by_run, read_bronze
-from spark_jobs.cleaning import emptied, rules_of
 from spark_jobs.columns import LANDED_AT, SilverColumn, quoted, silver_schema
-from spark_jobs.constraints import condition
 from spark_jobs.errors import BronzeError
-from spark_jobs.history import losers, superseded
 from spark_jobs.lake import SparkLake, current_batch, write_document
-from spark_jobs.merge import changes, counted, same_key, touched
-from spark_jobs.references import orphans
 from spark_jobs.result import Result, TableResult, say, silver_result_folder
 from spark_jobs.session import (
     SMALL_BYTES,
@@ -30,8 +24,14 @@ from spark_jobs.session import (
     partitions_for,
     small_queries,
 )
-from spark_jobs.silver import cleaned, newest, typed
-from spark_jobs.silver_tables import (
+from spark_jobs.silver.bronze import Census, census, counts_by_run, read_bronze
+from spark_jobs.silver.cleaning import emptied, rules_of
+from spark_jobs.silver.constraints import condition
+from spark_jobs.silver.history import losers, superseded
+from spark_jobs.silver.merge import changes, counted, same_key, touched
+from spark_jobs.silver.references import orphans
+from spark_jobs.silver.rows import cleaned, newest, typed
+from spark_jobs.silver.tables import (
     append_history,
     enforce,
     is_conflict,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from spark_jobs.arguments import parse_named
 from spark_jobs.lake import SparkLake
 from spark_jobs.result import say
-from spark_jobs.serve import reached
-from spark_jobs.serving import serve
+from spark_jobs.serving.serve import reached
+from spark_jobs.serving.tables import serve
 from spark_jobs.session import job_session
 from spark_jobs.tables import delta_tables
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from spark_jobs.arguments import parse_named
 from spark_jobs.columns import quoted
-from spark_jobs.gold import VIEW, GoldDefinition, definitions
+from spark_jobs.gold.definitions import VIEW, GoldDefinition, definitions
 from spark_jobs.lake import SparkLake
 from spark_jobs.result import say
 from spark_jobs.session import job_session

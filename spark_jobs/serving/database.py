@@ -16,8 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 from pyspark.sql import DataFrame
 
-from spark_jobs.dialects import DIALECTS, OURS, POSTGRESQL, SqlDialect
 from spark_jobs.errors import ArgumentError, ServingError
+from spark_jobs.serving.dialects import DIALECTS, OURS, POSTGRESQL, SqlDialect
 
 PATIENCE_SECONDS = 20.0
 _FIRST_WAIT_SECONDS = 0.5

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.errors import ResultError
-from spark_jobs.gold import CHANGED_VIEW, VIEW, GoldDefinition
+from spark_jobs.gold.definitions import CHANGED_VIEW, VIEW, GoldDefinition
 from spark_jobs.lake import SparkLake
 from spark_jobs.result import TableResult, say
 from spark_jobs.tables import Build, last_build, look, overwrite, read_changes, read_delta, rows_of

@@ -9,8 +9,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812, the name that PySpark's own guide gives it
 from pyspark.sql.types import StringType
 
-from spark_jobs.cleaning import Rule, trimmed
 from spark_jobs.columns import LANDED_AT, RUN_ID, SilverColumn, quoted
+from spark_jobs.silver.cleaning import Rule, trimmed
 
 _RANK = "_rank"
 

@@ -12,8 +12,10 @@ from pyspark.sql.types import StructField, StructType
 
 from spark_jobs.batch import LoadBatch
 from spark_jobs.columns import AUDIT, LANDED_AT, RUN_ID, SilverColumn
-from spark_jobs.constraints import check
-from spark_jobs.ddl import (
+from spark_jobs.errors import SilverError
+from spark_jobs.lake import SparkLake
+from spark_jobs.silver.constraints import check
+from spark_jobs.silver.ddl import (
     constraint_statements,
     create_statement,
     evolution_statements,
@@ -21,10 +23,8 @@ from spark_jobs.ddl import (
     statistics,
     table_properties,
 )
-from spark_jobs.errors import SilverError
-from spark_jobs.history import history_path, versions
-from spark_jobs.lake import SparkLake
-from spark_jobs.merge import merge_statement
+from spark_jobs.silver.history import history_path, versions
+from spark_jobs.silver.merge import merge_statement
 from spark_jobs.tables import delta_table
 
 _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
@@ -103,7 +103,7 @@ def enforce(
 
 
 def merge_into(lake: SparkLake, path: str, rows: DataFrame, batch: LoadBatch) -> None:
-    """Merge the rows of `spark_jobs.merge.changes` into a silver table, in one transaction."""
+    """Merge the rows of `merge.changes` into a silver table, in one transaction."""
     # Another load may run in the same session: of another dataset, or late of the same one.
     view = f"changes_{uuid4().hex}"
     statement = merge_statement(

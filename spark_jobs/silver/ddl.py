@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql.types import DateType, StructField, StructType, TimestampType
 
 from spark_jobs.columns import SilverColumn, quoted
-from spark_jobs.constraints import PREFIX, text
 from spark_jobs.errors import SilverError
+from spark_jobs.silver.constraints import PREFIX, text
 
 # Characters that Delta takes in a column's name only when it maps names to others.
 _NEED_MAPPING = frozenset(" ,;{}()\n\t=")

@@ -15,8 +15,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.columns import LANDED_AT, RUN_ID, SilverColumn, quoted
-from spark_jobs.merge import same_key
-from spark_jobs.silver import by_value
+from spark_jobs.silver.merge import same_key
+from spark_jobs.silver.rows import by_value
 
 VALID_FROM, VALID_TO, IS_CURRENT = "valid_from", "valid_to", "is_current"
 

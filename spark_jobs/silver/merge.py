@@ -24,7 +24,7 @@ from spark_jobs.columns import (
     SilverColumn,
     quoted,
 )
-from spark_jobs.constraints import text
+from spark_jobs.silver.constraints import text
 
 
 def touched(silver: DataFrame, rows: DataFrame, key: Sequence[SilverColumn]) -> DataFrame:

@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from spark_jobs.database import Database, Transaction
-from spark_jobs.dialects import GOLD, OURS
 from spark_jobs.lake import SparkLake
+from spark_jobs.serving.database import Database, Transaction
+from spark_jobs.serving.dialects import GOLD, OURS
 from spark_jobs.session import SMALL_BYTES, small_queries
 from spark_jobs.tables import delta_detail, look, read_delta
 
