@@ -48,10 +48,11 @@ from devcloud.config import DATABASE, create
 from devcloud.databricks.spark import build_session
 from devcloud.supervisor import Supervisor
 from landfall.contract.folder import load_folder
+from landfall.gold import GoldFolder, read_gold
 from marketplace.generator import generate_users
 from spark_jobs import maintain
 from spark_jobs.gold import build as build_gold
-from spark_jobs.gold.definitions import VIEW, definitions
+from spark_jobs.gold.definitions import GoldDefinition, parse, reached, view_of
 from spark_jobs.serving import serve
 from spark_jobs.silver import load as load_silver
 
@@ -85,6 +86,9 @@ class BenchLake:
         self.root = root
         self.template = f"file://{root}/{{container}}"
         self._number = 0
+        definitions = root / "manifest/definitions/gold.json"
+        definitions.parent.mkdir(parents=True, exist_ok=True)
+        definitions.write_bytes(marketplace_gold().document())
 
     def drop(self, rows: pa.Table) -> dict[str, Any]:
         """Write a drop to bronze, landed after all earlier ones."""
@@ -183,10 +187,22 @@ def floor(
         "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
     ).collect()
     silver = spark.read.format("delta").load(f"file://{root}/users")
-    silver.createOrReplaceTempView(VIEW.format(dataset="users"))
-    for definition in [d for d in definitions("users") if d.sources == ("users",)][:tables]:
+    silver.createOrReplaceTempView(view_of("silver/users"))
+    for definition in user_tables()[:tables]:
         rows = spark.sql(definition.sql).coalesce(1)
         rows.write.format("delta").mode("overwrite").save(f"file://{root}/{definition.name}")
+
+
+def marketplace_gold() -> GoldFolder:
+    """The marketplace's gold tables."""
+    folder = Path(__file__).resolve().parents[1] / "marketplace"
+    return read_gold(folder / "gold", load_folder(folder / "contracts"))
+
+
+def user_tables() -> list[GoldDefinition]:
+    """The gold tables that are built from users alone."""
+    definitions = parse(marketplace_gold().document().decode())
+    return [each for each in reached(definitions, "users") if each.sources == ("silver/users",)]
 
 
 Cost = tuple[float, float, int]
@@ -280,10 +296,9 @@ def duckdb_peer(work: Path, rows: int, landfall_seconds: float, rounds: int) -> 
         connection.execute(
             f"CREATE VIEW silver_users AS SELECT * FROM read_parquet('{folder}/silver.parquet')"  # noqa: S608
         )
-        for definition in definitions("users"):
-            if definition.sources == ("users",):
-                (sql,) = sqlglot.transpile(definition.sql, read="databricks", write="duckdb")
-                connection.execute(f"COPY ({sql}) TO '{folder}/{definition.name}.parquet'")
+        for definition in user_tables():
+            (sql,) = sqlglot.transpile(definition.sql, read="databricks", write="duckdb")
+            connection.execute(f"COPY ({sql}) TO '{folder}/{definition.name}.parquet'")
 
     run()
     duckdb_seconds = min(seconds(run) for _ in range(rounds))

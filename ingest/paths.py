@@ -92,6 +92,15 @@ def contracts_folder(dataset: str) -> str:
     return f"{MANIFEST}/contracts/{dataset}/"
 
 
+CURRENT_GOLD_DEFINITIONS = f"{MANIFEST}/definitions/gold.json"
+"""The gold tables of the app that was deployed last."""
+
+
+def gold_definitions(digest: str) -> str:
+    """Where a version of the definitions of gold tables is kept."""
+    return f"{MANIFEST}/definitions/gold-{digest}.json"
+
+
 def raw_folder(dataset: str, run_id: str) -> str:
     """The folder of what validation makes of a drop that it accepts."""
     return f"{RAW}/{dataset}/{run_id}"

@@ -16,6 +16,7 @@ from typing import Any
 
 from ingest.contract_store import ContractStore
 from ingest.errors import LandfallError, Misconfigured
+from ingest.gold_store import GoldStore
 from ingest.ports import Clock, CopyService, JobService, Lake
 from ingest.reconcile.backlog import Caps
 from ingest.reconcile.reminders import PATIENCE, SentMessages
@@ -33,6 +34,7 @@ from ingest.stages.validate.references import CopiedDrops
 from ingest.stages.validate.stage import ValidationRules, ValidationStage
 from ingest.stages.validate.verdicts import LONGEST_WAIT
 from landfall.contract.folder import ContractError, load_folder
+from landfall.gold import read_gold
 from landfall.protocol import State
 
 _COPIES = (State.COPYING, State.VALIDATED)
@@ -118,6 +120,7 @@ def build(
                 limits=batches, max_loads=settings.max_loads, max_blocked=settings.blocked
             ),
             spark_lake=settings.spark_lake,
+            gold=GoldStore(lake, read_gold(settings.project / "gold", contracts)),
         ),
         ticks=TickRules(
             settle=settings.settle,

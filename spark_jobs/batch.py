@@ -70,6 +70,7 @@ class LoadBatch:
         drops: what is loaded.
         history: whether statements that others have superseded are kept.
         references: what of other datasets the rows speak of.
+        gold: lake path of the definitions of gold tables; None for the current ones.
     """
 
     batch_id: str
@@ -79,6 +80,7 @@ class LoadBatch:
     drops: tuple[BatchDrop, ...]
     history: bool = False
     references: tuple[BatchReference, ...] = ()
+    gold: str | None = None
 
 
 def parse(text: str, *, dataset: str, batch_id: str) -> LoadBatch:
@@ -113,6 +115,7 @@ def parse(text: str, *, dataset: str, batch_id: str) -> LoadBatch:
             tuple(_drop(item) for item in document["drops"]),
             history=bool(document["table"].get("history")),
             references=tuple(_reference(i) for i in document["table"].get("references", ())),
+            gold=document.get("gold"),
         )
     except (KeyError, TypeError) as error:
         raise BatchError(f"Batch {batch_id}: field {error} is missing or malformed.") from error

@@ -1,6 +1,6 @@
-"""Job task: bring the gold tables that read a dataset up to date, and write the batch's result.
+"""Job task: bring the gold tables that rest on a dataset up to date, and write the batch's result.
 
-silver at one version each → one SELECT per gold table, side by side → Delta → result document
+sources at one version each → one SELECT per gold table, side by side → Delta → result document
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ from functools import partial
 
 from spark_jobs.arguments import parse_arguments
 from spark_jobs.errors import ResultError
-from spark_jobs.gold.definitions import VIEW, GoldDefinition, definitions
+from spark_jobs.gold.definitions import (
+    GoldDefinition,
+    levels,
+    reached,
+    read_definitions,
+    view_of,
+)
 from spark_jobs.gold.refresh import GoldSource, refresh
 from spark_jobs.lake import SparkLake, current_batch, read_document, write_document
 from spark_jobs.result import ORIGINS, TableResult, result_folder, say, silver_result_folder
@@ -36,9 +42,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parse_arguments(argv, "build_gold")
     dataset, batch_id = arguments.dataset, arguments.batch_id
     lake = SparkLake(job_session(), arguments.lake)
-    current_batch(lake, arguments)
+    batch = current_batch(lake, arguments)
     result = read_document(lake, silver_result_folder(dataset, batch_id))
-    tables = build(lake, dataset)
+    tables = build(lake, reached(read_definitions(lake, batch.gold), dataset))
     if not tables:
         say(f"No gold table can be built from dataset {dataset}.")
     result["tables"] |= {path: table.to_json() for path, table in tables.items()}
@@ -47,10 +53,14 @@ def main(argv: list[str] | None = None) -> None:
     say(result)
 
 
-def build(lake: SparkLake, dataset: str) -> dict[str, TableResult]:
-    """Bring the gold tables that read a dataset up to date with the silver of all they read.
+def build(lake: SparkLake, definitions: Iterable[GoldDefinition]) -> dict[str, TableResult]:
+    """Bring gold tables up to date with the newest version of all tables that they read.
 
-    A table that reads a dataset without a silver table is not built until there is one.
+    A table that reads one that does not exist yet is not built until it does.
+
+    Args:
+        lake: where the tables are.
+        definitions: each after those that it reads.
 
     Returns:
         Each gold table by lake path; empty where none is defined or can be built.
@@ -59,7 +69,14 @@ def build(lake: SparkLake, dataset: str) -> dict[str, TableResult]:
         ResultError: other loads overtook this one again and again.
     """
     built: dict[str, TableResult] = {}
-    waiting = definitions(dataset)
+    for level in levels(definitions):
+        built |= _build_level(lake, level)
+    return built
+
+
+def _build_level(lake: SparkLake, waiting: list[GoldDefinition]) -> dict[str, TableResult]:
+    """Bring gold tables that do not read one another up to date."""
+    built: dict[str, TableResult] = {}
     for _ in range(ROUNDS):
         with small_queries(lake.spark):
             sources = _sources(lake, waiting)
@@ -69,7 +86,7 @@ def build(lake: SparkLake, dataset: str) -> dict[str, TableResult]:
         small = sum(each.size for each in sources.values()) <= SMALL_BYTES
         with (
             small_queries(lake.spark, small),
-            _silver_views(lake, sources.values()),
+            _views(lake, sources.values()),
             ThreadPoolExecutor(AT_ONCE) as pool,
         ):
             results = list(pool.map(partial(_refresh, lake, sources), waiting))
@@ -102,49 +119,51 @@ def _to_look_at_again(
     results: list[TableResult | None],
     sources: Mapping[str, GoldSource],
 ) -> list[GoldDefinition]:
-    """Tables that were not written, or whose silver has moved on since.
+    """Tables that were not written, or whose sources have moved on since.
 
-    One load of a dataset runs at a time, so only a table of several datasets can be overtaken. The
-    load that commits last also checks last, so gold is finally built from the newest silver.
+    One load of a dataset runs at a time, so a table that reads only its silver cannot be overtaken.
+    The load that commits last also checks last, so gold is finally built from the newest sources.
     """
-    shared = {name for each in tried if len(each.sources) > 1 for name in each.sources}
-    moved = {
-        name for name in shared if data_version(lake, sources[name].path) != sources[name].version
-    }
+    shared = {path for each in tried if _shared(each) for path in each.sources}
+    moved = {path for path in shared if data_version(lake, path) != sources[path].version}
     return [
         definition
         for definition, table in zip(tried, results, strict=True)
-        if table is None or (len(definition.sources) > 1 and moved & set(definition.sources))
+        if table is None or (_shared(definition) and moved & set(definition.sources))
     ]
 
 
-def _sources(lake: SparkLake, gold_definitions: Iterable[GoldDefinition]) -> dict[str, GoldSource]:
-    """The current silver tables that the definitions read, without those that do not exist yet."""
-    gold_definitions = list(gold_definitions)
-    names = sorted({name for each in gold_definitions for name in each.sources})
-    by_parts = {name for each in gold_definitions if each.parts for name in each.sources}
+def _shared(definition: GoldDefinition) -> bool:
+    """Whether loads of several datasets build a table; another gold table may rest on many."""
+    return len(definition.sources) > 1 or definition.sources[0].startswith("gold/")
 
-    def look(name: str) -> GoldSource | None:
-        path = f"silver/{name}"
+
+def _sources(lake: SparkLake, gold_definitions: Iterable[GoldDefinition]) -> dict[str, GoldSource]:
+    """The tables that the definitions read as they are now, without those that do not exist yet."""
+    gold_definitions = list(gold_definitions)
+    paths = sorted({path for each in gold_definitions for path in each.sources})
+    by_parts = {path for each in gold_definitions if each.parts for path in each.sources}
+
+    def look(path: str) -> GoldSource | None:
         version = data_version(lake, path)
         if version is None:
             return None
-        if name in by_parts:
+        if path in by_parts:
             keep_changes(lake, path)
         detail = delta_detail(lake, path)
-        return GoldSource(name, detail.identity, version, detail.size)
+        return GoldSource(path, detail.identity, version, detail.size)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        sources = pool.map(look, names)
-    return {name: source for name, source in zip(names, sources, strict=True) if source}
+        sources = pool.map(look, paths)
+    return {path: source for path, source in zip(paths, sources, strict=True) if source}
 
 
 @contextmanager
-def _silver_views(lake: SparkLake, sources: Iterable[GoldSource]) -> Iterator[None]:
+def _views(lake: SparkLake, sources: Iterable[GoldSource]) -> Iterator[None]:
     views = []
     try:
         for source in sources:
-            view = VIEW.format(dataset=source.dataset)
+            view = view_of(source.path)
             read_delta(lake, source.path, source.version).createOrReplaceTempView(view)
             views.append(view)
         yield

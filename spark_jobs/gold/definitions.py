@@ -1,28 +1,33 @@
-"""Gold tables: which there are, what each is built from, and the SQL that defines it.
+"""Gold tables as the service wrote them down for the jobs: what each is built from, and its SQL.
 
-Each is one file of `sql/`, a SELECT whose leading comment is for readers and has three fields for
-the job: `Built from:` the datasets it reads, `Refresh:` whether it is made anew as a whole or by
-parts, `Grain:` what one row is. A statement reads the silver of a dataset as `silver_<dataset>`.
-
-Refreshed by parts means: `Refresh: by <column>, which is <expression> of <dataset>`. A second file,
-`<name>.touched.sql`, then finds the values of that column which changed rows reach.
+The document is made from the team's folder `gold/` by the service, which checks it: each table
+stands after those that it reads. A statement reads the silver table of a dataset as
+`silver_<dataset>` and another gold table as `gold_<table>`. A table that is refreshed by parts has
+a second statement that finds the parts that changed rows reach.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from importlib.resources import files
+from typing import Any
 
-# The names by which a statement reads the silver table of a dataset, and its rows that changed.
-VIEW = "silver_{dataset}"
+from spark_jobs.errors import BatchError
+from spark_jobs.lake import SparkLake, read_text
+
+SCHEMA = 1
+CURRENT = "manifest/definitions/gold.json"
+"""The definitions of the app that was deployed last; a batch names its own."""
+
+# The name by which a statement reads the rows of a dataset's silver that changed.
 CHANGED_VIEW = "changed_{dataset}"
 
-_TOUCHED = ".touched.sql"
-_PARTS = re.compile(r"by (\w+), which is (.+?) of (\w+)[;.]?(?: |$)")
+
+def view_of(path: str) -> str:
+    """The name by which statements read the table at a lake path: `silver/x` is `silver_x`."""
+    return path.replace("/", "_")
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,20 @@ class GoldParts:
 
 @dataclass(frozen=True)
 class GoldDefinition:
-    """A gold table: `sql` is one SELECT, its comment included; `touched` finds touched parts."""
+    """A gold table.
+
+    Attributes:
+        sql: one SELECT.
+        sources: lake paths of the silver and gold tables that it reads.
+        description: for readers.
+        parts: how it is refreshed by parts; None where it is always made as a whole.
+    """
 
     name: str
     sql: str
-    touched: str = ""
+    sources: tuple[str, ...]
+    description: str = ""
+    parts: GoldParts | None = None
 
     @property
     def path(self) -> str:
@@ -56,55 +70,71 @@ class GoldDefinition:
 
     @property
     def digest(self) -> str:
-        """Changes when the definition does: what was built by another is built again."""
-        return hashlib.sha256(f"{self.sql}{self.touched}".encode()).hexdigest()[:16]
-
-    @cached_property
-    def sources(self) -> tuple[str, ...]:
-        """The datasets that it is built from."""
-        return tuple(name.strip() for name in self.comment_field("Built from").split(","))
-
-    @cached_property
-    def parts(self) -> GoldParts | None:
-        """How it is refreshed by parts; None where it is always made as a whole."""
-        match = _PARTS.match(self.comment_field("Refresh"))
-        return GoldParts(match[1], match[2], match[3], self.touched) if match else None
-
-    def comment_field(self, what: str) -> str:
-        """Return the text after `what:` in the leading comment, up to the next field.
-
-        Raises:
-            ValueError: the comment has no such field.
-        """
-        lines = [line[3:] for line in self.head]
-        for number, line in enumerate(lines):
-            if line.startswith(f"{what}: "):
-                rest = lines[number + 1 :]
-                more = next((n for n, each in enumerate(rest) if re.match(r"[A-Z*]", each)), None)
-                return " ".join([line.removeprefix(f"{what}: "), *rest[:more]])
-        raise ValueError(f"sql/{self.name}.sql does not say '{what}:' at its head")
-
-    @property
-    def head(self) -> list[str]:
-        """The lines of the leading comment."""
-        lines = self.sql.splitlines()
-        return lines[: next(n for n, line in enumerate(lines) if not line.startswith("--"))]
+        """Changes when the statements do: what was built by others is built again."""
+        touched = self.parts.touched if self.parts else ""
+        return hashlib.sha256(f"{self.sql}{touched}".encode()).hexdigest()[:16]
 
 
-def definitions(dataset: str | None = None) -> list[GoldDefinition]:
-    """The gold tables that are built from a dataset, or all; by name."""
-    return [each for each in _all() if dataset is None or dataset in each.sources]
+def read_definitions(lake: SparkLake, path: str | None) -> list[GoldDefinition]:
+    """Read a document of definitions, or the current one where none is named.
+
+    Returns:
+        All gold tables, each after those that it reads; none where there is no document.
+
+    Raises:
+        BatchError: it is not a document of this schema, or one that is named does not exist.
+    """
+    text = read_text(lake, path or CURRENT)
+    if text is None:
+        if path:
+            raise BatchError(f"The batch is to build gold by {path}, which does not exist.")
+        return []
+    return parse(text)
 
 
-def _all() -> Iterator[GoldDefinition]:
-    folder = files("spark_jobs") / "sql"
-    sql_files = {entry.name: entry for entry in folder.iterdir() if entry.name.endswith(".sql")}
-    for name in sorted(sql_files):
-        if not name.endswith(_TOUCHED):
-            stem = name.removesuffix(".sql")
-            touched = sql_files.get(stem + _TOUCHED)
-            yield GoldDefinition(
-                stem,
-                sql_files[name].read_text(encoding="utf-8"),
-                touched.read_text(encoding="utf-8") if touched else "",
-            )
+def parse(text: str) -> list[GoldDefinition]:
+    """The definitions of a document.
+
+    Raises:
+        BatchError: it is not a document of this schema.
+    """
+    try:
+        document = json.loads(text)
+        if document["schema"] != SCHEMA:
+            raise BatchError(f"The gold definitions are of schema {document['schema']!r}.")
+        return [_definition(item) for item in document["tables"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BatchError(f"The gold definitions are malformed: {error}.") from error
+
+
+def _definition(item: Mapping[str, Any]) -> GoldDefinition:
+    sources = (
+        *(f"silver/{dataset}" for dataset in item["datasets"]),
+        *(f"gold/{table}" for table in item["tables"]),
+    )
+    texts = (item["description"], item["grain"] and f"Grain: {item['grain']}")
+    parts = GoldParts(**item["parts"]) if item["parts"] else None
+    return GoldDefinition(item["name"], item["sql"], sources, "\n".join(filter(None, texts)), parts)
+
+
+def reached(definitions: Iterable[GoldDefinition], dataset: str) -> list[GoldDefinition]:
+    """The tables that rest on a dataset, directly or through other gold tables, in their order."""
+    paths = {f"silver/{dataset}"}
+    result = []
+    for definition in definitions:
+        if paths & set(definition.sources):
+            paths.add(definition.path)
+            result.append(definition)
+    return result
+
+
+def levels(definitions: Iterable[GoldDefinition]) -> list[list[GoldDefinition]]:
+    """The tables in groups: those of a group read none of the same or a later one."""
+    level_of: dict[str, int] = {}
+    groups: list[list[GoldDefinition]] = []
+    for definition in definitions:
+        level = 1 + max((level_of.get(path, -1) for path in definition.sources), default=-1)
+        level_of[definition.path] = level
+        groups += [[]] * (level + 1 - len(groups))
+        groups[level] = [*groups[level], definition]
+    return groups

@@ -2,7 +2,7 @@
 
 `<catalog>.landfall_silver.<dataset>` and `<catalog>.landfall_gold.<table>` are the Delta tables
 where they lie. `<catalog>.landfall_live.<table>` is a view by the very statement that defines the
-gold table, over silver as it is now; its comment is the statement's own.
+gold table, over the tables that it reads as they are now; its comment is the table's description.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from spark_jobs.arguments import parse_named
 from spark_jobs.columns import quoted
-from spark_jobs.gold.definitions import VIEW, GoldDefinition, definitions
+from spark_jobs.gold.definitions import GoldDefinition, read_definitions, view_of
 from spark_jobs.lake import SparkLake
 from spark_jobs.result import say
 from spark_jobs.session import job_session
@@ -33,13 +33,16 @@ def main(argv: list[str] | None = None) -> None:
         say("No catalog is named: nothing is published.")
         return
     lake = SparkLake(job_session(), given["lake"])
-    for statement in statements(lake, given["catalog"], delta_tables(lake, *SCHEMAS)):
+    definitions = read_definitions(lake, None)
+    for statement in statements(lake, given["catalog"], delta_tables(lake, *SCHEMAS), definitions):
         lake.spark.sql(statement)
         say(statement.partition("\n")[0])
 
 
-def statements(lake: SparkLake, catalog: str, tables: Iterable[str]) -> Iterator[str]:
-    """What makes these tables, and the views whose silver is among them, known to a catalog."""
+def statements(
+    lake: SparkLake, catalog: str, tables: Iterable[str], definitions: Iterable[GoldDefinition]
+) -> Iterator[str]:
+    """What makes these tables, and the views whose sources are among them, known to a catalog."""
     tables = list(tables)
     for schema in (*SCHEMAS.values(), LIVE):
         yield f"CREATE SCHEMA IF NOT EXISTS {quoted(catalog)}.{schema}"
@@ -49,24 +52,21 @@ def statements(lake: SparkLake, catalog: str, tables: Iterable[str]) -> Iterator
             f"CREATE TABLE IF NOT EXISTS {_name(catalog, SCHEMAS[container], name)}\n"
             f"USING DELTA LOCATION {_text(lake.uri(path))}"
         )
-    for definition in definitions():
-        if {f"silver/{source}" for source in definition.sources} <= set(tables):
+    for definition in definitions:
+        if set(definition.sources) <= set(tables):
             yield view_statement(catalog, definition)
 
 
 def view_statement(catalog: str, definition: GoldDefinition) -> str:
     """The view that shows what a gold table would be if it were built now."""
-    prefix = VIEW.format(dataset="")
-    comment = "\n".join(line.removeprefix("--").strip() for line in definition.head)
-    body = "\n".join(definition.sql.splitlines()[len(definition.head) :])
-    select = re.sub(
-        rf"\b{prefix}(\w+)\b",
-        lambda match: _name(catalog, SCHEMAS["silver"], match[1]),
-        body,
-    )
+    select = definition.sql
+    for path in definition.sources:
+        schema, _, name = path.partition("/")
+        table = _name(catalog, SCHEMAS[schema], name)
+        select = re.sub(rf"\b{view_of(path)}\b", table.replace("\\", r"\\"), select)
     return (
         f"CREATE OR REPLACE VIEW {_name(catalog, LIVE, definition.name)}\n"
-        f"COMMENT {_text(comment)} AS\n{select}"
+        f"COMMENT {_text(definition.description)} AS\n{select}"
     )
 
 

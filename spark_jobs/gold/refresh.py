@@ -1,6 +1,6 @@
 """One gold table brought up to date: left alone, refreshed by parts, or made as a whole.
 
-The commit of a build says in its metadata from which version of which silver it was made. That is
+The commit of a build says in its metadata from which version of which tables it was made. That is
 what the next build starts from: nothing to do where all are the same; only the parts that changed
 rows reach, where the definition allows it and silver can tell what changed; else the whole.
 """
@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.errors import ResultError
-from spark_jobs.gold.definitions import CHANGED_VIEW, VIEW, GoldDefinition
+from spark_jobs.gold.definitions import CHANGED_VIEW, GoldDefinition, view_of
 from spark_jobs.lake import SparkLake
 from spark_jobs.result import TableResult, say
 from spark_jobs.tables import Build, last_build, look, overwrite, read_changes, read_delta, rows_of
@@ -27,17 +27,12 @@ MOST_PARTS = 200
 
 @dataclass(frozen=True)
 class GoldSource:
-    """The silver of a dataset: which table it is, the version that is read, its bytes."""
+    """A table that is read: its lake path and Delta id, the version that is read, its bytes."""
 
-    dataset: str
+    path: str
     identity: str
     version: int
     size: int
-
-    @property
-    def path(self) -> str:
-        """Its lake path."""
-        return f"silver/{self.dataset}"
 
     def to_json(self) -> dict[str, Any]:
         """Its form in a commit's metadata."""
@@ -47,7 +42,7 @@ class GoldSource:
 def refresh(
     lake: SparkLake, definition: GoldDefinition, sources: Mapping[str, GoldSource]
 ) -> TableResult:
-    """Bring a gold table up to date with these versions of silver, whose views are there.
+    """Bring a gold table up to date with these versions of its sources, whose views are there.
 
     Raises:
         ResultError: it was written, and its history does not show it.
@@ -84,7 +79,8 @@ def _touched(
             earlier = built.get(source.path, {})
             if earlier.get("id") != source.identity or earlier["version"] > source.version:
                 return None
-            view = _view(definition, CHANGED_VIEW.format(dataset=source.dataset))
+            dataset = source.path.partition("/")[2]
+            view = _view(definition, CHANGED_VIEW.format(dataset=dataset))
             _changed(lake, source, earlier["version"]).createOrReplaceTempView(view)
             views.append(view)
         touched_parts = lake.spark.sql(_with_views(definition, definition.parts.touched))
@@ -116,8 +112,8 @@ def _replace(
     how = definition.parts
     assert how is not None  # noqa: S101 - there are parts only where the definition has them
     listed = ", ".join(parts) or "NULL"
-    view = _view(definition, VIEW.format(dataset=how.dataset))
-    full = VIEW.format(dataset=how.dataset)
+    full = view_of(f"silver/{how.dataset}")
+    view = _view(definition, full)
     lake.spark.table(full).where(f"{how.expression} IN ({listed})").createOrReplaceTempView(view)
     try:
         rows = lake.spark.sql(re.sub(rf"\b{full}\b", view, definition.sql))

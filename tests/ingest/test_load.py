@@ -15,6 +15,7 @@ import pytest
 
 from ingest import paths
 from ingest.errors import Retryable, Stale, Throttled
+from ingest.gold_store import GoldStore
 from ingest.ports import JobRun
 from ingest.runs.register import Register
 from ingest.runs.run import LandedVersion, Load, received
@@ -62,6 +63,7 @@ def loader(
         clock=clock,
         rules=LoadRules(backoff=timedelta(seconds=30), max_attempts=max_attempts),
         spark_lake="file:///{container}",
+        gold=GoldStore(storage_account.lake),
     )
 
 

@@ -12,8 +12,18 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from landfall.contract.folder import load_folder
+from landfall.gold import GoldFolder, read_gold
 from spark_jobs.gold import build as build_gold
 from spark_jobs.silver import load as load_silver
+
+MARKETPLACE = Path(__file__).resolve().parents[2] / "marketplace"
+
+
+def marketplace_gold() -> GoldFolder:
+    """The marketplace's gold tables."""
+    return read_gold(MARKETPLACE / "gold", load_folder(MARKETPLACE / "contracts"))
+
 
 ARROW: Mapping[str, pa.DataType] = {
     "string": pa.string(),
@@ -58,6 +68,13 @@ class SparkHarness:
     def __init__(self, spark: SparkSession, root: Path) -> None:
         self.spark = spark
         self.root = root
+        self.define_gold(marketplace_gold())
+
+    def define_gold(self, gold: GoldFolder) -> None:
+        """Write down the gold tables that batches and jobs build from now on."""
+        path = self.root / "manifest" / "definitions" / "gold.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gold.document())
 
     def bronze(
         self,

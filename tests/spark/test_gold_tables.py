@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from landfall.gold import read_gold
 from spark_jobs.errors import ResultError
-from spark_jobs.gold.definitions import definitions
 from tests.spark.harness import USER_TYPES, SparkHarness, columns_of
 
 pytestmark = pytest.mark.spark
@@ -189,19 +189,27 @@ def test_gold_is_what_its_definition_says(spark_harness: SparkHarness) -> None:
     assert [BUYERS[0], ["Chypre", *BUYERS[1][1:]]] == cells(spark_harness, "buyers_by_country")
 
 
-def test_every_definition_says_what_it_is() -> None:
-    """A reader of the SQL finds what one row is and what it is built from before the statement.
+def test_a_gold_table_that_reads_another_is_built_after_it(
+    spark_harness: SparkHarness, tmp_path: Path
+) -> None:
+    """Both follow a load of the dataset at the bottom; an equal load rebuilds neither."""
+    (tmp_path / "totals.sql").write_text("SELECT sum(users) AS users FROM gold_per_country")
+    (tmp_path / "per_country.sql").write_text(
+        "SELECT country, count(*) AS users FROM silver_users GROUP BY country"
+    )
+    spark_harness.define_gold(read_gold(tmp_path, {"users"}))
+    drop = spark_harness.bronze("users", "r1", USER_TYPES, users(), "2026-11-22T12:00:00Z")
+    arguments = spark_harness.batch("users", "b1", COLUMNS, ["identifierHash"], [drop])
+    spark_harness.load(arguments)
+    built = spark_harness.build(arguments)
+    assert spark_harness.rows("gold/totals") == [{"users": 8}]
+    assert built["origins"]["gold/totals"]["sources"][0]["table"] == "gold/per_country"
+    again = spark_harness.build(arguments)["tables"]
+    assert not again["gold/totals"]["rebuilt"]
 
-    What the job reads there is what the statement uses; one that is refreshed by parts has a file
-    that finds the touched ones.
-    """
-    assert len(definitions()) == len({each.name for each in definitions()}) >= 8
-    for definition in definitions():
-        assert definition.comment_field("Grain")
-        assert definition.comment_field("Refresh").startswith(
-            "whole, for " if not definition.parts else "by "
-        )
-        read = set(re.findall(r"\bsilver_(\w+)", definition.sql))
-        assert read == set(definition.sources), definition.name
-        assert bool(definition.touched) == bool(definition.parts)
-        assert definition in definitions(definition.sources[0])
+    more = [users()[0] | {"identifierHash": 12345}]
+    drop = spark_harness.bronze("users", "r2", USER_TYPES, more, "2026-11-22T13:00:00Z")
+    arguments = spark_harness.batch("users", "b2", COLUMNS, ["identifierHash"], [drop])
+    spark_harness.load(arguments)
+    spark_harness.build(arguments)
+    assert spark_harness.rows("gold/totals") == [{"users": 9}]

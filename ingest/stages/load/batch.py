@@ -22,7 +22,8 @@ class Batch:
     `table` is the dataset's key and columns, `drops` one object per member with its run id, bronze
     folder, rows, and the time at which it landed (the newest wins in silver). `contract` is the
     digest of the contract that validated all of them, None where they were validated by a release
-    that kept none. `blocked` says since when and why no job can be started or asked.
+    that kept none. `blocked` says since when and why no job can be started or asked. `gold` is the
+    lake path of the definitions of the gold tables that are built.
     """
 
     batch_id: str
@@ -36,6 +37,7 @@ class Batch:
     interruptions: int = 0
     contract: str | None = None
     blocked: Mapping[str, str] | None = None
+    gold: str | None = None
     schema: int = 1
 
     @property

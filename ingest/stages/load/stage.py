@@ -26,6 +26,7 @@ from ingest.errors import (
     Retryable,
     Stale,
 )
+from ingest.gold_store import GoldStore
 from ingest.log import log, once
 from ingest.ports import Clock, JobRun, JobService, Lake
 from ingest.runs.register import Register, Stored
@@ -95,8 +96,10 @@ class BatchLoader:
         clock: Clock,
         rules: LoadRules,
         spark_lake: str,
+        gold: GoldStore,
     ) -> None:
         self._lake = lake
+        self._gold = gold
         self._manifest = manifest
         self._loader = loader
         self._clock = clock
@@ -307,6 +310,7 @@ class BatchLoader:
             table=table(digest),
             drops=tuple(drop_of(run) for run in members if _digest(run) == digest),
             contract=digest,
+            gold=self._gold.keep(),
         )
         path = paths.current_batch(dataset)
         try:

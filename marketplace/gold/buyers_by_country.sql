@@ -1,13 +1,3 @@
--- Buyers by country.
--- Grain: one row per country with at least one buyer; countries with most top buyers first.
--- Population: users who have bought something (productsBought > 0).
--- A top buyer has bought at least 10 products; columns that begin with "top" are about those alone.
--- Ratios and means are empty where there is nobody to take them of; sums are 0 then.
--- *ratio of buyers: percent, 1 decimal. boughtper*ratio: products bought per 100 wished or liked.
--- meanofflinedays leaves out users whose last login is not known.
--- Rounding is half up, as published.
--- Built from: users
--- Refresh: whole, for one user can change any row
 WITH buyers AS (
   SELECT
     coalesce(country, '(unknown)') AS country,

@@ -1,13 +1,3 @@
--- The funnel: what becomes of interest in products, from the first look to a sale that stands.
--- Grain: one row per category, and one over all (category empty); by category, the total last.
--- Counted are pairs of a user and a product, however often the user came back to it.
--- viewed, liked, wished: pairs with such an event. ordered: pairs with an order by that user.
--- kept: ordered, and at least one line of it neither cancelled nor returned.
--- *rate: percent, 2 decimals, empty where there is nothing to take it of: of viewed pairs, those
--- liked, wished, ordered; of ordered pairs, those kept. unseenorders: ordered without any event.
--- A product that is not known (yet) counts under (unknown).
--- Built from: interactions, orders, order_lines, products
--- Refresh: whole, for an order can follow an interest of any age
 WITH interest AS (
   SELECT
     user_id,

@@ -1,13 +1,3 @@
--- Countries with top sellers.
--- Grain: one row per country with at least one top seller; highest share of top sellers first.
--- Population: users who have sold something (productsSold > 0).
--- A top seller has sold at least 20 products; columns that begin with "top", and bestsoldratio,
--- are about those alone.
--- countrysoldratio, bestsoldratio: products sold per product listed now; empty where none is.
--- Means of products sold and listed are not rounded; other means and percentages have 1 decimal,
--- sold ratios 2. Rounding is half up, as published.
--- Built from: users
--- Refresh: whole, for one user can change any row
 WITH sellers AS (
   SELECT
     coalesce(country, '(unknown)') AS country,

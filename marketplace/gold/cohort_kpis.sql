@@ -1,11 +1,3 @@
--- Users by the day they came: who of those that opened an account together still comes, and trades.
--- Grain: one row per cohort, the users whose accounts are equally many days old; youngest first.
--- Population: users whose seniority is known. Age is counted at the extract, for the source has no
--- date of registration. accountmonths: in months of 30 days, for those who want larger cohorts.
--- *rate: percent of the cohort, 1 decimal. returnrate30, returnrate365: share of those who logged
--- in within as many days before the extract; who never logged in, or is not known to, did not.
--- Built from: users
--- Refresh: whole, for every account grows older
 WITH people AS (
   SELECT
     seniority AS days,

@@ -1,11 +1,3 @@
--- The league of sellers: who sold how much, best first.
--- Grain: one row per seller of whose products at least one line was ordered.
--- place: by net_amount, then net_pieces; sellers who are equal in both share it.
--- country: the seller's own, (unknown) where the user is not known. Amounts are in EUR, exact.
--- net: without cancelled and returned lines. returnrate: percent of the pieces that were not
--- cancelled, 1 decimal; empty where all were.
--- Built from: orders, order_lines, products, users
--- Refresh: whole, for one sale can move every place
 WITH lines AS (
   SELECT
     p.seller_id,

@@ -1,13 +1,3 @@
--- Sales by day, category and country.
--- Grain: one row per day on which orders were placed (UTC), category of the product, and country
--- that the order goes to; by day, category, country.
--- Population: lines of orders that are known. A line whose product is not known (yet) counts under
--- the category (unknown); a line whose order is not known is left out until it is.
--- gross: all that was ordered. cancelled, returned: what of it came to nothing. net: what is left.
--- orders counts an order once in each row that it has lines in. Amounts are in EUR, exact.
--- Built from: orders, order_lines, products
--- Refresh: by day, which is CAST(ordered_at AS DATE) of orders; the days that changed rows reach
--- are those of sales_by_day.touched.sql
 WITH lines AS (
   SELECT
     CAST(o.ordered_at AS DATE) AS day,

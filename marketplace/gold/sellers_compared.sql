@@ -1,14 +1,3 @@
--- Sellers compared by gender and country.
--- Grain: one row per country and sex; then one per sex over all countries (country empty),
--- and one over all sellers (country and sex empty).
--- Population: users who have sold something or list something (productsSold > 0 or
--- productsListed > 0).
--- A user whose country or gender is not known counts under (unknown), so that an empty cell
--- always means "all".
--- percentof*users: whole percent, rounded down, empty when 0. meanseniority: days, not rounded.
--- Means have 2 decimals, those of followers and follows 1. Rounding is half up, as published.
--- Built from: users
--- Refresh: whole, for one user can change any row
 WITH sellers AS (
   SELECT
     coalesce(country, '(unknown)') AS country,

@@ -1,13 +1,3 @@
--- Users by country: how many there are, how many do anything, how they trade.
--- Grain: one row per country; most users first.
--- Population: all users. Users without a country count under (unknown).
--- Active: has bought, sold, listed, wished or liked something. Buyer: has bought something.
--- Seller: has sold or lists something.
--- *rate: percent of the country's users, 1 decimal. *per*: mean, 2 decimals, empty where there is
--- nobody to take it of. passrate: percent, mean over sellers who have sold, 2 decimals.
--- offlinedays: median of those whose last login is known.
--- Built from: users
--- Refresh: whole, for one user can change any row
 WITH people AS (
   SELECT
     coalesce(country, '(unknown)') AS country,
