@@ -1,42 +1,34 @@
 """Quartz cron expressions, as a job's `schedule` has them, in a time zone.
 
 `{second} {minute} {hour} {day of month} {month} {day of week} [{year}]`; of the two days exactly
-one is `?`; Sunday is 1. A local time that the clock skips in spring does not come; one that comes
-twice in autumn counts the first time.
+one is `?`; Sunday is 1. They are handed to croniter, whose week begins with Sunday as 0. The
+nearest weekday (W) and days before the last one (L-n) have no form there and are refused. A local
+time that the clock skips in spring does not come; one that comes twice in autumn counts the first
+time.
 Source: quartz-scheduler.org, tutorial "CronTrigger".
 """
 
 from __future__ import annotations
 
-import calendar
 import re
-from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-Days = Callable[[int, int], Collection[int]]
-"""The days of a month (year, month) that are due."""
+from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_FIELDS = ("second", "minute", "hour", "day of month", "month", "day of week", "year")
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-_FIRST_YEAR, _LAST_YEAR = 1970, 2099
-_MONTHS_AHEAD = 12 * 41  # a fifth Sunday of February comes after 40 years at the latest
-_ITEM = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/(\d+))?")
-_IN_MONTH = re.compile(r"L(?:-(\d+))?(W)?|(\d+)W")
-_IN_WEEK = re.compile(r"(\w+)#([1-5])|(\w+)L")
+_STEPPED = re.compile(r"(\d+)-(\d+)/")
+_MOST_YEARS = 41
+"""A fifth Sunday of February comes after 40 years at the latest."""
 
 
 @dataclass(frozen=True)
 class Quartz:
-    """A checked expression."""
+    """A checked expression: `cron` in the form of croniter, seconds first."""
 
-    seconds: tuple[int, ...]
-    minutes: tuple[int, ...]
-    hours: tuple[int, ...]
-    days: Days
-    months: tuple[int, ...]
-    years: tuple[int, ...]
+    cron: str
     zone: ZoneInfo
 
     @staticmethod
@@ -44,140 +36,86 @@ class Quartz:
         """Read an expression and the name of a time zone.
 
         Raises:
-            ValueError: one of them is wrong; it says why.
+            ValueError: one of them is wrong, or not supported here; it says why.
         """
         fields = expression.upper().split()
         if len(fields) not in (6, 7):
             raise ValueError(
-                f"it has {len(fields)} fields; second, minute, hour, day of month, month, day of "
-                "week and perhaps year are wanted"
+                f"it has {len(fields)} fields; it must have second, minute, hour, day of month, "
+                "month, day of week and perhaps year"
             )
-        second, minute, hour, of_month, month, of_week = fields[:6]
+        of_month, of_week = fields[3], fields[5]
         if (of_month == "?") == (of_week == "?"):
             raise ValueError("of day of month and day of week exactly one must be ?")
+        if "L" in of_month and not of_month.startswith("L"):
+            raise ValueError(f"{of_month!r} is no day of month: L stands alone")
+        if "W" in of_month or "L-" in of_month:
+            raise ValueError(f"{of_month!r}: the nearest weekday and L-n are not supported here")
         try:
             zone = ZoneInfo(timezone)
         except (KeyError, OSError, ValueError) as error:  # by how it is no name of a zone
             raise ValueError(f"{timezone!r} is no time zone known here") from error
-        return Quartz(
-            _numbers("second", second, 0, 59),
-            _numbers("minute", minute, 0, 59),
-            _numbers("hour", hour, 0, 23),
-            _days_of_week(of_week) if of_month == "?" else _days_of_month(of_month),
-            _numbers("month", month, 1, 12, _MONTHS),
-            _numbers("year", (fields[6:] or ["*"])[0], _FIRST_YEAR, _LAST_YEAR),
-            zone,
-        )
+        fields[5] = ",".join(_weekday(item) for item in of_week.split(","))
+        for name, field in zip(_FIELDS, fields, strict=False):
+            if any(int(first) > int(last) for first, last in _STEPPED.findall(field)):
+                raise ValueError(f"{field!r} ({name}): a range with a step must not wrap around")
+        fields[3], fields[5] = (field.replace("?", "*") for field in (of_month, fields[5]))
+        # Croniter takes a range of one value for every value.
+        fields = [re.sub(r"\b(\w+)-\1\b", r"\1", field) for field in fields]
+        for name, field in zip(_FIELDS, fields, strict=False):
+            _check(name, field)
+        return Quartz(" ".join(fields), zone)
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first time later than a moment, in UTC; None if there is none."""
-        local = moment.astimezone(self.zone)
-        for day in self._dates(local.date()):
-            earliest = local.time() if day == local.date() else time.min
-            for each in self._times(earliest):
-                candidate = datetime.combine(day, each, self.zone)
-                due = candidate.astimezone(UTC)
-                exists = due.astimezone(self.zone).time() == each
-                if exists and due > moment:
-                    return due
-        return None
-
-    def _dates(self, first: date) -> Iterator[date]:
-        """The days that are due, from one on."""
-        start = first.year * 12 + first.month - 1
-        for number in range(start, start + _MONTHS_AHEAD):
-            year, month = number // 12, number % 12 + 1
-            if year in self.years and month in self.months:
-                due = sorted(self.days(year, month))
-                yield from (each for day in due if (each := date(year, month, day)) >= first)
-
-    def _times(self, earliest: time) -> Iterator[time]:
-        """The times of a day, from one on."""
-        for hour in self.hours:
-            for minute in self.minutes if hour >= earliest.hour else ():
-                if (hour, minute) >= (earliest.hour, earliest.minute):
-                    yield from (time(hour, minute, second) for second in self.seconds)
+        # Croniter works on local times without a zone: an hour that the clock skips is passed over.
+        local = moment.astimezone(self.zone).replace(tzinfo=None)
+        due = croniter(
+            self.cron, local, second_at_beginning=True, max_years_between_matches=_MOST_YEARS
+        )
+        try:
+            while True:
+                candidate: datetime = due.get_next(datetime)
+                instant: datetime = candidate.replace(tzinfo=self.zone).astimezone(UTC)
+                exists = instant.astimezone(self.zone).replace(tzinfo=None) == candidate
+                if exists and instant > moment:
+                    return instant
+        except CroniterBadDateError:
+            return None
 
 
-def _numbers(
-    what: str, text: str, low: int, high: int, names: tuple[str, ...] = ()
-) -> tuple[int, ...]:
-    """The values of a field: a list of values, ranges (which may wrap) and steps."""
-    numbers: set[int] = set()
-    for item in text.split(","):
-        match = _ITEM.fullmatch(item)
-        if match is None:
-            raise ValueError(f"{item!r} is no {what}")
-        first = _value(what, match[1], low, high, names) if match[1] else low
-        last = _value(what, match[2], low, high, names) if match[2] else high
-        if match[1] and not match[2] and not match[3]:
-            last = first
-        step = int(match[3] or 1)
-        if step < 1:
-            raise ValueError(f"the step of {item!r} ({what}) must be 1 or more")
-        span = last - first if last >= first else last - first + high - low + 1
-        numbers |= {low + (first - low + n) % (high - low + 1) for n in range(0, span + 1, step)}
-    return tuple(sorted(numbers))
+def _weekday(item: str) -> str:
+    """One item of a day of week in croniter's form: 1-7 and SUN-SAT become 0-6."""
+    if item == "L":
+        return "6"
+    match = re.fullmatch(r"(\w+?)(L|#[1-5])?(?:-(\w+?))?(/\d+)?", item)
+    if match is None or item == "?":
+        return item
+    first, nth, last, step = match.groups(default="")
+    if nth == "L":
+        return f"L{_number(first)}"
+    until = f"-{_number(last)}" if last else ""
+    return f"{_number(first)}{nth}{until}{step}"
 
 
-def _value(what: str, text: str, low: int, high: int, names: tuple[str, ...]) -> int:
-    if text in names:
-        return low + names.index(text)
-    if not text.isdecimal() or not low <= int(text) <= high:
-        raise ValueError(f"{text!r} is no {what} from {low} to {high}")
-    return int(text)
+def _number(weekday: str) -> int:
+    if weekday in _WEEKDAYS:
+        return _WEEKDAYS.index(weekday)
+    if not weekday.isdecimal() or not 1 <= int(weekday) <= len(_WEEKDAYS):
+        raise ValueError(f"{weekday!r} is no day of week from 1 to 7 or SUN to SAT")
+    return int(weekday) - 1
 
 
-def _days_of_month(text: str) -> Days:
-    special = _IN_MONTH.fullmatch(text)
-    if special is None:
-        days = _numbers("day of month", text, 1, 31)
-        return lambda year, month: [day for day in days if day <= _length(year, month)]
-    before_end, weekday, day = special.groups()
-    fixed = _value("day of month", day, 1, 31, ()) if day else None
+def _check(name: str, field: str) -> None:
+    """See that croniter takes a field, for its own message does not name it.
 
-    def due(year: int, month: int) -> list[int]:
-        chosen = fixed or _length(year, month) - int(before_end or 0)
-        if not 1 <= chosen <= _length(year, month):
-            return []
-        return [_nearest_weekday(year, month, chosen) if weekday or fixed else chosen]
-
-    return due
-
-
-def _days_of_week(text: str) -> Days:
-    special = _IN_WEEK.fullmatch(text)
-    if special is None:
-        text = "SAT" if text == "L" else text
-        weekdays = _numbers("day of week", text, 1, 7, _WEEKDAYS)
-        return lambda year, month: [
-            day for each in weekdays for day in _weekdays(year, month, each)
-        ]
-    nth = int(special[2]) if special[2] else 0  # 0: the last one
-    weekday = _value("day of week", special[1] or special[3], 1, 7, _WEEKDAYS)
-
-    def due(year: int, month: int) -> list[int]:
-        days = _weekdays(year, month, weekday)
-        return days[nth - 1 : nth] if nth else days[-1:]
-
-    return due
-
-
-def _length(year: int, month: int) -> int:
-    return calendar.monthrange(year, month)[1]
-
-
-def _weekdays(year: int, month: int, weekday: int) -> list[int]:
-    """The days of a month that are such a weekday; Sunday is 1."""
-    first = (weekday - 1 - date(year, month, 1).isoweekday()) % 7 + 1
-    return list(range(first, _length(year, month) + 1, 7))
-
-
-def _nearest_weekday(year: int, month: int, day: int) -> int:
-    """The day from Monday to Friday of the same month that is nearest."""
-    weekday = date(year, month, day).weekday()
-    if weekday == calendar.SATURDAY:
-        return day - 1 if day > 1 else day + 2
-    if weekday == calendar.SUNDAY:
-        return day + 1 if day < _length(year, month) else day - 2
-    return day
+    Raises:
+        ValueError: it does not.
+    """
+    place = _FIELDS.index(name)
+    fields = ["0", "0", "0", "*", "*", "*", "*"]
+    fields[place] = field
+    try:
+        croniter(" ".join(fields), second_at_beginning=True)
+    except (CroniterBadCronError, ValueError, KeyError) as error:
+        raise ValueError(f"{field!r} is no {name}") from error
