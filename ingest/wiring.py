@@ -28,7 +28,8 @@ from ingest.settings import Settings, read, trigger_problem
 from ingest.stages.copy import CopyRules, CopyStage
 from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.load.batching import Limits
-from ingest.stages.load.stage import BatchLoader, LoadRules
+from ingest.stages.load.ending import LoadRules
+from ingest.stages.load.stage import BatchLoader
 from ingest.stages.validate.job import JobRules, ValidationJob
 from ingest.stages.validate.references import CopiedDrops
 from ingest.stages.validate.stage import ValidationRules, ValidationStage

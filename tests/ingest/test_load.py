@@ -20,7 +20,8 @@ from ingest.ports import JobRun
 from ingest.runs.register import Register
 from ingest.runs.run import LandedVersion, Load, received
 from ingest.runs.states import Event
-from ingest.stages.load.stage import BatchLoader, LoadRules
+from ingest.stages.load.ending import LoadRules
+from ingest.stages.load.stage import BatchLoader
 from landfall import protocol
 from landfall.protocol import FINAL, State
 from tests.ingest.conftest import Clock, StorageAccount
