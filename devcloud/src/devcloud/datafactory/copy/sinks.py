@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +12,7 @@ import pyarrow.parquet as pq
 
 from devcloud.datafactory.copy.delimited import TextDialect
 from devcloud.datafactory.copy.failure import CopyError
+from devcloud.datafactory.copy.json_text import dump
 from devcloud.datafactory.copy.lake import BlockWriter
 
 _GROUP_ROWS = 262_144
@@ -32,7 +31,7 @@ def write(
     properties: dict[str, Any],
     settings: Mapping[str, Any],
 ) -> int:
-    """Write batches to a file and publish it; the number of rows.
+    """Write batches to a file, which is not yet published; the number of rows.
 
     Args:
         batches: at least one, all of one schema.
@@ -82,7 +81,6 @@ def _parquet(batches: Batches, writer: BlockWriter, properties: dict[str, Any]) 
         if pending:
             parquet.write_table(pa.Table.from_batches(pending))
         parquet.close()
-    writer.publish()
     return rows
 
 
@@ -101,7 +99,6 @@ def _delimited(
         ]
         writer.write("".join(lines).encode())
         rows += batch.num_rows
-    writer.publish()
     return rows
 
 
@@ -128,31 +125,40 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)  # noqa: PLR2004
     if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, default=_plain)
+        return dump(value, _plain)
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _json(batches: Batches, writer: BlockWriter, pattern: str) -> int:
+    return write_json((row for batch in batches for row in batch.to_pylist()), writer, pattern)
+
+
+def write_json(documents: Iterator[Any], writer: BlockWriter, pattern: str) -> int:
+    """Write objects to a JSON file, which is not yet published; how many there were.
+
+    Args:
+        documents: of JSON's types, and those that Arrow gives.
+        writer: of the file.
+        pattern: "setOfObjects", one a line, or "arrayOfObjects".
+
+    Raises:
+        CopyError: the pattern is another.
+    """
     if pattern not in ("setOfObjects", "arrayOfObjects"):
         raise CopyError("UserErrorInvalidFilePattern", f"{pattern!r} is not supported here")
     array = pattern == "arrayOfObjects"
     rows = 0
-    for batch in batches:
-        for row in batch.to_pylist():
-            before = ("[" if rows == 0 else ",") if array else ""
-            document = json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=_plain)
-            writer.write(f"{before}{document}{'' if array else _LINE}".encode())
-            rows += 1
+    for document in documents:
+        before = ("[" if rows == 0 else ",") if array else ""
+        writer.write(f"{before}{dump(document, _plain)}{'' if array else _LINE}".encode())
+        rows += 1
     if array:
         writer.write(b"]" if rows else b"[]")
-    writer.publish()
     return rows
 
 
 def _plain(value: Any) -> Any:
     """What JSON has no type for."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, datetime):
         fraction = f".{value.microsecond:06}0" if value.microsecond else ""
         return f"{value:%Y-%m-%dT%H:%M:%S}{fraction}Z"
