@@ -47,7 +47,7 @@ class Shop:
             "typeProperties": {"source": source, "sink": {"type": f"{sink}Sink"}, **more},
         }
         self.host.pipeline("copying", activity)
-        run = self.host.run("copying")
+        run = self.host.ended(self.host.start("copying"), 120)
         return self.host.activities(run.run_id)["C"]
 
     def lookup(self, query: str, *, first: bool = True) -> Any:
@@ -266,6 +266,122 @@ def test_a_table_is_read_by_schema_and_name(shop: Shop) -> None:
     run = shop.copy(schema="Odd one", table="T")
     assert run["status"] == "Succeeded", run["error"]
     assert shop.rows() == [{"a": 1}]
+
+
+def ids(host: FactoryHost) -> list[list[int | None]]:
+    """The ids in each file of the folder `out`, the files in order of their names."""
+    assert host.lake is not None
+    blobs = host.lake.get_container_client("bronze").list_blobs("out/data_")
+    files = [pq.read_table(io.BytesIO(host.read(f"bronze/{blob.name}"))) for blob in blobs]
+    return [list(file["id"].to_pylist()) for file in files]
+
+
+@pytest.fixture(name="parts")
+def _parts(shop: Shop) -> Iterator[Shop]:
+    """Nothing in the folder, and a table of the ids 1 to 100 with a null."""
+    shop.sql(
+        "DROP TABLE IF EXISTS parts CASCADE",
+        "CREATE TABLE parts AS SELECT n AS id, date '2026-01-01' + n AS day FROM"
+        " generate_series(1, 100) AS n UNION ALL SELECT NULL, NULL",
+    )
+    yield shop
+    assert shop.host.lake is not None
+    container = shop.host.lake.get_container_client("bronze")
+    for blob in list(container.list_blobs("out/")):
+        container.delete_blob(blob.name)
+
+
+def dynamic(column: str, **bounds: str) -> dict[str, Any]:
+    """A partitioned source."""
+    settings = {"partitionColumnName": column, **bounds}
+    return {"partitionOption": "DynamicRange", "partitionSettings": settings}
+
+
+RANGED = "SELECT * FROM parts WHERE ?AdfDynamicRangePartitionCondition"
+
+
+def test_the_documented_range_partitions(parts: Shop) -> None:
+    """Bounds 20 and 80, four parts: up to 20, 21 to 50, 51 to 80, from 81; null once."""
+    source = dynamic("id", partitionLowerBound="20", partitionUpperBound="80")
+    run = parts.copy(RANGED, source=source, parallelCopies=4, file="")
+    assert run["status"] == "Succeeded", run["error"]
+    whole = [[*range(1, 21), None], list(range(21, 51)), list(range(51, 81)), [*range(81, 101)]]
+    assert ids(parts.host) == whole
+    output = run["output"]
+    assert (output["filesWritten"], output["usedParallelCopies"]) == (4, 4)
+    assert output["rowsCopied"] == 101
+
+
+@pytest.mark.parametrize("column", ["id", "day"])
+@pytest.mark.parametrize("parallel", [1, 3, 7])
+def test_ranges_without_bounds_have_every_row_once(parts: Shop, column: str, parallel: int) -> None:
+    """Least and greatest value are asked for; the parts are of about equal width."""
+    run = parts.copy(RANGED, source=dynamic(column), parallelCopies=parallel, file="")
+    assert run["status"] == "Succeeded", run["error"]
+    files = ids(parts.host)
+    assert len(files) == parallel
+    every = [each for file in files for each in file]
+    assert sorted(each for each in every if each is not None) == list(range(1, 101))
+    assert every.count(None) == 1
+
+
+def test_a_table_is_parted_by_its_key(parts: Shop) -> None:
+    """Without a column the first of the primary key is taken; without a key there is an error."""
+    run = parts.copy(table="parts", source={"partitionOption": "DynamicRange"}, file="")
+    assert run["error"]["errorCode"] == "AzurePostgreSqlNpgsqlPartitionColumnNameNotProvided"
+    parts.sql("DELETE FROM parts WHERE id IS NULL", "ALTER TABLE parts ADD PRIMARY KEY (id)")
+    run = parts.copy(table="parts", source={"partitionOption": "DynamicRange"}, file="")
+    assert run["status"] == "Succeeded", run["error"]
+    assert [len(file) for file in ids(parts.host)] == [25, 25, 25, 25]
+
+
+def test_physical_partitions(parts: Shop) -> None:
+    """One query a partition of the table; one file where the sink names one."""
+    parts.sql(
+        "DROP TABLE IF EXISTS halves",
+        "CREATE TABLE halves (id int) PARTITION BY RANGE (id)",
+        "CREATE TABLE halves_low PARTITION OF halves FOR VALUES FROM (0) TO (50)",
+        'CREATE TABLE "halves High" PARTITION OF halves FOR VALUES FROM (50) TO (200)',
+        "INSERT INTO halves SELECT generate_series(1, 100)",
+    )
+    source = {"partitionOption": "PhysicalPartitionsOfTable"}
+    run = parts.copy(table="halves", source=source, file="")
+    assert run["status"] == "Succeeded", run["error"]
+    assert ids(parts.host) == [list(range(1, 50)), list(range(50, 101))]
+    assert parts.copy(table="halves", source=source)["output"]["filesWritten"] == 1
+    assert [row["id"] for row in parts.rows()] == list(range(1, 101))
+
+
+def test_a_part_that_fails_leaves_no_file(parts: Shop) -> None:
+    """The files of all parts appear together or not at all."""
+    query = "SELECT id, 1 / (id - 90) AS x FROM parts WHERE ?AdfDynamicRangePartitionCondition"
+    run = parts.copy(query, source=dynamic("id"), parallelCopies=2, file="")
+    assert "22012" in run["error"]["message"]
+    assert ids(parts.host) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"partitionOption": "Hash"}, "partitionOption"),
+        ({**dynamic("id"), "query": "SELECT * FROM parts"}, "must contain"),
+        ({"partitionOption": "DynamicRange", "query": RANGED}, "partitionColumnName"),
+        ({**dynamic("id", bounds="x"), "query": RANGED}, "'bounds' is not known"),
+    ],
+)
+def test_partitions_that_are_refused_at_deployment(
+    shop: Shop, source: dict[str, Any], words: str
+) -> None:
+    """An option that is not documented, or not with that query."""
+    with pytest.raises(Exception, match=words.replace("?", r"\?")):
+        shop.copy(source=source)
+
+
+def test_a_column_without_ranges(parts: Shop) -> None:
+    """A text column has no ranges."""
+    query = RANGED.replace("*", "id::text AS id")
+    error = parts.copy(query, source=dynamic("id"), file="")["error"]
+    assert error["errorCode"] == "AzurePostgreSqlNpgsqlDataTypeNotSupported"
 
 
 def test_lookup_gives_rows_as_json(shop: Shop) -> None:

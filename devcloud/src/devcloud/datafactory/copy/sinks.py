@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -60,28 +61,37 @@ def _parquet(batches: Batches, writer: BlockWriter, properties: dict[str, Any]) 
     codec = str(properties.get("compressionCodec", "snappy")).lower()
     if codec not in _CODECS:
         raise CopyError("UserErrorInvalidCompression", f"{codec!r} is not supported here")
-    parquet: pq.ParquetWriter | None = None
+    first = next(batches)
+    parquet = pq.ParquetWriter(
+        pa.PythonFile(writer, mode="w"),
+        first.schema,
+        compression=_CODECS[codec],
+        use_deprecated_int96_timestamps=True,  # as Data Factory writes DateTime
+    )
+    try:
+        rows = 0
+        for table in _groups(itertools.chain([first], batches)):
+            parquet.write_table(table)
+            rows += table.num_rows
+    except BaseException:
+        with suppress(Exception):  # else it tries when it is collected, and complains
+            parquet.close()
+        raise
+    parquet.close()
+    return rows
+
+
+def _groups(batches: Batches) -> Iterator[pa.Table]:
+    """The rows in tables of about the size of a row group."""
     pending: list[pa.RecordBatch] = []
-    rows = 0
     for batch in batches:
-        if parquet is None:
-            parquet = pq.ParquetWriter(
-                pa.PythonFile(writer, mode="w"),
-                batch.schema,
-                compression=_CODECS[codec],
-                use_deprecated_int96_timestamps=True,  # as Data Factory writes DateTime
-            )
         pending.append(batch)
-        rows += batch.num_rows
         size = sum(each.nbytes for each in pending)
         if size >= _GROUP_BYTES or sum(each.num_rows for each in pending) >= _GROUP_ROWS:
-            parquet.write_table(pa.Table.from_batches(pending))
+            yield pa.Table.from_batches(pending)
             pending = []
-    if parquet is not None:
-        if pending:
-            parquet.write_table(pa.Table.from_batches(pending))
-        parquet.close()
-    return rows
+    if pending:
+        yield pa.Table.from_batches(pending)
 
 
 def _delimited(
