@@ -25,7 +25,7 @@ from psycopg import pq
 from devcloud.datafactory.connectors.postgres_types import PostgresColumn, schema
 from devcloud.datafactory.copy.failure import CopyError, CopyStoppedError
 
-_BLOCK = 4 * 1024 * 1024
+_BLOCK = 1024 * 1024
 _BLOCKS_AHEAD = 4
 _WAIT_SECONDS = 0.2  # between two looks at whether the run was stopped
 _DEFAULT_TIMEOUT = 2 * 3600.0
@@ -238,7 +238,9 @@ class _BlockReader:
     @property
     def empty(self) -> pa.RecordBatch:
         """No rows, with the schema."""
-        return pa.RecordBatch.from_pylist([], schema=self._schema)
+        return pa.RecordBatch.from_arrays(
+            [pa.nulls(0, field.type) for field in self._schema], schema=self._schema
+        )
 
     def __call__(self, block: bytes) -> pa.RecordBatch:
         reading = pa_csv.ReadOptions(

@@ -259,7 +259,9 @@ class BlockWriter(io.RawIOBase):
         self._pending += view
         self.bytes_written += len(view)
         while len(self._pending) >= _BLOCK:
-            self._stage(bytes(self._pending[:_BLOCK]))
+            with memoryview(self._pending) as pending:
+                block = bytes(pending[:_BLOCK])
+            self._stage(block)
             del self._pending[:_BLOCK]
         return len(view)
 

@@ -16,8 +16,8 @@ from devcloud.datafactory.copy.failure import CopyError
 from devcloud.datafactory.copy.json_text import dump
 from devcloud.datafactory.copy.lake import BlockWriter
 
-_GROUP_ROWS = 262_144
-_GROUP_BYTES = 32 * 1024 * 1024
+_GROUP_ROWS = 131_072
+_GROUP_BYTES = 16 * 1024 * 1024
 _CODECS: dict[str, Any] = {"snappy": "snappy", "gzip": "gzip", "none": "none", "": "snappy"}
 _UTF8 = ("", "utf-8", "utf-8 without bom")
 _LINE = "\r\n"  # what Copy ends the rows of delimited text with
