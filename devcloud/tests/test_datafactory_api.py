@@ -158,7 +158,7 @@ def test_secrets_never_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "properties", "named"),
     [
-        ("linked_services", {"type": "AzureSqlDatabase", "typeProperties": {}}, "AzureSqlDatabase"),
+        ("linked_services", {"type": "Oracle", "typeProperties": {}}, "Oracle"),
         ("linked_services", {**LAKE, "typeProperties": {"url": "u", "tenant": "t"}}, "tenant"),
         ("datasets", {**binary(), "type": "Excel"}, "Excel"),
         ("triggers", {"type": "TumblingWindowTrigger", "typeProperties": {}}, "TumblingWindow"),

@@ -135,7 +135,7 @@ def test_typed_values_become_text_as_dotnet_writes_it() -> None:
             "typeConversion",
         ),
         ({"columnMappings": "a: b"}, "columnMappings"),
-        ({"collectionReference": "$.x"}, "collectionReference"),
+        ({"collectionReference": "$.x[*]"}, "JSON path"),
         ({"mappings": [{"source": {}, "sink": {"name": "a"}}]}, "source"),
         (
             {"mappings": [{"source": {"name": "a"}, "sink": {"name": "a", "type": "Text"}}]},

@@ -268,13 +268,20 @@ def _shown(stored: dict[str, Any]) -> dict[str, Any]:
     inside = stored["properties"].get("typeProperties")
     if not isinstance(inside, dict):
         return stored
-    secret = [
-        name
-        for name, value in inside.items()
-        if isinstance(value, dict) and value.get("type") == "SecureString"
-    ]
-    if not secret:
+    kept = _without_secrets(inside)
+    if kept == inside:
         return stored
-    kept = {name: value for name, value in inside.items() if name not in secret}
     kept["encryptedCredential"] = "kept by the local data factory"
     return {**stored, "properties": {**stored["properties"], "typeProperties": kept}}
+
+
+def _without_secrets(inside: dict[str, Any]) -> dict[str, Any]:
+    """The properties without what is a SecureString, `authHeaders` included."""
+    kept = {
+        name: value
+        for name, value in inside.items()
+        if not (isinstance(value, dict) and value.get("type") == "SecureString")
+    }
+    if isinstance(kept.get("authHeaders"), dict):
+        kept["authHeaders"] = _without_secrets(kept["authHeaders"])
+    return kept

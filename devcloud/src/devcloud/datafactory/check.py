@@ -101,28 +101,75 @@ def parameters(place: str, document: Any, types: Iterable[str] = shapes.PARAMETE
 
 
 def linked_service(properties: dict[str, Any]) -> Iterator[ResourceReference]:
-    """Check a linked service."""
+    """Check a linked service.
+
+    Yields:
+        The key vaults it refers to.
+    """
     fits("linkedService", properties, shapes.LINKED_SERVICE)
     shape = typed("linkedService", properties, shapes.LINKED_SERVICES)
-    fits("typeProperties", properties["typeProperties"], shape)
+    kind, inside = properties["type"], properties["typeProperties"]
+    if kind == "AzurePostgreSql" and "connectionString" in inside:
+        raise bad_request(
+            "typeProperties.connectionString is that of version 1.0: here AzurePostgreSql is of "
+            "version 2.0, with server, port, database and username",
+            "connectionString",
+        )
+    fits("typeProperties", inside, shape)
     parameters("parameters", properties.get("parameters", {}))
-    expressions("typeProperties", properties["typeProperties"])
-    key = properties["typeProperties"].get("accountKey")
-    if key is not None and not (isinstance(key, dict) and key.get("type") == "SecureString"):
-        raise bad_request("typeProperties.accountKey must be a SecureString", "accountKey")
-    yield from ()
+    expressions("typeProperties", inside)
+    authentication = inside.get("authenticationType")
+    known = shapes.AUTHENTICATIONS.get(kind, ())
+    if is_literal(authentication) and authentication not in (None, *known):
+        raise bad_request(
+            f"typeProperties.authenticationType must be one of {list(known)}, "
+            f"not {authentication!r}",
+            "authenticationType",
+        )
+    if kind == "AzureSqlDatabase" and not (
+        "connectionString" in inside or {"server", "database"} <= inside.keys()
+    ):
+        raise bad_request("typeProperties needs server and database, or connectionString", "server")
+    yield from _secrets(inside)
+
+
+def _secrets(inside: dict[str, Any]) -> Iterator[ResourceReference]:
+    """Check the secrets of a linked service, and the headers that may hold some."""
+    headers = inside.get("authHeaders")
+    if headers is not None and not isinstance(headers, dict):
+        raise bad_request("typeProperties.authHeaders must be an object", "authHeaders")
+    for name, value in {**inside, **(headers or {})}.items():
+        kind = value.get("type") if isinstance(value, dict) else None
+        if kind == "AzureKeyVaultSecret":
+            fits(f"typeProperties.{name}", value, shapes.VAULT_SECRET)
+            yield reference(f"typeProperties.{name}", value["store"], "LinkedServiceReference")
+        elif kind == "SecureString":
+            fits(f"typeProperties.{name}", value, shapes.SECURE_STRING)
+        elif name in shapes.SECRETS or name in (headers or {}):
+            raise bad_request(
+                f"typeProperties.{name} must be a SecureString or an AzureKeyVaultSecret", name
+            )
+
+
+def is_literal(value: Any) -> bool:
+    """Whether a value is what it says, without an expression in it."""
+    if isinstance(value, dict):
+        return value.get("type") != "Expression" and all(map(is_literal, value.values()))
+    if isinstance(value, list):
+        return all(map(is_literal, value))
+    return not isinstance(value, str) or not (value.startswith("@") or "@{" in value)
 
 
 def dataset(properties: dict[str, Any]) -> Iterator[ResourceReference]:
     """Check a dataset."""
     fits("dataset", properties, shapes.DATASET)
     shape = typed("dataset", properties, shapes.DATASETS)
-    kind = fits("typeProperties", properties["typeProperties"], shape)
-    location = fits("location", kind["location"], shapes.LOCATION)
-    if location["type"] != "AzureBlobFSLocation":
-        raise bad_request("location: the type must be 'AzureBlobFSLocation'", "location")
+    inside = fits("typeProperties", properties["typeProperties"], shape)
+    if "location" in shape.needs:
+        location = inside["location"]
+        fits("location", location, typed("location", location, shapes.LOCATIONS))
     parameters("parameters", properties.get("parameters", {}))
-    expressions("typeProperties", kind)
+    expressions("typeProperties", inside)
     yield reference("linkedServiceName", properties["linkedServiceName"], "LinkedServiceReference")
 
 

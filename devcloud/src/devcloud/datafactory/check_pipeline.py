@@ -12,10 +12,13 @@ from devcloud.datafactory.check import (
     ResourceReference,
     expressions,
     fits,
+    is_literal,
     parameters,
     reference,
     typed,
 )
+from devcloud.datafactory.connectors.pagination import Pagination
+from devcloud.datafactory.connectors.partition import CONDITION, OPTIONS
 from devcloud.datafactory.expressions.syntax import Call, Literal
 from devcloud.datafactory.policy import Policy
 from devcloud.datafactory.shapes import Shape
@@ -232,6 +235,32 @@ def _end(place: str, document: Any, table: dict[str, Shape]) -> None:
             fits(where, document[settings], typed(where, document[settings], shapes.SETTINGS))
     for column in document.get("additionalColumns", []):
         fits(f"{place}.additionalColumns", column, Shape(frozenset(("name", "value"))))
+    _partitions(place, document)
+    rules = document.get("paginationRules")
+    if is_literal(rules):
+        try:
+            Pagination.read(rules)
+        except ValueError as error:
+            raise bad_request(f"{place}.paginationRules: {error}", place) from error
+
+
+def _partitions(place: str, document: dict[str, Any]) -> None:
+    option = document.get("partitionOption", "None")
+    if not is_literal(option):
+        return
+    if option not in OPTIONS:
+        raise bad_request(f"{place}.partitionOption must be one of {OPTIONS}", place)
+    settings = document.get("partitionSettings") or {}
+    fits(f"{place}.partitionSettings", settings, shapes.PARTITION_SETTINGS)
+    query = document.get("query", document.get("sqlReaderQuery"))
+    if option == "DynamicRange" and query is not None:
+        if "partitionColumnName" not in settings:
+            raise bad_request(
+                f"{place}: DynamicRange of a query needs partitionSettings.partitionColumnName",
+                place,
+            )
+        if is_literal(query) and CONDITION not in str(query):
+            raise bad_request(f"{place}.query must contain {CONDITION} for DynamicRange", place)
 
 
 def _lookup(name: str, activity: dict[str, Any], _place: _Place) -> Iterator[ResourceReference]:

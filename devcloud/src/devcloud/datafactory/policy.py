@@ -9,7 +9,7 @@ from typing import Any
 
 from devcloud.datafactory.shapes import CONTROL_ACTIVITIES
 
-_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
+_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})(?:\.(\d{1,7}))?")
 _DEFAULT_TIMEOUT = timedelta(hours=12)
 _INTERVAL = range(30, 86_401)
 
@@ -67,7 +67,7 @@ class Policy:
 
 
 def parse_span(text: Any) -> timedelta:
-    """Read a time span `[d.]hh:mm:ss`.
+    """Read a time span `[d.]hh:mm:ss[.fffffff]`.
 
     Raises:
         ValueError: it is none.
@@ -75,5 +75,6 @@ def parse_span(text: Any) -> timedelta:
     match = _SPAN.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"a time span is written [d.]hh:mm:ss, not {text!r}")
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups()[:4])
+    fraction = timedelta(microseconds=int((match[5] or "").ljust(6, "0")[:6]))
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds) + fraction

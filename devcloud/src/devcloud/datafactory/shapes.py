@@ -56,14 +56,16 @@ CONTROL_POLICY = _shape("", "secureInput secureOutput", "timeout retry retryInte
 DATASET = _shape(
     "type linkedServiceName typeProperties", "parameters", "annotations schema folder description"
 )
-LINKED_SERVICE = _shape("type typeProperties", "parameters", "annotations connectVia description")
+LINKED_SERVICE = _shape(
+    "type typeProperties", "parameters version", "annotations connectVia description"
+)
 TRIGGER = _shape("type typeProperties", "pipelines runtimeState", "annotations description")
 
 EXECUTION_ACTIVITIES = {
     "Copy": _shape(
         "source sink",
-        "translator enableSkipIncompatibleRow",
-        "dataIntegrationUnits parallelCopies",
+        "translator enableSkipIncompatibleRow parallelCopies",
+        "dataIntegrationUnits",
         enableStaging=False,
         validateDataConsistency=False,
     ),
@@ -103,30 +105,121 @@ DATASETS = {
     "Json": _shape("location", "encodingName compression"),
     "Parquet": _shape("location", "compressionCodec"),
     "Binary": _shape("location"),
+    "AzurePostgreSqlTable": _shape("", "schema table"),
+    "PostgreSqlV2Table": _shape("", "schema table"),
+    "AzureSqlTable": _shape("", "schema table"),
+    "RestResource": _shape("", "relativeUrl"),
 }
-LOCATION = _shape("type fileSystem", "folderPath fileName")
+LOCATIONS = {
+    "AzureBlobFSLocation": _shape("type fileSystem", "folderPath fileName"),
+    "HttpServerLocation": _shape("type", "relativeUrl"),
+}
+_POSTGRES = (
+    "port username password sslMode sslmode authenticationType connectionTimeout commandTimeout "
+    "timezone trustServerCertificate schema"
+)
+_POSTGRES_TUNING = "pooling readBufferSize logParameters encoding encryptedCredential"
+_ENTRA = (
+    "tenant servicePrincipalId servicePrincipalCredentialType servicePrincipalKey "
+    "servicePrincipalEmbeddedCert servicePrincipalEmbeddedCertPassword azureCloudType credential"
+)
+_HTTP = (
+    "url",
+    "authenticationType userName password authHeaders enableServerCertificateValidation ",
+)
 LINKED_SERVICES = {
     "AzureBlobFS": _shape("url", "accountKey"),
     "AzureKeyVault": _shape("baseUrl"),
+    "AzurePostgreSql": _shape("server database", f"{_POSTGRES} {_ENTRA}", _POSTGRES_TUNING),
+    "PostgreSqlV2": _shape("server database username", _POSTGRES, _POSTGRES_TUNING),
+    "AzureSqlDatabase": _shape(
+        "",
+        f"server database connectionString authenticationType userName password {_ENTRA}",
+        "encrypt trustServerCertificate hostNameInCertificate connectTimeout commandTimeout "
+        "applicationIntent pooling maxPoolSize minPoolSize multiSubnetFailover "
+        "connectRetryCount connectRetryInterval loadBalanceTimeout packetSize encryptedCredential",
+    ),
+    "RestService": _shape(
+        _HTTP[0],
+        _HTTP[1] + f"clientId clientSecret tokenEndpoint scope resource aadResourceId {_ENTRA}",
+        "encryptedCredential",
+    ),
+    "HttpServer": _shape(*_HTTP, "encryptedCredential"),
 }
+# The kinds of authentication of a linked service that can be deployed; the first is the default.
+AUTHENTICATIONS = {
+    "AzurePostgreSql": ("Basic", "ServicePrincipal", "SystemAssignedManagedIdentity",
+                        "UserAssignedManagedIdentity"),
+    "PostgreSqlV2": ("Basic",),
+    "AzureSqlDatabase": ("SQL", "ServicePrincipal", "SystemAssignedManagedIdentity",
+                         "UserAssignedManagedIdentity"),
+    "RestService": ("Anonymous", "Basic", "OAuth2ClientCredential", "AadServicePrincipal",
+                    "ManagedServiceIdentity"),
+    "HttpServer": ("Anonymous", "Basic"),
+}  # fmt: skip
+SECRETS = ("accountKey", "password", "clientSecret", "servicePrincipalKey")
+SECURE_STRING = _shape("type value")
+VAULT_SECRET = _shape("type store secretName", "secretVersion")
+_FILE_SOURCE = _shape(
+    "type", "additionalColumns storeSettings formatSettings sourceRetryCount sourceRetryWait"
+)
 SOURCES = {
-    "DelimitedTextSource": _shape("type", "additionalColumns storeSettings formatSettings"),
-    "JsonSource": _shape("type", "additionalColumns storeSettings formatSettings"),
-    "ParquetSource": _shape("type", "additionalColumns storeSettings formatSettings"),
-    "BinarySource": _shape("type", "storeSettings formatSettings"),
+    "DelimitedTextSource": _FILE_SOURCE,
+    "JsonSource": _FILE_SOURCE,
+    "ParquetSource": _FILE_SOURCE,
+    "BinarySource": _shape("type", "storeSettings formatSettings sourceRetryCount sourceRetryWait"),
+    "AzurePostgreSqlSource": _shape(
+        "type",
+        "query queryTimeout partitionOption partitionSettings additionalColumns",
+        "maxConcurrentConnections",
+    ),
+    "PostgreSqlV2Source": _shape(
+        "type", "query queryTimeout additionalColumns", "maxConcurrentConnections"
+    ),
+    "AzureSqlSource": _shape(
+        "type",
+        "sqlReaderQuery sqlReaderStoredProcedureName storedProcedureParameters queryTimeout "
+        "isolationLevel partitionOption partitionSettings additionalColumns",
+        "maxConcurrentConnections",
+    ),
+    "RestSource": _shape(
+        "type",
+        "requestMethod requestBody additionalHeaders paginationRules httpRequestTimeout "
+        "requestInterval sourceRetryCount sourceRetryWait additionalColumns",
+        "maxConcurrentConnections",
+    ),
 }
+PARTITION_SETTINGS = _shape(
+    "", "partitionColumnName partitionUpperBound partitionLowerBound partitionNames"
+)
 SINKS = {
     "ParquetSink": _shape("type", "storeSettings formatSettings"),
     "BinarySink": _shape("type", "storeSettings"),
     "DelimitedTextSink": _shape("type", "storeSettings formatSettings"),
     "JsonSink": _shape("type", "storeSettings formatSettings"),
 }
-# A format's dataset, source and sink belong together.
-FORMATS = {
+# A format's dataset, source and sink belong together; what has no sink is only read.
+FORMATS: dict[str, tuple[str, str | None]] = {
     "DelimitedText": ("DelimitedTextSource", "DelimitedTextSink"),
     "Json": ("JsonSource", "JsonSink"),
     "Parquet": ("ParquetSource", "ParquetSink"),
     "Binary": ("BinarySource", "BinarySink"),
+    "AzurePostgreSqlTable": ("AzurePostgreSqlSource", None),
+    "PostgreSqlV2Table": ("PostgreSqlV2Source", None),
+    "AzureSqlTable": ("AzureSqlSource", None),
+    "RestResource": ("RestSource", None),
+}
+_FILE_STORES = ("AzureBlobFS", "HttpServer")
+# The linked services that a dataset goes with.
+STORES = {
+    "DelimitedText": _FILE_STORES,
+    "Json": _FILE_STORES,
+    "Parquet": _FILE_STORES,
+    "Binary": _FILE_STORES,
+    "AzurePostgreSqlTable": ("AzurePostgreSql",),
+    "PostgreSqlV2Table": ("PostgreSqlV2",),
+    "AzureSqlTable": ("AzureSqlDatabase",),
+    "RestResource": ("RestService",),
 }
 SETTINGS = {
     "AzureBlobFSReadSettings": _shape(
@@ -138,6 +231,11 @@ SETTINGS = {
     ),
     "AzureBlobFSWriteSettings": _shape(
         "type", "", "maxConcurrentConnections blockSizeInMB copyBehavior"
+    ),
+    "HttpReadSettings": _shape(
+        "type",
+        "requestMethod requestBody additionalHeaders requestTimeout",
+        "maxConcurrentConnections",
     ),
     "DelimitedTextReadSettings": _shape("type", skipLineCount=0),
     "JsonReadSettings": _shape("type"),

@@ -1,6 +1,15 @@
-"""The key vault: read-only, with the secrets of the local cloud's configuration."""
+"""The key vault: the secrets of the local cloud's configuration, and those that are put into it.
+
+What is put is kept in `vault.json` of the data folder, which its owner alone can read; the secrets
+of the configuration itself cannot be put. Only the newest version of a secret is kept.
+"""
 
 from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -10,11 +19,41 @@ from devcloud.config import CloudConfig
 from devcloud.platform.identity import Identity, TokenError
 
 RESOURCE = "https://vault.azure.net"
+_CURRENT = "current"
+
+
+class Secrets:
+    """The secrets of one local cloud."""
+
+    def __init__(self, config: CloudConfig) -> None:
+        self._own = config.secrets
+        self._file = config.root / "vault.json"
+
+    def get(self, name: str) -> str | None:
+        """The value of a secret; None if there is none of that name."""
+        return self._own.get(name, self._put().get(name))
+
+    def put(self, name: str, value: str) -> bool:
+        """Keep a secret; false for a name that the configuration has."""
+        if name in self._own:
+            return False
+        staged = Path(f"{self._file}.{uuid.uuid4().hex}.tmp")
+        with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            json.dump({**self._put(), name: value}, file)
+        staged.replace(self._file)
+        return True
+
+    def _put(self) -> dict[str, str]:
+        try:
+            kept: dict[str, str] = json.loads(self._file.read_text())
+        except FileNotFoundError:
+            return {}
+        return kept
 
 
 def routes(identity: Identity, config: CloudConfig) -> list[Route]:
-    """`GET /vault/secrets/<name>[/<version>]`; the only version is "current"."""
-    secrets = config.secrets
+    """`GET` and `PUT /vault/secrets/<name>`, `GET /vault/secrets/<name>/<version>`."""
+    secrets = Secrets(config)
 
     async def secret(request: Request) -> Response:
         try:
@@ -25,18 +64,28 @@ def routes(identity: Identity, config: CloudConfig) -> list[Route]:
         if "api-version" not in request.query_params:
             return _error(400, "BadParameter", "the query parameter api-version is missing")
         name = request.path_params["name"]
-        if name not in secrets or request.path_params.get("version", "current") != "current":
+        if request.method == "PUT":
+            try:
+                value = json.loads(await request.body())["value"]
+            except (ValueError, KeyError, TypeError):
+                value = None
+            if not isinstance(value, str):
+                return _error(400, "BadParameter", "the body must be JSON with the text 'value'")
+            if not secrets.put(name, value):
+                return _error(403, "Forbidden", f"{name} is a secret of the local cloud itself")
+        known = secrets.get(name)
+        if known is None or request.path_params.get("version", _CURRENT) != _CURRENT:
             return _error(404, "SecretNotFound", f"a secret with (name/id) {name} was not found")
         return JSONResponse(
             {
-                "value": secrets[name],
-                "id": f"{config.vault_url}/secrets/{name}/current",
+                "value": known,
+                "id": f"{config.vault_url}/secrets/{name}/{_CURRENT}",
                 "attributes": {"enabled": True},
             }
         )
 
     return [
-        Route("/vault/secrets/{name}", secret, methods=["GET"]),
+        Route("/vault/secrets/{name}", secret, methods=["GET", "PUT"]),
         Route("/vault/secrets/{name}/{version}", secret, methods=["GET"]),
     ]
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from devcloud.datafactory.copy.failure import CopyError
-from devcloud.datafactory.copy.lake import LakeFile
+from devcloud.datafactory.copy.file import ReadableFile
 from devcloud.datafactory.copy.text import codec, utf8
 
 _BLOCK = 4 * 1024 * 1024
@@ -82,7 +82,7 @@ class DelimitedReader:
         skipped: how many were, so far.
     """
 
-    file: LakeFile
+    file: ReadableFile
     dialect: TextDialect
     skip_faults: bool = False
     skipped: int = 0

@@ -1,21 +1,28 @@
-"""One copy: from the files that two datasets name, with a translator between them."""
+"""One copy: from what a source gives to the files that a dataset names, mapped on the way."""
 
 from __future__ import annotations
 
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
-from devcloud.datafactory.copy import sinks, translator
-from devcloud.datafactory.copy.failure import CopyError
+from devcloud.datafactory.copy import sinks
+from devcloud.datafactory.copy.failure import CopyError, CopyStoppedError
+from devcloud.datafactory.copy.file import ReadableFile
 from devcloud.datafactory.copy.lake import BlockWriter, CopyLake, LakeFile
+from devcloud.datafactory.copy.reading import FileRows, Rows
 from devcloud.datafactory.copy.tabular import CopyTable
+from devcloud.datafactory.copy.translator import Translator
+
+_ENDINGS = {"Parquet": ".parquet", "Json": ".json", "DelimitedText": ".txt"}
 
 
 @dataclass(frozen=True)
@@ -23,13 +30,14 @@ class End:
     """A dataset with its linked service, all evaluated.
 
     Attributes:
-        kind: type of the dataset; properties: its typeProperties; service: those of the linked
-            service.
+        kind: type of the dataset; properties: its typeProperties.
+        service: typeProperties of the linked service; store: its type.
     """
 
     kind: str
     properties: dict[str, Any]
     service: dict[str, Any]
+    store: str = "AzureBlobFS"
 
     @property
     def place(self) -> tuple[str, str]:
@@ -51,6 +59,11 @@ class End:
         container, _ = self.place
         return container, str(self.properties["location"].get("folderPath") or "").strip("/")
 
+    def in_folder(self, name: str, stop: threading.Event) -> LakeFile:
+        """A file of the folder."""
+        container, folder = self.folder
+        return CopyLake(self.service).file(container, f"{folder}/{name}".lstrip("/"), stop)
+
     def file(self, stop: threading.Event) -> LakeFile:
         """The file.
 
@@ -64,85 +77,66 @@ class End:
         return CopyLake(self.service).file(*self.place, stop)
 
 
-@dataclass(frozen=True)
-class CopyJob:
-    """A Copy activity, evaluated.
+class CopySource(Protocol):
+    """Where a copy reads."""
 
-    Attributes:
-        extra: the source's additional columns.
-        mapping: the translator.
-        skip_faults: `enableSkipIncompatibleRow`.
-        wildcard: `wildcardFileName`: which files of the source's folder, `*` and `?` as in names;
-            empty takes the one file that the dataset names.
-        format_settings: of the sink.
-        merge: `copyBehavior` MergeFiles: several files become the one that the sink names.
-    """
+    @property
+    def store(self) -> str:
+        """The type of the store, as `executionDetails` names it."""
+        ...
 
-    source: End
-    sink: End
-    extra: dict[str, str]
-    mapping: Any
-    skip_faults: bool
-    wildcard: str = ""
-    merge: bool = False
-    format_settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def run(self, stop: threading.Event) -> dict[str, Any]:
-        """Do it; the output of the activity.
+    def parts(self, stop: threading.Event) -> list[Rows]:
+        """What is read, each part for itself.
 
         Raises:
-            CopyError: with what and where; then the sink is as it was.
-            CopyStoppedError: the event was set.
+            CopyError: it cannot be found out.
         """
-        began = time.monotonic()
-        files = self._files(stop)
-        writer = self.sink.file(stop).writer()
-        counts: dict[str, Any] = {}
-        if self.sink.kind == "Binary":
-            for file in files:
-                for chunk in file.chunks():
-                    writer.write(chunk)
-            writer.publish()
-        else:
-            tables = [self._table(file) for file in files]
-            copied = self._tabular(tables, writer)
-            counts = {
-                "rowsRead": sum(table.rows_read for table in tables),
-                "rowsCopied": copied,
-                "rowsSkipped": sum(table.rows_skipped for table in tables),
-            }
-        read = sum(file.bytes_read for file in files)
-        seconds = time.monotonic() - began
-        return {
-            "dataRead": read,
-            "dataWritten": writer.bytes_written,
-            "filesRead": len(files),
-            "filesWritten": 1,
-            **counts,
-            "copyDuration": max(round(seconds), 1),
-            "throughput": round(read / 1024 / max(seconds, 0.001), 3),
-            "errors": [],
-            "usedParallelCopies": 1,
-            "executionDetails": [
-                {
-                    "source": {"type": "AzureBlobFS"},
-                    "sink": {"type": "AzureBlobFS"},
-                    "status": "Succeeded",
-                    "duration": max(round(seconds), 1),
-                }
-            ],
-        }
+        ...
 
-    def _files(self, stop: threading.Event) -> list[LakeFile]:
+
+@dataclass(frozen=True)
+class FileSource:
+    """Files of the lake, or one file over HTTP.
+
+    Attributes:
+        end: the dataset.
+        wildcard: `wildcardFileName`: which files of the source's folder, `*` and `?` as in names;
+            empty takes the one file that the dataset names.
+        merge: `copyBehavior` MergeFiles: several files become the one that the sink names.
+        skip_faults: whether rows with a wrong number of values are left out.
+        over_http: opens the file that the dataset names, where it is not one of the lake.
+    """
+
+    end: End
+    wildcard: str = ""
+    merge: bool = False
+    skip_faults: bool = False
+    over_http: Callable[[threading.Event], ReadableFile] | None = None
+
+    @property
+    def store(self) -> str:
+        """The type of the store."""
+        return "AzureBlobFS" if self.over_http is None else "HttpServer"
+
+    def parts(self, stop: threading.Event) -> list[Rows]:
+        """One part a file."""
+        properties = self.end.properties
+        return [
+            FileRows(file, self.end.kind, properties, self.skip_faults) for file in self.files(stop)
+        ]
+
+    def files(self, stop: threading.Event) -> list[ReadableFile]:
         """The files to copy, in the order of their names.
 
         Raises:
             CopyError: none, or several for one sink without `MergeFiles`.
         """
+        if self.over_http is not None:
+            return [self.over_http(stop)]
         if not {"*", "?"} & set(self.wildcard):
-            return [self.source.file(stop)]
-        container, folder = self.source.folder
-        lake = CopyLake(self.source.service)
+            return [self.end.file(stop)]
+        container, folder = self.end.folder
+        lake = CopyLake(self.end.service)
         names = [
             child["name"]
             for child in lake.children(container, folder)
@@ -160,30 +154,173 @@ class CopyJob:
             )
         return [lake.file(container, f"{folder}/{name}".lstrip("/"), stop) for name in names]
 
-    def _table(self, file: LakeFile) -> CopyTable:
-        path = file.name.partition("/")[2]
-        extra = {name: _reserved(value, path) for name, value in self.extra.items()}
-        return CopyTable(file, self.source.kind, self.source.properties, extra, self.skip_faults)
 
-    def _tabular(self, tables: list[CopyTable], writer: BlockWriter) -> int:
-        columns = translator.read(self.mapping)
-        mapped = (
-            None
-            if columns is None
-            else {c.source for c in columns} | {c.path[-1] for c in columns if c.path}
-        )
-        lost = sorted(set(self.extra) - mapped) if mapped is not None else []
-        if lost:
-            # Azure would drop it without a word; here it is more useful to say so.
-            raise CopyError(
-                "UserErrorInvalidTranslator",
-                f"the additional column {lost[0]!r} is not mapped and would be lost",
-            )
-        with _as_copy_errors(tables[0].file.name):
-            batches = (batch for table in tables for batch in table.batches(columns))
-            return sinks.write(
-                batches, writer, self.sink.kind, self.sink.properties, self.format_settings
-            )
+@dataclass(frozen=True)
+class CopyJob:
+    """A Copy activity, evaluated.
+
+    Attributes:
+        extra: the source's additional columns.
+        translator: the mapping.
+        skip_faults: `enableSkipIncompatibleRow`.
+        format_settings: of the sink.
+        at_once: `parallelCopies`: how many parts are copied at a time.
+    """
+
+    source: CopySource
+    sink: End
+    extra: dict[str, str] = field(default_factory=dict)
+    translator: Translator = field(default_factory=Translator)
+    skip_faults: bool = False
+    format_settings: Mapping[str, Any] = field(default_factory=dict)
+    at_once: int = 1
+
+    def run(self, stop: threading.Event) -> dict[str, Any]:
+        """Do it; the output of the activity.
+
+        Raises:
+            CopyError: with what and where; then the sink is as it was.
+            CopyStoppedError: the event was set.
+        """
+        began = time.monotonic()
+        if self.sink.kind == "Binary":
+            counts = self._bytes(stop)
+        elif self.sink.properties["location"].get("fileName") or isinstance(
+            self.source, FileSource
+        ):
+            counts = self._one_file(stop)
+        else:
+            counts = self._file_a_part(stop)
+        seconds = time.monotonic() - began
+        return {
+            **counts,
+            "copyDuration": max(round(seconds), 1),
+            "throughput": round(counts["dataRead"] / 1024 / max(seconds, 0.001), 3),
+            "errors": [],
+            "executionDetails": [
+                {
+                    "source": {"type": self.source.store},
+                    "sink": {"type": "AzureBlobFS"},
+                    "status": "Succeeded",
+                    "duration": max(round(seconds), 1),
+                }
+            ],
+        }
+
+    def _bytes(self, stop: threading.Event) -> dict[str, Any]:
+        """Copy files byte by byte."""
+        assert isinstance(self.source, FileSource)  # noqa: S101  (checked before)
+        files = self.source.files(stop)
+        writer = self.sink.file(stop).writer()
+        for file in files:
+            for chunk in file.chunks():
+                writer.write(chunk)
+        writer.publish()
+        return {
+            "dataRead": sum(file.bytes_read for file in files),
+            "dataWritten": writer.bytes_written,
+            "filesRead": len(files),
+            "filesWritten": 1,
+            "usedParallelCopies": 1,
+        }
+
+    def _one_file(self, stop: threading.Event) -> dict[str, Any]:
+        """All parts, one after the other, into the file that the sink names."""
+        parts = self.source.parts(stop)
+        writer = self.sink.file(stop).writer()
+        tables = [self._table(part) for part in parts]
+        copied = self._write(tables, writer)
+        writer.publish()
+        return self._counts(tables, [writer], copied, 1)
+
+    def _file_a_part(self, stop: threading.Event) -> dict[str, Any]:
+        """Each part into a file of its own in the sink's folder; all appear at the end.
+
+        As Data Factory does, the files have new names each time: a second copy adds to the first.
+        """
+        tables = [self._table(part) for part in self.source.parts(stop)]
+        ending = self.format_settings.get("fileExtension") or _ENDINGS[self.sink.kind]
+        stem = f"data_{uuid.uuid4()}"
+        writers = [
+            self.sink.in_folder(f"{stem}_{number:05}{ending}", stop).writer()
+            for number in range(len(tables))
+        ]
+        at_once = max(1, min(self.at_once, len(tables)))
+        with ThreadPoolExecutor(at_once, thread_name_prefix="copy-part") as pool:
+            futures = [
+                pool.submit(self._write, [table], writer)
+                for table, writer in zip(tables, writers, strict=True)
+            ]
+            wait(futures, return_when=FIRST_EXCEPTION)
+            if any(future.done() and future.exception() for future in futures):
+                for writer in writers:
+                    writer.abandon()
+                for future in futures:
+                    future.cancel()
+        copied = sum(_results(futures))
+        for writer in writers:
+            writer.publish()
+        return self._counts(tables, writers, copied, at_once)
+
+    def _counts(
+        self, tables: list[CopyTable], writers: list[BlockWriter], copied: int, at_once: int
+    ) -> dict[str, Any]:
+        files = {"filesRead": len(tables)} if isinstance(self.source, FileSource) else {}
+        return {
+            "dataRead": sum(table.rows.bytes_read for table in tables),
+            "dataWritten": sum(writer.bytes_written for writer in writers),
+            **files,
+            "filesWritten": len(writers),
+            "rowsRead": sum(table.rows_read for table in tables),
+            "rowsCopied": copied,
+            "rowsSkipped": sum(table.rows_skipped for table in tables),
+            "usedParallelCopies": at_once,
+        }
+
+    def _table(self, rows: Rows) -> CopyTable:
+        path = rows.name.partition("/")[2]
+        extra = {name: _reserved(value, path) for name, value in self.extra.items()}
+        return CopyTable(rows, self.translator, extra, self.skip_faults)
+
+    def _write(self, tables: list[CopyTable], writer: BlockWriter) -> int:
+        """The rows of some parts into one file, which is not yet published; how many."""
+        columns = self.translator.columns
+        if columns is not None:
+            mapped = {c.source for c in columns} | {c.path[-1] for c in columns if c.path}
+            lost = sorted(set(self.extra) - mapped)
+            if lost:
+                # Azure would drop it without a word; here it is more useful to say so.
+                raise CopyError(
+                    "UserErrorInvalidTranslator",
+                    f"the additional column {lost[0]!r} is not mapped and would be lost",
+                )
+        with _as_copy_errors(tables[0].rows.name):
+            if self._is_json_to_json(tables):
+                objects = (each for table in tables for each in table.objects())
+                pattern = str(self.format_settings.get("filePattern", "setOfObjects"))
+                return sinks.write_json(objects, writer, pattern)
+            batches = (batch for table in tables for batch in table.batches())
+            with closing(batches):
+                return sinks.write(
+                    batches, writer, self.sink.kind, self.sink.properties, self.format_settings
+                )
+
+    def _is_json_to_json(self, tables: list[CopyTable]) -> bool:
+        """Whether documents become documents; with types asked for they go through columns."""
+        typed = any(column.kind is not None for column in self.translator.columns or ())
+        return self.sink.kind == "Json" and tables[0].rows.hierarchical and not typed
+
+
+def _results(futures: list[Future[int]]) -> list[int]:
+    """What they gave; the first error that is not the consequence of another."""
+    ended = [future for future in futures if not future.cancelled()]
+    errors = [error for future in ended if (error := future.exception()) is not None]
+    for error in errors:
+        if not isinstance(error, CopyStoppedError):
+            raise error
+    for error in errors:
+        raise error
+    return [future.result() for future in ended]
 
 
 def matches(name: str, wildcard: str) -> bool:

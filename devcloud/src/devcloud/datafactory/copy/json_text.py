@@ -5,12 +5,12 @@ from __future__ import annotations
 import codecs
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
 from devcloud.datafactory.copy.failure import CopyError
-from devcloud.datafactory.copy.lake import LakeFile
+from devcloud.datafactory.copy.file import ReadableFile
 from devcloud.datafactory.copy.text import codec, utf8
 
 _READ = 1024 * 1024
@@ -23,7 +23,7 @@ def compression(properties: dict[str, Any]) -> str | None:
     return codec(declared.get("type"))
 
 
-def objects(file: LakeFile, properties: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def objects(file: ReadableFile, properties: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The objects of a file, one at a time; floats are `Decimal`, so that no digit is lost.
 
     Raises:
@@ -46,6 +46,36 @@ def objects(file: LakeFile, properties: dict[str, Any]) -> Iterator[dict[str, An
     text.take()
     if text.peek():
         raise text.wrong("text follows the array")
+
+
+def loads(text: str) -> Any:
+    """A value of a JSON text; floats are `Decimal`, so that no digit is lost.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+
+
+def dump(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """JSON of a value on one line; a `Decimal` keeps all its digits.
+
+    Args:
+        value: of JSON's types, or one that `default` turns into them.
+        default: as of `json.dumps`.
+    """
+    if isinstance(value, dict):
+        pairs = (f"{_scalar(str(k), None)}:{dump(v, default)}" for k, v in value.items())
+        return f"{{{','.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{','.join(dump(item, default) for item in value)}]"
+    if isinstance(value, Decimal):
+        return str(value)
+    return _scalar(value, default)
+
+
+def _scalar(value: Any, default: Callable[[Any], Any] | None) -> str:
+    return json.dumps(value, ensure_ascii=False, default=default)
 
 
 class _Text:

@@ -240,6 +240,7 @@ class BlockWriter(io.RawIOBase):
         self._stop = stop
         self._pending = bytearray()
         self._blocks: list[BlobBlock] = []
+        self._abandoned = False
         self.bytes_written = 0
 
     def writable(self) -> bool:
@@ -252,15 +253,21 @@ class BlockWriter(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         """Take bytes, which are staged but not shown."""
-        if self._stop.is_set():
+        if self._stop.is_set() or self._abandoned:
             raise CopyStoppedError
         view = memoryview(data).cast("B")
         self._pending += view
         self.bytes_written += len(view)
         while len(self._pending) >= _BLOCK:
-            self._stage(bytes(self._pending[:_BLOCK]))
+            with memoryview(self._pending) as pending:
+                block = bytes(pending[:_BLOCK])
+            self._stage(block)
             del self._pending[:_BLOCK]
         return len(view)
+
+    def abandon(self) -> None:
+        """Take no more bytes: whoever writes is stopped, and nothing appears."""
+        self._abandoned = True
 
     def publish(self) -> None:
         """Make the file appear, in place of what was there.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -14,10 +13,11 @@ import pyarrow.parquet as pq
 
 from devcloud.datafactory.copy.delimited import TextDialect
 from devcloud.datafactory.copy.failure import CopyError
+from devcloud.datafactory.copy.json_text import dump
 from devcloud.datafactory.copy.lake import BlockWriter
 
-_GROUP_ROWS = 262_144
-_GROUP_BYTES = 32 * 1024 * 1024
+_GROUP_ROWS = 131_072
+_GROUP_BYTES = 16 * 1024 * 1024
 _CODECS: dict[str, Any] = {"snappy": "snappy", "gzip": "gzip", "none": "none", "": "snappy"}
 _UTF8 = ("", "utf-8", "utf-8 without bom")
 _LINE = "\r\n"  # what Copy ends the rows of delimited text with
@@ -32,7 +32,7 @@ def write(
     properties: dict[str, Any],
     settings: Mapping[str, Any],
 ) -> int:
-    """Write batches to a file and publish it; the number of rows.
+    """Write batches to a file, which is not yet published; the number of rows.
 
     Args:
         batches: at least one, all of one schema.
@@ -61,29 +61,37 @@ def _parquet(batches: Batches, writer: BlockWriter, properties: dict[str, Any]) 
     codec = str(properties.get("compressionCodec", "snappy")).lower()
     if codec not in _CODECS:
         raise CopyError("UserErrorInvalidCompression", f"{codec!r} is not supported here")
-    parquet: pq.ParquetWriter | None = None
+    first = next(batches)
+    parquet = pq.ParquetWriter(
+        pa.PythonFile(writer, mode="w"),
+        first.schema,
+        compression=_CODECS[codec],
+        use_deprecated_int96_timestamps=True,  # as Data Factory writes DateTime
+    )
+    try:
+        rows = 0
+        for table in _groups(itertools.chain([first], batches)):
+            parquet.write_table(table)
+            rows += table.num_rows
+    except BaseException:
+        with suppress(Exception):  # else it tries when it is collected, and complains
+            parquet.close()
+        raise
+    parquet.close()
+    return rows
+
+
+def _groups(batches: Batches) -> Iterator[pa.Table]:
+    """The rows in tables of about the size of a row group."""
     pending: list[pa.RecordBatch] = []
-    rows = 0
     for batch in batches:
-        if parquet is None:
-            parquet = pq.ParquetWriter(
-                pa.PythonFile(writer, mode="w"),
-                batch.schema,
-                compression=_CODECS[codec],
-                use_deprecated_int96_timestamps=True,  # as Data Factory writes DateTime
-            )
         pending.append(batch)
-        rows += batch.num_rows
         size = sum(each.nbytes for each in pending)
         if size >= _GROUP_BYTES or sum(each.num_rows for each in pending) >= _GROUP_ROWS:
-            parquet.write_table(pa.Table.from_batches(pending))
+            yield pa.Table.from_batches(pending)
             pending = []
-    if parquet is not None:
-        if pending:
-            parquet.write_table(pa.Table.from_batches(pending))
-        parquet.close()
-    writer.publish()
-    return rows
+    if pending:
+        yield pa.Table.from_batches(pending)
 
 
 def _delimited(
@@ -101,7 +109,6 @@ def _delimited(
         ]
         writer.write("".join(lines).encode())
         rows += batch.num_rows
-    writer.publish()
     return rows
 
 
@@ -128,31 +135,40 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)  # noqa: PLR2004
     if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, default=_plain)
+        return dump(value, _plain)
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _json(batches: Batches, writer: BlockWriter, pattern: str) -> int:
+    return write_json((row for batch in batches for row in batch.to_pylist()), writer, pattern)
+
+
+def write_json(documents: Iterator[Any], writer: BlockWriter, pattern: str) -> int:
+    """Write objects to a JSON file, which is not yet published; how many there were.
+
+    Args:
+        documents: of JSON's types, and those that Arrow gives.
+        writer: of the file.
+        pattern: "setOfObjects", one a line, or "arrayOfObjects".
+
+    Raises:
+        CopyError: the pattern is another.
+    """
     if pattern not in ("setOfObjects", "arrayOfObjects"):
         raise CopyError("UserErrorInvalidFilePattern", f"{pattern!r} is not supported here")
     array = pattern == "arrayOfObjects"
     rows = 0
-    for batch in batches:
-        for row in batch.to_pylist():
-            before = ("[" if rows == 0 else ",") if array else ""
-            document = json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=_plain)
-            writer.write(f"{before}{document}{'' if array else _LINE}".encode())
-            rows += 1
+    for document in documents:
+        before = ("[" if rows == 0 else ",") if array else ""
+        writer.write(f"{before}{dump(document, _plain)}{'' if array else _LINE}".encode())
+        rows += 1
     if array:
         writer.write(b"]" if rows else b"[]")
-    writer.publish()
     return rows
 
 
 def _plain(value: Any) -> Any:
     """What JSON has no type for."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, datetime):
         fraction = f".{value.microsecond:06}0" if value.microsecond else ""
         return f"{value:%Y-%m-%dT%H:%M:%S}{fraction}Z"

@@ -4,97 +4,107 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from devcloud.datafactory.copy.convert import Converted, arrow_type, convert
-from devcloud.datafactory.copy.delimited import DelimitedReader, TextDialect
 from devcloud.datafactory.copy.failure import CopyError
-from devcloud.datafactory.copy.json_text import objects
-from devcloud.datafactory.copy.lake import LakeFile
-from devcloud.datafactory.copy.translator import MappedColumn
+from devcloud.datafactory.copy.hierarchy import JsonRecord, is_extra, mapped, records
+from devcloud.datafactory.copy.json_text import dump
+from devcloud.datafactory.copy.reading import Rows
+from devcloud.datafactory.copy.translator import MappedColumn, Translator
 
 _ROWS = 16_384
 
 
 @dataclass
 class CopyTable:
-    """The rows of one source file.
+    """The rows of one source.
 
     Attributes:
-        kind: type of its dataset; properties: the dataset's typeProperties, evaluated.
         extra: additional columns, the same text in every row.
         skip_faults: whether rows that do not fit are left out instead of failing the copy.
         rows_read, rows_skipped: so far.
     """
 
-    file: LakeFile
-    kind: str
-    properties: dict[str, Any]
+    rows: Rows
+    translator: Translator = field(default_factory=Translator)
     extra: dict[str, str] = field(default_factory=dict)
     skip_faults: bool = False
     rows_read: int = 0
     rows_skipped: int = 0
+    _unreadable: int = 0
 
-    def batches(self, columns: list[MappedColumn] | None) -> Iterator[pa.RecordBatch]:
+    def batches(self) -> Generator[pa.RecordBatch, None, None]:
         """The rows with the sink's columns, in the sink's types.
 
         Raises:
             CopyError: a mapped column is absent, or a value does not convert: its message names
                 column, row (from 1, the header not counted) and value.
         """
-        source = self._json(columns) if self.kind == "Json" else self._columnar(columns)
-        for batch in source:
-            first = self.rows_read
-            self.rows_read += batch.num_rows
-            picked, mapped_columns = self._picked(batch, columns)
-            converted = [
-                convert(column, values)
-                for column, values in zip(mapped_columns, picked, strict=True)
+        source = self._json() if self.rows.hierarchical else self._columnar()
+        with closing(source):
+            for batch in source:
+                yield self._converted(batch)
+
+    def _converted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        first = self.rows_read
+        self.rows_read += batch.num_rows
+        picked, columns = self._picked(batch)
+        converted = [
+            convert(column, values) for column, values in zip(columns, picked, strict=True)
+        ]
+        faulty = {row for each in converted for row in each.faults}
+        if faulty and not self.skip_faults:
+            raise self._fault(min(faulty), first, columns, picked, converted)
+        schema = pa.schema(
+            [
+                (column.sink, arrow_type(column, values.type))
+                for column, values in zip(columns, picked, strict=True)
             ]
-            faulty = {row for each in converted for row in each.faults}
-            if faulty and not self.skip_faults:
-                raise self._fault(min(faulty), first, mapped_columns, picked, converted)
-            schema = pa.schema(
-                [
-                    (column.sink, arrow_type(column, values.type))
-                    for column, values in zip(mapped_columns, picked, strict=True)
-                ]
-            )
-            typed = pa.record_batch([each.values for each in converted], schema=schema)
-            if faulty:
-                self.rows_skipped += len(faulty)
-                typed = typed.filter(pa.array([n not in faulty for n in range(batch.num_rows)]))
-            yield typed
+        )
+        typed = pa.record_batch([each.values for each in converted], schema=schema)
+        if faulty:
+            self.rows_skipped += len(faulty)
+            typed = typed.filter(pa.array([n not in faulty for n in range(batch.num_rows)]))
+        return typed
 
-    def _columnar(self, columns: list[MappedColumn] | None) -> Iterator[pa.RecordBatch]:
-        if self.kind == "DelimitedText":
-            reader = DelimitedReader(self.file, TextDialect.read(self.properties), self.skip_faults)
-            for batch in reader.batches():
-                self.rows_read += reader.skipped - self.rows_skipped
-                self.rows_skipped = max(self.rows_skipped, reader.skipped)
-                yield batch
-            return
+    def objects(self) -> Iterator[Any]:
+        """The records of JSON as a JSON sink gets them: mapped, or as they are."""
+        found = records(self.rows.documents(), self.translator.collection, self.rows.name)
+        for record in found:
+            self.rows_read += 1
+            if self.translator.columns is not None:
+                yield mapped(record, self.translator.columns, self.extra)
+            elif self.extra and isinstance(record.value, dict):
+                yield {**record.value, **self.extra}
+            else:
+                yield record.value
+
+    def _columnar(self) -> Generator[pa.RecordBatch, None, None]:
+        columns = self.translator.columns
         names = None if columns is None else [c.source for c in columns if c.source]
-        try:
-            parquet = pq.ParquetFile(pa.PythonFile(self.file.random_access(), mode="r"))
-            present = set(parquet.schema_arrow.names)
-            some = None if names is None else [name for name in names if name in present]
-            yield from parquet.iter_batches(_ROWS, columns=some, use_threads=False)
-            if parquet.metadata.num_rows == 0:
-                yield pa.RecordBatch.from_pylist([], schema=parquet.schema_arrow)
-        except pa.ArrowInvalid as error:
-            raise CopyError(
-                "UserErrorParquetInvalid", f"'{self.file.name}' is not valid Parquet: {error}"
-            ) from error
+        with closing(self.rows.batches(names)) as batches:
+            for batch in batches:
+                self._count_unreadable()
+                yield batch
+        self._count_unreadable()
 
-    def _json(self, columns: list[MappedColumn] | None) -> Iterator[pa.RecordBatch]:
-        """Objects as a batch of texts, one column for each mapping."""
+    def _count_unreadable(self) -> None:
+        """Rows that the reader left out have been read all the same."""
+        new = self.rows.skipped - self._unreadable
+        self.rows_read += new
+        self.rows_skipped += new
+        self._unreadable += new
+
+    def _json(self) -> Generator[pa.RecordBatch, None, None]:
+        """Records as a batch of texts, one column for each mapping."""
+        columns = self.translator.columns
         if columns is None:
             raise CopyError(
                 "UserErrorInvalidTranslator", "a JSON source needs a translator with mappings"
@@ -105,29 +115,28 @@ class CopyTable:
                     "UserErrorInvalidTranslator",
                     f"the mapping to {column.sink!r} needs source.path: JSON has no columns",
                 )
-        rows = objects(self.file, self.properties)
+        rows = records(self.rows.documents(), self.translator.collection, self.rows.name)
         schema = pa.schema([(column.sink, pa.string()) for column in columns])
+        empty = True
         while chunk := list(itertools.islice(rows, _ROWS)):
             arrays = [
                 pa.array([self._cell(each, column) for each in chunk], pa.string())
                 for column in columns
             ]
             yield pa.record_batch(arrays, schema=schema)
+            empty = False
+        if empty:
+            yield pa.RecordBatch.from_pylist([], schema=schema)
 
-    def _cell(self, row: dict[str, Any], column: MappedColumn) -> str | None:
-        path = column.path or ()
-        value: Any = row if path[0] in row else self.extra
-        for step in path:
-            if not isinstance(value, dict) or step not in value:
-                return None
-            value = value[step]
-        return _json_text(value, column)
+    def _cell(self, row: JsonRecord, column: MappedColumn) -> str | None:
+        if is_extra(row, column, self.extra):
+            return self.extra[(column.path or ("",))[0]]
+        return _json_text(row.at(column), column, self.translator.complex_as_text)
 
-    def _picked(
-        self, batch: pa.RecordBatch, columns: list[MappedColumn] | None
-    ) -> tuple[list[pa.Array[Any]], list[MappedColumn]]:
+    def _picked(self, batch: pa.RecordBatch) -> tuple[list[pa.Array[Any]], list[MappedColumn]]:
         """The batch's arrays in the sink's order, with the mapping of each."""
-        if self.kind == "Json" and columns is not None:
+        columns = self.translator.columns
+        if self.rows.hierarchical and columns is not None:
             return batch.columns, columns
         if columns is None:
             names = [*batch.schema.names, *self.extra]
@@ -146,7 +155,7 @@ class CopyTable:
             raise CopyError(
                 "MappingColumnNameNotFoundInSourceFile",
                 f"Column {column.source or column.ordinal!r} specified in column mapping cannot be "
-                f"found in '{self.file.name}' source file, which has: "
+                f"found in '{self.rows.name}' source file, which has: "
                 f"{', '.join(batch.schema.names[:50])}.",
             )
         array: Any = batch.column(index)
@@ -170,13 +179,13 @@ class CopyTable:
                     "TypeConversionFailure",
                     f"Exception occurred when converting value '{array[row].as_py()!s:.200}' for "
                     f"column name '{name}' from type '{source}' to type '{column.kind}' at row "
-                    f"{first + row + 1} of '{self.file.name}'. "
+                    f"{first + row + 1} of '{self.rows.name}'. "
                     f"Additional info: {each.faults[row]}",
                 )
         raise AssertionError("a faulty row has a fault")
 
 
-def _json_text(value: Any, column: MappedColumn) -> str | None:
+def _json_text(value: Any, column: MappedColumn, complex_as_text: bool) -> str | None:
     """A JSON value as the text that conversion begins with."""
     if value is None or isinstance(value, str):
         return value
@@ -187,8 +196,10 @@ def _json_text(value: Any, column: MappedColumn) -> str | None:
         return str(int(value)) if whole and "Int" in str(column.kind) else str(value)
     if isinstance(value, int):
         return str(value)
+    if complex_as_text:
+        return dump(value)
     raise CopyError(
         "UserErrorJsonComplexValue",
         f"{json.dumps(value, default=str)[:200]} cannot be copied to the column {column.sink!r}: "
-        "map a path that ends in a plain value",
+        "map a path that ends in a plain value, or set mapComplexValuesToString",
     )

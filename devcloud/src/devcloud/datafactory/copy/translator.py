@@ -30,7 +30,14 @@ TYPES = (
     "DateTime",
     "DateTimeOffset",
 )
-_TRANSLATOR = {"type", "typeConversion", "typeConversionSettings", "mappings"}
+_TRANSLATOR = {
+    "type",
+    "typeConversion",
+    "typeConversionSettings",
+    "mappings",
+    "collectionReference",
+    "mapComplexValuesToString",
+}
 _SETTINGS = {
     "allowDataTruncation",
     "treatBooleanAsNumber",
@@ -40,7 +47,7 @@ _SETTINGS = {
     "culture",
 }
 _SOURCE = {"name", "ordinal", "path", "type", "format"}
-_SINK = {"name", "type", "physicalType", "precision", "scale", "format"}
+_SINK = {"name", "path", "type", "physicalType", "precision", "scale", "format"}
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\['((?:[^'\\]|\\.)*)'\]")
 
 
@@ -50,11 +57,13 @@ class MappedColumn:
 
     Attributes:
         source: name of the source column; ordinal: its place from 1, where it has no name.
-        path: property names from the root of a JSON object.
+        path: property names from a record of JSON, or from the root of its document.
         sink: name of the sink column.
         kind: interim type of the sink, one of `TYPES`; None keeps what the source has.
         format: .NET format of its dates; None is ISO 8601.
         precision, scale: of Decimal.
+        root: whether the path begins at the root of the document, not at the record.
+        sink_path: property names in a JSON sink.
     """
 
     source: str | None
@@ -65,24 +74,48 @@ class MappedColumn:
     format: str | None
     precision: int = 38
     scale: int = 18
+    root: bool = False
+    sink_path: tuple[str, ...] = ()
 
 
-def read(document: Any) -> list[MappedColumn] | None:
-    """Read a translator; None means that there is none, and all columns go by name.
+@dataclass(frozen=True)
+class Translator:
+    """A checked translator.
+
+    Attributes:
+        columns: of the sink, in their order; None means that all go by name.
+        collection: where in a JSON document the array of records is; None takes the document.
+        complex_as_text: whether an object or array becomes its JSON text in a column.
+    """
+
+    columns: list[MappedColumn] | None = None
+    collection: tuple[str, ...] | None = None
+    complex_as_text: bool = False
+
+
+def read(document: Any) -> Translator:
+    """Read a translator; without one all columns go by name.
 
     Raises:
         CopyError: it is wrong, or asks for what is not supported.
     """
     if document is None:
-        return None
+        return Translator()
     if not isinstance(document, dict) or document.get("type") != "TabularTranslator":
         raise _wrong("the translator must be an object of type TabularTranslator")
     _only("translator", document, _TRANSLATOR)
     settings = _settings(document.get("typeConversionSettings") or {})
+    reference = document.get("collectionReference")
+    collection = json_path(reference) if reference not in (None, "", "$") else None
+    as_text = document.get("mapComplexValuesToString", False) in (True, "true", "True")
     if "mappings" not in document:
-        return None
-    converts = document.get("typeConversion", False)
+        return Translator(None, collection, as_text)
     columns = [_column(each, settings) for each in document["mappings"]]
+    _check(columns, document.get("typeConversion", False), settings)
+    return Translator(columns, collection, as_text)
+
+
+def _check(columns: list[MappedColumn], converts: Any, settings: dict[str, Any]) -> None:
     typed = [column for column in columns if column.kind not in (None, "String")]
     if typed and not converts:
         raise _wrong(f"the type of {typed[0].sink!r} needs typeConversion: true")
@@ -94,7 +127,6 @@ def read(document: Any) -> list[MappedColumn] | None:
             raise _wrong(f"the sink column {name!r} is mapped twice")
     if not columns:
         raise _wrong("mappings must not be empty")
-    return columns
 
 
 def _settings(document: Any) -> dict[str, Any]:
@@ -112,11 +144,13 @@ def _column(mapping: Any, settings: dict[str, Any]) -> MappedColumn:
     source, sink = mapping.get("source", {}), mapping.get("sink", {})
     _only("mapping source", source, _SOURCE)
     _only("mapping sink", sink, _SINK)
-    if not {"name", "ordinal", "path"} & source.keys() or not sink.get("name"):
-        raise _wrong(f"a mapping needs a source and a sink name: {mapping}")
+    if not {"name", "ordinal", "path"} & source.keys() or not {"name", "path"} & sink.keys():
+        raise _wrong(f"a mapping needs a source and a sink, each by name or path: {mapping}")
+    sink_path = json_path(sink["path"]) if "path" in sink else (str(sink["name"]),)
+    name = ".".join(sink_path)
     kind = sink.get("type")
     if kind is not None and kind not in TYPES:
-        raise _wrong(f"the type {kind!r} of {sink['name']!r} is not one of {TYPES}")
+        raise _wrong(f"the type {kind!r} of {name!r} is not one of {TYPES}")
     general = {
         "DateTime": "dateTimeFormat",
         "DateTimeOffset": "dateTimeOffsetFormat",
@@ -125,13 +159,26 @@ def _column(mapping: Any, settings: dict[str, Any]) -> MappedColumn:
     return MappedColumn(
         source=source.get("name"),
         ordinal=source.get("ordinal"),
-        path=_path(source["path"]) if "path" in source else None,
-        sink=sink["name"],
+        path=json_path(source["path"]) if "path" in source else None,
+        sink=name,
         kind=kind,
         format=source.get("format") or sink.get("format") or settings.get(general),
         precision=int(sink.get("precision", 38)),
         scale=int(sink.get("scale", 18)),
+        root=str(source.get("path", "")).startswith("$"),
+        sink_path=sink_path,
     )
+
+
+def json_path(text: Any) -> tuple[str, ...]:
+    """The property names of a JSON path such as `$['a']['b']`.
+
+    Raises:
+        CopyError: it is another kind of path.
+    """
+    if not isinstance(text, str):
+        raise _wrong(f"a JSON path is a text, not {text!r}")
+    return _path(text)
 
 
 def _path(text: str) -> tuple[str, ...]:

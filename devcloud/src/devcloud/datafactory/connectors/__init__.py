@@ -1,0 +1,1 @@
+"""What Copy and Lookup read from besides the lake: databases, REST services, files over HTTP."""
