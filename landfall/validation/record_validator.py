@@ -78,9 +78,7 @@ class RecordValidator:
         at = {name: index for index, name in enumerate(self._names)}
         evolve = contract.drift.changed == "evolve"
         by_name = {
-            column.name: Cells(
-                column, at.get(column.name), contract.hints, typed=reader.typed, evolve=evolve
-            )
+            column.name: Cells(column, at.get(column.name), typed=reader.typed, evolve=evolve)
             for column in contract.columns
         }
         self._cells = [by_name[column.name] for column in contract.columns if column.name in at]
