@@ -84,7 +84,7 @@ def read_column(node: Node, shared: Mapping[str, Node] | None = None) -> Column:
     node.allow_only(_PROPERTY)
     name = _name(node.require("name"))
     logical_type = node.require("logicalType").one_of(SINK_TYPES)
-    _reject_unsupported(node, name)
+    _reject_unsupported(node)
     options = node.get("logicalTypeOptions") or Node({}, node.file, f"{node.path}.options")
     options.allow_only(_OPTIONS[logical_type])
     format_, timezone = _format(options, logical_type)
@@ -120,23 +120,25 @@ def read_column(node: Node, shared: Mapping[str, Node] | None = None) -> Column:
         cleaning=read_cleaning(_own_cleaning(node), shared or {}, logical_type),
         classification=None if classification is None else classification.text(),
         description="" if description is None else description.text(),
+        physical_name=_physical_name(node, name),
+        id=_optional_text(node.get("id")),
     )
     if (column.min_length or 0) > (column.max_length if column.max_length is not None else 2**63):
         raise options.at("minLength").error("exceeds maxLength: no value could pass")
     return column
 
 
-def _reject_unsupported(node: Node, name: str) -> None:
+def _reject_unsupported(node: Node) -> None:
     for key in ("items", "map", "properties"):
         node.forbid(key, "nested data is not supported; a table has flat columns")
-    physical = node.get("physicalName")
-    if physical is not None and physical.text() != name:
-        raise physical.error(f"differs from name {name!r}; files are matched by name")
     semantic = node.get("semanticType")
     if semantic is not None:
         semantic.one_of(("column",))
 
 
+NOT_IN_NAMES = re.compile(r"[\s,;{}()=\0-\x1f]")
+"""What a column's name must not hold: Parquet and Delta refuse it without column mapping, and with
+that many readers of Delta find no values."""
 _DECIMAL = re.compile(
     r"\s*(?:decimal|numeric|number)\s*\(\s*([0-9]{1,4})\s*(?:,\s*([0-9]{1,4})\s*)?\)\s*",
     re.IGNORECASE,
@@ -147,9 +149,30 @@ def _name(node: Node) -> str:
     name = node.text()
     if not name:
         raise node.error("is empty; a column needs a name")
-    if bad := next((char for char in name if ord(char) < ord(" ")), None):
-        raise node.error(f"is {name!r}; the control character {bad!r} has no place in a name")
+    if bad := NOT_IN_NAMES.search(name):
+        raise node.error(
+            f"is {name!r}; {bad.group()!r} has no place in the name of a Delta column: choose "
+            "another name, and give the one of the files as physicalName"
+        )
+    if name.startswith("_"):
+        raise node.error(
+            f"is {name!r}; names that begin with _ are those of the lake's own columns: choose "
+            "another name, and give the one of the files as physicalName"
+        )
     return name
+
+
+def _physical_name(node: Node, name: str) -> str | None:
+    physical = node.get("physicalName")
+    if physical is None or physical.text() == name:
+        return None
+    if not physical.text():
+        raise physical.error("is empty; a column of a file needs a name")
+    return physical.text()
+
+
+def _optional_text(node: Node | None) -> str | None:
+    return None if node is None else node.text()
 
 
 def _decimal(node: Node | None, logical_type: str, format_: str | None) -> tuple[int, int] | None:

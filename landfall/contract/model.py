@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
@@ -68,6 +68,8 @@ class Column:
     `format` is that of the standard: i8 to u32 for integers, f32 or f64, a JDK date pattern, or a
     text format such as uuid. `enum` has the allowed values as written in the contract. `decimal`
     is the precision and scale of a number that is stored as a decimal; its bounds are decimals.
+    `source` is what files call the column. `id` is that of the standard, by which contracts refer
+    to it.
     """
 
     name: str
@@ -90,6 +92,13 @@ class Column:
     cleaning: Cleaning = field(default_factory=Cleaning)
     classification: str | None = None
     description: str = ""
+    physical_name: str | None = None
+    id: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The column's name in files."""
+        return self.name if self.physical_name is None else self.physical_name
 
     @property
     def domain(self) -> Domain:
@@ -151,11 +160,16 @@ class QualityRule:
 
 @dataclass(frozen=True)
 class Relationship:
-    """A foreign key: values of `columns` must exist in columns `to` of another dataset."""
+    """A foreign key: values of `columns` must exist in columns `to` of another dataset.
+
+    With `by_id` dataset and columns may be named by the ids of the other contract; see
+    `folder.resolved`.
+    """
 
     columns: tuple[str, ...]
     dataset: str
     to: tuple[str, ...]
+    by_id: bool = False
 
     @property
     def target(self) -> str:
@@ -221,6 +235,7 @@ class Contract:
     drift: Drift = field(default_factory=Drift)
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
     history: bool = False
+    table_id: str | None = None
     text: str = field(default="", repr=False, compare=False)
 
     @property
@@ -247,7 +262,10 @@ class Contract:
         if self.history:
             table["history"] = True
         if self.relationships:
-            table["references"] = [asdict(relationship) for relationship in self.relationships]
+            table["references"] = [
+                {"columns": link.columns, "dataset": link.dataset, "to": link.to}
+                for link in self.relationships
+            ]
         return table
 
     def translator(

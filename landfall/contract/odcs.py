@@ -135,6 +135,7 @@ def parse(text: str, *, file: str) -> Contract:
         drift=_drift(custom.get("drift")),
         delivery=read_delivery(custom),
         history=_history(table, custom.get("history")),
+        table_id=None if table.get("id") is None else table.require("id").text(),
         text=text,
     )
 
@@ -154,6 +155,15 @@ def _check_names(table: Node, columns: tuple[Column, ...]) -> None:
                 f"column {column.name!r} differs from {other!r} by letter case alone, which Delta "
                 "and databases do not tell apart"
             )
+    sources = {column.name: column.name for column in columns}
+    for index, column in enumerate(columns):
+        if column.physical_name is None:
+            continue
+        other = sources.get(column.source)
+        if other is not None:
+            place = table.at("properties").item(index).at("physicalName")
+            raise place.error(f"is {column.source!r}, which column {other!r} is called already")
+        sources[column.source] = column.name
 
 
 def _key(table: Node, columns: tuple[Column, ...]) -> tuple[str, ...]:

@@ -310,10 +310,10 @@ REFUSED = {
         "schema[0].properties[0].relationships[0].type",
         "supported: foreignKey",
     ),
-    "another physical name": (
-        _column(physicalName="C"),
+    "an empty physical name": (
+        _column(physicalName=""),
         "schema[0].properties[0].physicalName",
-        "differs",
+        "is empty",
     ),
     "measure": (
         _column(semanticType="measure"),

@@ -32,6 +32,7 @@ class ObjectBatch:
     """Parses objects into cells, and collects names that are not in the contract."""
 
     def __init__(self, names: Sequence[str]) -> None:
+        """`names` are those of the objects, in the order of the cells."""
         self._names = names
         self._known = frozenset(names)
         self._decoder = json.JSONDecoder(
@@ -71,7 +72,7 @@ class _JsonReader:
         self.names: Sequence[str] = [column.name for column in contract.columns]
         self.format = opened.format
         self._chunks = opened.chunks
-        self._records = ObjectBatch(self.names)
+        self._records = ObjectBatch([column.source for column in contract.columns])
 
     @property
     def columns(self) -> Columns:
