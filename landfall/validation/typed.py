@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from landfall.contract.domains import FIRST_DAY, LAST_DAY
 from landfall.contract.formats import DEFAULT_PATTERNS, moment_tokens
 from landfall.contract.model import Column, Contract
 from landfall.validation.rules import text_reader
@@ -198,6 +199,8 @@ def _moments(column: Column, cells: pl.Series) -> pl.Series:
         found = left.str.strptime(naive, pattern, strict=False)
         if isinstance(dtype, pl.Datetime):
             found = found.dt.replace_time_zone("UTC")
+        if not isinstance(dtype, pl.Time):  # of an invalid cell chrono may read any year
+            found = found.set(~found.dt.year().is_between(FIRST_DAY.year, LAST_DAY.year), None)
         values = values.zip_with(found.is_null(), found)
         left = left.set(found.is_not_null(), None)
     if left.null_count() < len(left):
