@@ -100,6 +100,8 @@ def infer(source: ByteSource, *, name: str, dataset: str) -> str:
     if not sample.records:
         raise Refusal("the file holds no records", "use a file with some records as sample")
     draft = _Draft(dataset, sample, [], [])
+    if sample.guessed:
+        draft.remarks.append(f"It is not UTF-8, and most likely {sample.encoding}.")
     _add_columns(draft)
     if not draft.properties:
         raise Refusal(

@@ -24,7 +24,6 @@ SAMPLE = 8 << 20
 _PARQUET_ROWS = 100_000
 _JUDGED = 200
 """Records by which a delimiter is chosen."""
-_WIDE = ("utf-16-le", "utf-16-be")
 
 
 @dataclass
@@ -33,7 +32,7 @@ class Sample:
 
     `types` are Parquet's, as Polars reads them. `content` is the sample as a file of its own, named
     `content_name`: the file itself where it is small, else `transcoded` to UTF-8. `encoding` is the
-    file's, as a contract names it, where it has to be said.
+    file's, as a contract names it, where it has to be said; `guessed`, where no mark says it.
     """
 
     format: Format
@@ -46,6 +45,7 @@ class Sample:
     types: dict[str, Any] = field(default_factory=dict)
     whole: bool = True
     transcoded: bool = False
+    guessed: bool = False
 
     @property
     def records(self) -> int:
@@ -70,7 +70,7 @@ def read_sample(source: ByteSource, name: str) -> Sample:
         sample = _lines(data, opened) if kind == "jsonl" else _delimited(data, opened)
         sample.whole = whole
     if hints.encoding is not None:
-        sample.encoding = _SAID[hints.encoding]
+        sample.encoding, sample.guessed = _SAID[hints.encoding], True
     elif opened.format.encoding not in {None, "UTF-8"}:
         sample.encoding = opened.format.encoding
     if source.size <= SAMPLE and sample.whole:
@@ -80,14 +80,19 @@ def read_sample(source: ByteSource, name: str) -> Sample:
     return sample
 
 
-_SAID = {"cp1252": "WINDOWS-1252", "utf-16-le": "UTF-16LE", "utf-16-be": "UTF-16BE"}
-"""Names of encodings in a contract."""
+_SAID = {
+    "utf-16-le": "UTF-16LE",
+    "utf-16-be": "UTF-16BE",
+    "cp1252": "WINDOWS-1252",
+    "latin-1": "ISO-8859-1",
+}
+"""Names of encodings in a contract, in the order in which they are tried after UTF-8."""
 
 
 def _open(source: ByteSource, name: str) -> tuple[Opened, Hints]:
     """Open a file in the first encoding that reads its beginning."""
     refusal: Refusal | None = None
-    for encoding in (None, *_WIDE, "cp1252"):
+    for encoding in (None, *_SAID):
         hints = Hints(encoding=encoding)
         try:
             opened = open_stream(source.stream(), name, hints)
@@ -99,17 +104,16 @@ def _open(source: ByteSource, name: str) -> tuple[Opened, Hints]:
             if refusal is None and isinstance(error, Refusal):
                 refusal = error
             continue
-        if encoding in _WIDE and not _is_latin(text):
-            continue
-        return opened, hints
-    raise refusal or Refusal(
-        "the text is neither UTF-8, UTF-16 nor Windows-1252", "save the file as UTF-8"
-    )
+        if encoding is None or _is_latin(text, wide=encoding.startswith("utf-16")):
+            return opened, hints
+    raise refusal or Refusal("the text is neither UTF-8 nor UTF-16", "save the file as UTF-8")
 
 
-def _is_latin(text: str) -> bool:
-    """Whether most characters are ASCII, as delimiters, digits and line ends are."""
-    return sum(char.isascii() and char != "\0" for char in text) * 2 > len(text)
+def _is_latin(text: str, *, wide: bool) -> bool:
+    """Whether text of a guessed encoding is as text of Latin letters, delimiters and digits."""
+    if "\0" in text:
+        return False
+    return not wide or sum(map(str.isascii, text)) * 2 > len(text)
 
 
 def _content(opened: Opened) -> tuple[bytes, bool]:
