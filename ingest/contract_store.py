@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ingest import paths
 from ingest.errors import AlreadyExists, ContractMissing, NotFound
 from ingest.ports import Lake
-from landfall.contract.folder import Contract, ContractError, parse
+from landfall.contract.folder import Contract, ContractError, parse, resolved
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ContractStore:
         path = paths.contract_document(dataset, digest)
         try:
             text = self.lake.get(path)[0].decode()
-            contract = parse(text, file=path)
+            contract = resolved(parse(text, file=path), self.deployed)
         except (NotFound, ContractError, UnicodeDecodeError) as error:
             raise ContractMissing(
                 f"the contract by which the run was validated cannot be had: {error}"

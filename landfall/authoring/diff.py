@@ -88,6 +88,7 @@ def _column(old: Column, new: Column) -> Iterator[tuple[bool, str]]:
     if old.logical_type != new.logical_type:
         yield True, f"was {old.logical_type}, is {new.logical_type}"
         return
+    yield from _reading(old, new)
     for flag in ("required", "unique"):
         was, now = getattr(old, flag), getattr(new, flag)
         if was != now:
@@ -105,6 +106,19 @@ def _column(old: Column, new: Column) -> Iterator[tuple[bool, str]]:
     yield from _enum(old, new)
     if old.masked != new.masked:
         yield False, f"classification was {old.classification}, is {new.classification}"
+
+
+def _reading(old: Column, new: Column) -> Iterator[tuple[bool, str]]:
+    if old.decimal != new.decimal:
+        yield True, f"was stored as {_physical(old)}, is stored as {_physical(new)}"
+    if old.cleaning != new.cleaning:
+        yield True, "its texts are cleaned in another way: they get other values"
+    if old.source != new.source:
+        yield False, f"files call it {new.source}, no longer {old.source}"
+
+
+def _physical(column: Column) -> str:
+    return "double" if column.decimal is None else "decimal({},{})".format(*column.decimal)
 
 
 def _format(old: Column, new: Column) -> Iterator[tuple[bool, str]]:

@@ -1,220 +1,298 @@
-"""Infers a contract from a sample of a file.
+"""Infers a contract from a sample of a file, and proves it: it accepts the sample.
 
-Options are inferred only where the sample is clear; the owner of the data completes the rest.
+Options are inferred only where the sample is clear; the owner of the data completes the rest. What
+a contract cannot express, or the sample does not carry, is said in remarks at its head.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from landfall.contract.formats import INTEGERS, moment_parser
-from landfall.contract.model import Hints
+from landfall.authoring import guesses
+from landfall.authoring.guesses import Guess
+from landfall.authoring.sample import Sample, read_sample
+from landfall.contract.columns import NOT_IN_NAMES
 from landfall.contract.odcs import parse
-from landfall.validation.columns import as_text
+from landfall.validation.engine import validate
+from landfall.validation.local_files import FileOutputs
 from landfall.validation.problems import Refusal
-from landfall.validation.readers.header import DELIMITERS
-from landfall.validation.readers.opening import Opened, open_stream
-from landfall.validation.readers.splitting import Splitter, UnclosedQuote
+from landfall.validation.report import Check, Report
 from landfall.validation.streams import ByteSource
 
-SAMPLE = 8 << 20
-"""Bytes of content that are read."""
-
 _CLEAR = 100
-"""Records from which on an enum or a key is inferred."""
+"""Records from which on an enum, a lower bound, or `required` is inferred."""
+_KEYED = 20
+"""Records from which on a key is inferred."""
 _FEW = 20
-_FILE_KINDS = {"csv": "csv", "jsonl": "jsonl", "json": "json", "parquet": "parquet"}
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_BOOLEANS = frozenset({"true", "True", "TRUE", "false", "False", "FALSE"})
+_LONG_KEY = 200
+_ATTEMPTS = 8
+_YEARS = (1800, 2100)
+_RECORD_RULES = ("fieldCount", "quote", "newline", "json")
+
+
+@dataclass
+class _Property:
+    """A property of the contract to be, with what its column is called in the file."""
+
+    source: str
+    document: dict[str, Any]
+
+
+@dataclass
+class _Draft:
+    """A contract to be."""
+
+    dataset: str
+    sample: Sample
+    properties: list[_Property]
+    remarks: list[str]
+    ratio: float = 0.0
+    evolve: bool = False
+    encoding: str | None = None
+
+    def text(self) -> str:
+        """Return the contract as YAML."""
+        sample = self.sample
+        document: dict[str, Any] = {
+            "apiVersion": "v3.2.0",
+            "kind": "DataContract",
+            "id": self.dataset.replace("_", "-"),
+            "version": "0.1.0",
+            "status": "draft",
+            "name": self.dataset,
+            "schema": [
+                {
+                    "name": self.dataset,
+                    "logicalType": "object",
+                    "properties": [property_.document for property_ in self.properties],
+                }
+            ],
+        }
+        custom: list[dict[str, Any]] = [{"property": "maxRejectedRatio", "value": self.ratio or 0}]
+        if sample.delimiter not in {None, ","}:
+            custom.append({"property": "delimiter", "value": sample.delimiter})
+        if self.encoding is not None:
+            custom.append({"property": "encoding", "value": self.encoding})
+        if self.evolve:
+            custom.append({"property": "drift", "value": {"changedTypes": "evolve"}})
+        document["customProperties"] = custom
+        lead = [
+            f"Inferred from {sample.records:,} records of a {sample.format.kind} file. Add what is",
+            "not in the sample: descriptions, classification, bounds, keys.",
+            *(f"- {remark}" for remark in self.remarks),
+        ]
+        comment = "".join(f"# {_line(remark)}\n" for remark in lead)
+        return comment + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
 
 
 def infer(source: ByteSource, *, name: str, dataset: str) -> str:
-    """Return the YAML of a contract for files such as `source`; it is valid.
+    """Return the YAML of a contract for files such as `source`; it accepts the sample.
 
     Raises:
-        Refusal: the file cannot be read.
-        ContractError: the file has values that a contract cannot describe, such as nested ones.
+        Refusal: the file cannot be read, has no header, or has no column for a contract.
     """
-    opened = open_stream(source.stream(), name, Hints())
-    kind = opened.format.kind
-    delimiter = None
-    if kind == "parquet":
-        names, rows = _parquet(source)
-    elif kind == "csv":
-        names, rows, delimiter = _delimited(_sample(opened))
-    else:
-        names, rows = _objects(_sample(opened), kind)
-    if not rows:
+    sample = read_sample(source, name)
+    if not sample.records:
         raise Refusal("the file holds no records", "use a file with some records as sample")
-    columns = list(zip(*rows, strict=True))
-    keyed = False
-    properties = []
-    for column_name, cells in zip(names, columns, strict=True):
-        property_ = _property(column_name, cells, key=not keyed and _may_be_key(cells))
-        keyed = keyed or "primaryKey" in property_
-        properties.append(property_)
-    return _document(dataset, opened, properties, delimiter, len(rows))
-
-
-def _sample(opened: Opened) -> str:
-    taken, length = [], 0
-    for chunk in opened.chunks:
-        taken.append(chunk)
-        length += len(chunk)
-        if length >= SAMPLE:
-            break
-    data = b"".join(taken)
-    if length >= SAMPLE:
-        data = data[: data.rfind(b"\n") + 1]
-    return data.decode("utf-8", "replace")
-
-
-def _delimited(text: str) -> tuple[list[str], list[list[Any]], str]:
-    text = text.lstrip("\r\n")
-    first = text.split("\n", 1)[0]
-    delimiter = max(DELIMITERS, key=first.count)
-    try:
-        rows = Splitter(delimiter, '"', None).split(text, final=True).rows
-    except UnclosedQuote as error:
-        line = error.args[0] + 1
+    draft = _Draft(dataset, sample, [], [])
+    if sample.guessed:
+        draft.remarks.append(f"It is not UTF-8, and most likely {sample.encoding}.")
+    _add_columns(draft)
+    if not draft.properties:
         raise Refusal(
-            f"a quote opened on line {line} is never closed", "close it", line=line
-        ) from None
-    names = rows[0] if rows else []
-    return names, [row for row in rows[1:] if len(row) == len(names)], delimiter
+            "no column of the file can be described by a contract",
+            "write flat records with names; see " + "; ".join(draft.remarks),
+        )
+    _prove(draft)
+    draft.encoding = sample.encoding
+    parse(draft.text(), file=f"{dataset}.odcs.yaml")
+    return draft.text()
 
 
-def _objects(text: str, kind: str) -> tuple[list[str], list[list[Any]]]:
-    import json  # noqa: PLC0415 - most samples are CSV
-
-    decoder = json.JSONDecoder()
-    objects = [element for element in _elements(text, decoder, kind) if isinstance(element, dict)]
-    names = list(dict.fromkeys(name for element in objects for name in element))
-    return names, [[element.get(name) for name in names] for element in objects]
-
-
-def _elements(text: str, decoder: Any, kind: str) -> Iterator[Any]:
-    at = text.index("[") + 1 if kind == "json" else 0
-    space = re.compile(r"[\s,]*")
-    while True:
-        gap = space.match(text, at)
-        at = at if gap is None else gap.end()
-        try:
-            element, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            return  # the end, of the array or of the sample
-        yield element
-
-
-def _parquet(source: ByteSource) -> tuple[list[str], list[list[Any]]]:
-    import io  # noqa: PLC0415 - most samples are CSV
-
-    import polars as pl  # noqa: PLC0415 - likewise
-
-    try:
-        frame = pl.read_parquet(io.BytesIO(b"".join(source.stream())), n_rows=100_000)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise Refusal(f"the Parquet file cannot be read: {error}", "write it again") from error
-    return frame.columns, [list(row) for row in frame.iter_rows()]
-
-
-def _property(name: str, cells: Sequence[Any], *, key: bool) -> dict[str, Any]:
-    known = [cell for cell in cells if cell is not None and cell != ""]
-    texts = [
-        cell.isoformat() if hasattr(cell, "isoformat") else as_text(cell) or "" for cell in known
+def _add_columns(draft: _Draft) -> None:
+    sample = draft.sample
+    guessed = [
+        _guess(sample, name, cells)
+        for name, cells in zip(sample.names, sample.columns, strict=True)
     ]
-    kind = _type(known, texts)
-    property_: dict[str, Any] = {"name": name, "logicalType": kind}
-    if kind in {"integer", "number"} and all(float(text) >= 0 for text in texts):
-        property_["logicalTypeOptions"] = {"minimum": 0}
-    if len(known) == len(cells):
-        property_["required"] = True
-    if key and kind in {"integer", "string"}:
-        property_ |= {"primaryKey": True, "primaryKeyPosition": 1, "required": True, "unique": True}
-    elif kind == "string" and len(cells) >= _CLEAR:
-        values = sorted(set(texts))
-        if 0 < len(values) <= min(_FEW, len(texts) // _FEW):
-            property_["enum"] = [{"value": value} for value in values]
-    return property_
+    if sample.format.kind == "csv":
+        _refuse_record_as_header(sample.names, guessed)
+    taken: set[str] = set()
+    keyed = False
+    for name, cells, guess in zip(sample.names, sample.columns, guessed, strict=True):
+        reason = _left_out(name, sample, guess)
+        if reason is not None or guess is None:
+            draft.remarks.append(f"Column {name!r} is left out: {reason}.")
+            continue
+        if guess.kind == "string" and any(isinstance(cell, int) for cell in cells):
+            draft.evolve = True
+        property_ = _property(name, _column_name(name, taken), guess)
+        keyed = _add_rules(draft, property_.document, cells, guess, keyed=keyed) or keyed
+        draft.properties.append(property_)
+    if not keyed:
+        draft.remarks.append("No column is a key: records are appended, not merged.")
 
 
-def _may_be_key(cells: Sequence[Any]) -> bool:
-    """Whether every record has a unique value in this column."""
-    present = None not in cells and "" not in cells
-    return present and 1 < len(cells) == len(set(map(str, cells)))
-
-
-def _type(known: Sequence[Any], texts: Sequence[str]) -> str:
+def _guess(sample: Sample, name: str, cells: Sequence[Any]) -> Guess | None:
+    if sample.types:
+        return guesses.of_parquet(sample.types[name])
+    known = [cell for cell in cells if cell is not None and cell != ""]
     if not known:
-        return "string"
-    if all(isinstance(cell, bool) for cell in known):
-        return "boolean"
-    if all(isinstance(cell, (int, float)) and not isinstance(cell, bool) for cell in known):
-        return "integer" if all(isinstance(cell, int) for cell in known) else "number"
-    for nested, kind in ((dict, "object"), (list, "array")):
-        if any(isinstance(cell, nested) for cell in known):
-            return kind  # not supported: parsing the contract raises the error
-    return next((kind for kind, test in _TESTS if all(map(test, texts))), "string")
+        return Guess("string")
+    return guesses.of_texts(known) if sample.format.kind == "csv" else guesses.of_json(known)
 
 
-def _is_integer(text: str) -> bool:
-    low, high = INTEGERS["i64"]
-    return _INTEGER.fullmatch(text) is not None and low <= int(text) <= high
+def _left_out(name: str, sample: Sample, guess: Guess | None) -> str | None:
+    if not name:
+        return "it has no name"
+    if sample.names.count(name) > 1:
+        return "the file has the name more than once"
+    if guess is None:
+        return "its values are nested, or of several types that no type of a contract has"
+    return None
 
 
-def _reads(kind: str) -> Callable[[str], bool]:
-    parser = moment_parser(kind, None, None)
+def _refuse_record_as_header(names: Sequence[str], guessed: Sequence[Guess | None]) -> None:
+    """Raise Refusal if the first line of a file reads as a record like the others."""
+    typed = [
+        (name, guess)
+        for name, guess in zip(names, guessed, strict=True)
+        if guess is not None and guess.kind != "string"
+    ]
+    alike = [name for name, guess in typed if name and guesses.of_texts([name]) == guess]
+    years = all(name.isdigit() and _YEARS[0] <= int(name) <= _YEARS[1] for name in alike)
+    if typed and len(alike) == len(typed) and not (years and len(set(alike)) == len(alike)):
+        raise Refusal(
+            "the first line reads as a record like the others, not as a header",
+            "put a line with the names of the columns before the records",
+            line=1,
+        )
 
-    def test(text: str) -> bool:
-        try:
-            parser(text)
-        except ValueError:
-            return False
+
+def _column_name(source: str, taken: set[str]) -> str:
+    """Return the name of a column: the file's, where Delta takes it and no other has it."""
+    name = source
+    if NOT_IN_NAMES.search(name) or name.startswith("_"):
+        name = NOT_IN_NAMES.sub("_", name)
+        while "__" in name:
+            name = name.replace("__", "_")
+        name = name.strip("_") or "column"
+    unique, number = name, 2
+    while unique.casefold() in taken:
+        unique, number = f"{name}_{number}", number + 1
+    taken.add(unique.casefold())
+    return unique
+
+
+def _property(source: str, name: str, guess: Guess) -> _Property:
+    document: dict[str, Any] = {"name": name}
+    if name != source:
+        document["physicalName"] = source
+    document["logicalType"] = guess.kind
+    if guess.physical is not None:
+        document["physicalType"] = guess.physical
+    if guess.options:
+        document["logicalTypeOptions"] = dict(guess.options)
+    if guess.cleaning:
+        document["customProperties"] = [
+            {"property": name, "value": value} for name, value in guess.cleaning.items()
+        ]
+    return _Property(source, document)
+
+
+def _add_rules(
+    draft: _Draft, document: dict[str, Any], cells: Sequence[Any], guess: Guess, *, keyed: bool
+) -> bool:
+    """Add the rules that the sample carries; return whether the column is the key."""
+    missing = {None, "", *guess.cleaning.get("missingValues", ())}
+    texts = [str(cell) for cell in cells if not isinstance(cell, (dict, list))]
+    complete = not missing.intersection(texts) and None not in cells
+    if complete and len(cells) >= _CLEAR:
+        document["required"] = True
+    may_be_key = complete and not keyed and len(cells) >= _KEYED
+    if may_be_key and guess.kind in {"integer", "string"} and _unique(texts):
+        document |= {"primaryKey": True, "primaryKeyPosition": 1, "required": True, "unique": True}
         return True
+    if len(cells) < _CLEAR:
+        return False
+    if guess.kind in {"integer", "number"} and not any(text.startswith("-") for text in texts):
+        document.setdefault("logicalTypeOptions", {})["minimum"] = 0
+    elif guess.kind == "string" and not draft.evolve:
+        values = sorted({cell for cell in cells if isinstance(cell, str) and cell})
+        if 0 < len(values) <= min(_FEW, len(cells) // _FEW):
+            document["enum"] = [{"value": value} for value in values]
+    return False
 
-    return test
+
+def _unique(texts: Sequence[str]) -> bool:
+    return len(set(texts)) == len(texts) and max(map(len, texts)) <= _LONG_KEY
 
 
-_TESTS: tuple[tuple[str, Callable[[str], bool]], ...] = (
-    ("integer", _is_integer),
-    ("number", lambda text: _NUMBER.fullmatch(text) is not None),
-    ("boolean", _BOOLEANS.__contains__),
-    *((kind, _reads(kind)) for kind in ("date", "timestamp", "time")),
-)
+def _prove(draft: _Draft) -> None:
+    """Validate the sample by the contract, and take back what it breaks.
+
+    Raises:
+        Refusal: the sample is refused for what no contract can change.
+    """
+    for _ in range(_ATTEMPTS):
+        draft.encoding = None if draft.sample.transcoded else draft.sample.encoding
+        report = _validated(draft)
+        if report.verdict == "accepted" or (draft.ratio and report.verdict != "refused"):
+            return
+        if not report.rows or not report.checks:
+            problem = report.problem
+            raise Refusal(
+                "the file is not a table" if problem is None else problem.reason,
+                "use another file as sample" if problem is None else problem.action,
+                line=None if problem is None else problem.line,
+            )
+        changed = [_take_back(draft, check) for check in report.checks]
+        if not any(changed):
+            draft.ratio = math.ceil(1000 * report.rejected / report.rows) / 1000
+            rules = ", ".join(sorted({check.rule for check in report.checks}))
+            draft.remarks.append(
+                f"{report.rejected:,} of {report.rows:,} records are rejected ({rules}): "
+                "maxRejectedRatio lets them be."
+            )
 
 
-def _document(
-    dataset: str,
-    opened: Opened,
-    properties: list[dict[str, Any]],
-    delimiter: str | None,
-    records: int,
-) -> str:
-    kind = opened.format.kind
-    document: dict[str, Any] = {
-        "apiVersion": "v3.2.0",
-        "kind": "DataContract",
-        "id": dataset.replace("_", "-"),
-        "version": "0.1.0",
-        "status": "draft",
-        "name": dataset,
-        "schema": [{"name": dataset, "logicalType": "object", "properties": properties}],
-    }
-    custom = [{"property": "maxRejectedRatio", "value": 0}]
-    if delimiter is not None and delimiter != ",":
-        custom.append({"property": "delimiter", "value": delimiter})
-    if opened.format.encoding not in {None, "UTF-8"}:
-        custom.append({"property": "encoding", "value": str(opened.format.encoding)})
-    document["customProperties"] = custom
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
-    lead = (
-        f"# Inferred from {records:,} records of a {_FILE_KINDS[kind]} file. Add what is not\n"
-        "# in the sample: descriptions, classification, bounds, keys.\n"
-    )
-    parse(lead + text, file=f"{dataset}.odcs.yaml")
-    return lead + text
+def _validated(draft: _Draft) -> Report:
+    contract = parse(draft.text(), file=f"{draft.dataset}.odcs.yaml")
+    sample = draft.sample
+    return validate(sample.content, contract, name=sample.content_name, outputs=FileOutputs())
+
+
+_OF_RULE = {
+    "required": ("required",),
+    "unique": ("primaryKey", "primaryKeyPosition", "unique"),
+    "enum": ("enum",),
+    "minimum": ("logicalTypeOptions",),
+}
+
+
+def _take_back(draft: _Draft, check: Check) -> bool:
+    """Take back what a broken rule says of a column; return whether there was anything."""
+    found = [p for p in draft.properties if p.document["name"] == check.column]
+    if not found or check.rule in _RECORD_RULES:
+        return False
+    document = found[0].document
+    if check.rule == "type" and document["logicalType"] != "string":
+        for name in ("logicalTypeOptions", "customProperties", "physicalType"):
+            document.pop(name, None)
+        was, document["logicalType"] = document["logicalType"], "string"
+        draft.remarks.append(f"Column {check.column!r} is mostly {was}; some values are not.")
+        return True
+    said = [name for name in _OF_RULE.get(check.rule, ()) if name in document]
+    for name in said:
+        del document[name]
+    return bool(said)
+
+
+def _line(text: str) -> str:
+    """Return a remark as one line of a comment."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

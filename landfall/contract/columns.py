@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
+from landfall.contract.cleaning import CLEANING, read_cleaning
+from landfall.contract.domains import MOST_DIGITS, as_decimal
 from landfall.contract.formats import (
     DEFAULT_PATTERNS,
     INTEGERS,
@@ -62,7 +66,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "boolean": (),
     "date": ("format", *_BOUNDS),
     "timestamp": ("defaultTimezone", "format", "timezone", *_BOUNDS),
-    "time": ("format", *_BOUNDS),
+    "time": ("defaultTimezone", "format", "timezone", *_BOUNDS),
 }
 UNCHECKED_TEXTS = ("password", "byte", "binary")
 """Formats of text that describe a value and are not checked."""
@@ -71,21 +75,26 @@ _NO_POSITION = -1
 _UTC = ("UTC", "Etc/UTC", "Z")
 
 
-def read_column(node: Node) -> Column:
-    """Read one property; raise ContractError if it is wrong or asks for what is not supported."""
+def read_column(node: Node, shared: Mapping[str, Node] | None = None) -> Column:
+    """Read one property; `shared` are the contract's custom properties for all columns.
+
+    Raises:
+        ContractError: it is wrong, or asks for what is not supported.
+    """
     node.allow_only(_PROPERTY)
-    name = node.require("name").text()
+    name = _name(node.require("name"))
     logical_type = node.require("logicalType").one_of(SINK_TYPES)
-    _reject_unsupported(node, name)
+    _reject_unsupported(node)
     options = node.get("logicalTypeOptions") or Node({}, node.file, f"{node.path}.options")
     options.allow_only(_OPTIONS[logical_type])
     format_, timezone = _format(options, logical_type)
+    decimal = _decimal(node.get("physicalType"), logical_type, format_)
     key_position = _key_position(node)
     required = node.get("required")
     unique = node.get("unique")
     classification = node.get("classification")
     description = node.get("description")
-    reader = value_reader(logical_type, format_, timezone)
+    reader = value_reader(logical_type, format_, timezone, decimal)
     bounds = _bounds(options, reader)
     _check_order(options, bounds)
     column = Column(
@@ -107,24 +116,99 @@ def read_column(node: Node) -> Column:
         pattern=_pattern(options),
         enum=_enum(node, reader),
         timezone=timezone,
+        decimal=decimal,
+        cleaning=read_cleaning(_own_cleaning(node), shared or {}, logical_type),
         classification=None if classification is None else classification.text(),
         description="" if description is None else description.text(),
+        physical_name=_physical_name(node, name),
+        id=_optional_text(node.get("id")),
     )
     if (column.min_length or 0) > (column.max_length if column.max_length is not None else 2**63):
         raise options.at("minLength").error("exceeds maxLength: no value could pass")
     return column
 
 
-def _reject_unsupported(node: Node, name: str) -> None:
-    node.forbid("customProperties", "custom properties belong to the whole contract")
+def _reject_unsupported(node: Node) -> None:
     for key in ("items", "map", "properties"):
         node.forbid(key, "nested data is not supported; a table has flat columns")
-    physical = node.get("physicalName")
-    if physical is not None and physical.text() != name:
-        raise physical.error(f"differs from name {name!r}; files are matched by name")
     semantic = node.get("semanticType")
     if semantic is not None:
         semantic.one_of(("column",))
+
+
+NOT_IN_NAMES = re.compile(r"[\s,;{}()=\0-\x1f]")
+"""What a column's name must not hold: Parquet and Delta refuse it without column mapping, and with
+that many readers of Delta find no values."""
+_DECIMAL = re.compile(
+    r"\s*(?:decimal|numeric|number)\s*\(\s*([0-9]{1,4})\s*(?:,\s*([0-9]{1,4})\s*)?\)\s*",
+    re.IGNORECASE,
+)
+
+
+def _name(node: Node) -> str:
+    name = node.text()
+    if not name:
+        raise node.error("is empty; a column needs a name")
+    if bad := NOT_IN_NAMES.search(name):
+        raise node.error(
+            f"is {name!r}; {bad.group()!r} has no place in the name of a Delta column: choose "
+            "another name, and give the one of the files as physicalName"
+        )
+    if name.startswith("_"):
+        raise node.error(
+            f"is {name!r}; names that begin with _ are those of the lake's own columns: choose "
+            "another name, and give the one of the files as physicalName"
+        )
+    return name
+
+
+def _physical_name(node: Node, name: str) -> str | None:
+    physical = node.get("physicalName")
+    if physical is None or physical.text() == name:
+        return None
+    if not physical.text():
+        raise physical.error("is empty; a column of a file needs a name")
+    return physical.text()
+
+
+def _optional_text(node: Node | None) -> str | None:
+    return None if node is None else node.text()
+
+
+def _decimal(node: Node | None, logical_type: str, format_: str | None) -> tuple[int, int] | None:
+    """Return precision and scale of a number with `physicalType: decimal(p,s)`."""
+    match = None if node is None or logical_type != "number" else _DECIMAL.fullmatch(node.text())
+    if match is None or node is None:
+        return None
+    precision, scale = int(match[1]), int(match[2] or 0)
+    if not 1 <= precision <= MOST_DIGITS or scale > precision:
+        raise node.error(
+            f"is {node.value!r}; a decimal has 1 to {MOST_DIGITS} digits, and no more of them "
+            "after the point"
+        )
+    if format_ is not None:
+        raise node.error(f"is {node.value!r}, but the format is {format_}: leave one of them out")
+    return precision, scale
+
+
+def _own_cleaning(node: Node) -> dict[str, Node]:
+    """Return our custom properties of a column by name; those of other vendors are skipped."""
+    properties: dict[str, Node] = {}
+    for item in node.optional_items("customProperties"):
+        vendor = item.get("vendor")
+        if vendor is not None and vendor.text() != "landfall":
+            continue
+        place = item.require("property")
+        name = place.text()
+        if name not in CLEANING:
+            raise place.error(
+                f"{name!r} is not known on a column; known: {', '.join(sorted(CLEANING))}; "
+                "another tool's property names its vendor"
+            )
+        if name in properties:
+            raise place.error(f"{name!r} is given twice")
+        properties[name] = item.require("value")
+    return properties
 
 
 def _key_position(node: Node) -> int | None:
@@ -139,6 +223,8 @@ def _format(options: Node, logical_type: str) -> tuple[str | None, bool | None]:
     """Return the column's format and, for timestamps, whether they carry an offset."""
     flag = options.get("timezone")
     timezone = None if flag is None else flag.flag()
+    if flag is not None and timezone and logical_type == "time":
+        raise flag.error("is true; times of day with an offset are not supported")
     default_zone = options.get("defaultTimezone")
     # A default is not needed where each value carries its offset.
     if default_zone is not None and timezone is not True:
@@ -163,8 +249,15 @@ def _format(options: Node, logical_type: str) -> tuple[str | None, bool | None]:
 ValueReader = Callable[[Node], Any]
 
 
-def value_reader(logical_type: str, format_: str | None, timezone: bool | None) -> ValueReader:
+def value_reader(
+    logical_type: str,
+    format_: str | None,
+    timezone: bool | None,
+    decimal: tuple[int, int] | None = None,
+) -> ValueReader:
     """Return the function that reads a bound or an allowed value of this type from the contract."""
+    if decimal is not None:
+        return lambda node: _as_decimal(node, *decimal)
     if logical_type == "integer":
         return _integer
     if logical_type == "number":
@@ -189,6 +282,13 @@ def value_reader(logical_type: str, format_: str | None, timezone: bool | None) 
         raise node.error(f"is {text!r}, which is no {logical_type} in the format {pattern}")
 
     return moment
+
+
+def _as_decimal(node: Node, precision: int, scale: int) -> Decimal:
+    try:
+        return as_decimal(node.number(), precision, scale)
+    except ValueError:
+        raise node.error(f"is {node.value!r}, which is no decimal({precision},{scale})") from None
 
 
 def _integer(node: Node) -> int:

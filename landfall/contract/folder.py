@@ -7,9 +7,17 @@ Reading is strict and needs only a YAML parser, because it happens at every cold
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from landfall.contract.model import Column, Contract, ContractError, DeliveryOptions, Hints
+from landfall.contract.model import (
+    Column,
+    Contract,
+    ContractError,
+    DeliveryOptions,
+    Hints,
+    Relationship,
+)
 from landfall.contract.odcs import parse
 from landfall.protocol import RESERVED_DATASETS, is_dataset
 
@@ -21,6 +29,7 @@ __all__ = [
     "Hints",
     "load_folder",
     "parse",
+    "resolved",
 ]
 
 SUFFIX = ".odcs.yaml"
@@ -44,10 +53,29 @@ def load_folder(folder: Path) -> dict[str, Contract]:
             )
         _check_name(contract.dataset, path.name)
         contracts[contract.dataset] = contract
+    contracts = {name: resolved(contract, contracts) for name, contract in contracts.items()}
     for contract in contracts.values():
         _check_history(contract, contracts)
         _check_relationships(contract, contracts)
     return contracts
+
+
+def resolved(contract: Contract, contracts: Mapping[str, Contract]) -> Contract:
+    """Return a contract whose relationships by id lead to names, by the other `contracts`.
+
+    One that leads to nothing known is taken as one by names.
+    """
+    by_id = {other.table_id: other for other in contracts.values() if other.table_id}
+
+    def named(link: Relationship) -> Relationship:
+        other = by_id.get(link.dataset) or contracts.get(link.dataset)
+        if not link.by_id or other is None:
+            return replace(link, by_id=False)
+        names = {column.id: column.name for column in other.columns if column.id}
+        to = tuple(names.get(column, column) for column in link.to)
+        return Relationship(link.columns, other.dataset, to)
+
+    return replace(contract, relationships=tuple(named(link) for link in contract.relationships))
 
 
 def _check_name(dataset: str, file: str) -> None:

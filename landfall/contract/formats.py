@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
+from landfall.contract.domains import instant
+
 INTEGERS = {
     "i8": (-(2**7), 2**7 - 1),
     "i16": (-(2**15), 2**15 - 1),
@@ -35,6 +37,7 @@ _NOT_LITERAL = re.compile(r"[A-SU-Za-z%'\"\\]")
 """Characters that have a meaning in a .NET date pattern."""
 
 _TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']")
+_OFFSET = r"[+-]\d{2}(?::?\d{2})?"
 _FIELDS = {
     "yyyy": r"(?P<year>\d{4})",
     "uuuu": r"(?P<year>\d{4})",
@@ -45,7 +48,10 @@ _FIELDS = {
     "ss": r"(?P<second>\d{2})",
     "XXX": r"(?P<zone>Z|[+-]\d{2}:\d{2})",
     "XX": r"(?P<zone>Z|[+-]\d{4})",
+    "X": r"(?P<zone>Z|[+-]\d{2}(?:\d{2})?)",
     "xxx": r"(?P<zone>[+-]\d{2}:\d{2})",
+    "xx": r"(?P<zone>[+-]\d{4})",
+    "x": r"(?P<zone>[+-]\d{2}(?:\d{2})?)",
     # The standard's examples write this letter for the Z and for +10:00, the JDK for +1000.
     "Z": r"(?P<zone>Z|[+-]\d{2}:?\d{2})",
     "M": r"(?P<month>\d{1,2})",
@@ -59,8 +65,11 @@ _NEEDS = {
     "timestamp": {"year", "month", "day", "hour", "minute"},
     "time": {"hour", "minute"},
 }
-_MAX_FRACTION = 7
-"""Most digits of a second's fraction in a pattern; Data Factory reads no more."""
+_MAX_FRACTION = 9
+"""Most digits of a second's fraction in a pattern; those behind the sixth must be zeros."""
+_MICROS = 6
+_RESERVED = frozenset("{}#")
+_SECTIONS = {"[": "(?:", "]": ")?"}
 
 
 def moment_parser(logical_type: str, pattern: str | None, timezone_: bool | None) -> MomentParser:
@@ -68,7 +77,8 @@ def moment_parser(logical_type: str, pattern: str | None, timezone_: bool | None
 
     Without a pattern the parser reads ISO 8601: a fraction of a second may follow, a blank may
     replace the `T`, and an offset is required, forbidden or optional if `timezone_` is True, False
-    or None. A timestamp without an offset is UTC. The parser raises ValueError.
+    or None. A timestamp is returned as an instant in UTC; without an offset it is in UTC. A date
+    with an offset is the day that is written. The parser raises ValueError.
 
     Raises:
         ValueError: the pattern has a letter that is not supported, or lacks a needed part.
@@ -80,14 +90,18 @@ def moment_parser(logical_type: str, pattern: str | None, timezone_: bool | None
         if match is None:
             raise ValueError(text)
         part = match.groupdict()
+        zone = _zone(part.get("zone"))
         if logical_type == "date":
             return date(int(part["year"]), int(part["month"]), int(part["day"]))
-        micros = int(((part.get("fraction") or "") + "000000")[:6])
+        fraction = part.get("fraction") or ""
+        if fraction[_MICROS:].strip("0"):  # finer than a microsecond
+            raise ValueError(text)
+        micros = int(fraction[:_MICROS].ljust(_MICROS, "0"))
         clock = (int(part["hour"]), int(part["minute"]), int(part.get("second") or 0), micros)
         if logical_type == "time":
             return time(*clock)
         day = (int(part["year"]), int(part["month"]), int(part["day"]))
-        return datetime(*day, *clock, tzinfo=_zone(part.get("zone")))
+        return instant(datetime(*day, *clock, tzinfo=zone))
 
     return parse
 
@@ -102,10 +116,19 @@ def _moment_regex(
 ) -> re.Pattern[str]:
     if pattern is None:
         return _iso(logical_type, timezone_)
-    regex = _from_pattern(logical_type, pattern)
-    has_zone = "zone" in regex.groupindex
-    if timezone_ is not None and logical_type == "timestamp" and has_zone != timezone_:
-        raise ValueError(f"pattern {pattern!r} contradicts timezone: {str(timezone_).lower()}")
+    regex = _from_pattern(pattern)
+    always, sometimes = _parts(pattern)
+    if timezone_ is not None and logical_type == "timestamp":
+        has_zone = "zone" in (always if timezone_ else always | sometimes)
+        if has_zone != timezone_:
+            raise ValueError(f"pattern {pattern!r} contradicts timezone: {str(timezone_).lower()}")
+    if missing := _NEEDS[logical_type] - always:
+        listed = ", ".join(sorted(missing))
+        raise ValueError(
+            f"in pattern {pattern!r} {listed} is optional"
+            if missing <= sometimes
+            else f"pattern {pattern!r} lacks {listed}"
+        )
     return regex
 
 
@@ -116,11 +139,40 @@ def _iso(logical_type: str, timezone_: bool | None) -> re.Pattern[str]:
         return re.compile(day, re.ASCII)
     if logical_type == "time":
         return re.compile(clock, re.ASCII)
-    zone = {True: _FIELDS["XXX"], False: "", None: f"(?:{_FIELDS['XXX']})?"}[timezone_]
+    offset = f"(?P<zone>Z|{_OFFSET})"
+    zone = {True: offset, False: "", None: f"{offset}?"}[timezone_]
     return re.compile(f"{day}[T ]{clock}{zone}", re.ASCII)
 
 
-def _from_pattern(logical_type: str, pattern: str) -> re.Pattern[str]:
+def _parts(pattern: str) -> tuple[set[str], set[str]]:
+    """Return the named parts of a valid pattern that are always there, and those in sections."""
+    parts: tuple[set[str], set[str]] = (set(), set())
+    depth = 0
+    for text, kind in moment_tokens(pattern):
+        if kind == "section":
+            depth += 1 if text == "[" else -1
+        if kind == "field":
+            field = _FIELDS.get(text, "(?P<fraction>")
+            parts[depth > 0].update(re.findall(r"\(\?P<(\w+)>", field))
+    return parts
+
+
+def _check_sections(pattern: str) -> None:
+    """Raise ValueError if optional sections are not closed, or a reserved character is used."""
+    depth = 0
+    for text, kind in moment_tokens(pattern):
+        if kind == "literal" and text in _RESERVED and f"'{text}'" not in pattern:
+            raise ValueError(f"{text!r} in pattern {pattern!r} is reserved; put it in quotes")
+        if kind == "section":
+            depth += 1 if text == "[" else -1
+            if depth < 0:
+                raise ValueError(f"pattern {pattern!r} closes a section that is not open")
+    if depth:
+        raise ValueError(f"pattern {pattern!r} has a section that is not closed")
+
+
+def _from_pattern(pattern: str) -> re.Pattern[str]:
+    _check_sections(pattern)
     parts: list[str] = []
     position = 0
     for token in _TOKEN.finditer(pattern):
@@ -134,6 +186,8 @@ def _from_pattern(logical_type: str, pattern: str) -> re.Pattern[str]:
             parts.append(rf"(?P<fraction>\d{{{len(text)}}})")
         elif token.group(1) is not None:
             parts.append(re.escape(token.group(1).replace("''", "'") or "'"))
+        elif text in _SECTIONS:
+            parts.append(_SECTIONS[text])
         elif token.group(2) is None:
             parts.append(re.escape(text))
         else:
@@ -142,25 +196,24 @@ def _from_pattern(logical_type: str, pattern: str) -> re.Pattern[str]:
     if position != len(pattern):
         raise ValueError(f"pattern {pattern!r} has an unclosed quote")
     try:
-        regex = re.compile("".join(parts), re.ASCII)
+        return re.compile("".join(parts), re.ASCII)
     except re.error as error:
         raise ValueError(f"pattern {pattern!r} names a part twice") from error
-    if missing := _NEEDS[logical_type] - set(regex.groupindex):
-        raise ValueError(f"pattern {pattern!r} lacks {', '.join(sorted(missing))}")
-    return regex
 
 
-def moment_tokens(pattern: str) -> Iterator[tuple[str, bool]]:
-    """Yield the tokens of a JDK `pattern`, and whether each is a field.
+def moment_tokens(pattern: str) -> Iterator[tuple[str, str]]:
+    """Yield the tokens of a JDK `pattern`, and the kind of each: field, literal or section.
 
-    Tokens that are not fields are literal text, without their quotes.
+    Literal text is without its quotes; a section is begun by `[` and ended by `]`.
     """
     for token in _TOKEN.finditer(pattern):
         text = token.group()
         if token.group(1) is not None:
-            yield token.group(1).replace("''", "'") or "'", False
+            yield token.group(1).replace("''", "'") or "'", "literal"
+        elif text in {"[", "]"}:
+            yield text, "section"
         else:
-            yield text, token.group(2) is not None
+            yield text, "literal" if token.group(2) is None else "field"
 
 
 def dotnet_pattern(pattern: str) -> str:
@@ -180,7 +233,8 @@ def dotnet_pattern(pattern: str) -> str:
 def _zone(text: str | None) -> timezone:
     if text is None or text == "Z":
         return UTC
-    hours, minutes = int(text[1:3]), int(text[-2:])
+    digits = text[1:].replace(":", "").ljust(4, "0")
+    hours, minutes = int(digits[:2]), int(digits[2:])
     if minutes >= 60:  # noqa: PLR2004 - minutes of an hour
         raise ValueError(text)
     offset = timedelta(hours=hours, minutes=minutes)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Self
 
+from landfall.contract.cleaning import Cleaning
 from landfall.contract.conditions import Condition
+from landfall.contract.domains import DOMAINS, Domain
 from landfall.contract.formats import dotnet_pattern
 
 PUBLIC_CLASSES = frozenset({"public", "internal"})
@@ -56,8 +59,6 @@ class Hints:
     quote: str = '"'
     escape: str | None = None
     encoding: str | None = None
-    true_values: tuple[str, ...] = ("true", "True", "TRUE")
-    false_values: tuple[str, ...] = ("false", "False", "FALSE")
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,10 @@ class Column:
     """One property of the table. Bounds have the column's Python type, None if not given.
 
     `format` is that of the standard: i8 to u32 for integers, f32 or f64, a JDK date pattern, or a
-    text format such as uuid. `enum` has the allowed values as written in the contract.
+    text format such as uuid. `enum` has the allowed values as written in the contract. `decimal`
+    is the precision and scale of a number that is stored as a decimal; its bounds are decimals.
+    `source` is what files call the column. `id` is that of the standard, by which contracts refer
+    to it.
     """
 
     name: str
@@ -84,8 +88,22 @@ class Column:
     pattern: str | None = None
     enum: tuple[Any, ...] = ()
     timezone: bool | None = None
+    decimal: tuple[int, int] | None = None
+    cleaning: Cleaning = field(default_factory=Cleaning)
     classification: str | None = None
     description: str = ""
+    physical_name: str | None = None
+    id: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The column's name in files."""
+        return self.name if self.physical_name is None else self.physical_name
+
+    @property
+    def domain(self) -> Domain:
+        """What the column's type admits."""
+        return DOMAINS["decimal" if self.decimal is not None else self.logical_type]
 
     @property
     def masked(self) -> bool:
@@ -142,11 +160,16 @@ class QualityRule:
 
 @dataclass(frozen=True)
 class Relationship:
-    """A foreign key: values of `columns` must exist in columns `to` of another dataset."""
+    """A foreign key: values of `columns` must exist in columns `to` of another dataset.
+
+    With `by_id` dataset and columns may be named by the ids of the other contract; see
+    `folder.resolved`.
+    """
 
     columns: tuple[str, ...]
     dataset: str
     to: tuple[str, ...]
+    by_id: bool = False
 
     @property
     def target(self) -> str:
@@ -212,6 +235,7 @@ class Contract:
     drift: Drift = field(default_factory=Drift)
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
     history: bool = False
+    table_id: str | None = None
     text: str = field(default="", repr=False, compare=False)
 
     @property
@@ -238,7 +262,10 @@ class Contract:
         if self.history:
             table["history"] = True
         if self.relationships:
-            table["references"] = [asdict(relationship) for relationship in self.relationships]
+            table["references"] = [
+                {"columns": link.columns, "dataset": link.dataset, "to": link.to}
+                for link in self.relationships
+            ]
         return table
 
     def translator(
@@ -300,6 +327,8 @@ def _json_value(value: Any) -> Any:
     """Return a value as JSON; timestamps without an offset are UTC."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat() if value.tzinfo else f"{value.isoformat()}+00:00"
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
     return value.isoformat() if isinstance(value, date) else value
 
 

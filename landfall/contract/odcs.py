@@ -6,6 +6,7 @@ supported is an error: every check in an accepted contract runs.
 
 from __future__ import annotations
 
+from landfall.contract.cleaning import CLEANING
 from landfall.contract.columns import read_column
 from landfall.contract.delivery import DELIVERY, read_delivery
 from landfall.contract.model import Column, Contract, Drift, Hints
@@ -72,10 +73,9 @@ _CUSTOM = frozenset(
         "escape",
         "encoding",
         "format",
-        "trueValues",
-        "falseValues",
         "drift",
         "history",
+        *CLEANING,
         *DELIVERY,
     }
 )
@@ -116,9 +116,9 @@ def parse(text: str, *, file: str) -> Contract:
     table.allow_only(_TABLE)
     table.forbid("customProperties", "custom properties belong to the whole contract")
     properties = table.require("properties").items()
-    columns = tuple(read_column(node) for node in properties)
-    _check_names(table, columns)
     custom = _custom(root)
+    columns = tuple(read_column(node, custom) for node in properties)
+    _check_names(table, columns)
     dataset = table.require("name").text()
     pairs = list(zip(properties, columns, strict=True))
     return Contract(
@@ -135,6 +135,7 @@ def parse(text: str, *, file: str) -> Contract:
         drift=_drift(custom.get("drift")),
         delivery=read_delivery(custom),
         history=_history(table, custom.get("history")),
+        table_id=None if table.get("id") is None else table.require("id").text(),
         text=text,
     )
 
@@ -142,12 +143,27 @@ def parse(text: str, *, file: str) -> Contract:
 def _check_names(table: Node, columns: tuple[Column, ...]) -> None:
     if not columns:
         raise table.at("properties").error("a table needs at least one column")
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for index, column in enumerate(columns):
-        if column.name in seen:
+        other = seen.get(column.name.casefold())
+        seen[column.name.casefold()] = column.name
+        if other is not None:
             node = table.at("properties").item(index)
-            raise node.error(f"a second column is called {column.name!r}")
-        seen.add(column.name)
+            if other == column.name:
+                raise node.error(f"a second column is called {column.name!r}")
+            raise node.error(
+                f"column {column.name!r} differs from {other!r} by letter case alone, which Delta "
+                "and databases do not tell apart"
+            )
+    sources = {column.name: column.name for column in columns}
+    for index, column in enumerate(columns):
+        if column.physical_name is None:
+            continue
+        other = sources.get(column.source)
+        if other is not None:
+            place = table.at("properties").item(index).at("physicalName")
+            raise place.error(f"is {column.source!r}, which column {other!r} is called already")
+        sources[column.source] = column.name
 
 
 def _key(table: Node, columns: tuple[Column, ...]) -> tuple[str, ...]:
@@ -258,8 +274,6 @@ def _hints(root: Node, custom: dict[str, Node]) -> Hints:
         quote=quote,
         escape=None if escape == quote else escape,
         encoding=_encoding(encoding),
-        true_values=_spellings(custom.get("trueValues"), "true"),
-        false_values=_spellings(custom.get("falseValues"), "false"),
     )
 
 
@@ -287,16 +301,3 @@ def _encoding(node: Node | None) -> str | None:
     if name not in _ENCODINGS:
         raise node.error(f"is {node.text()!r}; supported: {', '.join(sorted(_ENCODINGS))}")
     return _ENCODINGS[name]
-
-
-def _spellings(node: Node | None, word: str) -> tuple[str, ...]:
-    if node is None:
-        return (word, word.capitalize(), word.upper())
-    spellings = tuple(item.text() for item in node.items())
-    for text in spellings:
-        # Data Factory converts only these words to Boolean; another one would fail the copy.
-        if text.lower() != word:
-            raise node.error(f"holds {text!r}; only ways to write {word!r} can be copied")
-    if not spellings:
-        raise node.error("is empty")
-    return spellings

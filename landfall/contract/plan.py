@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, time
 from typing import Any
 
+from landfall.contract.cleaning import Cleaning
 from landfall.contract.conditions import ALWAYS_TRUE, ColumnOf, Condition, Constant
 from landfall.contract.formats import INTEGERS, NUMBERS, ecma_pattern, moment_pattern, text_form
 from landfall.contract.model import Column, Contract, QualityRule
@@ -22,14 +23,14 @@ _MOMENTS = ("date", "timestamp", "time")
 
 def compile_plan(contract: Contract, layout: dict[str, Any]) -> dict[str, Any]:
     """Return the plan of a contract for one file; `layout` describes how the file is written."""
-    hints = contract.hints
+    words = Cleaning()
     return {
         "plan": VERSION,
         "dataset": contract.dataset,
         "contract_version": contract.version,
         "max_rejected_ratio": contract.max_rejected_ratio,
-        "true_values": list(hints.true_values),
-        "false_values": list(hints.false_values),
+        "true_values": list(words.true_values),
+        "false_values": list(words.false_values),
         "evolve": contract.drift.changed == "evolve",
         "columns": [_column(column) for column in contract.columns],
         "keys": keys_of(contract),

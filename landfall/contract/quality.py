@@ -166,7 +166,11 @@ def _condition(metric: str, arguments: Node, column: Column) -> Condition:
     listed_valid, pattern = arguments.get("validValues"), arguments.get("pattern")
     wrong: list[Condition] = []
     if listed_valid is not None:
-        choices = _literals(listed_valid.items(), column)
+        # A missing value is neither valid nor invalid, whether the list has null or not.
+        listed = [item for item in listed_valid.items() if item.value not in {None, ""}]
+        if not listed:
+            raise listed_valid.error("has no value besides null and the empty text")
+        choices = _literals(listed, column)
         wrong.append(FunctionCall("not", (FunctionCall("in", (value, *choices)),)))
     if pattern is not None:
         if column.logical_type != "string":

@@ -1,7 +1,8 @@
 """Reads `relationships`: foreign keys from the table's columns to other datasets.
 
-A reference is written as `users.id` or as `users.odcs.yaml#/schema/users/properties/id`. A contract
-has one table, so the name of the table is the dataset.
+A reference is written as `users.id`, by names, or as
+`users.odcs.yaml#/schema/users_tbl/properties/user_id`, by the ids of table and column; where there
+is no such id, as by names. A contract has one table, so the name of the table is the dataset.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ def read_relationships(
     Raises:
         ContractError: a relationship is wrong, or refers to the table itself.
     """
-    names = [column.name for _, column in nodes]
+    names = {column.id or column.name: column.name for _, column in nodes}
+    names |= {column.name: column.name for _, column in nodes}
+    own = {dataset, *([] if table.get("id") is None else [table.require("id").text()])}
     parsed = [
-        _read(node, dataset, (column.name,), _references(node.require("to"), many=False))
+        _read(node, own, (column.name,), _references(node.require("to"), many=False))
         for property_, column in nodes
         for node in property_.optional_items("relationships")
     ]
     for node in table.optional_items("relationships"):
         columns = []
         for side, of, name in _references(node.require("from"), many=True):
-            if of != dataset or name not in names:
+            if of not in own or name not in names:
                 raise side.error(f"is {side.value!r}, which is no column of {dataset}")
-            columns.append(name)
-        parsed.append(
-            _read(node, dataset, tuple(columns), _references(node.require("to"), many=True))
-        )
+            columns.append(names[name])
+        parsed.append(_read(node, own, tuple(columns), _references(node.require("to"), many=True)))
     for at, (node, relationship) in enumerate(parsed):
         if relationship in [other for _, other in parsed[:at]]:
             raise node.error("is given twice")
@@ -47,7 +48,7 @@ def read_relationships(
 
 
 def _read(
-    node: Node, dataset: str, columns: tuple[str, ...], references: list[tuple[Node, str, str]]
+    node: Node, own: set[str], columns: tuple[str, ...], references: list[tuple[Node, str, str]]
 ) -> tuple[Node, Relationship]:
     node.allow_only(_KNOWN)
     node.forbid("customProperties", "custom properties of relationships are not supported")
@@ -61,9 +62,11 @@ def _read(
     if len(tables) != 1:
         raise to.error(f"refers to several tables: {', '.join(sorted(tables))}")
     target = tables.pop()
-    if target == dataset:
+    if target in own:
         raise to.error("refers to the table itself, which is not supported")
-    return node, Relationship(columns, target, tuple(name for _, _, name in references))
+    by_id = any(_FULL.fullmatch(side.text()) for side, _, _ in references)
+    names = tuple(name for _, _, name in references)
+    return node, Relationship(columns, target, names, by_id=by_id)
 
 
 def _references(node: Node, *, many: bool) -> list[tuple[Node, str, str]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
-from landfall.contract.model import Column, Hints, QualityRule
+from landfall.contract.model import Column, QualityRule
 from landfall.validation.keys import Seen
-from landfall.validation.rules import text_parser, text_validator, value_parser, value_validator
+from landfall.validation.rules import text_reader, text_validator, value_reader, value_validator
+from landfall.validation.typed import value_series
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
     import polars as pl
@@ -19,6 +22,18 @@ _LONG = 1000
 """Cells of this many characters and more are not cached, to bound memory."""
 INVALID = object()
 """Marks a cell that is not a value of its column's type."""
+
+
+@dataclass(frozen=True)
+class Inexpressible:
+    """A cell that no Python value holds, such as a day of the year 29349; it is of no type."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 _EMPTY = "-"
 """Stands for null in a composite key, where it counts as a value."""
 
@@ -31,23 +46,17 @@ class Cells:
     """
 
     def __init__(
-        self,
-        column: Column,
-        position: int | None,
-        hints: Hints,
-        *,
-        typed: bool,
-        evolve: bool = False,
+        self, column: Column, position: int | None, *, typed: bool, evolve: bool = False
     ) -> None:
         self.column = column
         self.position = -1 if position is None else position
         self._absent = position is None
         if typed:
-            self._validate = value_validator(column, hints, evolve=evolve)
-            self._parse = value_parser(column, hints, evolve=evolve)
+            self._validate = value_validator(column, evolve=evolve)
+            self._read = value_reader(column, evolve=evolve)
         else:
-            self._validate = text_validator(column, hints)
-            self._parse = text_parser(column, hints)
+            self._validate = text_validator(column)
+            self._read = text_reader(column)
         self._typed = typed
         self._valid: set[Any] = set()
         self._values: dict[str, Any] = {}
@@ -117,51 +126,31 @@ class Cells:
             if (value := known.get(cell, parsed.get(cell))) is not None
         }
 
+    def missing(self, cells: Iterable[Any]) -> list[Any]:
+        """Return the cells that have no value: empty, or cleaned away."""
+        if not self.column.cleaning.changes:
+            return [cell for cell in cells if cell is None or cell == ""]
+        return [cell for cell in cells if self._checked(cell) is None]
+
     def checked_values(self, cells: Sequence[Any]) -> list[Any]:
         """Return the value of each cell: `INVALID` if it is not of the column's type."""
-        values = self.values(cells)
-        for index, value in enumerate(values):
-            if value is None and cells[index] is not None and cells[index] != "":
-                values[index] = INVALID
-        return values
+        return [self._checked(cell) for cell in cells]
 
     def series(self, cells: pl.Series) -> pl.Series:
         """Return the values of a column in which each cell is valid or ignored."""
-        import polars as pl  # noqa: PLC0415 - already loaded
-
-        kind = self.column.logical_type
-        if kind == "string":
-            return cells.set(cells == "", None)
-        dtype = dtype_of(kind)
-        if dtype.is_numeric():
-            return cells.cast(dtype, strict=False)
-        distinct = cells.unique().drop_nulls()
-        values = pl.Series(self.values(distinct.to_list()), dtype=dtype)
-        return cells.replace_strict(distinct, values, default=None, return_dtype=dtype)
+        return value_series(self.column, cells)
 
     def _value(self, cell: Any) -> Any:
+        value = self._checked(cell)
+        return None if value is INVALID else value
+
+    def _checked(self, cell: Any) -> Any:
         if cell is None or cell == "":
             return None
         try:
-            return self._parse(cell)
+            return self._read(cell)
         except (ValueError, OverflowError):
-            return None
-
-
-def dtype_of(kind: str) -> pl.DataType:
-    """Return the Polars type of a logical type."""
-    import polars as pl  # noqa: PLC0415 - already loaded
-
-    types: dict[str, pl.DataType] = {
-        "string": pl.String(),
-        "integer": pl.Int64(),
-        "number": pl.Float64(),
-        "boolean": pl.Boolean(),
-        "date": pl.Date(),
-        "timestamp": pl.Datetime("us", "UTC"),
-        "time": pl.Time(),
-    }
-    return types[kind]
+            return INVALID
 
 
 class Keys(Protocol):
@@ -198,12 +187,15 @@ class Key:
         """Return the keys of records in column order; None where a record has no key."""
         if len(self.cells) == 1:
             values = self.cells[0].values(self.cells[0].of_table(table))
-            return values if self.whole_numbers else [_text(value) for value in values]
+            if self.whole_numbers:
+                return values
+            return [None if value is None else _text(value) for value in values]
         parts = []
         for column_cells in self.cells:
             cells = column_cells.of_table(table)
-            pairs = zip(cells, column_cells.values(cells), strict=True)
-            parts.append([_part(*pair, self._empty) for pair in pairs])
+            parts.append(
+                [_part(value, self._empty) for value in column_cells.checked_values(cells)]
+            )
         return [None if None in key else "".join(key) for key in zip(*parts, strict=True)]
 
     def of_columns(self, column: Callable[[Cells], pl.Series]) -> pl.Series:
@@ -243,13 +235,15 @@ def as_text(value: Any) -> str | None:
     """Return a value as text, as it is in the file."""
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, (Decimal, Inexpressible)):
+        return str(value)
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _text(value: Any) -> str | None:
+def _text(value: Any) -> str:
     """Return a value as canonical text: two values of a type are equal if their texts are."""
-    if value is None or isinstance(value, str):
-        if value is not None and not value.isascii():
+    if isinstance(value, str):
+        if not value.isascii():
             # Invalid bytes are lone surrogates, which Polars does not accept.
             plain = value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             return value if plain == value else f"\0{plain}"
@@ -261,12 +255,12 @@ def _text(value: Any) -> str | None:
     return str(value)
 
 
-def _part(cell: Any, value: Any, empty: str | None) -> str | None:
-    """Return a cell as part of a composite key; None if it is not of the column's type."""
-    if cell is None or cell == "":
-        return empty
+def _part(value: Any, empty: str | None) -> str | None:
+    """Return a value as part of a composite key; None if it is not of the column's type."""
+    if value is None or value is INVALID:
+        return empty if value is None else None
     text = _text(value)
-    return None if text is None else f"{len(text)}:{text}"
+    return f"{len(text)}:{text}"
 
 
 def _texts(values: pl.Series, whole_numbers: bool) -> pl.Series:

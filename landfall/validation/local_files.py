@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from landfall.contract.model import Contract
 from landfall.validation.batches import Reader
-from landfall.validation.columns import Cells, dtype_of
+from landfall.validation.columns import Cells
 from landfall.validation.problems import Refusal
 from landfall.validation.readers.choice import reader_of
 from landfall.validation.readers.opening import open_stream
 from landfall.validation.streams import ReferenceUnavailable, Writer
+from landfall.validation.typed import value_type
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
     import polars as pl
@@ -133,8 +134,7 @@ def _columns(reader: Reader, contract: Contract, columns: Sequence[str]) -> Iter
 
     at = {name: index for index, name in enumerate(reader.names)}
     columns_cells = [
-        Cells(contract.column(name), at.get(name), contract.hints, typed=reader.typed)
-        for name in columns
+        Cells(contract.column(name), at.get(name), typed=reader.typed) for name in columns
     ]
     for batch in reader.batches():
         rows, broken = batch.rows, batch.broken
@@ -148,7 +148,7 @@ def _columns(reader: Reader, contract: Contract, columns: Sequence[str]) -> Iter
                     pl.Series(
                         cells.column.name,
                         cells.values(cells.of_table(table)),
-                        dtype=dtype_of(cells.column.logical_type),
+                        dtype=value_type(cells.column),
                     )
                     for cells in columns_cells
                 ]

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from landfall.validation.batches import RecordBatch, RecordSubset, ScanResult
@@ -234,9 +235,9 @@ class Profiler:
         for column in self._columns:
             cells = table[column.cells.position]
             counts = Counter(map(_hashable, cells))
-            missing = counts.pop(None, 0) + counts.pop("", 0)
+            for cell in column.cells.missing(list(counts)):
+                column.nulls += counts.pop(cell)
             valid = column.cells.valid_values(list(counts))
-            column.nulls += missing
             column.count += sum(counts[cell] for cell in valid)
             column.distinct.add(_canonical(cell, value) for cell, value in valid.items())
             column.extend(list(valid.values()))
@@ -366,6 +367,8 @@ def _number(value: Any) -> float:
 def _shown(value: Any) -> Any:
     if isinstance(value, float):
         return value + 0.0  # there is no second zero
+    if isinstance(value, Decimal):
+        return str(value)
     if isinstance(value, (date, datetime, time)):
         return value.isoformat()
     if isinstance(value, str):

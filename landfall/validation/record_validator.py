@@ -14,7 +14,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from landfall.contract.model import Contract
+from landfall.contract.model import Column, Contract
 from landfall.validation.batches import Prefilter, Reader, RecordBatch, RecordSubset, ScanResult
 from landfall.validation.columns import Cells, Key, as_text
 from landfall.validation.metrics import Metric, Metrics
@@ -73,14 +73,14 @@ class RecordValidator:
     ) -> None:
         self._names = list(reader.names)
         self._rules = contract.rules
-        self._masked = {c.name for c in contract.columns if c.masked}
+        # Loaded columns that the contract does not have are text, and nobody says who may see it.
+        extra = [Column(name, "string") for name in reader.columns.loaded]
+        self._masked = {c.name for c in contract.columns if c.masked} | {c.name for c in extra}
         self._order = {c.name: index for index, c in enumerate(contract.columns)}
         at = {name: index for index, name in enumerate(self._names)}
         evolve = contract.drift.changed == "evolve"
         by_name = {
-            column.name: Cells(
-                column, at.get(column.name), contract.hints, typed=reader.typed, evolve=evolve
-            )
+            column.name: Cells(column, at.get(column.name), typed=reader.typed, evolve=evolve)
             for column in contract.columns
         }
         self._cells = [by_name[column.name] for column in contract.columns if column.name in at]
@@ -101,6 +101,9 @@ class RecordValidator:
             relationship for relationship in self._references if relationship.missing is None
         ]
         self._metrics = Metrics(contract, by_name)
+        declared = list(self._cells)
+        if not reader.typed:
+            self._cells += [Cells(column, at[column.name], typed=False) for column in extra]
         choice = prefilter_of(
             reader,
             contract.hints,
@@ -110,7 +113,7 @@ class RecordValidator:
             referring=self._referring,
         )
         self._prefilter: Prefilter | None = choice.prefilter if prefilter else None
-        self._profiler = Profiler(self._cells, choice.sketch)
+        self._profiler = Profiler(declared, choice.sketch)
         self._checks: dict[tuple[str, str | None], tuple[int, list[Sample]]] = {}
         self.examples: list[Example] = []
         self.rows = 0

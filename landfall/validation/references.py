@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from landfall.contract.model import Relationship
-from landfall.validation.columns import Cells, Key, dtype_of
+from landfall.validation.columns import Cells, Key
 from landfall.validation.keys import Seen
 from landfall.validation.report import Link
 from landfall.validation.streams import References, ReferenceUnavailable
+from landfall.validation.typed import value_type
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
     import polars as pl
@@ -86,7 +87,7 @@ def _as_value(cells: Cells, column: pl.Series) -> pl.Series:
     try:
         if kind == "timestamp" and getattr(column.dtype, "time_zone", "UTC") is None:
             column = column.dt.replace_time_zone("UTC")
-        return column.cast(dtype_of(kind))
+        return column.cast(value_type(cells.column))
     except pl.exceptions.PolarsError:
         raise ReferenceUnavailable(
             f"{column.name} is {column.dtype} in the other dataset, not {kind}"

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from landfall.contract.cleaning import Cleaning
 from landfall.contract.model import Contract
 from landfall.contract.plan import compile_plan, keys_of
 from landfall.validation.batches import Reader
@@ -97,7 +98,8 @@ def prepare(source: ByteSource, contract: Contract, name: str) -> RemoteValidati
     read from the middle; Parquet with types that Spark reads differently; files of a contract with
     relationships; and files that are refused because of their beginning. No more of it is read.
     """
-    if name.lower().endswith(_COMPRESSED_SUFFIXES) or contract.relationships:
+    beyond = any(c.decimal or c.cleaning != Cleaning() for c in contract.columns)
+    if name.lower().endswith(_COMPRESSED_SUFFIXES) or contract.relationships or beyond:
         return None
     stream = source.stream()
     try:
@@ -189,7 +191,6 @@ class _Answer:
             Cells(
                 column,
                 at if column.name in names else None,
-                contract.hints,
                 typed=typed,
                 evolve=evolve,
             )

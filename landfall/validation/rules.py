@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from landfall.contract.domains import as_decimal, as_double, instant, number_of
 from landfall.contract.formats import INTEGERS, NUMBERS, TEXTS, ecma_pattern, moment_parser
-from landfall.contract.model import Column, Hints
+from landfall.contract.model import Column
 
 TextValidator = Callable[[str], tuple[str, ...]]
 ValueValidator = Callable[[Any], tuple[str, ...]]
@@ -22,15 +24,13 @@ ValueValidator = Callable[[Any], tuple[str, ...]]
 _VALID: tuple[str, ...] = ()
 _INTEGER = re.compile(r"-?[0-9]{1,30}")
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_EXPONENT = re.compile(r"[eE][+-]?0*([0-9]+)\Z")
 _UNREADABLE = re.compile("[\0\udc80-\udcff]")
-_MAX_EXPONENT_DIGITS = 3
 _DEFAULT_INTEGER = "i64"
 
 
-def text_validator(column: Column, hints: Hints) -> TextValidator:
+def text_validator(column: Column) -> TextValidator:
     """Return the validator of cells of a text format; an empty cell is null."""
-    parse = text_parser(column, hints)
+    parse = text_reader(column)
     rules = _value_rules(column)
     missing = ("required",) if column.required else _VALID
 
@@ -43,22 +43,24 @@ def text_validator(column: Column, hints: Hints) -> TextValidator:
             value = parse(cell)
         except (ValueError, OverflowError):
             return ("type",)
-        return tuple(name for name, broken in rules if broken(value, cell))
+        if value is None:
+            return missing
+        return tuple(name for name, broken in rules if broken(value))
 
     return validate
 
 
-def value_validator(column: Column, hints: Hints, *, evolve: bool = False) -> ValueValidator:
+def value_validator(column: Column, *, evolve: bool = False) -> ValueValidator:
     """Return the validator of typed values, as in JSON and Parquet.
 
     With `evolve` a value may be written as text, and an integer is accepted as text.
     """
-    parse = value_parser(column, hints, evolve=evolve)
+    parse = value_reader(column, evolve=evolve)
     rules = _value_rules(column)
     missing = ("required",) if column.required else _VALID
 
     def validate(cell: Any) -> tuple[str, ...]:
-        if cell is None:
+        if cell is None or cell == "":
             return missing
         if isinstance(cell, str) and _UNREADABLE.search(cell):
             return ("encoding",)
@@ -66,18 +68,45 @@ def value_validator(column: Column, hints: Hints, *, evolve: bool = False) -> Va
             value = parse(cell)
         except (ValueError, OverflowError):
             return ("type",)
-        return tuple(name for name, broken in rules if broken(value, str(cell)))
+        if value is None:
+            return missing
+        return tuple(name for name, broken in rules if broken(value))
 
     return validate
 
 
-def text_parser(column: Column, hints: Hints) -> Callable[[str], Any]:
-    """Return the parser of cells that are not empty; it raises ValueError if the type is wrong."""
+def text_reader(column: Column) -> Callable[[str], Any]:
+    """Return the function from a cell that is not empty to its value; see `Cells.value`.
+
+    It cleans the cell as the contract says, returns None if then there is no value, and raises
+    ValueError if it is not of the column's type. A number is returned with its exact value where a
+    rule needs it: see `Exact`.
+    """
+    parse = _text_parser(column)
+    if not column.cleaning.changes:
+        return parse
+    clean = column.cleaning.cleaner()
+
+    def read(cell: str) -> Any:
+        text = clean(cell)
+        return parse(text) if text else None
+
+    return read
+
+
+class Exact(float):
+    """A double with the exact value of what was written, for `multipleOf`; None if it is none."""
+
+    written: Fraction | None
+
+
+def _text_parser(column: Column) -> Callable[[str], Any]:
+    """Return the parser of clean texts; it raises ValueError if the type is wrong."""
     kind = column.logical_type
     if kind == "string":
         return lambda cell: cell
     if kind == "boolean":
-        return _boolean(hints)
+        return _boolean(column)
     if kind == "integer":
         within = _range_check(column)
 
@@ -88,19 +117,21 @@ def text_parser(column: Column, hints: Hints) -> Callable[[str], Any]:
 
         return integer
     if kind == "number":
-        finite = _finite_check(column)
+        of_number = _number(column)
 
-        def number(cell: str) -> float:
+        def number(cell: str) -> float | Decimal:
             if _NUMBER.fullmatch(cell) is None:
                 raise ValueError(cell)
-            return finite(float(cell))
+            return of_number(cell)
 
         return number
     return moment_parser(kind, column.format, column.timezone)
 
 
-def _boolean(hints: Hints) -> Callable[[str], bool]:
-    words = dict.fromkeys(hints.true_values, True) | dict.fromkeys(hints.false_values, False)
+def _boolean(column: Column) -> Callable[[str], bool]:
+    words = dict.fromkeys(column.cleaning.true_values, True) | dict.fromkeys(
+        column.cleaning.false_values, False
+    )
 
     def boolean(cell: str) -> bool:
         value = words.get(cell)
@@ -111,55 +142,98 @@ def _boolean(hints: Hints) -> Callable[[str], bool]:
     return boolean
 
 
-def value_parser(column: Column, hints: Hints, *, evolve: bool = False) -> Callable[[Any], Any]:
-    """Return the parser of JSON and Parquet values; it raises ValueError if the type is wrong."""
+def _number(column: Column) -> Callable[[str | int | float | Decimal], float | Decimal]:
+    """Return the function from a number as it is written to its value."""
+    if column.decimal is not None:
+        precision, scale = column.decimal
+        return lambda written: as_decimal(written, precision, scale)
+    finite = _finite_check(column)
+    if column.multiple_of is None:
+        return lambda written: finite(as_double(written))
+
+    def exact(written: str | float | Decimal) -> float:
+        value = Exact(finite(as_double(written)))
+        try:
+            value.written = number_of(written)
+        except ValueError:  # of more digits than are read exactly
+            value.written = None
+        return value
+
+    return exact
+
+
+def value_reader(column: Column, *, evolve: bool = False) -> Callable[[Any], Any]:
+    """Return the reader of JSON and Parquet values that are there; otherwise as `text_reader`.
+
+    With `evolve` a value may be written as text, and an integer is accepted as text.
+    """
     parse = _value_parser(column)
-    if not evolve:
+    if evolve:
+        of_text, typed = text_reader(column), parse
+        foreign = int if column.logical_type == "string" else str
+
+        def parse(value: Any) -> Any:
+            return of_text(str(value)) if type(value) is foreign else typed(value)
+
+    missing = frozenset(column.cleaning.missing)
+    if not missing:
         return parse
-    of_text = text_parser(column, hints)
-    foreign = int if column.logical_type == "string" else str
 
-    def evolving(value: Any) -> Any:
-        return of_text(str(value)) if type(value) is foreign else parse(value)
+    def read(value: Any) -> Any:
+        known = type(value) in {int, float, Decimal} and str(value) in missing
+        return None if known else parse(value)
 
-    return evolving
+    return read
 
 
 def _value_parser(column: Column) -> Callable[[Any], Any]:
     kind = column.logical_type
     if kind in {"date", "timestamp", "time"}:
         return _moment_parser(column)
-    allowed_types: tuple[type, ...] = {
-        "string": (str,),
-        "boolean": (bool,),
-        "integer": (int,),
-        "number": (int, float),
-    }[kind]
-    finite = _finite_check(column) if kind == "number" else None
-    within = _range_check(column) if kind == "integer" else None
+    if kind == "number":
+        of_number = _number(column)
+
+        def number(value: Any) -> float | Decimal:
+            if type(value) not in {int, float, Decimal}:
+                raise ValueError(value)
+            return of_number(value)
+
+        return number
+    if kind == "integer":
+        within = _range_check(column)
+
+        def integer(value: Any) -> int:
+            # type() and not isinstance: a bool is an int in Python, but not in a contract.
+            if type(value) is not int:
+                raise ValueError(value)
+            return within(value)
+
+        return integer
+    read: Callable[[Any], Any] = text_reader(column) if kind == "string" else bool
+    native: type = bool if kind == "boolean" else str
 
     def parse(value: Any) -> Any:
-        # type() and not isinstance: a bool is an int in Python, but not in a contract.
-        if type(value) not in allowed_types:
+        if type(value) is not native:
             raise ValueError(value)
-        if finite is not None:
-            return finite(float(value))
-        return value if within is None else within(value)
+        return read(value)
 
     return parse
 
 
 def _moment_parser(column: Column) -> Callable[[Any], Any]:
-    parse_text = moment_parser(column.logical_type, column.format, column.timezone)
+    parse_text = text_reader(column)
     native = {"date": date, "timestamp": datetime, "time": time}[column.logical_type]
+    timezone = column.timezone
 
     def parse(value: Any) -> Any:
         if isinstance(value, str):
             return parse_text(value)
         if type(value) is not native:
             raise ValueError(value)
-        if isinstance(value, datetime) and value.tzinfo is None:
-            return value.replace(tzinfo=UTC)
+        if isinstance(value, datetime):
+            if timezone is not None and (value.tzinfo is not None) != timezone:
+                raise ValueError(value)
+            return instant(value)
         return value
 
     return parse
@@ -202,17 +276,17 @@ def _finite_check(column: Column) -> Callable[[float], float]:
     return check
 
 
-Broken = Callable[[Any, str], bool]
+Broken = Callable[[Any], bool]
 
 
 def _value_rules(column: Column) -> list[tuple[str, Broken]]:
-    """Return the checks of a value besides its type; each gets the value and its text."""
+    """Return the checks of a value besides its type; each gets the value."""
     rules = _bounds(column) + _text_rules(column)
     if column.multiple_of is not None:
         rules.append(("multipleOf", _not_multiple(column.multiple_of)))
     if column.enum:
         allowed = frozenset(column.enum)
-        rules.append(("enum", lambda value, _: value not in allowed))
+        rules.append(("enum", lambda value: value not in allowed))
     return rules
 
 
@@ -221,13 +295,13 @@ def _bounds(column: Column) -> list[tuple[str, Broken]]:
     above, below = column.exclusive_minimum, column.exclusive_maximum
     rules: list[tuple[str, Broken]] = []
     if low is not None:
-        rules.append(("minimum", lambda value, _: value < low))
+        rules.append(("minimum", lambda value: value < low))
     if high is not None:
-        rules.append(("maximum", lambda value, _: value > high))
+        rules.append(("maximum", lambda value: value > high))
     if above is not None:
-        rules.append(("exclusiveMinimum", lambda value, _: value <= above))
+        rules.append(("exclusiveMinimum", lambda value: value <= above))
     if below is not None:
-        rules.append(("exclusiveMaximum", lambda value, _: value >= below))
+        rules.append(("exclusiveMaximum", lambda value: value >= below))
     return rules
 
 
@@ -235,29 +309,23 @@ def _text_rules(column: Column) -> list[tuple[str, Broken]]:
     shortest, longest = column.min_length, column.max_length
     rules: list[tuple[str, Broken]] = []
     if shortest is not None:
-        rules.append(("minLength", lambda value, _: len(value) < shortest))
+        rules.append(("minLength", lambda value: len(value) < shortest))
     if longest is not None:
-        rules.append(("maxLength", lambda value, _: len(value) > longest))
+        rules.append(("maxLength", lambda value: len(value) > longest))
     if column.pattern is not None:
         search = ecma_pattern(column.pattern).search
-        rules.append(("pattern", lambda value, _: search(value) is None))
+        rules.append(("pattern", lambda value: search(value) is None))
     if column.logical_type == "string" and column.format is not None:
         fits = TEXTS[column.format]
-        rules.append(("format", lambda value, _: not fits(value)))
+        rules.append(("format", lambda value: not fits(value)))
     return rules
 
 
 def _not_multiple(of: str) -> Broken:
     unit = Fraction(of)
 
-    def broken(_: Any, text: str) -> bool:
-        exponent = _EXPONENT.search(text)
-        # Fraction computes ten to any exponent in full, which can take very long.
-        if exponent is not None and len(exponent.group(1)) > _MAX_EXPONENT_DIGITS:
-            return True
-        try:
-            return Fraction(text) % unit != 0
-        except ValueError:  # more digits than Python reads
-            return True
+    def broken(value: Any) -> bool:
+        exact = value.written if isinstance(value, Exact) else Fraction(value)
+        return exact is None or exact % unit != 0
 
     return broken

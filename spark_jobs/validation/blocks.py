@@ -171,7 +171,7 @@ class Cutter:
 
     def _counts(self, line: bytes) -> bool:
         """Whether a line is a record; blank ones are none."""
-        return bool(line.strip()) if self._dialect is None else line not in {b"", b"\r"}
+        return bool(line.strip(b" \t\r")) if self._dialect is None else line not in {b"", b"\r"}
 
     def _hold(self, line: bytes) -> None:
         self._size += len(line) + 1

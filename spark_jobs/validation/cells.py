@@ -11,9 +11,11 @@ import operator
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from landfall.contract.domains import as_double, instant
 from spark_jobs.errors import PlanError
 from spark_jobs.validation.plan import ColumnPlan, Plan, value_of
 
@@ -36,7 +38,7 @@ def judge_of(column: ColumnPlan, plan: Plan, *, typed: bool) -> Judge:
     missing = ("required",) if column.required else ()
 
     def judge(cell: Any) -> tuple[str, ...]:
-        if cell is None or (not typed and not cell):
+        if cell is None or cell == "":
             return missing
         if isinstance(cell, str) and _UNREADABLE.search(cell):
             return ("encoding",)
@@ -66,6 +68,8 @@ def as_text(value: Any) -> str | None:
     """A value as a person would read it in the file."""
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, Decimal):
+        return str(value)
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
@@ -77,7 +81,7 @@ def _text_parser(column: ColumnPlan, plan: Plan) -> Parser:
         return lambda cell: _known(words.get(cell), cell)
     if column.type in {"integer", "number"}:
         form = _INTEGER if column.type == "integer" else _NUMBER
-        convert: Parser = int if column.type == "integer" else float
+        convert: Parser = int if column.type == "integer" else as_double
         within = _within(column)
 
         def number(cell: str) -> Any:
@@ -96,7 +100,7 @@ def _typed_parser(column: ColumnPlan) -> Parser:
         "string": (str,),
         "boolean": (bool,),
         "integer": (int,),
-        "number": (int, float),
+        "number": (int, float, Decimal),
     }[column.type]
     within = _within(column)
 
@@ -104,7 +108,7 @@ def _typed_parser(column: ColumnPlan) -> Parser:
         # type() and not isinstance: a bool is an int to Python, and is none to a contract.
         if type(value) not in accepted_types:
             raise ValueError(value)
-        return within(float(value) if column.type == "number" else value)
+        return within(as_double(value) if column.type == "number" else value)
 
     return parse
 
@@ -141,14 +145,18 @@ def _moment_parser(column: ColumnPlan) -> Parser:
         if match is None:
             raise ValueError(text)
         part = match.groupdict()
+        zone = _zone(part.get("zone"))
         if kind == "date":
             return date(int(part["year"]), int(part["month"]), int(part["day"]))
-        micros = int(((part.get("fraction") or "") + "000000")[:6])
+        fraction = part.get("fraction") or ""
+        if fraction[6:].strip("0"):
+            raise ValueError(text)
+        micros = int((fraction + "000000")[:6])
         clock = (int(part["hour"]), int(part["minute"]), int(part.get("second") or 0), micros)
         if kind == "time":
             return time(*clock)
         day = (int(part["year"]), int(part["month"]), int(part["day"]))
-        return datetime(*day, *clock, tzinfo=_zone(part.get("zone")))
+        return instant(datetime(*day, *clock, tzinfo=zone))
 
     return parse
 
@@ -156,7 +164,8 @@ def _moment_parser(column: ColumnPlan) -> Parser:
 def _zone(text: str | None) -> timezone:
     if text is None or text == "Z":
         return UTC
-    hours, minutes = int(text[1:3]), int(text[4:6])
+    digits = text[1:].replace(":", "").ljust(4, "0")
+    hours, minutes = int(digits[:2]), int(digits[2:])
     if minutes >= _MINUTES:
         raise ValueError(text)
     offset = timedelta(hours=hours, minutes=minutes)
@@ -172,9 +181,7 @@ def _typed_moment_parser(column: ColumnPlan) -> Parser:
             return parse_text(value)
         if type(value) is not native:
             raise ValueError(value)
-        if isinstance(value, datetime) and value.tzinfo is None:
-            return value.replace(tzinfo=UTC)
-        return value
+        return instant(value) if isinstance(value, datetime) else value
 
     return parse
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from spark_jobs.validation.cells import as_text, judge_of, parser_of
@@ -317,4 +318,6 @@ def _hashable(cell: Any) -> Any:
 
 def _plain(cell: Any) -> Any:
     """A cell as JSON can carry it."""
+    if isinstance(cell, Decimal):
+        return float(cell)
     return cell if cell is None or isinstance(cell, (str, int, float)) else as_text(cell)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from landfall.validation.readers.objects import as_written, reject_lone_surrogates
 from spark_jobs.validation.plan import Layout
 
 
@@ -110,13 +111,16 @@ class Objects:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._known = frozenset(names)
-        self._decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse)
+        self._decoder = json.JSONDecoder(
+            object_pairs_hook=_object, parse_constant=_refuse, parse_float=as_written
+        )
         self.extra: set[str] = set()
 
     def row(self, line: bytes) -> Row:
         """The cells of one line, None where a name is absent."""
         try:
             json_value = self._decoder.decode(line.decode())
+            reject_lone_surrogates(json_value)
         except UnicodeDecodeError as error:
             return Broken("encoding", None, f"byte {line[error.start]:#04x} is not UTF-8")
         except RecursionError:

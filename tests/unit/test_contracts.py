@@ -211,9 +211,10 @@ def test_hints_come_from_servers_and_our_own_properties() -> None:
     )
 
     assert contract.max_rejected_ratio == 0.25
-    assert contract.hints == Hints(
-        kind="csv", delimiter=";", escape="\\", encoding="latin-1", true_values=("TRUE",)
-    )
+    assert contract.hints == Hints(kind="csv", delimiter=";", escape="\\", encoding="latin-1")
+    assert {c.cleaning.true_values for c in contract.columns if c.logical_type == "boolean"} <= {
+        ("TRUE",)
+    }
 
 
 def _root(**more: Any) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
@@ -238,10 +239,18 @@ REFUSED = {
         "customProperties[0].value",
         "between 0 and 1",
     ),
-    "true in another language": (
-        _root(customProperties=[{"property": "trueValues", "value": ["oui"]}]),
+    "a word that is true and false": (
+        (
+            (column("boolean"),),
+            {
+                "customProperties": [
+                    {"property": "trueValues", "value": ["oui", "si"]},
+                    {"property": "falseValues", "value": ["non", "si"]},
+                ]
+            },
+        ),
         "customProperties[0].value",
-        "oui",
+        "'si'",
     ),
     "no columns": (((), {}), "schema[0].properties", "at least one"),
     "nested type": (_column("object"), "schema[0].properties[0].logicalType", "object"),
@@ -301,10 +310,10 @@ REFUSED = {
         "schema[0].properties[0].relationships[0].type",
         "supported: foreignKey",
     ),
-    "another physical name": (
-        _column(physicalName="C"),
+    "an empty physical name": (
+        _column(physicalName=""),
         "schema[0].properties[0].physicalName",
-        "differs",
+        "is empty",
     ),
     "measure": (
         _column(semanticType="measure"),

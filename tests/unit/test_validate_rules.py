@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from landfall.contract.columns import read_column
-from landfall.contract.model import Column, Hints
+from landfall.contract.model import Column
 from landfall.contract.reader import Node
 from landfall.validation.rules import text_validator, value_validator
 
@@ -79,7 +79,7 @@ TYPES: list[tuple[Column, str, list[str], list[str]]] = [
 @pytest.mark.parametrize(("column", "_", "good", "bad"), TYPES, ids=[t[1] for t in TYPES])
 def test_types_are_strict(column: Column, _: str, good: list[str], bad: list[str]) -> None:
     """Blanks, plus signs, other spellings and impossible dates are rejected."""
-    validate = text_validator(column, Hints())
+    validate = text_validator(column)
 
     assert [(cell, ()) for cell in good] == [(cell, validate(cell)) for cell in good]
     assert [(cell, ("type",)) for cell in bad] == [(cell, validate(cell)) for cell in bad]
@@ -125,7 +125,7 @@ RULES: list[tuple[Column, str, list[str], list[str]]] = [
 @pytest.mark.parametrize(("column", "rule", "good", "bad"), RULES, ids=[r[1] for r in RULES])
 def test_rules_at_their_bounds(column: Column, rule: str, good: list[str], bad: list[str]) -> None:
     """Each rule accepts its bound and rejects values beyond it."""
-    validate = text_validator(column, Hints())
+    validate = text_validator(column)
 
     assert [(cell, ()) for cell in good] == [(cell, validate(cell)) for cell in good]
     assert [(cell, (rule,)) for cell in bad] == [(cell, validate(cell)) for cell in bad]
@@ -133,20 +133,20 @@ def test_rules_at_their_bounds(column: Column, rule: str, good: list[str], bad: 
 
 def test_one_cell_may_break_several_rules() -> None:
     """Every rule that a value breaks is named."""
-    validate = text_validator(options("string", minLength=3, pattern="^a"), Hints())
+    validate = text_validator(options("string", minLength=3, pattern="^a"))
 
     assert validate("bb") == ("minLength", "pattern")
 
 
 def test_an_optional_cell_may_be_empty() -> None:
     """No other rule applies to null."""
-    assert text_validator(CODE, Hints())("") == ()
+    assert text_validator(CODE)("") == ()
 
 
 @pytest.mark.parametrize("cell", ["a\0b", "Su\udce8de"])
 def test_invalid_text_is_an_encoding_fault(cell: str) -> None:
     """NUL and bytes that are not UTF-8 are faults of the cell, whatever else it is."""
-    assert text_validator(column("string"), Hints())(cell) == ("encoding",)
+    assert text_validator(column("string"))(cell) == ("encoding",)
 
 
 TYPED: list[tuple[Column, list[Any], list[Any]]] = [
@@ -161,7 +161,7 @@ TYPED: list[tuple[Column, list[Any], list[Any]]] = [
 @pytest.mark.parametrize(("column", "good", "bad"), TYPED)
 def test_values_that_have_a_type(column: Column, good: list[Any], bad: list[Any]) -> None:
     """A JSON value has its own type: a quoted number is text, a bool is not a number."""
-    validate = value_validator(column, Hints())
+    validate = value_validator(column)
 
     assert [(value, ()) for value in good] == [(value, validate(value)) for value in good]
     assert [(value, ("type",)) for value in bad] == [(value, validate(value)) for value in bad]

@@ -251,9 +251,12 @@ def _typed_fact(column: pl.Series, least: Any, most: Any) -> Fact:
 def _fact(cells: Cells, nulls: int, distinct: list[str] | None, column: pl.Series) -> Fact:
     if distinct is None:
         kept = cells.series(column)
+        nulls = kept.null_count()
         taken = hashes(kept if kept.dtype.is_integer() else column)
         return Fact(nulls, kept.min(), kept.max(), None, taken)
     known = cells.valid_values(distinct)
+    if cells.column.cleaning.changes:
+        nulls = cells.series(column).null_count()
     values = list(known.values())
     if not values:
         return Fact(nulls, None, None, [])
@@ -325,4 +328,5 @@ def _is_plain(column: Column) -> bool:
         and column.required
         and not column.enum
         and column.multiple_of is None
+        and not column.cleaning.changes
     )

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from landfall.contract.columns import NOT_IN_NAMES
 from landfall.contract.model import Contract
 from landfall.validation.problems import Refusal
 from landfall.validation.report import Columns
@@ -14,8 +15,8 @@ from landfall.validation.report import Columns
 DELIMITERS = (",", ";", "\t", "|")
 """Delimiters that are tried if the contract names none, and suggested if it names another."""
 
-_NO_BRONZE = re.compile(r"[\s,;{}()=\0-\x1f]|^$")
-"""Names that Data Factory cannot write to Parquet."""
+_NO_BRONZE = re.compile(rf"{NOT_IN_NAMES.pattern}|^$|^_")
+"""Names that a column of bronze cannot have."""
 _SIMILAR, _VERY_SIMILAR = 0.6, 0.8
 """Similarity of a header that may be meant, and of one that surely is; 1 is equal."""
 _SHOWN = 60
@@ -33,7 +34,7 @@ def check_header(names: Sequence[str], line: str, delimiter: str, contract: Cont
     Raises:
         Refusal: as `check_columns`; or it has another delimiter, or is not a header.
     """
-    expected = [column.name for column in contract.columns]
+    expected = [column.source for column in contract.columns]
     if not set(expected) <= set(names):
         _refuse_delimiter(names, line, delimiter, contract)
         if not set(names) & set(expected) and nearest(expected[0], names) is None:
@@ -55,11 +56,16 @@ def check_columns(names: Sequence[str], contract: Contract) -> Columns:
             policy allows a required column to be missing.
     """
     expected = [column.name for column in contract.columns]
+    given_names = names
+    physical = {column.source: column.name for column in contract.columns if column.physical_name}
+    names = [physical.get(name, name) for name in names]
     renamed, missing, frozen = _renamed(names, expected, contract)
     if contract.drift.missing == "freeze" or len(missing) == len(expected):
         frozen |= set(missing)
     needed = frozen | {column.name for column in contract.columns if column.required}
-    if required_missing := tuple(name for name in missing if name in needed):
+    if required_missing := tuple(
+        contract.column(name).source for name in missing if name in needed
+    ):
         near = nearest(required_missing[0], _unknown(names, expected))
         hint = f"; the nearest header to {required_missing[0]!r} is {near!r}" if near else ""
         raise MissingColumns(
@@ -69,13 +75,20 @@ def check_columns(names: Sequence[str], contract: Contract) -> Columns:
             if near
             else f"add {_listed(required_missing, verb=False)}",
         )
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
+    counts = Counter(names)
+    if twice := [name for name in expected if counts[name] > 1]:
         raise Refusal(
             f"the header has {twice[0]!r} more than once",
             "give each column a unique name",
             line=1,
             column=twice[0],
         )
+    renamed |= {
+        name: given
+        for given, name in zip(given_names, names, strict=True)
+        if given in physical and given != name
+    }
+    names = given_names
     known_as = {name: name for name in expected} | {
         given: expected_name for expected_name, given in renamed.items()
     }
@@ -96,7 +109,8 @@ def check_columns(names: Sequence[str], contract: Contract) -> Columns:
             line=1,
         )
     evolve = contract.drift.extra == "evolve"
-    loaded = tuple(name for name in extra if _NO_BRONZE.search(name) is None) if evolve else ()
+    loadable = (name for name in extra if counts[name] == 1 and not _NO_BRONZE.search(name))
+    loaded = tuple(loadable) if evolve else ()
     return Columns(missing, extra, kept != expected, renamed, loaded)
 
 
@@ -156,7 +170,7 @@ def _refuse_delimiter(names: Sequence[str], line: str, delimiter: str, contract:
 
 
 def _known(names: Sequence[str], contract: Contract) -> int:
-    expected = {column.name for column in contract.columns}
+    expected = {column.source for column in contract.columns}
     return len(expected.intersection(name.strip("\"'\r") for name in names))
 
 

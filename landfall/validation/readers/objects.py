@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from landfall.contract.domains import LONGEST_NUMBER
 from landfall.contract.model import Contract
 from landfall.validation.batches import ParsedBatch
 from landfall.validation.problems import MAX_RECORD, record_too_long
@@ -21,6 +23,8 @@ from landfall.validation.streams import Writer
 
 _MAX_EXTRA = 1000
 _INVALID_BYTE = re.compile("[\udc80-\udcff]")
+_SPACE = b" \t\r"
+"""What JSON takes for white space within a line."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -28,9 +32,12 @@ class ObjectBatch:
     """Parses objects into cells, and collects names that are not in the contract."""
 
     def __init__(self, names: Sequence[str]) -> None:
+        """`names` are those of the objects, in the order of the cells."""
         self._names = names
         self._known = frozenset(names)
-        self._decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_reject_constant)
+        self._decoder = json.JSONDecoder(
+            object_pairs_hook=_object, parse_constant=_reject_constant, parse_float=as_written
+        )
         self.extra: dict[str, None] = {}
 
     def cells(self, text: str) -> list[Any] | MalformedRecord:
@@ -38,7 +45,7 @@ class ObjectBatch:
         try:
             value = self._decoder.decode(text)
             if _SURROGATE.search(text):
-                _reject_lone_surrogates(value)
+                reject_lone_surrogates(value)
         except RecursionError:
             return MalformedRecord("json", None, "nested too deep")
         except ValueError as error:
@@ -65,7 +72,7 @@ class _JsonReader:
         self.names: Sequence[str] = [column.name for column in contract.columns]
         self.format = opened.format
         self._chunks = opened.chunks
-        self._records = ObjectBatch(self.names)
+        self._records = ObjectBatch([column.source for column in contract.columns])
 
     @property
     def columns(self) -> Columns:
@@ -113,7 +120,7 @@ class Lines(_JsonReader):
         start = 0
         for index, line in enumerate(data.split(b"\n")):
             end = min(start + len(line) + 1, len(data))
-            if line.strip():
+            if line.strip(_SPACE):
                 cells = self._cells(line)
                 if isinstance(cells, MalformedRecord):
                     broken[len(rows)] = cells
@@ -211,12 +218,22 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
-def _reject_lone_surrogates(value: Any) -> None:
+def reject_lone_surrogates(value: Any) -> None:
     """Raise ValueError for a lone surrogate, which JSON can escape and UTF-8 cannot encode."""
     try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise ValueError("half of a surrogate pair is not text") from error
+
+
+def as_written(text: str) -> Decimal | float:
+    """Return a number with a fraction or an exponent, as it is written."""
+    if len(text) > LONGEST_NUMBER:
+        return float(text)
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent of many digits
+        return float(text)
 
 
 def _reject_constant(constant: str) -> float:

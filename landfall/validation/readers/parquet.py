@@ -9,12 +9,22 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
+from landfall.contract.domains import (
+    EPOCH,
+    FIRST_DAY,
+    FIRST_INSTANT,
+    LAST_DAY,
+    LAST_INSTANT,
+    MICROSECOND,
+)
 from landfall.contract.model import Column, Contract
 from landfall.validation.batches import ParsedBatch
+from landfall.validation.columns import Inexpressible
 from landfall.validation.problems import Refusal
 from landfall.validation.readers import thrift
 from landfall.validation.readers.footer import (
@@ -89,7 +99,7 @@ class Parquet:
         for frame in self._frames():
             for start in range(0, len(frame), _ROWS):
                 part = frame.slice(start, _ROWS)
-                yield self._batch(part.rows(), number)
+                yield self._batch(_rows(part), number)
                 number += len(part)
 
     def _batch(self, rows: list[tuple[Any, ...]], number: int) -> ParsedBatch:
@@ -106,16 +116,20 @@ class Parquet:
         start, end = next(rejected, (-1, -1))
         number = 0
         for frame in self._frames():
-            for row in frame.iter_rows():
-                if number == end:
-                    start, end = next(rejected, (-1, -1))
-                if not start <= number < end:
-                    writer.write(self._line(row))
-                number += 1
+            for part in frame.iter_slices(_ROWS):
+                for row in _rows(part):
+                    if number == end:
+                        start, end = next(rejected, (-1, -1))
+                    if not start <= number < end:
+                        writer.write(self._line(row))
+                    number += 1
 
     def _line(self, row: tuple[Any, ...]) -> bytes:
-        record = dict(zip(self.names, row, strict=True))
-        return json.dumps(record, ensure_ascii=False, default=_iso).encode() + b"\n"
+        pairs = (
+            f"{json.dumps(name, ensure_ascii=False)}: {_json(value)}"
+            for name, value in zip(self.names, row, strict=True)
+        )
+        return f"{{{', '.join(pairs)}}}\n".encode()
 
     def _schema(self) -> dict[str, pl.DataType]:
         empty = assemble(b"", without_groups(self._footer))
@@ -139,7 +153,7 @@ class Parquet:
                     f"row group {index + 1} of the Parquet file cannot be read: {error}", AGAIN
                 ) from error
             yield frame.select(
-                _normalized(name, frame.schema[name]).alias(column.name)
+                _normalized(name, frame.schema[name], column).alias(column.name)
                 for name, column in self._present
             )
 
@@ -157,27 +171,97 @@ def _is_compatible(dtype: pl.DataType, column: Column, policy: str) -> bool:
         return True
     if policy == "evolve" and column.logical_type == "string" and dtype.is_integer():
         return True
-    return {
-        "string": isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)),
-        "integer": dtype.is_integer(),
-        "number": dtype.is_numeric(),
-        "boolean": isinstance(dtype, pl.Boolean),
-        "date": isinstance(dtype, pl.Date),
-        "timestamp": isinstance(dtype, pl.Datetime),
-        "time": isinstance(dtype, pl.Time),
-    }[column.logical_type]
+    if isinstance(dtype, pl.Datetime) and column.timezone is not None:
+        # As a text without its offset, or with one, would be refused.
+        return (
+            column.logical_type == "timestamp" and (dtype.time_zone is not None) == column.timezone
+        )
+    return type(dtype).__name__ in column.domain.parquet
 
 
-def _normalized(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Convert a column to Python values that the record validator supports."""
+_PLAIN = (pl.String, pl.Boolean, pl.Null, pl.Categorical, pl.Enum)
+"""Types besides numbers and moments whose values Python holds."""
+
+
+def _normalized(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
+    """Convert a column to types that `_rows` supports."""
     expression = pl.col(name)
-    if dtype.is_decimal():
-        return expression.cast(pl.Float64)
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
         return expression.dt.convert_time_zone("UTC")
     if isinstance(dtype, (pl.Categorical, pl.Enum)):
         return expression.cast(pl.String)
+    if isinstance(dtype, pl.Decimal) and column.logical_type == "integer":
+        return expression if dtype.scale else expression.cast(pl.Int128)
     return expression
+
+
+def _rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
+    """Return the records of a frame; cells that Python has no value for are `Inexpressible`."""
+    foreign = {
+        name: mask
+        for name, dtype in frame.schema.items()
+        if (expression := _foreign(name, dtype)) is not None
+        and (mask := frame.select(expression.fill_null(value=False)).to_series()).any()
+    }
+    if not foreign:
+        return frame.rows()
+    kept = frame.with_columns(
+        pl.when(~mask).then(pl.col(name)).alias(name)
+        if frame.schema[name].base_type() in _MOMENTS
+        else pl.lit(None).alias(name)
+        for name, mask in foreign.items()
+    )
+    rows = [list(row) for row in kept.rows()]
+    for name, mask in foreign.items():
+        position, dtype = frame.columns.index(name), frame.schema[name]
+        at = mask.arg_true()
+        texts = _texts_of(frame[name].gather(at), dtype)
+        for index, text in zip(at.to_list(), texts, strict=True):
+            rows[index][position] = Inexpressible(text)
+    return [tuple(row) for row in rows]
+
+
+_MOMENTS = (pl.Date, pl.Datetime, pl.Time)
+_PER_SECOND = {"ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def _foreign(name: str, dtype: pl.DataType) -> pl.Expr | None:
+    """Return the expression that is true for cells that Python has no value for."""
+    column = pl.col(name)
+    if isinstance(dtype, pl.Date):
+        return ~column.is_between(pl.lit(FIRST_DAY), pl.lit(LAST_DAY))
+    if isinstance(dtype, pl.Time):
+        return column.to_physical() % 1000 != 0
+    if isinstance(dtype, pl.Datetime):
+        unit, count = _PER_SECOND[dtype.time_unit], column.to_physical()
+        if dtype.time_unit == "ns":  # all within the years 1677 to 2262
+            return count % 1000 != 0
+        first, last = (
+            (moment - EPOCH) // MICROSECOND * unit // 10**6
+            for moment in (FIRST_INSTANT, LAST_INSTANT)
+        )
+        return ~count.is_between(first, last)
+    if dtype.is_numeric() or isinstance(dtype, _PLAIN):
+        return None
+    return column.is_not_null()
+
+
+def _texts_of(column: pl.Series, dtype: pl.DataType) -> list[str]:
+    """Return what is shown of inexpressible cells: a count of units, or the type."""
+    if isinstance(dtype, pl.Time):
+        return list(column.dt.strftime("%H:%M:%S%.9f"))
+    if isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns":
+        return list(column.dt.strftime("%Y-%m-%dT%H:%M:%S%.9f"))
+    unit = dtype.time_unit if isinstance(dtype, pl.Datetime) else "days"
+    if dtype.base_type() in _MOMENTS:
+        return [f"{count} {unit} from 1970-01-01" for count in column.to_physical().to_list()]
+    return [f"a value of the type {dtype}"] * len(column)
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return json.dumps(value, ensure_ascii=False, default=_iso)
 
 
 def _iso(value: Any) -> str:

@@ -211,8 +211,11 @@ int moment_of(const uint8_t *layout, int moment, const uint8_t *at, size_t lengt
                 most = least = *++layout - '0';
             int64_t scale = 100000;
             int count = 0;
-            for (; count < most && digits_of(&at, end, 1, &digit); count++, scale /= 10)
-                micros += digit * scale; /* the scale is 0 from the seventh digit on */
+            for (; count < most && digits_of(&at, end, 1, &digit); count++, scale /= 10) {
+                if (scale == 0 && digit != 0) /* finer than a microsecond */
+                    return 0;
+                micros += digit * scale;
+            }
             if (count < least)
                 return 0;
             continue;

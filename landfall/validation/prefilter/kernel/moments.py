@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any
 
+from landfall.contract.domains import (
+    EPOCH,
+    FIRST_DAY,
+    FIRST_INSTANT,
+    LAST_DAY,
+    LAST_INSTANT,
+    MICROSECOND,
+)
 from landfall.contract.formats import moment_tokens
 from landfall.contract.model import Column
 
 KINDS = ("date", "timestamp", "time")
 """Logical types by the kernel's number of `moment`."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_DAY = _EPOCH.toordinal()
-_MICROSECOND = timedelta(microseconds=1)
+_FIRST_DAY = EPOCH.toordinal()
 _MIDNIGHT = datetime(1970, 1, 1)  # noqa: DTZ001 - a time of day has no zone
-_WIDEST = 2**63 - 1
+_LIMITS = {
+    "date": (FIRST_DAY.toordinal() - _FIRST_DAY, LAST_DAY.toordinal() - _FIRST_DAY),
+    "timestamp": ((FIRST_INSTANT - EPOCH) // MICROSECOND, (LAST_INSTANT - EPOCH) // MICROSECOND),
+    "time": (0, 24 * 3600 * 10**6 - 1),
+}
+"""Smallest and largest value of each type."""
 _FIELDS = {
     "yyyy": "y",
     "uuuu": "y",
@@ -37,8 +48,10 @@ def layout(column: Column) -> bytes | None:
         zone = _ZONES[column.timezone] if column.logical_type == "timestamp" else ""
         return (_ISO[column.logical_type] + zone).encode()
     parts = bytearray()
-    for text, is_field in moment_tokens(column.format):
-        if not is_field:
+    for text, what in moment_tokens(column.format):
+        if what == "section":
+            return None
+        if what == "literal":
             for byte in text.encode():
                 parts += b"'" + bytes([byte])
         elif text.startswith("S"):
@@ -52,7 +65,7 @@ def layout(column: Column) -> bytes | None:
 
 def bounds(column: Column) -> tuple[int, int]:
     """Return the smallest and the largest valid value as the kernel's integers."""
-    low, high = -_WIDEST - 1, _WIDEST
+    low, high = _LIMITS[column.logical_type]
     if column.minimum is not None:
         low = max(low, to_integer(column.minimum))
     if column.exclusive_minimum is not None:
@@ -67,10 +80,10 @@ def bounds(column: Column) -> tuple[int, int]:
 def to_integer(value: Any) -> int:
     """Return a value as the kernel's integer: days or microseconds since the epoch."""
     if isinstance(value, datetime):
-        return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+        return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
     if isinstance(value, date):
         return value.toordinal() - _FIRST_DAY
-    return (datetime.combine(_MIDNIGHT, value) - _MIDNIGHT) // _MICROSECOND
+    return (datetime.combine(_MIDNIGHT, value) - _MIDNIGHT) // MICROSECOND
 
 
 def value_of(kind: str, count: int) -> date | datetime | time:
@@ -78,5 +91,5 @@ def value_of(kind: str, count: int) -> date | datetime | time:
     if kind == "date":
         return date.fromordinal(_FIRST_DAY + count)
     if kind == "time":
-        return (_MIDNIGHT + count * _MICROSECOND).time()
-    return _EPOCH + count * _MICROSECOND
+        return (_MIDNIGHT + count * MICROSECOND).time()
+    return EPOCH + count * MICROSECOND

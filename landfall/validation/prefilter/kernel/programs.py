@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ctypes import c_int32
 from typing import Any
 
+from landfall.contract.domains import EXACT
 from landfall.contract.formats import NUMBERS
 from landfall.contract.model import Column
 from landfall.validation.columns import Cells, Key
@@ -35,7 +36,7 @@ def program(cells: Cells) -> KernelColumn:
         low, high = whole_range(column)
         compiled.kind = INTEGER
         compiled.low, compiled.high = (low, high) if low <= high else (1, 0)
-    elif column.logical_type == "number":
+    elif column.logical_type == "number" and column.decimal is None:
         bounds = _bounds(column)
         if bounds is not None:
             compiled.kind = NUMBER
@@ -55,7 +56,8 @@ def program(cells: Cells) -> KernelColumn:
 def _bounds(column: Column) -> tuple[float, float] | None:
     """Return the smallest and the largest valid number; None if a double cannot hold a bound."""
     limit = NUMBERS[column.format or "f64"]
-    low, high = -limit, limit
+    # From there on a double may not keep the digits of a number.
+    low, high = float(1 - EXACT), float(EXACT - 1)
     for bound in (
         column.minimum,
         column.maximum,
