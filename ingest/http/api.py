@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from ingest.errors import BadRequest
 from ingest.http.web import (
@@ -25,7 +25,7 @@ from ingest.runs.document import run_json, summary
 from ingest.runs.messages import Advance, Message
 from ingest.runs.run import Run
 from ingest.service import Landfall
-from landfall.contract.folder import Contract
+from landfall.contract.folder import Contract, ContractProblem
 from landfall.protocol import UNASSIGNED, State, is_dataset, is_run_id
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
@@ -82,9 +82,14 @@ def get_report(service: Landfall, request: ApiRequest) -> ApiResponse:
 
 
 def list_datasets(service: Landfall, _request: ApiRequest) -> ApiResponse:
-    """`GET /datasets`: what may be dropped, where, and in which columns."""
-    datasets = [_dataset(contract) for contract in service.contracts.values()]
-    return ApiResponse(200, {"datasets": datasets})
+    """`GET /datasets`: what may be dropped, where, and in which columns; wrong contracts too."""
+    store = service.store
+    datasets = [
+        _dataset(contract) | {"from": store.origin(name)}
+        for name, contract in sorted(service.contracts.items())
+    ]
+    problems = [problem.to_dict() for problem in store.problems]
+    return ApiResponse(200, {"datasets": datasets, "problems": problems})
 
 
 def fence(service: Landfall, request: ApiRequest) -> ApiResponse:
@@ -103,11 +108,32 @@ def callback(_service: Landfall, request: ApiRequest) -> ApiResponse:
     return ApiResponse(200, {"received": True}, messages=(Advance(run_id(request)),))
 
 
-def health(probe: Callable[[], Mapping[str, str]]) -> ApiResponse:
-    """`GET /health`: 200 with every part `ok`, else 503 with what is wrong where."""
-    parts = probe()
+class ServiceHealth(Protocol):
+    """What a probe of the service has found; see `ingest.wiring.Health`."""
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """Each part with `ok` or what is wrong with it."""
+
+    @property
+    def contracts(self) -> Sequence[ContractProblem]:
+        """The contracts that are not in force, and why."""
+
+
+def health(probe: Callable[[], ServiceHealth]) -> ApiResponse:
+    """`GET /health`: 200 with every part `ok`, else 503 with what is wrong where.
+
+    Wrong contracts are named in `contracts`; the others are served, so it stays 200.
+    """
+    found = probe()
+    parts, wrong_contracts = found.parts, [problem.to_dict() for problem in found.contracts]
     good = all(state == "ok" for state in parts.values())
-    body = {"status": "ok" if good else "unhealthy", "parts": dict(parts)}
+    status = "degraded" if wrong_contracts else "ok"
+    body = {
+        "status": status if good else "unhealthy",
+        "parts": dict(parts),
+        "contracts": wrong_contracts,
+    }
     if good:
         return ApiResponse(200, body)
     wrong = "; ".join(f"{part}: {state}" for part, state in parts.items() if state != "ok")
