@@ -64,6 +64,7 @@ class ApiRequest:
         key: the header Idempotency-Key as it came; empty where there was none.
         token: names the request once its key was looked up; None where it has no key.
         caller: who asks, as the platform has authenticated them; None where it does not say.
+        accept: the header Accept.
         chunked: the body was sent in chunks; the Functions host hands such a body on empty.
     """
 
@@ -75,6 +76,7 @@ class ApiRequest:
     token: str | None = None
     caller: str | None = None
     chunked: bool = False
+    accept: str = ""
 
     @property
     def media_type(self) -> str:
@@ -123,18 +125,16 @@ def given(parameters: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in parameters.items() if value}
 
 
-def json_object(request: ApiRequest) -> Mapping[str, Any]:
-    """The body as a JSON object.
+def json_object(request: ApiRequest, limit: int = MAX_BODY) -> Mapping[str, Any]:
+    """The body as a JSON object of at most `limit` bytes.
 
     Raises:
         BadRequest: another content type, too long, not JSON, or not an object.
     """
     if request.media_type != JSON:
         raise BadRequest(f"content type {request.media_type or 'none'!r}: send {JSON}", 415)
-    if len(request.body) > MAX_BODY:
-        raise BadRequest(
-            f"the body has {len(request.body)} bytes, at most {MAX_BODY} are read", 413
-        )
+    if len(request.body) > limit:
+        raise BadRequest(f"the body has {len(request.body)} bytes, at most {limit} are read", 413)
     try:
         body = json.loads(request.body)
     except (ValueError, RecursionError) as error:

@@ -119,6 +119,28 @@ class Client:
         """Return the active runs by dataset and state, and what they wait for."""
         return self._request("GET", "/backlog")
 
+    def health(self) -> Json:
+        """Return the health of the service, good or not."""
+        try:
+            return self._request("GET", "/health")
+        except ApiProblem as problem:
+            if "parts" not in problem.document:
+                raise
+            return dict(problem.document)
+
+    def contract(self, dataset: str) -> Json:
+        """Return the contract of a dataset that is in force, with its text and digest."""
+        return self._request("GET", f"/datasets/{_segment(dataset)}/contract")
+
+    def push_contract(self, dataset: str, text: str, replaces: str) -> Json:
+        """Put a contract in force; `replaces` is the digest of the one to be replaced."""
+        body = {"contract": text, "replaces": replaces}
+        return self._request("PUT", f"/datasets/{_segment(dataset)}/contract", json=body)
+
+    def withdraw_contract(self, dataset: str) -> Json:
+        """Take back a pushed contract; return the one that is in force again."""
+        return self._request("DELETE", f"/datasets/{_segment(dataset)}/contract")
+
     def datasets(self) -> Json:
         """Return the datasets of the service with summaries of their contracts."""
         return self._request("GET", "/datasets")

@@ -216,6 +216,13 @@ def backlog(document: Json) -> RenderableType:
     return Group(*parts, Text(), table)
 
 
+def contract_problem(problem: Json) -> str:
+    """Return what is wrong with a contract, and whose drops wait for it."""
+    text = f"{problem['file']}: {problem['place']}: {problem['reason']}"
+    waiting = ", ".join(problem["datasets"])
+    return f"{text}; drops of {waiting} wait until it is corrected" if waiting else text
+
+
 def report(document: Json) -> RenderableType:
     """Return a validation report: the verdict, what to do, each broken rule with samples."""
     verdict = document["verdict"]
