@@ -144,13 +144,14 @@ def service() -> Landfall:
 
 @dataclass(frozen=True)
 class Health:
-    """Each part of the service with `ok` or what is wrong with it, and contracts that are wrong.
+    """Each part of the service with `ok` or what is wrong with it, and files that are wrong.
 
-    A wrong contract is its dataset's trouble: the service is healthy, and says so.
+    A wrong contract or gold table is its dataset's trouble: the service is healthy, and names it.
     """
 
     parts: Mapping[str, str]
     contracts: tuple[ContractProblem, ...] = ()
+    gold: tuple[str, ...] = ()
 
 
 def probe(env: Mapping[str, str] | None = None) -> Health:
@@ -162,16 +163,18 @@ def probe(env: Mapping[str, str] | None = None) -> Health:
         "lake": "not looked at",
     }
     problems: tuple[ContractProblem, ...] = ()
+    gold: tuple[str, ...] = ()
     try:
         read(env, app=APP)
         service().lake.head("manifest/health")
         parts["lake"] = "ok"
         problems = service().store.problems
+        gold = tuple(map(str, service().loading.gold.deployed.problems))
     except Misconfigured as error:
         parts["settings"] = str(error)
     except LandfallError as error:
         parts["lake"] = str(error)
-    return Health(parts, problems)
+    return Health(parts, problems, gold)
 
 
 def _lake(settings: Settings) -> Lake:

@@ -89,7 +89,12 @@ def list_datasets(service: Landfall, _request: ApiRequest) -> ApiResponse:
         for name, contract in sorted(service.contracts.items())
     ]
     problems = [problem.to_dict() for problem in store.problems]
-    return ApiResponse(200, {"datasets": datasets, "problems": problems})
+    gold_problems = [
+        {"file": problem.file, "place": problem.place, "reason": problem.reason}
+        for problem in service.loading.gold.deployed.problems
+    ]
+    body = {"datasets": datasets, "problems": problems, "gold_problems": gold_problems}
+    return ApiResponse(200, body)
 
 
 def fence(service: Landfall, request: ApiRequest) -> ApiResponse:
@@ -119,6 +124,10 @@ class ServiceHealth(Protocol):
     def contracts(self) -> Sequence[ContractProblem]:
         """The contracts that are not in force, and why."""
 
+    @property
+    def gold(self) -> Sequence[str]:
+        """The gold tables that are left out, and why."""
+
 
 def health(probe: Callable[[], ServiceHealth]) -> ApiResponse:
     """`GET /health`: 200 with every part `ok`, else 503 with what is wrong where.
@@ -128,11 +137,12 @@ def health(probe: Callable[[], ServiceHealth]) -> ApiResponse:
     found = probe()
     parts, wrong_contracts = found.parts, [problem.to_dict() for problem in found.contracts]
     good = all(state == "ok" for state in parts.values())
-    status = "degraded" if wrong_contracts else "ok"
+    status = "degraded" if wrong_contracts or found.gold else "ok"
     body = {
         "status": status if good else "unhealthy",
         "parts": dict(parts),
         "contracts": wrong_contracts,
+        "gold": list(found.gold),
     }
     if good:
         return ApiResponse(200, body)

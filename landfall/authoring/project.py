@@ -1,4 +1,7 @@
-"""Checks a team's whole folder: each contract by itself and by the standard, and all together."""
+"""Checks a team's whole folder: each contract by itself and by the standard, and all together.
+
+Gold tables are checked too: statements, what they read, circles, and what stands beside them.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ from typing import Any
 
 from landfall.authoring.lint import lint
 from landfall.contract.folder import ContractError, ContractSet, read_folder
+from landfall.gold import GoldFolder, read_gold
 
-CONTRACTS = "contracts"
+CONTRACTS, GOLD = "contracts", "gold"
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,9 @@ def check(project: Path) -> list[Finding]:
         OSError: it has no folder of contracts, or that cannot be listed.
     """
     contracts = read_folder(project / CONTRACTS)
-    findings = [*_contracts(contracts)]
+    known = {name for problem in contracts.problems for name in problem.datasets}
+    gold = read_gold(project / GOLD, known.union(contracts.contracts))
+    findings = [*_contracts(contracts), *_gold(gold)]
     return sorted(findings, key=lambda finding: (not finding.wrong, finding.file))
 
 
@@ -61,3 +67,8 @@ def _contracts(contracts: ContractSet) -> Iterator[Finding]:
                 columns = ", ".join(relationship.columns)
                 text = f"refers to dataset {relationship.dataset}, which has no contract in force"
                 yield Finding(file, f"relationships of {columns}", text, wrong=False)
+
+
+def _gold(gold: GoldFolder) -> Iterator[Finding]:
+    for problem in gold.problems:
+        yield Finding(f"{GOLD}/{problem.file}", problem.place, problem.reason)

@@ -71,7 +71,7 @@ def up(
 ) -> None:
     """Run the local cloud, in the foreground with its log, until interrupted.
 
-    Contracts of the project are taken while it runs; gold tables by `landfall deploy bundle`.
+    Contracts and gold tables of the project are taken while it runs.
     """
     root = home(data).resolve()
     served = _project(project, root)
@@ -235,7 +235,9 @@ def _warnings(config: CloudConfig) -> list[str]:
         except CliError as error:
             return [f"the service does not answer: {error.message}"]
     parts = [f"{part}: {state}" for part, state in health["parts"].items() if state != "ok"]
-    return parts + [render.contract_problem(problem) for problem in health.get("contracts", ())]
+    contracts = [render.contract_problem(problem) for problem in health.get("contracts", ())]
+    gold = [f"gold table left out: {problem}" for problem in health.get("gold", ())]
+    return [*parts, *contracts, *gold]
 
 
 def _print_addresses(config: CloudConfig, *, as_json: bool, how_to_end: str) -> None:

@@ -17,7 +17,7 @@ The datasets of one team, ingested by Landfall.
 | folder | what | how it is taken |
 |---|---|---|
 | `contracts/` | one `<dataset>.odcs.yaml` a dataset | while the service runs |
-| `gold/` | one `<table>.sql` a gold table | by `landfall up` and `landfall deploy` |
+| `gold/` | one `<table>.sql` a gold table | by the next load of what it reads |
 | `sources/` | databases and APIs that data is extracted from | by `landfall deploy sources` |
 
 From a file to its table:

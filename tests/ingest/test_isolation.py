@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from ingest.errors import BadRequest, Conflict, Misconfigured, NotFound
 from ingest.http import api
 from ingest.http.web import ApiRequest
-from ingest.paths import PUSHED
+from ingest.paths import CURRENT_GOLD_DEFINITIONS, PUSHED
 from ingest.service import Landfall
 from ingest.wiring import Health
 from landfall.protocol import State
@@ -237,3 +238,44 @@ def test_a_push_that_would_hurt_another_dataset_is_refused(many: Instances) -> N
     other = contract("things").replace("logicalType: integer", "logicalType: string")
     with pytest.raises(BadRequest, match=r"facts\.odcs\.yaml"):
         one.store.push("things", other, replaces=None)
+
+
+# -- gold -----------------------------------------------------------------------------------
+
+
+def gold_names(many: Instances) -> set[str]:
+    """The gold tables of the definitions that jobs read now."""
+    document = json.loads(many.lake.get(CURRENT_GOLD_DEFINITIONS)[0])
+    return {table["name"] for table in document["tables"]}
+
+
+def test_a_wrong_gold_table_is_left_out_and_told(many: Instances) -> None:
+    """One broken contract and one broken query: drops of all other datasets succeed."""
+    gold = many.project / "gold"
+    gold.mkdir()
+    (gold / "good.sql").write_text("SELECT id FROM silver_things")
+    (gold / "broken.sql").write_text("DROP TABLE silver_things")
+    (gold / "of_bad.sql").write_text("SELECT id FROM silver_bad")
+    write(many, "bad.odcs.yaml", WRONG)
+    write(many, "others.odcs.yaml", contract("others"))
+    one = many.process()
+    names = [drop(many, one, f"landing/{dataset}/x.csv") for dataset in ("things", "others")]
+    many.settle(one)
+    assert many.state(*names) == [State.SUCCEEDED] * 2
+    assert gold_names(many) == {"good", "of_bad"}  # silver of a wrong contract is still there
+    (problem,) = api.list_datasets(one, ApiRequest()).body["gold_problems"]
+    assert problem["file"] == "broken.sql"
+
+
+def test_a_gold_table_is_taken_without_a_restart(many: Instances) -> None:
+    """The next batch after the file was written builds it."""
+    one = many.process()
+    drop(many, one, "landing/things/x.csv")
+    many.settle(one)
+    assert gold_names(many) == set()
+    (many.project / "gold").mkdir()
+    (many.project / "gold" / "more.sql").write_text("SELECT id FROM silver_things")
+    many.clock.turn(seconds=2)
+    drop(many, one, "landing/things/y.csv")
+    many.settle(one)
+    assert gold_names(many) == {"more"}

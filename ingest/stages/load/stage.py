@@ -99,7 +99,7 @@ class BatchLoader:
         gold: GoldStore,
     ) -> None:
         self._lake = lake
-        self._gold = gold
+        self.gold = gold
         self._manifest = manifest
         self._loader = loader
         self._clock = clock
@@ -310,7 +310,7 @@ class BatchLoader:
             table=table(digest),
             drops=tuple(drop_of(run) for run in members if _digest(run) == digest),
             contract=digest,
-            gold=self._gold.keep(),
+            gold=self.gold.keep(),
         )
         path = paths.current_batch(dataset)
         try:
