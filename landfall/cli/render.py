@@ -164,16 +164,27 @@ def _related(run: Json) -> Iterator[tuple[str, str]]:
         yield "corrects", f"rejects of {run['resend_of']}"
     if run.get("resends"):
         yield "corrected by", ", ".join(run["resends"])
-    copy, load, verdict = (run.get(part) or {} for part in ("copy", "load", "verdict"))
+    copy, verdict = (run.get(part) or {} for part in ("copy", "verdict"))
     if judging := run.get("judging"):
-        job = f"job run {judging.get('job_run_id') or '?'}, attempt {judging.get('number')}"
+        job = f"{_known('job run', judging.get('job_run_id'))}attempt {judging.get('number')}"
         yield "validated by", f"{job} {judging.get('url') or ''}".rstrip()
     if verdict.get("rejects"):
         yield "rejects", str(verdict["rejects"])
     if copy:
-        yield "copy", f"pipeline run {copy.get('adf_run_id') or '?'}, attempt {copy.get('number')}"
+        pipeline = _known("pipeline run", copy.get("adf_run_id"))
+        yield "copy", f"{pipeline}attempt {copy.get('number')}"
+    yield from _load(run.get("load") or {})
+
+
+def _known(what: str, number: object) -> str:
+    """Return `what number, `; nothing where it is not known: it was not started, or put back."""
+    return "" if number is None else f"{what} {number}, "
+
+
+def _load(load: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is known of a load: its job run, what it merged, gold that it did not build."""
     if load:
-        yield "load", f"job run {load.get('job_run_id') or '?'}, batch {load.get('batch_id')}"
+        yield "load", f"{_known('job run', load.get('job_run_id'))}batch {load.get('batch_id')}"
     result = load.get("result") or {}
     if result:
         counts = ((key, result.get(key)) for key in ("inserted", "updated", "unchanged"))
@@ -181,6 +192,8 @@ def _related(run: Json) -> Iterator[tuple[str, str]]:
             f"{number(count)} {key}" for key, count in counts if count is not None
         )
         yield "merged", f"{counts_text} (the whole batch)" if counts_text else ""
+    for path, reason in (result.get("unbuilt") or {}).items():
+        yield "not built", f"{path} stays as it was: {reason}"
     if result.get("served"):
         yield "served", _served(result["served"])
 
