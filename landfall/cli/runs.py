@@ -36,7 +36,8 @@ def runs(
     if as_json:
         click.echo(json.dumps({"runs": listed_runs}, indent=2))
     elif listed_runs:
-        render.console().print(render.runs_table(listed_runs))
+        console = render.console()
+        console.print(render.runs_table(listed_runs, console.width))
     else:
         click.echo("no runs" if dataset or state else "no runs yet: `landfall drop FILE` makes one")
 
