@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from ingest.errors import BadRequest
+from ingest.http.pages import report_page, wants_page
 from ingest.http.web import (
     POLL_AFTER_SECONDS,
     ApiRequest,
@@ -29,6 +30,12 @@ from landfall.contract.folder import Contract, ContractProblem
 from landfall.protocol import UNASSIGNED, State, is_dataset, is_run_id
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""A page shows what files held: nothing in it may run, or be taken for another type."""
 
 
 def ingest(service: Landfall, request: ApiRequest) -> ApiResponse:
@@ -77,8 +84,12 @@ def get_backlog(service: Landfall, _request: ApiRequest) -> ApiResponse:
 
 
 def get_report(service: Landfall, request: ApiRequest) -> ApiResponse:
-    """`GET /runs/{run_id}/report`: what validation found."""
-    return ApiResponse(200, service.report(run_id(request)))
+    """`GET /runs/{run_id}/report`: what validation found; a page where `Accept` prefers HTML."""
+    if not wants_page(request):
+        return ApiResponse(200, service.report(run_id(request)), {"Vary": "Accept"})
+    return ApiResponse(
+        200, {}, {"Vary": "Accept", **PAGE_HEADERS}, page=report_page(service, run_id(request))
+    )
 
 
 def list_datasets(service: Landfall, _request: ApiRequest) -> ApiResponse:

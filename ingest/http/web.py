@@ -38,20 +38,25 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """An HTTP response, and what goes on the queue with it."""
+    """An HTTP response, and what goes on the queue with it; `page` is HTML instead of a body."""
 
     status: int
     body: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
+    page: str | None = None
 
     @property
     def content_type(self) -> str:
-        """A problem's own media type, else JSON."""
+        """A problem's own media type, that of a page where it is one, else JSON."""
+        if self.page is not None:
+            return "text/html"
         return PROBLEM if self.status >= 400 else JSON  # noqa: PLR2004 - HTTP's own line
 
     def text(self) -> str:
         """The body as it is sent."""
+        if self.page is not None:
+            return self.page
         text = json.dumps(self.body, ensure_ascii=False)
         return text.encode(errors="replace").decode()  # half a surrogate pair has no UTF-8
 
