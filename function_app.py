@@ -13,7 +13,7 @@ from azurefunctions.extensions.bindings import blob
 
 from ingest import log, wiring
 from ingest.errors import LandfallError
-from ingest.http import api, api_verbs, web
+from ingest.http import api, api_verbs, contracts, web
 from ingest.runs.messages import Message, decode, encode
 
 QUEUE = "landfall-runs"
@@ -146,6 +146,24 @@ def list_datasets(req: func.HttpRequest) -> func.HttpResponse:
     return _respond(api.list_datasets, req)
 
 
+@app.route(route="datasets/{dataset}/contract", methods=["GET"])
+def get_contract(req: func.HttpRequest) -> func.HttpResponse:
+    """The contract of a dataset that is in force."""
+    return _respond(contracts.get_contract, req)
+
+
+@app.route(route="datasets/{dataset}/contract", methods=["PUT"])
+def put_contract(req: func.HttpRequest) -> func.HttpResponse:
+    """Put a version of a contract in force."""
+    return _respond(contracts.put_contract, req)
+
+
+@app.route(route="datasets/{dataset}/contract", methods=["DELETE"])
+def delete_contract(req: func.HttpRequest) -> func.HttpResponse:
+    """Take back a contract that was put in force."""
+    return _respond(contracts.delete_contract, req)
+
+
 @app.route(route="runs/{run_id}/attempts/{attempt_id}/fence", methods=["POST"])
 def fence(req: func.HttpRequest) -> func.HttpResponse:
     """Data Factory asks whether this pipeline run may copy."""
@@ -174,6 +192,7 @@ def _respond(
         query=web.given(req.params),
         route=dict(req.route_params),
         key=req.headers.get("idempotency-key", ""),
+        accept=req.headers.get("accept", ""),
         caller=web.caller(req.headers, os.environ),
         chunked=req.method == "POST" and "transfer-encoding" in req.headers,
     )

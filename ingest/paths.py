@@ -18,6 +18,8 @@ ACTIVE = f"{MANIFEST}/active/"
 ARCHIVE = f"{MANIFEST}/runs/"
 INDEX = f"{MANIFEST}/index/"
 REPLAYS, REPLAYS_DONE = f"{MANIFEST}/replays/open/", f"{MANIFEST}/replays/done/"
+PUSHED = f"{MANIFEST}/contracts-pushed/"
+"""The contracts that are in force besides those of the project's folder, or instead of them."""
 REPORT = "report.json"
 
 

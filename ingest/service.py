@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from ingest import paths
-from ingest.contract_store import ContractStore
+from ingest.contract_store import ContractChanges, ContractStore
 from ingest.errors import (
     BadRequest,
     Blocked,
@@ -79,6 +79,7 @@ class Landfall:
     caps: Caps
     account_hosts: frozenset[str]
     reminders: SentMessages
+    contract_changes: ContractChanges = field(default_factory=ContractChanges)
     max_faults: int = 5
     max_blocked: timedelta = timedelta(days=3)
     _shown: list[Backlog] = field(default_factory=list)
@@ -90,7 +91,10 @@ class Landfall:
 
     @property
     def folders(self) -> frozenset[str]:
-        """The datasets whose drops are folders, each closed by a marker."""
+        """The datasets whose drops are folders, each closed by a marker.
+
+        Of a dataset whose contract is wrong it is not known: see `_is_drop`.
+        """
         kinds = {name: contract.delivery.kind for name, contract in self.contracts.items()}
         return frozenset(name for name, kind in kinds.items() if kind == "folder")
 
@@ -102,7 +106,7 @@ class Landfall:
         The event may be late, doubled or early: what counts is what stands there now. An empty file
         is an upload that has just begun; when it stays empty the sweep takes it.
         """
-        if not path.startswith(f"{protocol.LANDING}/") or not paths.is_drop(path, self.folders):
+        if not path.startswith(f"{protocol.LANDING}/") or not self._is_drop(path):
             log.info("%s is not a drop: left alone", path)
             return []
         version = self.lake.head(path)
@@ -129,14 +133,14 @@ class Landfall:
             NotFound: no such dataset, or no such file.
             BadRequest: the path is not in this account's landing container.
         """
-        if dataset not in self.contracts:
+        if dataset not in self.contracts and self.store.problem_of(dataset) is None:
             known = ", ".join(sorted(self.contracts))
             raise NotFound(f"there is no dataset {dataset!r}; there are: {known}")
         landing_path = paths.landing_path(path, self.account_hosts).removesuffix(f"/{paths.MARKER}")
         version = self.lake.head(landing_path)
         if version is None and dataset in self.folders:
             version = self.lake.head(f"{landing_path}/{paths.MARKER}")
-        elif version and not paths.is_drop(landing_path, self.folders):
+        elif version and not self._is_drop(landing_path):
             raise BadRequest(
                 f"{landing_path} is part of a folder, or a writer's own file: name the folder, "
                 f"when it has its {paths.MARKER}",
@@ -148,6 +152,17 @@ class Landfall:
             raise Conflict(f"{landing_path} is still being copied there: ask when that is done")
         run = self._claim(version, dataset, "http")
         return run, next_messages(run)
+
+    def _is_drop(self, path: str) -> bool:
+        """Whether a landed file is a drop by itself, as far as that can be told now.
+
+        While the contract of a dataset is wrong nobody knows whether its drops are folders: what
+        lies in a folder stays in landing until the contract is corrected.
+        """
+        in_folder = path.count("/") > 2  # noqa: PLR2004 - landing/dataset/name
+        if in_folder and self.store.problem_of(protocol.dataset_of(path)):
+            return False
+        return paths.is_drop(path, self.folders)
 
     def _claim(self, version: Version, dataset: str, via: str) -> Run:
         return claim(
@@ -373,7 +388,7 @@ class Landfall:
     def _unclaimed(self, dataset: str) -> str | None:
         """How the id would begin of the oldest drop of a dataset that nobody has claimed yet."""
         unannounced = (entry.version for entry in self.lake.list(f"{protocol.LANDING}/{dataset}/"))
-        times = [v.modified for v in unannounced if paths.is_drop(v.path, self.folders)]
+        times = [v.modified for v in unannounced if self._is_drop(v.path)]
         return protocol.id_prefix(min(times)) if times else None
 
     def limits_of(self, dataset: str) -> Limits:
@@ -383,7 +398,8 @@ class Landfall:
 
     def backlog(self) -> Backlog:
         """What waits, and for what; costs one list call, and a look at each load under way."""
-        limits = {name: self.limits_of(name) for name in self.contracts}
+        known = {name for problem in self.store.problems for name in problem.datasets}
+        limits = {name: self.limits_of(name) for name in known.union(self.contracts)}
         aside: dict[str, str] = {}
         runs = tuple(self.manifest.active(aside))
         blocked: dict[str, str] = {}
@@ -414,6 +430,12 @@ class Landfall:
         now = self.clock()
         service, rules = self.copying.service, self.copying.rules
         watched = list(_answered(self._watched()))
+        corrected = self.contract_changes.seen(self.contracts)
+        unblocked = [
+            Advance(run.run_id)
+            for run in watched
+            if run.dataset in corrected and run.steering.get("blocked")
+        ]
         messages = [
             *_answered(due(watched, now, self.ticks, rules, service)),
             *_answered(validated_remotely(watched, self.validation.job.jobs)),
@@ -423,10 +445,12 @@ class Landfall:
         # The loads of datasets are looked at by each tick; there are few of them.
         loads = [message for message in messages if isinstance(message, LoadDataset)]
         others = [message for message in messages if not isinstance(message, LoadDataset)]
-        return [*loads, *self.reminders.fresh(others, now)]
+        fresh = list(self.reminders.fresh(others, now))
+        return [*loads, *(m for m in unblocked if m not in fresh), *fresh]
 
     def _landing(self) -> Iterator[ListEntry]:
-        yield from self.lake.list(f"{protocol.LANDING}/")
+        entries = self.lake.list(f"{protocol.LANDING}/")
+        yield from (entry for entry in entries if self._is_drop(entry.version.path))
 
     def _watched(self) -> Iterator[Listed]:
         """The active runs without those that wait for a copy and have no room, oldest first."""

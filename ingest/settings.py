@@ -52,6 +52,7 @@ class Settings:
     validation_job: str
     spark_above: int
     project: Path
+    contracts_every: timedelta
     settle: timedelta
     nudge: timedelta
     copy_grace: timedelta
@@ -86,6 +87,7 @@ def read(env: Mapping[str, str], *, app: Path) -> Settings:
         validation_job=env.get("LANDFALL_VALIDATION_JOB") or "landfall_validate",
         spark_above=_count(env, "LANDFALL_VALIDATE_IN_SPARK_ABOVE", 512 << 20),
         project=Path(env.get("LANDFALL_PROJECT") or app / "marketplace"),
+        contracts_every=_seconds(env, "LANDFALL_CONTRACTS_SECONDS", 60),
         settle=_seconds(env, "LANDFALL_SETTLE_SECONDS", 120),
         nudge=_seconds(env, "LANDFALL_NUDGE_SECONDS", 120),
         copy_grace=_seconds(env, "LANDFALL_COPY_GRACE_SECONDS", 60),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -34,8 +35,7 @@ from ingest.stages.validate.job import JobRules, ValidationJob
 from ingest.stages.validate.references import CopiedDrops
 from ingest.stages.validate.stage import ValidationRules, ValidationStage
 from ingest.stages.validate.verdicts import LONGEST_WAIT
-from landfall.contract.folder import ContractError, load_folder
-from landfall.gold import read_gold
+from landfall.contract.folder import ContractProblem
 from landfall.protocol import State
 
 _COPIES = (State.COPYING, State.VALIDATED)
@@ -69,15 +69,11 @@ def build(
     """Put the service together; parts that are given replace the real ones.
 
     Raises:
-        Misconfigured: a contract is wrong; the message names file, place and reason.
+        Misconfigured: the project has no folder of contracts.
     """
-    try:
-        contracts = load_folder(settings.project / "contracts")
-    except ContractError as error:
-        raise Misconfigured(f"contract: {error}") from error
     lake = lake or _lake(settings)
     manifest = Register(lake)
-    store = ContractStore(lake, contracts)
+    store = ContractStore(lake, settings.project / "contracts", clock, settings.contracts_every)
     gate = CopyLimit(settings.max_copies, lambda: manifest.count(*_COPIES), clock)
     batches = Limits(max_drops=settings.batch_drops, window=settings.batch_window)
     return Landfall(
@@ -121,7 +117,7 @@ def build(
                 limits=batches, max_loads=settings.max_loads, max_blocked=settings.blocked
             ),
             spark_lake=settings.spark_lake,
-            gold=GoldStore(lake, read_gold(settings.project / "gold", contracts)),
+            gold=GoldStore(lake, settings.project / "gold", store, clock),
         ),
         ticks=TickRules(
             settle=settings.settle,
@@ -147,23 +143,39 @@ def service() -> Landfall:
     return build(read(os.environ, app=APP))
 
 
-def probe(env: Mapping[str, str] | None = None) -> Mapping[str, str]:
-    """Each part of the service with `ok` or what is wrong with it; never raises."""
+@dataclass(frozen=True)
+class Health:
+    """Each part of the service with `ok` or what is wrong with it, and files that are wrong.
+
+    A wrong contract or gold table is its dataset's trouble: the service is healthy, and names it.
+    """
+
+    parts: Mapping[str, str]
+    contracts: tuple[ContractProblem, ...] = ()
+    gold: tuple[str, ...] = ()
+
+
+def probe(env: Mapping[str, str] | None = None) -> Health:
+    """The service's health; never raises."""
     env = os.environ if env is None else env
     parts = {
         "settings": "ok",
         "trigger": trigger_problem(env) or "ok",
         "lake": "not looked at",
     }
+    problems: tuple[ContractProblem, ...] = ()
+    gold: tuple[str, ...] = ()
     try:
         read(env, app=APP)
         service().lake.head("manifest/health")
         parts["lake"] = "ok"
+        problems = service().store.problems
+        gold = tuple(map(str, service().loading.gold.deployed.problems))
     except Misconfigured as error:
         parts["settings"] = str(error)
     except LandfallError as error:
         parts["lake"] = str(error)
-    return parts
+    return Health(parts, problems, gold)
 
 
 def _lake(settings: Settings) -> Lake:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SCHEMA = 1
+UNBUILT = "unbuilt"
+"""In the document, by lake path: why a gold table could not be built and stays as it was."""
 ORIGINS = "origins"
 """In the document, by lake path: from which version of which silver each gold table was made."""
 

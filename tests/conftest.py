@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
+
+# A machine that is busy with other work is slow, and no test is about how long an example takes.
+settings.register_profile("landfall", deadline=None)
+settings.load_profile("landfall")
 
 _TOGETHER = ("e2e", "spark")
 """Rooms that share one cloud, or one Spark session, for all their tests; the longest go first."""

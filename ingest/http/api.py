@@ -9,9 +9,10 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from ingest.errors import BadRequest
+from ingest.http.pages import report_page, wants_page
 from ingest.http.web import (
     POLL_AFTER_SECONDS,
     ApiRequest,
@@ -25,10 +26,16 @@ from ingest.runs.document import run_json, summary
 from ingest.runs.messages import Advance, Message
 from ingest.runs.run import Run
 from ingest.service import Landfall
-from landfall.contract.folder import Contract
+from landfall.contract.folder import Contract, ContractProblem
 from landfall.protocol import UNASSIGNED, State, is_dataset, is_run_id
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""A page shows what files held: nothing in it may run, or be taken for another type."""
 
 
 def ingest(service: Landfall, request: ApiRequest) -> ApiResponse:
@@ -77,14 +84,28 @@ def get_backlog(service: Landfall, _request: ApiRequest) -> ApiResponse:
 
 
 def get_report(service: Landfall, request: ApiRequest) -> ApiResponse:
-    """`GET /runs/{run_id}/report`: what validation found."""
-    return ApiResponse(200, service.report(run_id(request)))
+    """`GET /runs/{run_id}/report`: what validation found; a page where `Accept` prefers HTML."""
+    if not wants_page(request):
+        return ApiResponse(200, service.report(run_id(request)), {"Vary": "Accept"})
+    return ApiResponse(
+        200, {}, {"Vary": "Accept", **PAGE_HEADERS}, page=report_page(service, run_id(request))
+    )
 
 
 def list_datasets(service: Landfall, _request: ApiRequest) -> ApiResponse:
-    """`GET /datasets`: what may be dropped, where, and in which columns."""
-    datasets = [_dataset(contract) for contract in service.contracts.values()]
-    return ApiResponse(200, {"datasets": datasets})
+    """`GET /datasets`: what may be dropped, where, and in which columns; wrong contracts too."""
+    store = service.store
+    datasets = [
+        _dataset(contract) | {"from": store.origin(name)}
+        for name, contract in sorted(service.contracts.items())
+    ]
+    problems = [problem.to_dict() for problem in store.problems]
+    gold_problems = [
+        {"file": problem.file, "place": problem.place, "reason": problem.reason}
+        for problem in service.loading.gold.deployed.problems
+    ]
+    body = {"datasets": datasets, "problems": problems, "gold_problems": gold_problems}
+    return ApiResponse(200, body)
 
 
 def fence(service: Landfall, request: ApiRequest) -> ApiResponse:
@@ -103,11 +124,37 @@ def callback(_service: Landfall, request: ApiRequest) -> ApiResponse:
     return ApiResponse(200, {"received": True}, messages=(Advance(run_id(request)),))
 
 
-def health(probe: Callable[[], Mapping[str, str]]) -> ApiResponse:
-    """`GET /health`: 200 with every part `ok`, else 503 with what is wrong where."""
-    parts = probe()
+class ServiceHealth(Protocol):
+    """What a probe of the service has found; see `ingest.wiring.Health`."""
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """Each part with `ok` or what is wrong with it."""
+
+    @property
+    def contracts(self) -> Sequence[ContractProblem]:
+        """The contracts that are not in force, and why."""
+
+    @property
+    def gold(self) -> Sequence[str]:
+        """The gold tables that are left out, and why."""
+
+
+def health(probe: Callable[[], ServiceHealth]) -> ApiResponse:
+    """`GET /health`: 200 with every part `ok`, else 503 with what is wrong where.
+
+    Wrong contracts are named in `contracts`; the others are served, so it stays 200.
+    """
+    found = probe()
+    parts, wrong_contracts = found.parts, [problem.to_dict() for problem in found.contracts]
     good = all(state == "ok" for state in parts.values())
-    body = {"status": "ok" if good else "unhealthy", "parts": dict(parts)}
+    status = "degraded" if wrong_contracts or found.gold else "ok"
+    body = {
+        "status": status if good else "unhealthy",
+        "parts": dict(parts),
+        "contracts": wrong_contracts,
+        "gold": list(found.gold),
+    }
     if good:
         return ApiResponse(200, body)
     wrong = "; ".join(f"{part}: {state}" for part, state in parts.items() if state != "ok")

@@ -38,20 +38,25 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """An HTTP response, and what goes on the queue with it."""
+    """An HTTP response, and what goes on the queue with it; `page` is HTML instead of a body."""
 
     status: int
     body: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
+    page: str | None = None
 
     @property
     def content_type(self) -> str:
-        """A problem's own media type, else JSON."""
+        """A problem's own media type, that of a page where it is one, else JSON."""
+        if self.page is not None:
+            return "text/html"
         return PROBLEM if self.status >= 400 else JSON  # noqa: PLR2004 - HTTP's own line
 
     def text(self) -> str:
         """The body as it is sent."""
+        if self.page is not None:
+            return self.page
         text = json.dumps(self.body, ensure_ascii=False)
         return text.encode(errors="replace").decode()  # half a surrogate pair has no UTF-8
 
@@ -64,6 +69,7 @@ class ApiRequest:
         key: the header Idempotency-Key as it came; empty where there was none.
         token: names the request once its key was looked up; None where it has no key.
         caller: who asks, as the platform has authenticated them; None where it does not say.
+        accept: the header Accept.
         chunked: the body was sent in chunks; the Functions host hands such a body on empty.
     """
 
@@ -75,6 +81,7 @@ class ApiRequest:
     token: str | None = None
     caller: str | None = None
     chunked: bool = False
+    accept: str = ""
 
     @property
     def media_type(self) -> str:
@@ -123,18 +130,16 @@ def given(parameters: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in parameters.items() if value}
 
 
-def json_object(request: ApiRequest) -> Mapping[str, Any]:
-    """The body as a JSON object.
+def json_object(request: ApiRequest, limit: int = MAX_BODY) -> Mapping[str, Any]:
+    """The body as a JSON object of at most `limit` bytes.
 
     Raises:
         BadRequest: another content type, too long, not JSON, or not an object.
     """
     if request.media_type != JSON:
         raise BadRequest(f"content type {request.media_type or 'none'!r}: send {JSON}", 415)
-    if len(request.body) > MAX_BODY:
-        raise BadRequest(
-            f"the body has {len(request.body)} bytes, at most {MAX_BODY} are read", 413
-        )
+    if len(request.body) > limit:
+        raise BadRequest(f"the body has {len(request.body)} bytes, at most {limit} are read", 413)
     try:
         body = json.loads(request.body)
     except (ValueError, RecursionError) as error:

@@ -150,7 +150,7 @@ class Operators:
             BadRequest: the file is empty, too large or has no fit name.
         """
         run = self.manifest.get(run_id, fresh=True).run
-        if run.dataset not in self.store.deployed:
+        if run.dataset not in self.store.deployed and not self.store.problem_of(run.dataset):
             raise Conflict(
                 f"run {run_id} is of no known dataset: drop its file in a dataset's folder"
             )

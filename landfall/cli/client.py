@@ -13,6 +13,8 @@ from landfall.cli.errors import CliError
 from landfall.cli.target import Target
 
 Json = dict[str, Any]
+LATEST = "latest"
+"""Stands for the run that landed last."""
 
 
 class ApiProblem(CliError):
@@ -88,6 +90,19 @@ class Client:
                 break
         return runs
 
+    def resolve(self, run_id: str) -> str:
+        """Return the id of the newest run for `latest`, else the id as it is.
+
+        Raises:
+            CliError: there is no run yet.
+        """
+        if run_id != LATEST:
+            return run_id
+        newest = self.runs(limit=1)
+        if not newest:
+            raise CliError("there is no run yet: `landfall drop FILE` makes one")
+        return str(newest[0]["run_id"])
+
     def run(self, run_id: str) -> Json:
         """Return a run with its history."""
         return self._request("GET", f"/runs/{_segment(run_id)}")
@@ -95,6 +110,11 @@ class Client:
     def report(self, run_id: str) -> Json:
         """Return the validation report of a run."""
         return self._request("GET", f"/runs/{_segment(run_id)}/report")
+
+    def report_page(self, run_id: str) -> str:
+        """Return the same as an HTML page."""
+        path = f"/runs/{_segment(run_id)}/report"
+        return self._send("GET", path, headers={"Accept": "text/html"}).text
 
     def verb(self, run_id: str, verb: str, body: Json, key: str) -> Json:
         """Cancel, retry or replay a run; requests with the same key are executed once."""
@@ -119,11 +139,43 @@ class Client:
         """Return the active runs by dataset and state, and what they wait for."""
         return self._request("GET", "/backlog")
 
+    def health(self) -> Json:
+        """Return the health of the service, good or not."""
+        try:
+            return self._request("GET", "/health")
+        except ApiProblem as problem:
+            if "parts" not in problem.document:
+                raise
+            return dict(problem.document)
+
+    def contract(self, dataset: str) -> Json:
+        """Return the contract of a dataset that is in force, with its text and digest."""
+        return self._request("GET", f"/datasets/{_segment(dataset)}/contract")
+
+    def push_contract(self, dataset: str, text: str, replaces: str) -> Json:
+        """Put a contract in force; `replaces` is the digest of the one to be replaced."""
+        body = {"contract": text, "replaces": replaces}
+        return self._request("PUT", f"/datasets/{_segment(dataset)}/contract", json=body)
+
+    def withdraw_contract(self, dataset: str) -> Json:
+        """Take back a pushed contract; return the one that is in force again."""
+        return self._request("DELETE", f"/datasets/{_segment(dataset)}/contract")
+
     def datasets(self) -> Json:
         """Return the datasets of the service with summaries of their contracts."""
         return self._request("GET", "/datasets")
 
     def _request(self, method: str, path: str, **more: Any) -> Json:
+        reply = self._send(method, path, **more)
+        try:
+            document = reply.json() if reply.content else {}
+        except ValueError:
+            document = None
+        if isinstance(document, dict):
+            return document
+        raise ApiProblem(reply.status_code, {}, reply.text[:300])
+
+    def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
             reply = self._http.request(method, path, **more)
         except httpx.TransportError as error:
@@ -131,12 +183,12 @@ class Client:
                 f"no connection to {self.target.name} at {self.target.url}: {error}; "
                 "is it running? (`landfall up` starts a local one)"
             ) from None
+        if reply.is_success:
+            return reply
         try:
             document = reply.json() if reply.content else {}
         except ValueError:
             document = None
-        if reply.is_success and isinstance(document, dict):
-            return document
         known = document if isinstance(document, dict) else {}
         raise ApiProblem(reply.status_code, known, "" if known else reply.text[:300])
 

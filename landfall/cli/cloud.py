@@ -17,8 +17,19 @@ from devcloud import detached, pidfile
 from devcloud.config import DATABASE, CloudConfig
 from devcloud.supervisor import StartError, Supervisor
 from landfall.cli import render
+from landfall.cli.client import Client
 from landfall.cli.errors import CliError
-from landfall.cli.target import app_folder, data_option, home, json_option
+from landfall.cli.target import (
+    PROJECT,
+    app_folder,
+    data_option,
+    home,
+    json_option,
+    local,
+    project_folder,
+    remembered_project,
+)
+from landfall.contract.folder import SUFFIX
 
 _START_SECONDS = 120.0
 _COLOURS = {
@@ -34,6 +45,13 @@ _ABFS = "abfs"
 
 @click.command()
 @data_option
+@click.option(
+    "--project",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder with contracts/, gold/ and sources/; remembered.  [default: the last one, else "
+    "LANDFALL_PROJECT, else the example that comes along]",
+)
 @click.option("--detach", is_flag=True, help="Return when it is up; `landfall down` ends it.")
 @click.option(
     "--spark-lake",
@@ -43,21 +61,31 @@ _ABFS = "abfs"
 @click.option("--no-deploy", is_flag=True, help="Deploy neither the factory nor the bundle.")
 @json_option
 def up(
-    data: Path | None, spark_lake: str | None, *, detach: bool, no_deploy: bool, as_json: bool
+    data: Path | None,
+    spark_lake: str | None,
+    project: Path | None,
+    *,
+    detach: bool,
+    no_deploy: bool,
+    as_json: bool,
 ) -> None:
-    """Run the local cloud, in the foreground with its log, until interrupted."""
+    """Run the local cloud, in the foreground with its log, until interrupted.
+
+    Contracts and gold tables of the project are taken while it runs.
+    """
     root = home(data).resolve()
+    served = _project(project, root)
     running = pidfile.holder(root)
     if running is not None:
-        raise CliError(str(pidfile.AlreadyRunningError(root, running)))
+        raise CliError(str(pidfile.AlreadyRunningError(root, running)) + _other(served, root))
     try:
         if detach:
-            config = _create(root, spark_lake)
+            config = _create(root, spark_lake, served)
             detached.start(config, _START_SECONDS)
             _after_start(config, deploy=not no_deploy, say=_echo_to_stderr)
             _print_addresses(config, as_json=as_json, how_to_end="landfall down")
         else:
-            _run_in_foreground(root, spark_lake, deploy=not no_deploy, as_json=as_json)
+            _run_in_foreground(root, spark_lake, served, deploy=not no_deploy, as_json=as_json)
     except (StartError, pidfile.AlreadyRunningError) as error:
         raise CliError(str(error)) from None
 
@@ -146,16 +174,42 @@ def exports(config: CloudConfig) -> dict[str, str]:
     }
 
 
-def _create(root: Path, spark_lake: str | None) -> CloudConfig:
+def _project(named: Path | None, root: Path) -> Path:
+    """The project to serve, as an absolute path.
+
+    Raises:
+        CliError: it is not there, or has no folder of contracts.
+    """
+    project = project_folder(named, root)
+    if not (project / "contracts").is_dir():
+        raise CliError(
+            f"the project {project} has no folder contracts/: make one with "
+            f"`landfall init {project}`, or name another with --project"
+        )
+    return project
+
+
+def _other(project: Path, root: Path) -> str:
+    """What to say where a cloud runs already that serves another project."""
+    served = remembered_project(root) or app_folder() / "marketplace"
+    if served == project:
+        return ""
+    return f"; it serves {served}: `landfall down` first, to serve {project}"
+
+
+def _create(root: Path, spark_lake: str | None, project: Path) -> CloudConfig:
     template = "abfs://{container}@landfall.dfs.core.windows.net" if spark_lake else None
-    return devcloud_config.create(root, app_folder(), spark_lake=template)
+    settings = {PROJECT: str(project), "LANDFALL_CONTRACTS_SECONDS": "5"}
+    return devcloud_config.create(root, app_folder(), spark_lake=template, settings=settings)
 
 
-def _run_in_foreground(root: Path, spark_lake: str | None, *, deploy: bool, as_json: bool) -> None:
+def _run_in_foreground(
+    root: Path, spark_lake: str | None, project: Path, *, deploy: bool, as_json: bool
+) -> None:
     emit = _log_to(render.console(stderr=as_json))
     try:
         with pidfile.orderly_end(), pidfile.claim(root):
-            config = _create(root, spark_lake)
+            config = _create(root, spark_lake, project)
             with Supervisor(config, emit=emit, start_seconds=_START_SECONDS):
                 _after_start(config, deploy=deploy, say=lambda line: emit("landfall", line))
                 _print_addresses(config, as_json=as_json, how_to_end="Ctrl-C")
@@ -169,6 +223,21 @@ def _after_start(config: CloudConfig, *, deploy: bool, say: Callable[[str], None
         from landfall.cli import deploy as deployers  # noqa: PLC0415 - `up --no-deploy` needs no SDK
 
         deployers.deploy_all(config, say)
+    for warning in _warnings(config):
+        say(f"warning: {warning}")
+
+
+def _warnings(config: CloudConfig) -> list[str]:
+    """What the service says is wrong, once it answers."""
+    with Client(local(config.root)) as client:
+        try:
+            health = client.health()
+        except CliError as error:
+            return [f"the service does not answer: {error.message}"]
+    parts = [f"{part}: {state}" for part, state in health["parts"].items() if state != "ok"]
+    contracts = [render.contract_problem(problem) for problem in health.get("contracts", ())]
+    gold = [f"gold table left out: {problem}" for problem in health.get("gold", ())]
+    return [*parts, *contracts, *gold]
 
 
 def _print_addresses(config: CloudConfig, *, as_json: bool, how_to_end: str) -> None:
@@ -176,7 +245,7 @@ def _print_addresses(config: CloudConfig, *, as_json: bool, how_to_end: str) -> 
         click.echo(json.dumps(addresses(config), indent=2))
         return
     lines = [
-        ("drop a file", "landfall drop FILE --dataset users"),
+        ("drop a file", f"landfall drop FILE --dataset {_some_dataset(config)}"),
         ("see the runs", "landfall watch"),
         ("use any client", 'eval "$(landfall env)"'),
         ("end it", how_to_end),
@@ -187,6 +256,13 @@ def _print_addresses(config: CloudConfig, *, as_json: bool, how_to_end: str) -> 
     for what, command in lines:
         click.echo(f"  {what:<15} {command}")
     click.echo()
+
+
+def _some_dataset(config: CloudConfig) -> str:
+    """A dataset of the project, for an example."""
+    folder = Path(config.settings[PROJECT]) / "contracts"
+    names = sorted(file.name.removesuffix(SUFFIX) for file in folder.glob(f"*{SUFFIX}"))
+    return "users" if "users" in names else names[0] if names else "NAME"
 
 
 def _log_to(console: Console) -> Callable[[str, str], None]:

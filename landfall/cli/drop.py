@@ -81,7 +81,7 @@ def drop(
     if as_json:
         click.echo(json.dumps({"runs": runs}, indent=2))
     elif wait:
-        console.print(render.runs_table(runs))
+        console.print(render.runs_table(runs, console.width))
     else:
         for file_ in landed:
             console.print(f"{file_.path} is run {file_.run_id}", markup=False, soft_wrap=True)

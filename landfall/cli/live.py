@@ -31,26 +31,55 @@ class Board(Protocol):
 
 
 class LineOutput:
-    """Prints one line for each change of a run's state, for logs and pipes."""
+    """Prints one line for each change of a run's state, for logs and pipes.
 
-    def __init__(self, console: Console) -> None:
+    Where nothing changes for a while it says what is still going on, and for how long.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
+        self._clock = clock
         self._states: dict[str, str] = {}
+        self._since: dict[str, float] = {}
+        self._said = clock()
 
     def show(self, runs: Sequence[Mapping[str, Any]]) -> None:
-        """Print what changed since the last call."""
-        for run in runs:
-            earlier, now = self._states.get(run["run_id"]), run["state"]
+        """Print what changed since the last call, oldest runs first."""
+        for run in sorted(runs, key=lambda run: str(run["run_id"])):
+            run_id, now = run["run_id"], run["state"]
+            earlier = self._states.get(run_id)
             if earlier == now:
                 continue
-            self._states[run["run_id"]] = now
+            self._states[run_id] = now
+            self._since[run_id] = self._clock()
             change = f"{earlier} → {now}" if earlier else now
             why = f": {run['cause']}" if now in render.BAD and run.get("cause") else ""
-            self._console.print(
-                f"{time.strftime('%H:%M:%S')} {run['dataset']}/{run['name']}: {change}{why}",
-                markup=False,
-                soft_wrap=True,
-            )
+            which = "" if earlier else f" (run {run_id})"
+            self._print(f"{_time(run)} {run['dataset']}/{run['name']}: {change}{why}{which}")
+        if self._clock() - self._said >= HEARTBEAT_SECONDS:
+            for run in runs:
+                if run["state"] not in FINAL:
+                    waited = self._clock() - self._since[run["run_id"]]
+                    self._print(
+                        f"{time.strftime('%H:%M:%S')} {run['dataset']}/{run['name']}: still "
+                        f"{run['state']}, for {waited:.0f} s"
+                    )
+
+    def _print(self, line: str) -> None:
+        self._said = self._clock()
+        self._console.print(line, markup=False, soft_wrap=True)
+
+
+HEARTBEAT_SECONDS = 20.0
+"""After so long without a line it is said what is still going on."""
+
+
+def _time(run: Mapping[str, Any]) -> str:
+    """When a run came into its state, by the clock of this machine."""
+    updated = run.get("updated")
+    if not updated:
+        return time.strftime("%H:%M:%S")
+    return f"{datetime.fromisoformat(updated).astimezone():%H:%M:%S}"
 
 
 class _LiveTable:
@@ -58,7 +87,8 @@ class _LiveTable:
         self._live = live
 
     def show(self, runs: Sequence[Mapping[str, Any]]) -> None:
-        self._live.update(render.progress_table(runs, datetime.now(UTC)), refresh=True)
+        width = self._live.console.width
+        self._live.update(render.progress_table(runs, datetime.now(UTC), width), refresh=True)
 
 
 @contextmanager
@@ -86,17 +116,17 @@ def follow(
 
     Raises:
         ApiProblem: the service refused the request.
-        CliError: the service was not available for `OUTAGE_SECONDS`.
+        CliError: the service was not available for `OUTAGE_SECONDS`, or never.
     """
     deadline = clock() + seconds
-    answered = clock()
+    answered: float | None = None
     runs: list[Json] = []
     while True:
         try:
             runs = poll()
         except CliError as error:
             permanent = isinstance(error, ApiProblem) and error.status < _SERVER_ERROR
-            if permanent or clock() - answered > OUTAGE_SECONDS:
+            if permanent or answered is None or clock() - answered > OUTAGE_SECONDS:
                 raise
         else:
             answered = clock()

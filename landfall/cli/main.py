@@ -22,6 +22,8 @@ _COMMANDS = {
     "down": "landfall.cli.cloud",
     "env": "landfall.cli.cloud",
     "demo": "landfall.cli.demo.command",
+    "init": "landfall.cli.project",
+    "lint": "landfall.cli.project",
     "drop": "landfall.cli.drop",
     "runs": "landfall.cli.runs",
     "show": "landfall.cli.runs",

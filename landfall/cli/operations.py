@@ -192,7 +192,7 @@ def _print_answer(client: Client, answer: Json, text: str, *, wait: bool, as_jso
         whole = answer | {"runs": runs} if "runs" in answer else runs[0]
         click.echo(json.dumps(whole, indent=2))
     else:
-        console.print(render.runs_table(runs))
+        console.print(render.runs_table(runs, console.width))
     if any(run["state"] in render.BAD for run in runs):
         raise click.exceptions.Exit(REFUSED)
 

@@ -31,9 +31,28 @@ _STEPS = len(_STAGES) + 1
 _SAMPLES = 3
 
 
+class _PlainConsole(Console):
+    """What goes into a pipe or a file: nothing is wrapped, cut or padded with blanks."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as `Console.print` does, without blanks at the end of lines."""
+        with self.capture() as captured:
+            super().print(*objects, **options)
+        text = captured.get()
+        self.file.write("\n".join(line.rstrip() for line in text.split("\n")))
+        self.file.flush()
+
+
+_UNLIMITED = 100_000
+"""Columns of what is no terminal."""
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return a console that does not change text: no emoji codes, no highlighted numbers."""
-    return Console(stderr=stderr, highlight=False, emoji=False)
+    terminal = Console(stderr=stderr, highlight=False, emoji=False)
+    if terminal.is_terminal:
+        return terminal
+    return _PlainConsole(stderr=stderr, highlight=False, emoji=False, width=_UNLIMITED)
 
 
 def state(name: str) -> Text:
@@ -77,21 +96,25 @@ def seconds(run: Json, now: datetime | None = None) -> float | None:
     return (end - datetime.fromisoformat(created)).total_seconds()
 
 
-def runs_table(runs: Sequence[Json]) -> Table:
+def runs_table(runs: Sequence[Json], width: int = _UNLIMITED) -> RenderableType:
     """Return the table of `landfall runs`; the dataset is part of the run id.
 
-    The id is never wrapped, so that it can be copied; the file's name is shortened instead.
+    The id is never cut, so that it can be copied; the file's name is shortened instead. On a narrow
+    terminal each run has two lines.
     """
+    ids = max((len(run["run_id"]) for run in runs), default=0)
+    if width < ids + _OTHER_COLUMNS:
+        return Group(*(_two_lines(run) for run in runs))
     table = _table(None)
     table.add_column("Run", no_wrap=True, overflow="ignore")
-    table.add_column("File", overflow="ellipsis", min_width=3)
+    table.add_column("File", no_wrap=True)
     table.add_column("State", no_wrap=True)
     table.add_column("Rows", justify="right", no_wrap=True)
     table.add_column("Rejected", justify="right", no_wrap=True)
     for run in runs:
         table.add_row(
             escape(run["run_id"]),
-            escape(run["name"]),
+            escape(shortened(run["name"], width - ids - _COUNTS)),
             state(run["state"]),
             number(run.get("rows")),
             number(run.get("rejected")),
@@ -99,26 +122,55 @@ def runs_table(runs: Sequence[Json]) -> Table:
     return table
 
 
-def progress_table(runs: Sequence[Json], now: datetime | None = None) -> Table:
-    """Return the table of a live view, with a progress bar for each run."""
+_COUNTS = 36
+"""Columns that state and counts take, with the gaps before them."""
+_OTHER_COLUMNS = 44
+"""Columns that a run's file, state and counts take at least, beside its id."""
+_BAR_FITS, _TIME_FITS = 84, 64
+"""Widths from which a live view has a bar, and the seconds."""
+
+
+def _two_lines(run: Json) -> Text:
+    """Return a run for a narrow terminal: its id, and below it all else."""
+    counts = f"{number(run.get('rows'))} rows, {number(run.get('rejected'))} rejected"
+    text = Text(f"{run['run_id']}\n  ", overflow="fold")
+    text.append(state(run["state"]))
+    return text.append(f"  {run['name']}  {counts}")
+
+
+def progress_table(
+    runs: Sequence[Json], now: datetime | None = None, width: int = _UNLIMITED
+) -> Table:
+    """Return the table of a live view, with a progress bar for each run where there is room."""
     table = _table(None)
-    table.add_column("In landing", overflow="fold")
-    table.add_column("Progress", no_wrap=True)
+    table.add_column("In landing", no_wrap=True)
+    if width >= _BAR_FITS:
+        table.add_column("Progress", no_wrap=True)
     table.add_column("State", no_wrap=True, min_width=11)
     table.add_column("Rows", justify="right", no_wrap=True)
     table.add_column("Rejected", justify="right", no_wrap=True)
-    table.add_column("Seconds", justify="right", no_wrap=True)
+    if width >= _TIME_FITS:
+        table.add_column("Seconds", justify="right", no_wrap=True)
+    taken = 35 + (10 if width >= _BAR_FITS else 0) + (9 if width >= _TIME_FITS else 0)
     for run in runs:
         took = seconds(run, now)
-        table.add_row(
-            escape(f"{run['dataset']}/{run['name']}"),
-            progress_bar(run["state"]),
-            state(run["state"]),
-            number(run.get("rows")),
-            number(run.get("rejected")),
-            "-" if took is None else f"{took:.1f}",
-        )
+        name = shortened(f"{run['dataset']}/{run['name']}", max(8, width - taken))
+        cells: list[Text | str] = [escape(name)]
+        if width >= _BAR_FITS:
+            cells.append(progress_bar(run["state"]))
+        cells += [state(run["state"]), number(run.get("rows")), number(run.get("rejected"))]
+        if width >= _TIME_FITS:
+            cells.append("-" if took is None else f"{took:.1f}")
+        table.add_row(*cells)
     return table
+
+
+def shortened(text: str, width: int) -> str:
+    """Return a text of at most `width` characters: what is in its middle gives way."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
 
 
 def run_details(run: Json) -> RenderableType:
@@ -164,16 +216,27 @@ def _related(run: Json) -> Iterator[tuple[str, str]]:
         yield "corrects", f"rejects of {run['resend_of']}"
     if run.get("resends"):
         yield "corrected by", ", ".join(run["resends"])
-    copy, load, verdict = (run.get(part) or {} for part in ("copy", "load", "verdict"))
+    copy, verdict = (run.get(part) or {} for part in ("copy", "verdict"))
     if judging := run.get("judging"):
-        job = f"job run {judging.get('job_run_id') or '?'}, attempt {judging.get('number')}"
+        job = f"{_known('job run', judging.get('job_run_id'))}attempt {judging.get('number')}"
         yield "validated by", f"{job} {judging.get('url') or ''}".rstrip()
     if verdict.get("rejects"):
         yield "rejects", str(verdict["rejects"])
     if copy:
-        yield "copy", f"pipeline run {copy.get('adf_run_id') or '?'}, attempt {copy.get('number')}"
+        pipeline = _known("pipeline run", copy.get("adf_run_id"))
+        yield "copy", f"{pipeline}attempt {copy.get('number')}"
+    yield from _load(run.get("load") or {})
+
+
+def _known(what: str, number: object) -> str:
+    """Return `what number, `; nothing where it is not known: it was not started, or put back."""
+    return "" if number is None else f"{what} {number}, "
+
+
+def _load(load: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is known of a load: its job run, what it merged, gold that it did not build."""
     if load:
-        yield "load", f"job run {load.get('job_run_id') or '?'}, batch {load.get('batch_id')}"
+        yield "load", f"{_known('job run', load.get('job_run_id'))}batch {load.get('batch_id')}"
     result = load.get("result") or {}
     if result:
         counts = ((key, result.get(key)) for key in ("inserted", "updated", "unchanged"))
@@ -181,6 +244,8 @@ def _related(run: Json) -> Iterator[tuple[str, str]]:
             f"{number(count)} {key}" for key, count in counts if count is not None
         )
         yield "merged", f"{counts_text} (the whole batch)" if counts_text else ""
+    for path, reason in (result.get("unbuilt") or {}).items():
+        yield "not built", f"{path} stays as it was: {reason}"
     if result.get("served"):
         yield "served", _served(result["served"])
 
@@ -214,6 +279,13 @@ def backlog(document: Json) -> RenderableType:
             why = dataset["waits"].get(name, "")
             table.add_row(escape(dataset["dataset"]), state(name), number(count), escape(why))
     return Group(*parts, Text(), table)
+
+
+def contract_problem(problem: Json) -> str:
+    """Return what is wrong with a contract, and whose drops wait for it."""
+    text = f"{problem['file']}: {problem['place']}: {problem['reason']}"
+    waiting = ", ".join(problem["datasets"])
+    return f"{text}; drops of {waiting} wait until it is corrected" if waiting else text
 
 
 def report(document: Json) -> RenderableType:
@@ -250,9 +322,12 @@ def report(document: Json) -> RenderableType:
 def _checks(checks: Sequence[Json]) -> Table:
     table = _table(None)
     table.add_column("Rule", no_wrap=True)
-    table.add_column("Column", overflow="fold")
+    table.add_column("Column", overflow="fold", min_width=6)
     table.add_column("Rows", justify="right", no_wrap=True)
-    table.add_column("For example", overflow="fold")
+    table.add_column("For example", overflow="fold", min_width=12)
+    expected = any(check.get("expected") for check in checks)
+    if expected:
+        table.add_column("Expected", overflow="fold", min_width=12)
     for check in checks:
         samples = "; ".join(
             f"{_file(sample)}line {sample['line']}: {_value(sample['value'])}"
@@ -263,6 +338,7 @@ def _checks(checks: Sequence[Json]) -> Table:
             escape(check["column"] or "(whole row)"),
             number(check["failed"]),
             escape(samples),
+            *([escape(check.get("expected") or "")] if expected else []),
         )
     return table
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from landfall.cli import live, render
 from landfall.cli.client import ApiProblem, Client
-from landfall.cli.errors import REFUSED
+from landfall.cli.errors import REFUSED, CliError
 from landfall.cli.target import data_option, find, json_option, not_empty
 from landfall.protocol import State
 
@@ -36,7 +36,8 @@ def runs(
     if as_json:
         click.echo(json.dumps({"runs": listed_runs}, indent=2))
     elif listed_runs:
-        render.console().print(render.runs_table(listed_runs))
+        console = render.console()
+        console.print(render.runs_table(listed_runs, console.width))
     else:
         click.echo("no runs" if dataset or state else "no runs yet: `landfall drop FILE` makes one")
 
@@ -46,12 +47,12 @@ def runs(
 @data_option
 @json_option
 def show(run_id: str, data: Path | None, *, as_json: bool) -> None:
-    """Show one RUN: its state, the cause, and its history.
+    """Show one RUN, or the `latest`: its state, the cause, and its history.
 
     Exits with 1 if the run was refused or failed.
     """
     with Client(find(data)) as client:
-        run = client.run(run_id)
+        run = client.run(run_id := client.resolve(run_id))
         if as_json:
             click.echo(json.dumps(run, indent=2))
         else:
@@ -71,15 +72,32 @@ def show(run_id: str, data: Path | None, *, as_json: bool) -> None:
 
 @click.command()
 @_RUN
+@click.option(
+    "--html",
+    metavar="OUT",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write it to OUT as a page for the producer of the file.",
+)
 @data_option
 @json_option
-def report(run_id: str, data: Path | None, *, as_json: bool) -> None:
-    """Show the validation report of a RUN."""
+def report(run_id: str, html: Path | None, data: Path | None, *, as_json: bool) -> None:
+    """Show the validation report of a RUN, or of the `latest`.
+
+    Exits with 1 if the drop was refused.
+    """
     with Client(find(data)) as client:
+        run_id = client.resolve(run_id)
         document = client.report(run_id)
+        if html is not None:
+            try:
+                html.write_text(client.report_page(run_id), encoding="utf-8")
+            except OSError as error:
+                raise CliError(f"cannot write {html}: {error}") from None
+            if not as_json:
+                click.echo(f"the report of run {run_id} is in {html}")
     if as_json:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
+    elif html is None:
         render.console().print(render.report(document))
     if document["verdict"] == "refused":
         raise click.exceptions.Exit(REFUSED)
@@ -106,7 +124,7 @@ def watch(run_id: str | None, dataset: str | None, limit: int, data: Path | None
                 )
             except KeyboardInterrupt:
                 return
-        followed = str(run_id)
+        followed = client.resolve(str(run_id))
         final = live.follow(
             lambda: [client.run(followed)], view, done=live.all_final, seconds=math.inf
         )

@@ -13,6 +13,7 @@ import click
 from landfall.cli.errors import CliError
 
 DEFAULT_HOME = Path(".landfall")
+PROJECT = "LANDFALL_PROJECT"
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -27,10 +28,28 @@ def app_folder() -> Path:
     return packaged if packaged.is_dir() else _PACKAGE.parent
 
 
-def project_folder() -> Path:
-    """The team's folder: contracts, gold tables, sources; `LANDFALL_PROJECT` names another."""
-    named = os.environ.get("LANDFALL_PROJECT")
-    return Path(named).resolve() if named else app_folder() / "marketplace"
+def project_folder(named: Path | None = None, data: Path | None = None) -> Path:
+    """The team's folder: contracts, gold tables, sources.
+
+    That is `named`, else `LANDFALL_PROJECT`, else the one that the local cloud was started with,
+    else the example that comes along. A relative path starts where the command runs.
+    """
+    if named is None and (setting := os.environ.get(PROJECT)):
+        named = Path(setting)
+    if named is None:
+        named = remembered_project(home(data))
+    return (named or app_folder() / "marketplace").resolve()
+
+
+def remembered_project(root: Path) -> Path | None:
+    """The project that a local cloud was started with; None where it serves the example."""
+    from devcloud import config as devcloud_config  # noqa: PLC0415 - only local targets need it
+
+    try:
+        project = devcloud_config.load(root).settings.get(PROJECT)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Path(project) if project else None
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def _place(out: Path | None, file: Path, files: tuple[Path, ...], suffix: str = 
 
 
 def _write_page(report: Report, out: Path | None) -> None:
-    from landfall.authoring.page import render_html  # noqa: PLC0415 - only --html needs it
+    from landfall.reporting.page import render_html  # noqa: PLC0415 - only --html needs it
 
     if out is not None:
         out.write_text(render_html(report), encoding="utf-8")

@@ -46,7 +46,8 @@ class Node:
         try:
             value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader by descent
         except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
-            raise ContractError(file, "", f"is not readable YAML: {error}") from error
+            why = " ".join(str(error).replace('in "<unicode string>", ', "in ").split())
+            raise ContractError(file, "", f"is not readable YAML: {why}") from error
         root = cls(value, file)
         root.mapping()
         return root

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from landfall.contract.model import Contract
 from landfall.validation.batches import Reader, RecordBatch
+from landfall.validation.expected import with_expected
 from landfall.validation.prefilter.ahead import prefiltered
 from landfall.validation.problems import Refusal
 from landfall.validation.readers.choice import reader_of
@@ -69,7 +70,7 @@ def validate(
         verdict = "accepted_with_rejects" if run.rejected else "accepted"
         if run.rejected or run.needs_rewriting:
             clean = run.write_clean()
-    return run.report(verdict, problem, clean)
+    return with_expected(run.report(verdict, problem, clean), contract)
 
 
 class _ValidationRun:

@@ -17,6 +17,7 @@ from landfall.contract.model import Contract
 from landfall.contract.plan import compile_plan, keys_of
 from landfall.validation.batches import Reader
 from landfall.validation.columns import Cells
+from landfall.validation.expected import with_expected
 from landfall.validation.metrics import Metric, Metrics
 from landfall.validation.problems import AnswerError, Refusal, record_too_long, unclosed_quote
 from landfall.validation.profile import profile_of
@@ -86,6 +87,7 @@ class RemoteValidation:
             raise AnswerError(f"it is for version {by} of the contract, which is {version} now")
         try:
             report = _Answer(self, answer).report(name=name, size=size, sha256=sha256)
+            report = with_expected(report, self.contract)
         except (KeyError, TypeError, ValueError) as error:
             raise AnswerError(f"it does not fit the contract: {error!r}") from error
         return replace(report, seconds=seconds)

@@ -46,13 +46,14 @@ class Check:
     """One broken rule: `failed` counts every record that breaks it, the samples are limited.
 
     `column` is None if the rule is about the whole record, and has names joined by a comma for a
-    composite key.
+    composite key. `expected` is what the contract says, in words; None where it says no more.
     """
 
     rule: str
     column: str | None
     failed: int
     samples: tuple[Sample, ...] = ()
+    expected: str | None = None
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,9 @@ class Report:
         for entry in (*samples, *document["examples"]):
             if entry["file"] is None:  # only folder drops have it
                 del entry["file"]
+        for check in document["checks"]:
+            if check["expected"] is None:
+                del check["expected"]
         return document
 
     def to_json(self) -> str:
@@ -210,7 +214,13 @@ class Report:
             tuple(header.get("loaded", ())),
         )
         values["checks"] = tuple(
-            Check(c["rule"], c["column"], c["failed"], tuple(Sample(**s) for s in c["samples"]))
+            Check(
+                c["rule"],
+                c["column"],
+                c["failed"],
+                tuple(Sample(**s) for s in c["samples"]),
+                c.get("expected"),
+            )
             for c in values["checks"]
         )
         values["measures"] = tuple(Measure(**m) for m in values.get("measures", ()))

@@ -5,10 +5,22 @@ sources at one version each → one SELECT per gold table, side by side → Delt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+
+from pyspark.errors import (
+    AnalysisException,
+    ArithmeticException,
+    ArrayIndexOutOfBoundsException,
+    DateTimeException,
+    NumberFormatException,
+    ParseException,
+    SparkRuntimeException,
+)
 
 from spark_jobs.arguments import parse_arguments
 from spark_jobs.errors import ResultError
@@ -21,7 +33,14 @@ from spark_jobs.gold.definitions import (
 )
 from spark_jobs.gold.refresh import GoldSource, refresh
 from spark_jobs.lake import SparkLake, current_batch, read_document, write_document
-from spark_jobs.result import ORIGINS, TableResult, result_folder, say, silver_result_folder
+from spark_jobs.result import (
+    ORIGINS,
+    UNBUILT,
+    TableResult,
+    result_folder,
+    say,
+    silver_result_folder,
+)
 from spark_jobs.session import SMALL_BYTES, job_session, small_queries
 from spark_jobs.tables import data_version, delta_detail, keep_changes, read_delta
 
@@ -30,7 +49,25 @@ from spark_jobs.tables import data_version, delta_detail, keep_changes, read_del
 AT_ONCE = 8
 # Loads of other datasets may move silver on, or write the same table, while we build.
 ROUNDS = 5
+# What a statement brings about by itself: a column that is not there, a value that no type takes.
+_STATEMENT_FAULTS = (
+    AnalysisException,
+    ArithmeticException,
+    ArrayIndexOutOfBoundsException,
+    DateTimeException,
+    NumberFormatException,
+    ParseException,
+    SparkRuntimeException,
+)
+_SQLSTATE_OF_STATEMENTS = re.compile(r"SQLSTATE: (22|42)\w{3}")
 _OVERTAKEN = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
+
+
+@dataclass(frozen=True)
+class _Unbuilt:
+    """A table whose statement fails, and why."""
+
+    reason: str
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -44,23 +81,32 @@ def main(argv: list[str] | None = None) -> None:
     lake = SparkLake(job_session(), arguments.lake)
     batch = current_batch(lake, arguments)
     result = read_document(lake, silver_result_folder(dataset, batch_id))
-    tables = build(lake, reached(read_definitions(lake, batch.gold), dataset))
+    unbuilt: dict[str, str] = {}
+    tables = build(lake, reached(read_definitions(lake, batch.gold), dataset), unbuilt)
     if not tables:
         say(f"No gold table can be built from dataset {dataset}.")
     result["tables"] |= {path: table.to_json() for path, table in tables.items()}
+    if unbuilt:
+        result[UNBUILT] = unbuilt
     result[ORIGINS] = {path: table.origin for path, table in tables.items()}
     write_document(lake, result_folder(dataset, batch_id), result)
     say(result)
 
 
-def build(lake: SparkLake, definitions: Iterable[GoldDefinition]) -> dict[str, TableResult]:
+def build(
+    lake: SparkLake,
+    definitions: Iterable[GoldDefinition],
+    unbuilt: dict[str, str] | None = None,
+) -> dict[str, TableResult]:
     """Bring gold tables up to date with the newest version of all tables that they read.
 
-    A table that reads one that does not exist yet is not built until it does.
+    A table that reads one that does not exist yet is not built until it does. One whose statement
+    fails stays as it was: that is its own trouble, and all others are built.
 
     Args:
         lake: where the tables are.
         definitions: each after those that it reads.
+        unbuilt: takes the lake paths of the tables whose statement fails, with the reason.
 
     Returns:
         Each gold table by lake path; empty where none is defined or can be built.
@@ -70,11 +116,13 @@ def build(lake: SparkLake, definitions: Iterable[GoldDefinition]) -> dict[str, T
     """
     built: dict[str, TableResult] = {}
     for level in levels(definitions):
-        built |= _build_level(lake, level)
+        built |= _build_level(lake, level, {} if unbuilt is None else unbuilt)
     return built
 
 
-def _build_level(lake: SparkLake, waiting: list[GoldDefinition]) -> dict[str, TableResult]:
+def _build_level(
+    lake: SparkLake, waiting: list[GoldDefinition], unbuilt: dict[str, str]
+) -> dict[str, TableResult]:
     """Bring gold tables that do not read one another up to date."""
     built: dict[str, TableResult] = {}
     for _ in range(ROUNDS):
@@ -91,7 +139,9 @@ def _build_level(lake: SparkLake, waiting: list[GoldDefinition]) -> dict[str, Ta
         ):
             results = list(pool.map(partial(_refresh, lake, sources), waiting))
         for definition, table in zip(waiting, results, strict=True):
-            if table is not None:
+            if isinstance(table, _Unbuilt):
+                unbuilt[definition.path] = table.reason
+            elif table is not None:
                 built[definition.path] = table
         waiting = _to_look_at_again(lake, waiting, results, sources)
         if not waiting:
@@ -102,7 +152,7 @@ def _build_level(lake: SparkLake, waiting: list[GoldDefinition]) -> dict[str, Ta
 
 def _refresh(
     lake: SparkLake, sources: Mapping[str, GoldSource], definition: GoldDefinition
-) -> TableResult | None:
+) -> TableResult | _Unbuilt | None:
     """The table as it is now; None where another load wrote it at the same time."""
     try:
         return refresh(lake, definition, sources)
@@ -110,13 +160,22 @@ def _refresh(
         if any(word in f"{type(error).__name__} {error}" for word in _OVERTAKEN):
             say(f"{definition.path} was written by another load: looking again.")
             return None
-        raise
+        if not _by_statement(error):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        say(f"NOT BUILT: {definition.path} stays as it was. {reason}")
+        return _Unbuilt(reason)
+
+
+def _by_statement(error: Exception) -> bool:
+    """Whether a statement is wrong, rather than what it runs on: trying again would not help."""
+    return isinstance(error, _STATEMENT_FAULTS) or bool(_SQLSTATE_OF_STATEMENTS.search(str(error)))
 
 
 def _to_look_at_again(
     lake: SparkLake,
     tried: list[GoldDefinition],
-    results: list[TableResult | None],
+    results: Sequence[TableResult | _Unbuilt | None],
     sources: Mapping[str, GoldSource],
 ) -> list[GoldDefinition]:
     """Tables that were not written, or whose sources have moved on since.

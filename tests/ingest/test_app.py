@@ -115,4 +115,4 @@ def test_health_names_the_setting_that_the_trigger_lacks(
     given = {f"LANDFALL_LAKE{name}": value for name, value in env.items()}
     said = trigger_problem(given)
     assert (said is None) if problem is None else problem in str(said)
-    assert wiring.probe(given)["trigger"] == (said or "ok")
+    assert wiring.probe(given).parts["trigger"] == (said or "ok")

@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ingest import paths
+from ingest.contract_store import ContractStore
 from ingest.errors import Retryable, Stale, Throttled
 from ingest.gold_store import GoldStore
 from ingest.ports import JobRun
@@ -29,6 +31,7 @@ from tests.ingest.controlled_workers import ControlledWorker, Interceptor
 from tests.ingest.memory import InMemoryAccount, InMemoryLake
 from tests.ingest.remote import Workspace
 
+PROJECT = Path(__file__).resolve().parents[2] / "marketplace"
 TABLE = {"key": ["id"], "columns": []}
 
 
@@ -57,14 +60,16 @@ def loader(
     storage_account: Any, clock: Clock, workspace: Workspace, max_attempts: int = 2
 ) -> BatchLoader:
     """The loader as a fresh worker has it."""
+    lake = storage_account.lake
+    contracts = ContractStore(lake, PROJECT / "contracts", clock)
     return BatchLoader(
-        lake=storage_account.lake,
+        lake=lake,
         manifest=Register(storage_account.lake),
         loader=workspace,
         clock=clock,
         rules=LoadRules(backoff=timedelta(seconds=30), max_attempts=max_attempts),
         spark_lake="file:///{container}",
-        gold=GoldStore(storage_account.lake),
+        gold=GoldStore(lake, PROJECT / "gold", contracts, clock),
     )
 
 

@@ -213,3 +213,33 @@ def test_a_gold_table_that_reads_another_is_built_after_it(
     spark_harness.load(arguments)
     spark_harness.build(arguments)
     assert spark_harness.rows("gold/totals") == [{"users": 9}]
+
+
+def test_a_statement_that_fails_is_its_tables_own_trouble(
+    spark_harness: SparkHarness, tmp_path: Path
+) -> None:
+    """Of five tables three cannot be built, each for another reason; the others are."""
+    folder = tmp_path / "gold"
+    folder.mkdir()
+    for name, sql in {
+        "good": "SELECT country, count(*) AS users FROM silver_users GROUP BY country",
+        "of_good": "SELECT count(*) AS countries FROM gold_good",
+        "no_column": "SELECT countri FROM silver_users",
+        "no_sql": "SELECT count(* FROM silver_users",
+        "no_number": "SELECT CAST(concat('x', country) AS INT) AS n FROM silver_users",
+    }.items():
+        (folder / f"{name}.sql").write_text(sql)
+    spark_harness.define_gold(read_gold(folder, {"users"}))
+    drop = spark_harness.bronze("users", "r1", USER_TYPES, users(), "2026-11-22T12:00:00Z")
+    arguments = spark_harness.batch("users", "b1", COLUMNS, ["identifierHash"], [drop])
+    spark_harness.load(arguments)
+
+    result = spark_harness.build(arguments)
+
+    assert {path for path in result["tables"] if path.startswith("gold/")} == {
+        "gold/good",
+        "gold/of_good",
+    }
+    assert result["unbuilt"].keys() == {"gold/no_column", "gold/no_sql", "gold/no_number"}
+    assert "countri" in result["unbuilt"]["gold/no_column"]
+    assert cells(spark_harness, "of_good") == [[5]]

@@ -40,7 +40,7 @@ def test_names_are_not_markup() -> None:
     name = "[red]" + "x" * 120 + ".csv"
     listed = run("failed", name=name)
 
-    shown = _text(render.runs_table([listed]), width=80)
+    shown = _text(render.runs_table([listed], 80), width=80)
 
     assert "[red]" in shown
     assert listed["run_id"] in shown
@@ -91,22 +91,27 @@ def test_following_tolerates_a_short_outage() -> None:
 
 
 def test_following_fails_on_a_long_outage() -> None:
-    """A service that stays unavailable is an error after some time."""
+    """A service that stays unavailable is an error after some time; one that never was, at once."""
     clock = _Clock()
+    answers = iter([[run("claimed")]])
 
     def scan() -> list[dict[str, object]]:
+        for runs in answers:
+            return runs
         raise CliError("no connection")
 
-    with pytest.raises(CliError, match="no connection"):
-        live.follow(
-            scan,
-            live.LineOutput(Console(file=StringIO())),
-            done=live.all_final,
-            seconds=600,
-            clock=clock,
-            pause=clock.pause,
-        )
-    assert clock.now == pytest.approx(live.OUTAGE_SECONDS, abs=1)
+    for seconds in (live.OUTAGE_SECONDS, 0):
+        began = clock.now
+        with pytest.raises(CliError, match="no connection"):
+            live.follow(
+                scan,
+                live.LineOutput(Console(file=StringIO())),
+                done=live.all_final,
+                seconds=600,
+                clock=clock,
+                pause=clock.pause,
+            )
+        assert clock.now - began == pytest.approx(seconds, abs=1)
 
 
 def test_following_ends_when_the_time_is_up() -> None:
@@ -123,3 +128,73 @@ def test_following_ends_when_the_time_is_up() -> None:
     )
 
     assert [run_["state"] for run_ in shown] == ["loading"]
+
+
+LONG = "quarterly report of the western region, corrected.csv"
+
+
+def test_a_pipe_gets_whole_values_and_no_blanks(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is wrapped, cut or padded where there is no terminal, whatever COLUMNS says."""
+    render.console().print(render.runs_table([run("loading", name=LONG * 5)]))
+    render.console().print(render.run_details(run("failed", name=LONG * 5, cause="why " * 99)))
+    lines = capsys.readouterr().out.splitlines()
+    assert any(LONG * 5 in line for line in lines[:2])
+    assert any(line.endswith("why why") for line in lines)
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize("width", [30, 50, 60, 80, 120])
+def test_no_width_cuts_an_id_or_a_state(width: int) -> None:
+    """On a narrow terminal a run has two lines; an id that is wider than it is folded."""
+    listed = run("quarantined", name=LONG)
+    shown = _text(render.runs_table([listed], width), width)
+    assert listed["run_id"] in shown.replace("\n", "")
+    assert "quarantined" in shown
+    assert max(map(len, shown.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 100])
+def test_a_live_view_fits_a_narrow_terminal(width: int) -> None:
+    """One line a run: the name is shortened in its middle, then bar and seconds give way."""
+    shown = _text(render.progress_table([run("loading", name=LONG)], None, width), width)
+    (_, line) = shown.rstrip("\n").splitlines()
+    assert len(line.rstrip()) <= width
+    assert line.startswith("users")
+    assert ".csv" in line
+    assert ("▰" in line) == (width >= 84)
+
+
+def test_a_long_silence_has_a_sign_of_life() -> None:
+    """Where nothing changes for 20 seconds, it is said what is going on, and for how long."""
+    clock, stream = _Clock(), StringIO()
+    view = live.LineOutput(Console(file=stream, width=200), clock)
+    for _ in range(90):
+        view.show([run("loading")])
+        clock.pause(0.5)
+    lines = stream.getvalue().splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        "loading (run 20261122T130114Z-users-1f3a9c20)",
+        "still loading, for 20 s",
+        "still loading, for 40 s",
+    ]
+
+
+def test_what_was_expected_is_shown() -> None:
+    """A reader of a refusal has not the contract beside it."""
+    check = {
+        "rule": "enum",
+        "column": "language",
+        "failed": 132,
+        "samples": [{"line": 2, "value": "FR"}],
+        "expected": "one of de, en, fr",
+    }
+    report = {
+        "name": "may.csv",
+        "verdict": "refused",
+        "dataset": "users",
+        "rows": 200,
+        "accepted": 68,
+        "rejected": 132,
+        "checks": [check],
+    }
+    assert "one of de, en, fr" in _text(render.report(report))

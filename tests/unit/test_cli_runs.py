@@ -125,7 +125,7 @@ def test_watch_follows_one_run_to_its_end() -> None:
     assert result.exit_code == 1
     changes = [line.split(" ", 1)[1] for line in result.output.splitlines()[:2]]
     assert changes == [
-        "users/may.csv: validating",
+        f"users/may.csv: validating (run {RUN})",
         "users/may.csv: validating → failed: copy failed [twice]",
     ]
 

@@ -198,7 +198,7 @@ def test_diff_exits_with_1_on_a_breaking_change(tmp_path: Path) -> None:
 
 def test_lint_names_every_wrong_file(tmp_path: Path) -> None:
     """Each contract has one line; the exit code is 1 if one of them is wrong."""
-    good, wrong = tmp_path / "good.odcs.yaml", tmp_path / "wrong.odcs.yaml"
+    good, wrong = tmp_path / "t.odcs.yaml", tmp_path / "wrong.odcs.yaml"
     good.write_text(OLD)
     wrong.write_text(OLD.replace("logicalType: integer", "logicalType: whole", 1))
 

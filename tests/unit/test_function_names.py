@@ -23,6 +23,9 @@ start_replay httpTrigger FUNCTION POST /replays
 get_replay httpTrigger FUNCTION GET /replays/{replay_id}
 get_backlog httpTrigger FUNCTION GET /backlog
 list_datasets httpTrigger FUNCTION GET /datasets
+get_contract httpTrigger FUNCTION GET /datasets/{dataset}/contract
+put_contract httpTrigger FUNCTION PUT /datasets/{dataset}/contract
+delete_contract httpTrigger FUNCTION DELETE /datasets/{dataset}/contract
 health httpTrigger ANONYMOUS GET /health
 fence httpTrigger FUNCTION POST /runs/{run_id}/attempts/{attempt_id}/fence
 callback httpTrigger FUNCTION POST /runs/{run_id}/attempts/{attempt_id}/callback

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from landfall.authoring.diff import diff
 from landfall.authoring.lint import lint
-from landfall.authoring.page import render_html
 from landfall.contract.folder import Contract, ContractError, parse
+from landfall.reporting.page import render_html
 from landfall.validation import Report
 from landfall.validation.readers import plain
 from tests.unit.test_validate_prefilter import unordered_faults, validate_blocks

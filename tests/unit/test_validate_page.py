@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landfall.authoring.page import render_html
+from landfall.reporting.page import render_html
 from landfall.validation.report import (
     Check,
     Columns,

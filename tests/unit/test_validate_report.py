@@ -29,6 +29,7 @@ def test_json_round_trip_and_its_fields() -> None:
         "column": "id",
         "failed": 1,
         "samples": ({"line": 2, "value": "z"},),
+        "expected": "a whole number, as 42",
     }
     assert document["columns"] == {
         "missing": (),

@@ -67,9 +67,11 @@ class BatchEnding:
                 job_run_id=observed.job_run_id,
                 result={**_counts(result, alone=len(batch.drops) == 1), **of_run}
                 | {"url": observed.url, "tables": result.get("tables", {})}
-                | ({"served": result["served"]} if "served" in result else {}),
+                | {name: result[name] for name in ("served", "unbuilt") if name in result},
             )
             cause = f"loaded by job run {observed.job_run_id} in batch {batch.batch_id}"
+            if unbuilt := result.get("unbuilt"):
+                cause += f"; not built: {', '.join(sorted(unbuilt))}"
             done = member.run.apply(Event.FINISH_LOAD, cause, self.clock(), load=load)
             end(member, done, self.members.manifest)
 

@@ -64,12 +64,12 @@ class BatchLoader:
         spark_lake: str,
         gold: GoldStore,
     ) -> None:
+        self.gold = gold
         self._manifest = manifest
         self._loader = loader
         self._clock = clock
         self._rules = rules
         self._spark_lake = spark_lake
-        self._gold = gold
         self._documents = BatchDocuments(lake)
         self._members = BatchMembers(manifest, clock)
         self._ending = BatchEnding(lake, self._documents, self._members, clock, rules)
@@ -248,7 +248,7 @@ class BatchLoader:
             table=table(digest),
             drops=tuple(drop_of(run) for run in members if contract_of(run) == digest),
             contract=digest,
-            gold=self._gold.keep(),
+            gold=self.gold.keep(),
         )
         return self._documents.create(batch)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ingest import paths
-from ingest.contract_store import ContractStore
+from ingest.contract_store import ContractStore, contract_missing
 from ingest.errors import ContractMissing, Retryable, Stale, WorkerLost
 from ingest.ports import Clock, Lake
 from ingest.runs import relocation
@@ -140,19 +140,20 @@ class ValidationStage:
         """The deployed contract of a drop; None where no dataset ever had its name.
 
         Raises:
-            ContractMissing: there was one, and it is not deployed any more.
+            ContractMissing: there is one and it is wrong, or there was one and it is not deployed
+                any more.
         """
         contract = self.contracts.deployed.get(run.dataset)
-        if (
-            contract is None
-            and protocol.is_dataset(run.dataset)
-            and self.contracts.ever(run.dataset)
-        ):
+        if contract is not None or not protocol.is_dataset(run.dataset):
+            return contract
+        if problem := self.contracts.problem_of(run.dataset):
+            raise contract_missing(run.dataset, problem)
+        if self.contracts.ever(run.dataset):
             raise ContractMissing(
                 f"dataset {run.dataset} had a contract, and none is deployed now: its drops wait "
                 "until there is one"
             )
-        return contract
+        return None
 
     def _answered(self, answer: Answer) -> Stored:
         """Conclude if the job has answered, and clear away what it leaves then."""

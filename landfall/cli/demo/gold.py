@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 _SHOWN_ROWS = 4
 _GAP = 2
@@ -24,6 +27,7 @@ class GoldTable:
     rows: int
     columns: tuple[str, ...]
     head: Sequence[Sequence[object]]
+    layer: str = "gold"
 
 
 def tables(lake: Path) -> list[GoldTable]:
@@ -39,12 +43,10 @@ def _read(path: Path, name: str) -> GoldTable:
     return GoldTable(name, path, data.height, tuple(data.columns), data.head(_SHOWN_ROWS).rows())
 
 
-def preview(table: GoldTable, width: int) -> Table:
+def preview(table: GoldTable, width: int) -> RenderableType:
     """Return the first rows of a table, with as many columns as fit into `width`."""
+    title = f"{table.layer}/{table.name}: {table.rows:,} rows, {len(table.columns)} columns"
     view = Table(
-        title=f"gold/{escape(table.name)}: {table.rows:,} rows, {len(table.columns)} columns",
-        title_justify="left",
-        title_style="bold",
         box=None,
         pad_edge=False,
         padding=(0, _GAP, 0, 0),
@@ -57,13 +59,14 @@ def preview(table: GoldTable, width: int) -> Table:
         left -= needed
         shown += 1
     more = [_MORE] if shown < len(columns) else []
-    for name, *_ in columns[:shown]:
-        view.add_column(escape(name), no_wrap=True)
+    for at, (name, *_) in enumerate(columns[:shown]):
+        numbers = all(isinstance(row[at], (int, float, Decimal, type(None))) for row in table.head)
+        view.add_column(escape(name), no_wrap=True, justify="right" if numbers else "left")
     for _ in more:
         view.add_column(_MORE, no_wrap=True)
     for row in range(len(table.head)):
         view.add_row(*(escape(column[row + 1]) for column in columns[:shown]), *more)
-    return view
+    return Group(Text(title, style="bold", no_wrap=True, overflow="ellipsis"), view)
 
 
 def _columns(table: GoldTable) -> Iterator[tuple[str, *tuple[object, ...]]]:
@@ -73,5 +76,5 @@ def _columns(table: GoldTable) -> Iterator[tuple[str, *tuple[object, ...]]]:
 
 def _cell(value: object) -> str:
     if value is None:
-        return ""
+        return "NULL"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -13,7 +13,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from landfall.authoring.words import EXPLAINED, format_words
+from landfall.reporting.provenance import Provenance
+from landfall.reporting.words import EXPLAINED, format_words
 from landfall.validation.report import MASK, Example, Report
 
 _VERDICTS = {
@@ -55,8 +56,8 @@ class _Bar:
     height: str
 
 
-def render_html(report: Report) -> str:
-    """Return the whole page."""
+def render_html(report: Report, of: Provenance | None = None) -> str:
+    """Return the whole page; `of` says which run and contract the report is of."""
     records = [_record(example) for example in report.examples]
     names = list(dict.fromkeys(name for example in report.examples for name in example.cells))
     faulty = frozenset[str]().union(*(record.faulty for record in records))
@@ -70,6 +71,7 @@ def render_html(report: Report) -> str:
         names=names,
         profiled=any(profile.count or profile.nulls for profile in report.profile),
         format=format_words(report.format),
+        provenance=of.facts if of else (),
     )
 
 
@@ -146,7 +148,7 @@ def _visible(match: re.Match[str]) -> str:
 
 
 _ENVIRONMENT = Environment(
-    loader=PackageLoader("landfall.authoring"),
+    loader=PackageLoader("landfall.reporting"),
     autoescape=True,
     finalize=_plain,
     undefined=StrictUndefined,
