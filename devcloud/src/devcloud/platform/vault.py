@@ -1,7 +1,8 @@
 """The key vault: the secrets of the local cloud's configuration, and those that are put into it.
 
-What is put is kept in `vault.json` of the data folder, which its owner alone can read; the secrets
-of the configuration itself cannot be put. Only the newest version of a secret is kept.
+What is put, here or through the Resource Manager (see `management`), is kept in `vault.json` of the
+data folder, which its owner alone can read; the secrets of the configuration itself cannot be put.
+Only the newest version of a secret is kept.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,33 +22,44 @@ from devcloud.config import CloudConfig
 from devcloud.platform.identity import Identity, TokenError
 
 RESOURCE = "https://vault.azure.net"
+_FILE = "vault.json"
 _CURRENT = "current"
 
 
-class Secrets:
-    """The secrets of one local cloud."""
+class VaultSecrets(Mapping[str, str]):
+    """The secrets by name; what was put is in a file of the data folder, for every process."""
 
     def __init__(self, config: CloudConfig) -> None:
         self._own = config.secrets
-        self._file = config.root / "vault.json"
+        self._file = config.root / _FILE
 
-    def get(self, name: str) -> str | None:
-        """The value of a secret; None if there is none of that name."""
-        return self._own.get(name, self._put().get(name))
+    def __getitem__(self, name: str) -> str:
+        return self._own[name] if name in self._own else str(self._put()[name]["value"])
 
-    def put(self, name: str, value: str) -> bool:
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._put(), **self._own})
+
+    def __len__(self) -> int:
+        return len({**self._put(), **self._own})
+
+    def tags(self, name: str) -> dict[str, str]:
+        """The tags of a secret."""
+        return dict(self._put().get(name, {}).get("tags", {}))
+
+    def put(self, name: str, value: str, tags: Mapping[str, str] | None = None) -> bool:
         """Keep a secret; false for a name that the configuration has."""
         if name in self._own:
             return False
+        secrets = {**self._put(), name: {"value": value, "tags": dict(tags or {})}}
         staged = Path(f"{self._file}.{uuid.uuid4().hex}.tmp")
         with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            json.dump({**self._put(), name: value}, file)
+            json.dump(secrets, file, indent=1)
         staged.replace(self._file)
         return True
 
-    def _put(self) -> dict[str, str]:
+    def _put(self) -> dict[str, dict[str, Any]]:  # read anew: another process may have put one
         try:
-            kept: dict[str, str] = json.loads(self._file.read_text())
+            kept: dict[str, dict[str, Any]] = json.loads(self._file.read_text())
         except FileNotFoundError:
             return {}
         return kept
@@ -53,7 +67,7 @@ class Secrets:
 
 def routes(identity: Identity, config: CloudConfig) -> list[Route]:
     """`GET` and `PUT /vault/secrets/<name>`, `GET /vault/secrets/<name>/<version>`."""
-    secrets = Secrets(config)
+    secrets = VaultSecrets(config)
 
     async def secret(request: Request) -> Response:
         try:
