@@ -73,7 +73,9 @@ def reconcile(timer: func.TimerRequest, todo: Messages) -> None:
     """One tick: find what can move, and what has landed unannounced."""
     if timer.past_due:
         logging.getLogger("landfall").info("the tick is late")
-    _send(todo, wiring.service().reconcile())
+    service = wiring.service()
+    _send(todo, service.reconcile())
+    service.days.tick()
 
 
 @app.route(route="runs", methods=["GET"])
@@ -146,6 +148,19 @@ def list_datasets(req: func.HttpRequest) -> func.HttpResponse:
     return _respond(api.list_datasets, req)
 
 
+@app.route(route="console/{*path}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def console(req: func.HttpRequest) -> func.HttpResponse:
+    """A page of the console, for those who are signed in."""
+    return _browse(req)
+
+
+@app.route(route="console/{*path}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def console_verb(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
+    """What somebody asks for in the console."""
+    return _browse(req, todo)
+
+
 @app.route(route="runs/{run_id}/attempts/{attempt_id}/fence", methods=["POST"])
 def fence(req: func.HttpRequest) -> func.HttpResponse:
     """Data Factory asks whether this pipeline run may copy."""
@@ -181,6 +196,25 @@ def _respond(
     if todo is not None:
         _send(todo, reply.messages)
     return _http(reply)
+
+
+def _browse(req: func.HttpRequest, todo: Messages | None = None) -> func.HttpResponse:
+    from ingest.console import app as pages  # noqa: PLC0415 - only the console needs templates
+
+    request = pages.ConsoleRequest(
+        method=req.method,
+        path=req.route_params.get("path", "").strip("/"),
+        query=web.given(req.params),
+        headers={name.lower(): value for name, value in req.headers.items()},
+        body=req.get_body(),
+    )
+    reply = pages.Console(wiring.service, os.environ, wiring.APP, wiring.probe).answer(request)
+    if todo is not None:
+        _send(todo, reply.messages)
+    headers = {**reply.headers, **({"Set-Cookie": reply.cookie} if reply.cookie else {})}
+    return func.HttpResponse(
+        reply.body, status_code=reply.status, headers=headers, mimetype=reply.content_type
+    )
 
 
 def _http(reply: web.ApiResponse) -> func.HttpResponse:

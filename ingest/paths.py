@@ -18,6 +18,7 @@ ACTIVE = f"{MANIFEST}/active/"
 ARCHIVE = f"{MANIFEST}/runs/"
 INDEX = f"{MANIFEST}/index/"
 REPLAYS, REPLAYS_DONE = f"{MANIFEST}/replays/open/", f"{MANIFEST}/replays/done/"
+DAYS = f"{MANIFEST}/days/"
 REPORT = "report.json"
 
 
@@ -80,6 +81,11 @@ def _shelf(run_id: str) -> str:
         raise BadRequest(f"{run_id!r} is not a run id", status=404)
     day, dataset = named
     return f"{dataset}/{day}"
+
+
+def day_document(dataset: str, day: str) -> str:
+    """Where the figures of a dataset's drops stand that landed on a day (`YYYYMMDD`)."""
+    return f"{DAYS}{dataset}/{day}.json"
 
 
 def contract_document(dataset: str, digest: str) -> str:

@@ -19,6 +19,7 @@ from ingest.errors import LandfallError, Misconfigured
 from ingest.gold_store import GoldStore
 from ingest.ports import Clock, CopyService, JobService, Lake
 from ingest.reconcile.backlog import Caps
+from ingest.reconcile.days import DayBook
 from ingest.reconcile.reminders import PATIENCE, SentMessages
 from ingest.reconcile.tick import TickRules
 from ingest.runs.contents import AcceptedContents
@@ -77,6 +78,7 @@ def build(
         raise Misconfigured(f"contract: {error}") from error
     lake = lake or _lake(settings)
     manifest = Register(lake)
+    contents = AcceptedContents(lake, manifest)
     store = ContractStore(lake, contracts)
     gate = CopyLimit(settings.max_copies, lambda: manifest.count(*_COPIES), clock)
     batches = Limits(max_drops=settings.batch_drops, window=settings.batch_window)
@@ -92,7 +94,7 @@ def build(
             clock=clock,
             rules=ValidationRules(settings.lease, reference_wait=settings.reference_wait),
             worker=uuid.uuid4().hex,
-            contents=AcceptedContents(lake, manifest),
+            contents=contents,
             copied=CopiedDrops(manifest, clock),
             gate=gate,
             job=ValidationJob(
@@ -134,6 +136,7 @@ def build(
         account_hosts=settings.lake.hosts,
         max_blocked=settings.blocked,
         reminders=SentMessages(min(PATIENCE, settings.nudge)),
+        days=DayBook(lake, manifest, contents.broken_rules, clock),
     )
 
 

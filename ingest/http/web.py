@@ -210,10 +210,15 @@ _STATUS: tuple[tuple[type[LandfallError], int, str], ...] = (
 )
 
 
-def _problem(error: LandfallError) -> ApiResponse:
+def problem(error: LandfallError) -> tuple[int, str]:
+    """The status of an error, and its title."""
     if isinstance(error, BadRequest):
-        return ApiResponse(error.status, problem_body(error.status, "Bad request", str(error)))
-    status, title = next((s, t) for kind, s, t in _STATUS if isinstance(error, kind))
+        return error.status, "Bad request"
+    return next((s, t) for kind, s, t in _STATUS if isinstance(error, kind))
+
+
+def _problem(error: LandfallError) -> ApiResponse:
+    status, title = problem(error)
     headers = {"Retry-After": str(POLL_AFTER_SECONDS)} if isinstance(error, Retryable) else {}
     return ApiResponse(status, problem_body(status, title, str(error)), headers)
 
