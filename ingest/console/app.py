@@ -95,7 +95,12 @@ class Visit:
         }
         known = self.request.headers.get("if-none-match", "")
         return render.page(
-            template, common | values, self.reads.now, status=status, known=known, uploads=uploads
+            template,
+            {**common, **values},
+            self.reads.now,
+            status=status,
+            known=known,
+            uploads=uploads,
         )
 
 

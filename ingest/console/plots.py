@@ -12,6 +12,8 @@ from datetime import date, timedelta
 
 from markupsafe import Markup, escape
 
+from ingest.console.words import NONE
+
 WIDTH = 720
 
 
@@ -49,9 +51,12 @@ def stacks(bars: Sequence[Stack], says: str, *, height: int = 120) -> Markup:
             if amount:
                 tall = max(1.5, (height - 4) * amount / tallest)
                 top -= tall
-                rects.append(_rect(place * step, top, max(step - 2, 1), tall, tone))
-        marks.append(_group(bar.title, rects))
-    return _svg(marks, says, height, (_number(tallest),))
+                shape = f"M{_n(place * step)} {_n(top)}h{_n(max(step - 2, 1))}v{_n(tall)}"
+                shape += f"h-{_n(max(step - 2, 1))}z"
+                rects.append(Markup('<path class="{}" d="{}"/>').format(tone, shape))
+        if rects:
+            marks.append(_group(bar.title, rects))
+    return _stretched(marks, says, height, _number(tallest))
 
 
 def lines(series: Sequence[tuple[str, Sequence[float | None]]], says: str, unit: str) -> Markup:
@@ -62,24 +67,18 @@ def lines(series: Sequence[tuple[str, Sequence[float | None]]], says: str, unit:
         return nothing(says)
     marks = []
     for tone, values in series:
-        step = WIDTH / max(len(values) - 1, 1)
+        step = (WIDTH - 8) / max(len(values) - 1, 1)
         path, joined = [], False
         for place, value in enumerate(values):
-            if value is not None:
-                y = height - (height - 4) * value / tallest
-                path.append(f"{'L' if joined else 'M'}{place * step:.1f} {y:.1f}")
-                joined = True
-            else:
+            if value is None:
                 joined = False
-        dots = [
-            Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="2"/>').format(
-                tone, place * step, height - (height - 4) * value / tallest
-            )
-            for place, value in enumerate(values)
-            if value is not None
-        ]
-        marks += [Markup('<path class="line {}" d="{}"/>').format(tone, " ".join(path)), *dots]
-    return _svg(marks, says, height, (f"{_number(tallest)}{unit}",))
+                continue
+            x, y = 4 + place * step, height - 4 - (height - 8) * value / tallest
+            # A line of no length has round ends: a dot, where a value stands alone.
+            path.append(f"L{_n(x)} {_n(y)}" if joined else f"M{_n(x)} {_n(y)}h0")
+            joined = True
+        marks.append(Markup('<path class="line {}" d="{}"/>').format(tone, "".join(path)))
+    return _stretched(marks, says, height, f"{_number(tallest)}{unit}")
 
 
 def timeline(spans: Sequence[Span], says: str) -> Markup:
@@ -95,7 +94,7 @@ def timeline(spans: Sequence[Span], says: str) -> Markup:
         label = Markup('<text x="0" y="{}">{}</text>').format(y + 12, span.label)
         rects = [_rect(x, y, width, row - 6, f"{span.tone}{' wait' if span.waits else ''}")]
         marks += [label, _group(span.title, rects)]
-    return _svg(marks, says, len(spans) * row + 4, kind="timeline")
+    return _svg(marks, says, len(spans) * row + 4, "timeline")
 
 
 def matrix(
@@ -109,20 +108,21 @@ def matrix(
         for place, name in enumerate(rows)
     ]
     for place, (title, cells) in enumerate(columns):
-        rects = [
-            _rect(
-                left + place * step,
-                index * row + 2,
-                step - 2,
-                row - 4,
-                tone,
-                title=f"{title}: {what}",
-            )
-            for index, (tone, what) in enumerate(cells)
-            if tone
+        shapes: dict[str, list[str]] = {}
+        told = [title]
+        for index, (tone, what) in enumerate(cells):
+            if tone:
+                corner = f"M{_n(left + place * step)} {index * row + 2}"
+                cell = f"{corner}h{_n(step - 2)}v{row - 4}h-{_n(step - 2)}z"
+                shapes.setdefault(tone, []).append(cell)
+                if tone != "good":
+                    told.append(what)
+        paths = [
+            Markup('<path class="{}" d="{}"/>').format(tone, "".join(cell))
+            for tone, cell in shapes.items()
         ]
-        marks += rects
-    return _svg(marks, says, len(rows) * row + 4)
+        marks.append(_group("\n".join(told), paths))
+    return _svg(marks, says, len(rows) * row + 4, "matrix")
 
 
 def calendar(tones: Mapping[date, tuple[str, str]], last: date, weeks: int, says: str) -> Markup:
@@ -140,7 +140,7 @@ def calendar(tones: Mapping[date, tuple[str, str]], last: date, weeks: int, says
         x, y = left + week * cell, weekday * cell
         marks.append(_rect(x, y, cell - 3, cell - 3, tone, title=f"{day:%d %B}: {what}"))
         day += timedelta(days=1)
-    return _svg(marks, says, 7 * cell, kind="calendar", width=left + weeks * cell)
+    return _svg(marks, says, 7 * cell, "calendar", width=left + weeks * cell)
 
 
 def share(parts: Sequence[tuple[str, float]], says: str) -> Markup:
@@ -152,14 +152,17 @@ def share(parts: Sequence[tuple[str, float]], says: str) -> Markup:
             width = max(2.0, WIDTH * amount / whole)
             marks.append(_rect(min(x, WIDTH - width), 0, width, 10, tone))
             x += width
-    return _svg(marks, says, 10, kind="share")
+    return Markup(
+        '<svg class="plot share" viewBox="0 0 {} 10" preserveAspectRatio="none" role="img" '
+        'aria-label="{}">{}</svg>'
+    ).format(WIDTH, says, Markup("").join(marks))
 
 
 def bars(values: Sequence[tuple[str, float]], says: str, tone: str = "") -> Markup:
     """Small bars side by side, as for the distribution of a column."""
     tallest = max((value for _, value in values), default=0.0)
     if not tallest:
-        return nothing(says)
+        return Markup('<span class="soft">{}</span>').format(NONE)
     width, height = 120, 28
     step = width / len(values)
     marks = []
@@ -168,7 +171,7 @@ def bars(values: Sequence[tuple[str, float]], says: str, tone: str = "") -> Mark
         if tall:
             x, y = place * step, height - tall
             marks.append(_rect(x, y, max(step - 1, 1), tall, tone, title=title))
-    return _svg(marks, says, height, kind="bars", width=width)
+    return _svg(marks, says, height, "bars", width=width)
 
 
 def nothing(says: str) -> Markup:
@@ -177,24 +180,23 @@ def nothing(says: str) -> Markup:
 
 
 def _svg(
-    marks: Sequence[Markup],
-    says: str,
-    height: int,
-    scale: Sequence[str] = (),
-    kind: str = "",
-    *,
-    width: int = WIDTH,
+    marks: Sequence[Markup], says: str, height: int, kind: str = "", *, width: int = WIDTH
 ) -> Markup:
-    more = Markup("").join(
-        Markup('<text class="scale" x="2" y="10">{}</text>').format(text) for text in scale
-    )
     return Markup(
-        '<svg class="plot {}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}</svg>'
-    ).format(kind, width, height, says, Markup("").join(marks), more)
+        '<svg class="plot {}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
+    ).format(kind, width, height, says, Markup("").join(marks))
+
+
+def _stretched(marks: Sequence[Markup], says: str, height: int, scale: str) -> Markup:
+    """A plot without text in it, as wide as there is room, with its largest value above."""
+    return Markup(
+        '<div class="scale">{}</div><svg class="plot wide" viewBox="0 0 {} {}" '
+        'preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
+    ).format(scale, WIDTH, height, says, Markup("").join(marks))
 
 
 def _rect(x: float, y: float, width: float, height: float, tone: str, *, title: str = "") -> Markup:
-    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    place = f'x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"'
     shape = Markup('<rect class="{}" ').format(tone) + Markup(place)  # noqa: S704 - numbers
     if not title:
         return shape + Markup("/>")
@@ -203,6 +205,11 @@ def _rect(x: float, y: float, width: float, height: float, tone: str, *, title: 
 
 def _group(title: str, marks: Sequence[Markup]) -> Markup:
     return Markup("<g><title>{}</title>{}</g>").format(title, Markup("").join(marks))
+
+
+def _n(value: float) -> str:
+    """A coordinate, short."""
+    return f"{round(value, 1):g}"
 
 
 def _number(value: float) -> str:

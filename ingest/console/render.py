@@ -7,6 +7,7 @@ comes from another host, and no script or style stands in it, so the policy forb
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +16,7 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ingest.console import words
 from ingest.console.web import ConsoleResponse
@@ -103,6 +104,11 @@ def _assets() -> dict[str, bytes]:
     return {item.name: item.read_bytes() for item in folder.iterdir() if "." in item.name}
 
 
+def _pretty(value: Any) -> Markup:
+    """JSON over several lines, whose line ends stay what they are."""
+    return escape(json.dumps(value, indent=2, ensure_ascii=False))
+
+
 def _plain(value: Any) -> Any:
     if hasattr(value, "__html__"):
         return value
@@ -127,6 +133,7 @@ def _environment() -> Environment:
         "percent": words.percent,
         "stamp": words.stamp,
         "shortened": words.shortened,
+        "pretty": _pretty,
         "tone": words.tone,
         "symbol": lambda state: words.SYMBOLS[State(state)],
     }

@@ -10,6 +10,7 @@ from ingest.console.identity import NotAllowed, set_cookie
 from ingest.console.views import dataset, lineage, overview, run, runs, tables
 from ingest.console.web import ConsoleResponse, redirect
 from ingest.errors import BadRequest, Damaged, NotFound
+from ingest.runs.run import Run
 from ingest.settings import read
 from landfall.protocol import is_run_id
 
@@ -28,7 +29,7 @@ def _runs(visit: Visit) -> ConsoleResponse:
     return visit.page("runs.html", runs.view(visit.reads, filters))
 
 
-def run_of(visit: Visit) -> run.Run:
+def run_of(visit: Visit) -> Run:
     """The run that a page is about.
 
     Raises:

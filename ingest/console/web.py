@@ -136,10 +136,10 @@ def _multipart(body: bytes, parameters: str) -> Form:
     found = _BOUNDARY.search(parameters)
     if found is None:
         raise BadRequest("the form has no boundary")
-    delimiter = b"--" + found[1].encode()
+    delimiter = re.compile(rb"\r\n--" + re.escape(found[1].encode()) + rb"(?=\r\n|--)")
     fields: dict[str, str] = {}
     files: dict[str, File] = {}
-    for part in (b"\r\n" + body).split(b"\r\n" + delimiter)[1:]:
+    for part in delimiter.split(b"\r\n" + body)[1:]:
         if part.startswith(b"--"):
             return Form(fields, files)
         head, blank, content = part.partition(b"\r\n\r\n")

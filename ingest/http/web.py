@@ -6,9 +6,10 @@ into an HttpResponse by function_app.py.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ingest.errors import (
@@ -52,6 +53,8 @@ class ApiResponse:
 
     def text(self) -> str:
         """The body as it is sent."""
+        if self.status == _NOT_MODIFIED:
+            return ""
         text = json.dumps(self.body, ensure_ascii=False)
         return text.encode(errors="replace").decode()  # half a surrogate pair has no UTF-8
 
@@ -65,6 +68,8 @@ class ApiRequest:
         token: names the request once its key was looked up; None where it has no key.
         caller: who asks, as the platform has authenticated them; None where it does not say.
         chunked: the body was sent in chunks; the Functions host hands such a body on empty.
+        conditional: the answer carries an ETag, and is left out where the caller has it.
+        known: the header If-None-Match.
     """
 
     body: bytes = b""
@@ -75,6 +80,8 @@ class ApiRequest:
     token: str | None = None
     caller: str | None = None
     chunked: bool = False
+    conditional: bool = False
+    known: str | None = None
 
     @property
     def media_type(self) -> str:
@@ -103,7 +110,8 @@ def answer(endpoint: Endpoint, service: Callable[[], Landfall], request: ApiRequ
     """Call an endpoint; whatever it raises becomes a problem document."""
     try:
         _check_arrived(request)
-        return endpoint(service(), request)
+        reply = endpoint(service(), request)
+        return _tagged(reply, request.known) if request.conditional else reply
     except LandfallError as error:
         reply = _problem(error)
         log.info("%s: %s", type(error).__name__, error)
@@ -111,6 +119,21 @@ def answer(endpoint: Endpoint, service: Callable[[], Landfall], request: ApiRequ
     except Exception:  # noqa: BLE001 - a caller gets a problem document, the log the rest
         log.exception("%s failed", endpoint.__name__)
         return ApiResponse(500, problem_body(500, "Internal error", "see the service's log"))
+
+
+def _tagged(reply: ApiResponse, known: str | None) -> ApiResponse:
+    """The answer with its ETag, or 304 where the caller names it."""
+    if reply.status != _OK:
+        return reply
+    digest = hashlib.sha256(reply.text().encode()).hexdigest()[:20]
+    headers = {**reply.headers, "ETag": f'"{digest}"'}
+    names = [name.strip().removeprefix("W/") for name in (known or "").split(",")]
+    if f'"{digest}"' in names or "*" in names:
+        return ApiResponse(_NOT_MODIFIED, {}, headers)
+    return replace(reply, headers=headers)
+
+
+_OK, _NOT_MODIFIED = 200, 304
 
 
 def _check_arrived(request: ApiRequest) -> None:

@@ -28,6 +28,8 @@ KEPT_DAYS = 90
 """So many days back a missing document is made."""
 LOOK = timedelta(minutes=10)
 """How often a process looks for days whose figures are missing or may have changed."""
+SHOWN = timedelta(seconds=30)
+"""How old figures may be that are only shown."""
 STEP = 8
 """Documents that one tick makes at most."""
 REPORTS = 50
@@ -143,13 +145,18 @@ class DayBook:
         self._rules = rules
         self._clock = clock
         self._looked: datetime | None = None
+        self._shown: tuple[datetime, list[Day]] | None = None
         self._pending: list[tuple[str, str]] = []
         self._active: Counter[tuple[str, str]] = Counter()
 
-    def read(self, dataset: str | None = None) -> list[Day]:
-        """The days of a dataset, or of all, oldest first: one list call."""
-        prefix = f"{paths.DAYS}{dataset}/" if dataset else paths.DAYS
-        return sorted(self._read(prefix), key=lambda day: (day.day, day.dataset))
+    def read(self) -> list[Day]:
+        """The days of all datasets, oldest first: one list call; as they were seconds ago."""
+        now = self._clock()
+        shown = self._shown
+        if shown is None or not timedelta(0) <= now - shown[0] < SHOWN:
+            days = sorted(self._read(paths.DAYS), key=lambda day: (day.day, day.dataset))
+            shown = self._shown = (now, days)
+        return shown[1]
 
     def _read(self, prefix: str) -> Iterator[Day]:
         for entry in self._lake.list(prefix, metadata=True):

@@ -24,6 +24,10 @@ get_replay httpTrigger FUNCTION GET /replays/{replay_id}
 get_backlog httpTrigger FUNCTION GET /backlog
 list_datasets httpTrigger FUNCTION GET /datasets
 health httpTrigger ANONYMOUS GET /health
+openapi httpTrigger FUNCTION GET /openapi.json
+docs httpTrigger ANONYMOUS GET /docs
+console httpTrigger ANONYMOUS GET /console/{*path}
+console_verb httpTrigger ANONYMOUS POST /console/{*path}
 fence httpTrigger FUNCTION POST /runs/{run_id}/attempts/{attempt_id}/fence
 callback httpTrigger FUNCTION POST /runs/{run_id}/attempts/{attempt_id}/callback
 """

@@ -90,7 +90,7 @@ async function send(event) {
   if (!file) return;
   status.textContent = `Sending ${file.name} …`;
   try {
-    const headers = { "x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream" };
+    const headers = { "x-ms-blob-type": "BlockBlob", "If-None-Match": "*", "Content-Type": "application/octet-stream" };
     const reply = await fetch(form.dataset.url, { method: "PUT", headers, body: file });
     status.textContent = reply.ok
       ? "It has landed. Its run appears in the list of runs within seconds."

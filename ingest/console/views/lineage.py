@@ -11,9 +11,9 @@ from ingest.console.reads import Reads
 from ingest.console.views.tables import GOLD, last_loads
 from ingest.paths import SILVER
 
-_ROW, _WIDE, _TALL, _LEFT = 38, 190, 26, 4
+_ROW, _WIDE, _TALL, _LEFT = 38, 176, 26, 4
 _COLUMNS = {"landing": 0, "bronze": 1, SILVER: 2, GOLD: 3, "database": 4}
-_GAP = 215
+_GAP = 240
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _picture(edges: list[tuple[Node, Node]]) -> Markup:
 
 def _box(node: Node, row: int) -> Markup:
     x, y = _x(node.column), _y(row) - _TALL // 2
-    name = node.name if len(node.name) <= 25 else f"{node.name[:24]}…"  # noqa: PLR2004
+    name = node.name if len(node.name) <= 23 else f"{node.name[:22]}…"  # noqa: PLR2004
     box = Markup(
         '<rect class="node" x="{}" y="{}" width="{}" height="{}" rx="5"/>'
         '<text x="{}" y="{}">{}</text><title>{}</title>'
