@@ -25,6 +25,7 @@ from enum import StrEnum
 from ingest import paths
 from ingest.errors import AlreadyExists, BadRequest
 from ingest.ports import Lake
+from landfall.console_links import CONSOLE_KEY, sign, token
 
 COOKIE = "landfall"
 SESSION = timedelta(hours=12)
@@ -72,7 +73,7 @@ class SignIn:
     def of(cls, env: Mapping[str, str]) -> SignIn:
         """By the app settings; the platform sets the first of them itself."""
         platform = env.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
-        return cls(platform, None if platform else env.get("LANDFALL_CONSOLE_KEY") or None)
+        return cls(platform, None if platform else env.get(CONSOLE_KEY) or None)
 
     def person(
         self, headers: Mapping[str, str], cookie: str | None, now: datetime
@@ -91,28 +92,28 @@ class SignIn:
     def form_token(self, person: Person, lake: Lake) -> str:
         """What a form of this person carries: another page cannot know it."""
         key = self.key or _kept_key(lake)
-        return _sign(key, "form", person.session)[:43]
+        return sign(key, "form", person.session)[:43]
 
 
 def link_token(key: str, name: str, role: Role, now: datetime, valid: timedelta) -> str:
     """What a link carries that signs in once."""
-    return _token(key, "link", name, role, now + valid)
+    return token(key, "link", name, role, now + valid)
 
 
-def begin(key: str, token: str, lake: Lake, now: datetime) -> tuple[Person, str] | None:
+def begin(key: str, link: str, lake: Lake, now: datetime) -> tuple[Person, str] | None:
     """The person of a link and the cookie of their session; None where it is not (any more) good.
 
     The lake decides that a link is used once: a note of it is created if absent.
     """
-    person = _session(key, token, now, "link")
+    person = _session(key, link, now, "link")
     if person is None:
         return None
-    used = hashlib.sha256(token.encode()).hexdigest()
+    used = hashlib.sha256(link.encode()).hexdigest()
     try:
         lake.put(f"{paths.MANIFEST}/console/links/{used}", b"", if_absent=True)
     except AlreadyExists:
         return None
-    session = _token(key, "session", person.name, person.role, now + SESSION)
+    session = token(key, "session", person.name, person.role, now + SESSION)
     return person, session
 
 
@@ -122,26 +123,14 @@ def set_cookie(value: str, *, secure: bool, seconds: int = int(SESSION.total_sec
     return f"{COOKIE}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict{flags}"
 
 
-def _token(key: str, kind: str, name: str, role: Role, until: datetime) -> str:
-    """Letters, digits, `-`, `_` and `.`: the Functions host encodes all else in a cookie again."""
-    payload = json.dumps([name, role, int(until.timestamp()), secrets.token_hex(8)])
-    text = base64.urlsafe_b64encode(payload.encode()).decode().rstrip("=")
-    return f"{text}.{_sign(key, kind, text)}"
-
-
-def _session(key: str, token: str, now: datetime, kind: str = "session") -> Person | None:
-    text, _, signature = token.partition(".")
-    if not hmac.compare_digest(_sign(key, kind, text).encode(), signature.encode()):
+def _session(key: str, signed: str, now: datetime, kind: str = "session") -> Person | None:
+    text, _, signature = signed.partition(".")
+    if not hmac.compare_digest(sign(key, kind, text).encode(), signature.encode()):
         return None
     name, role, until, nonce = json.loads(base64.urlsafe_b64decode(f"{text}=="))
     if now >= datetime.fromtimestamp(until, UTC):
         return None
     return Person(name, Role(role), nonce)
-
-
-def _sign(key: str, kind: str, text: str) -> str:
-    digest = hmac.new(key.encode(), f"{kind}\n{text}".encode(), hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def _principal(headers: Mapping[str, str]) -> Person | None:

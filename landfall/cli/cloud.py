@@ -17,8 +17,10 @@ from devcloud import detached, pidfile
 from devcloud.config import DATABASE, CloudConfig
 from devcloud.supervisor import StartError, Supervisor
 from landfall.cli import render
+from landfall.cli.console import console_link
 from landfall.cli.errors import CliError
 from landfall.cli.target import app_folder, data_option, home, json_option
+from landfall.console_links import CONSOLE_KEY, console_key
 
 _START_SECONDS = 120.0
 _COLOURS = {
@@ -148,7 +150,9 @@ def exports(config: CloudConfig) -> dict[str, str]:
 
 def _create(root: Path, spark_lake: str | None) -> CloudConfig:
     template = "abfs://{container}@landfall.dfs.core.windows.net" if spark_lake else None
-    return devcloud_config.create(root, app_folder(), spark_lake=template)
+    config = devcloud_config.create(root, app_folder(), spark_lake=template)
+    settings = {CONSOLE_KEY: console_key(config.function_key)}
+    return devcloud_config.create(root, app_folder(), spark_lake=template, settings=settings)
 
 
 def _run_in_foreground(root: Path, spark_lake: str | None, *, deploy: bool, as_json: bool) -> None:
@@ -176,6 +180,7 @@ def _print_addresses(config: CloudConfig, *, as_json: bool, how_to_end: str) -> 
         click.echo(json.dumps(addresses(config), indent=2))
         return
     lines = [
+        ("look at it", console_link(config.url("functions"), config.function_key)),
         ("drop a file", "landfall drop FILE --dataset users"),
         ("see the runs", "landfall watch"),
         ("use any client", 'eval "$(landfall env)"'),
