@@ -14,6 +14,7 @@ from azurefunctions.extensions.bindings import blob
 from ingest import log, wiring
 from ingest.errors import LandfallError
 from ingest.http import api, api_verbs, contracts, web
+from ingest.http.routes import binding
 from ingest.runs.messages import Message, decode, encode
 
 QUEUE = "landfall-runs"
@@ -47,7 +48,7 @@ def on_landing(landed: blob.BlobClient, todo: Messages) -> None:
         log.log.warning("%s is left to the tick: %s: %s", path, type(error).__name__, error)
 
 
-@app.route(route="ingest", methods=["POST"])
+@app.route(**binding("ingest"))
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
 def ingest(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
     """Take in the named file."""
@@ -73,111 +74,140 @@ def reconcile(timer: func.TimerRequest, todo: Messages) -> None:
     """One tick: find what can move, and what has landed unannounced."""
     if timer.past_due:
         logging.getLogger("landfall").info("the tick is late")
-    _send(todo, wiring.service().reconcile())
+    service = wiring.service()
+    _send(todo, service.reconcile())
+    service.days.tick()
 
 
-@app.route(route="runs", methods=["GET"])
+@app.route(**binding("list_runs"))
 def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     """The latest runs."""
     return _respond(api.list_runs, req)
 
 
-@app.route(route="runs/{run_id}", methods=["GET"])
+@app.route(**binding("get_run"))
 def get_run(req: func.HttpRequest) -> func.HttpResponse:
     """One run with its history."""
     return _respond(api.get_run, req)
 
 
-@app.route(route="runs/{run_id}/report", methods=["GET"])
+@app.route(**binding("get_report"))
 def get_report(req: func.HttpRequest) -> func.HttpResponse:
     """What validation found."""
     return _respond(api.get_report, req)
 
 
-@app.route(route="runs/{run_id}/cancel", methods=["POST"])
+@app.route(**binding("cancel_run"))
 def cancel_run(req: func.HttpRequest) -> func.HttpResponse:
     """End a run that is not loading yet."""
     return _respond(api_verbs.cancel_run, req)
 
 
-@app.route(route="runs/{run_id}/retry", methods=["POST"])
+@app.route(**binding("retry_run"))
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
 def retry_run(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
     """Take up an ended run again."""
     return _respond(api_verbs.retry_run, req, todo)
 
 
-@app.route(route="runs/{run_id}/replay", methods=["POST"])
+@app.route(**binding("replay_run"))
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
 def replay_run(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
     """Take an ended run through all of it again."""
     return _respond(api_verbs.replay_run, req, todo)
 
 
-@app.route(route="runs/{run_id}/resend", methods=["POST"])
+@app.route(**binding("resend_rejects"))
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
 def resend_rejects(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
     """Take in corrected rejects of a run."""
     return _respond(api_verbs.resend_rejects, req, todo)
 
 
-@app.route(route="replays", methods=["POST"])
+@app.route(**binding("start_replay"))
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
 def start_replay(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
     """Replay the ended runs that a query means."""
     return _respond(api_verbs.start_replay, req, todo)
 
 
-@app.route(route="replays/{replay_id}", methods=["GET"])
+@app.route(**binding("get_replay"))
 def get_replay(req: func.HttpRequest) -> func.HttpResponse:
     """How far a replay is."""
     return _respond(api_verbs.get_replay, req)
 
 
-@app.route(route="backlog", methods=["GET"])
+@app.route(**binding("get_backlog"))
 def get_backlog(req: func.HttpRequest) -> func.HttpResponse:
     """How much is on its way, what waits, and for what."""
     return _respond(api.get_backlog, req)
 
 
-@app.route(route="datasets", methods=["GET"])
+@app.route(**binding("list_datasets"))
 def list_datasets(req: func.HttpRequest) -> func.HttpResponse:
     """What may be dropped, and how it must look."""
     return _respond(api.list_datasets, req)
 
 
-@app.route(route="datasets/{dataset}/contract", methods=["GET"])
+@app.route(**binding("get_contract"))
 def get_contract(req: func.HttpRequest) -> func.HttpResponse:
     """The contract of a dataset that is in force."""
     return _respond(contracts.get_contract, req)
 
 
-@app.route(route="datasets/{dataset}/contract", methods=["PUT"])
+@app.route(**binding("put_contract"))
 def put_contract(req: func.HttpRequest) -> func.HttpResponse:
     """Put a version of a contract in force."""
     return _respond(contracts.put_contract, req)
 
 
-@app.route(route="datasets/{dataset}/contract", methods=["DELETE"])
+@app.route(**binding("delete_contract"))
 def delete_contract(req: func.HttpRequest) -> func.HttpResponse:
     """Take back a contract that was put in force."""
     return _respond(contracts.delete_contract, req)
 
 
-@app.route(route="runs/{run_id}/attempts/{attempt_id}/fence", methods=["POST"])
+@app.route(**binding("console"))
+def console(req: func.HttpRequest) -> func.HttpResponse:
+    """A page of the console, for those who are signed in."""
+    return _browse(req)
+
+
+@app.route(**binding("console_verb"))
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def console_verb(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
+    """What somebody asks for in the console."""
+    return _browse(req, todo)
+
+
+@app.route(**binding("docs"))
+def docs(req: func.HttpRequest) -> func.HttpResponse:
+    """The page of the API, for those who are signed in to the console."""
+    return _browse(req, path="api")
+
+
+@app.route(**binding("openapi"))
+def openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """The description of this API, as OpenAPI 3.1."""
+    from ingest.http.openapi import get_document  # noqa: PLC0415 - seldom asked for
+
+    return _respond(get_document, req)
+
+
+@app.route(**binding("fence"))
 def fence(req: func.HttpRequest) -> func.HttpResponse:
     """Data Factory asks whether this pipeline run may copy."""
     return _respond(api.fence, req)
 
 
-@app.route(route="runs/{run_id}/attempts/{attempt_id}/callback", methods=["POST"])
+@app.route(**binding("callback"))
 @app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
 def callback(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
     """Data Factory says that a copy has ended."""
     return _respond(api.callback, req, todo)
 
 
-@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(**binding("health"))
 def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the host passes it
     """Whether the service can work, and what keeps it from it."""
     return _http(api.health(wiring.probe))
@@ -195,11 +225,35 @@ def _respond(
         accept=req.headers.get("accept", ""),
         caller=web.caller(req.headers, os.environ),
         chunked=req.method == "POST" and "transfer-encoding" in req.headers,
+        known=req.headers.get("if-none-match") if req.method == "GET" else None,
+        conditional=req.method == "GET",
     )
     reply = web.answer(endpoint, wiring.service, request)
     if todo is not None:
         _send(todo, reply.messages)
     return _http(reply)
+
+
+def _browse(
+    req: func.HttpRequest, todo: Messages | None = None, *, path: str | None = None
+) -> func.HttpResponse:
+    from ingest.console import app as pages  # noqa: PLC0415 - only the console needs templates
+
+    request = pages.ConsoleRequest(
+        method=req.method,
+        path=(path or req.route_params.get("path", "")).strip("/"),
+        query=web.given(req.params),
+        headers={name.lower(): value for name, value in req.headers.items()},
+        body=req.get_body(),
+    )
+    console = pages.Console(wiring.service, os.environ, wiring.APP, lambda: wiring.probe().lines())
+    reply = console.answer(request)
+    if todo is not None:
+        _send(todo, reply.messages)
+    headers = {**reply.headers, **({"Set-Cookie": reply.cookie} if reply.cookie else {})}
+    return func.HttpResponse(
+        reply.body, status_code=reply.status, headers=headers, mimetype=reply.content_type
+    )
 
 
 def _http(reply: web.ApiResponse) -> func.HttpResponse:

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from ingest.http import openapi
 from ingest.runs.states import ACTIVE, COMMANDS, RETRYABLE, TRANSITIONS, Command, Event
 from landfall.cli.main import landfall
 from landfall.protocol import FINAL, State
@@ -294,8 +295,49 @@ def _assignment(where: str, row: dict[str, str]) -> str:
     return f"| {PRINCIPALS[row['principal']]} | {scope} | {row['role']} | {row['why']} |"
 
 
+def openapi_page() -> str:
+    """Return the page of the HTTP API, route by route."""
+    document = openapi.document()
+    lines = [
+        "<!-- Made from ingest/http/openapi.py by docs/generate.py: change it there. -->",
+        "# HTTP API, route by route",
+        "",
+        f"Version {document['info']['version']}, as `GET /openapi.json` describes it.",
+        "[HTTP API](http-api.md) explains what the routes are for.",
+        "Each also answers with the problems 401, 500 and 503.",
+        "",
+    ]
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            lines += [f"## `{method.upper()} {path}`", "", f"{operation['summary']}.", ""]
+            lines += _openapi_parameters(operation)
+            for kind, body in operation.get("requestBody", {}).get("content", {}).items():
+                if "example" in body:
+                    text = json.dumps(body["example"], indent=2)
+                    lines += [f"Body, `{kind}`:", "", "```json", text, "```", ""]
+            lines += ["| status | |", "|---|---|"]
+            for status, answer in operation["responses"].items():
+                if status not in {"401", "500"}:
+                    lines.append(f"| {status} | {answer['description']} |")
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _openapi_parameters(operation: dict[str, Any]) -> Iterator[str]:
+    parameters = [p for p in operation.get("parameters", ()) if p["name"] != "If-None-Match"]
+    if parameters:
+        yield "| parameter | in | example |"
+        yield "|---|---|---|"
+        for parameter in parameters:
+            example = f"`{parameter['example']}`" if "example" in parameter else ""
+            required = ", required" if parameter.get("required") else ""
+            yield f"| `{parameter['name']}`{required} | {parameter['in']} | {example} |"
+        yield ""
+
+
 PAGES = {
     FOLDER / "access.md": access_page,
+    FOLDER / "openapi.md": openapi_page,
     FOLDER / "cli.md": cli_page,
     FOLDER / "parity.md": parity_page,
     FOLDER / "states.md": states_page,

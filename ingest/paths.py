@@ -20,6 +20,7 @@ INDEX = f"{MANIFEST}/index/"
 REPLAYS, REPLAYS_DONE = f"{MANIFEST}/replays/open/", f"{MANIFEST}/replays/done/"
 PUSHED = f"{MANIFEST}/contracts-pushed/"
 """The contracts that are in force besides those of the project's folder, or instead of them."""
+DAYS = f"{MANIFEST}/days/"
 REPORT = "report.json"
 
 
@@ -82,6 +83,11 @@ def _shelf(run_id: str) -> str:
         raise BadRequest(f"{run_id!r} is not a run id", status=404)
     day, dataset = named
     return f"{dataset}/{day}"
+
+
+def day_document(dataset: str, day: str) -> str:
+    """Where the figures of a dataset's drops stand that landed on a day (`YYYYMMDD`)."""
+    return f"{DAYS}{dataset}/{day}.json"
 
 
 def contract_document(dataset: str, digest: str) -> str:

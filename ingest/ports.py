@@ -101,6 +101,9 @@ class Lake(Protocol):
     def delete_folder(self, path: str) -> None:
         """Delete a folder with all that is in it; one that is gone is left gone."""
 
+    def upload_url(self, path: str, until: datetime) -> str:
+        """An address by which anybody may create this one file until then, and do nothing else."""
+
     def list(self, prefix: str, *, metadata: bool = False) -> Iterator[ListEntry]:
         """All files below a prefix, in the order of their names; nothing where there are none."""
 

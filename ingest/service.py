@@ -32,6 +32,7 @@ from ingest.operations.operators import Operators
 from ingest.operations.replays import Replays
 from ingest.ports import Clock, Lake, ListEntry, Version
 from ingest.reconcile.backlog import Backlog, Caps
+from ingest.reconcile.days import DayBook
 from ingest.reconcile.reminders import SentMessages
 from ingest.reconcile.tick import TickRules, due, unannounced, validated_remotely
 from ingest.runs import archive
@@ -79,6 +80,7 @@ class Landfall:
     caps: Caps
     account_hosts: frozenset[str]
     reminders: SentMessages
+    days: DayBook
     contract_changes: ContractChanges = field(default_factory=ContractChanges)
     max_faults: int = 5
     max_blocked: timedelta = timedelta(days=3)

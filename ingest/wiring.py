@@ -20,6 +20,7 @@ from ingest.errors import LandfallError, Misconfigured
 from ingest.gold_store import GoldStore
 from ingest.ports import Clock, CopyService, JobService, Lake
 from ingest.reconcile.backlog import Caps
+from ingest.reconcile.days import DayBook
 from ingest.reconcile.reminders import PATIENCE, SentMessages
 from ingest.reconcile.tick import TickRules
 from ingest.runs.contents import AcceptedContents
@@ -73,6 +74,7 @@ def build(
     """
     lake = lake or _lake(settings)
     manifest = Register(lake)
+    contents = AcceptedContents(lake, manifest)
     store = ContractStore(lake, settings.project / "contracts", clock, settings.contracts_every)
     gate = CopyLimit(settings.max_copies, lambda: manifest.count(*_COPIES), clock)
     batches = Limits(max_drops=settings.batch_drops, window=settings.batch_window)
@@ -88,7 +90,7 @@ def build(
             clock=clock,
             rules=ValidationRules(settings.lease, reference_wait=settings.reference_wait),
             worker=uuid.uuid4().hex,
-            contents=AcceptedContents(lake, manifest),
+            contents=contents,
             copied=CopiedDrops(manifest, clock),
             gate=gate,
             job=ValidationJob(
@@ -130,6 +132,7 @@ def build(
         account_hosts=settings.lake.hosts,
         max_blocked=settings.blocked,
         reminders=SentMessages(min(PATIENCE, settings.nudge)),
+        days=DayBook(lake, manifest, contents.broken_rules, clock),
     )
 
 
@@ -153,6 +156,14 @@ class Health:
     parts: Mapping[str, str]
     contracts: tuple[ContractProblem, ...] = ()
     gold: tuple[str, ...] = ()
+
+    def lines(self) -> Mapping[str, str]:
+        """All of it by name: `ok`, or what is wrong."""
+        contracts = {
+            problem.file: f"{problem.path}: {problem.reason}" for problem in self.contracts
+        }
+        gold = {"gold": "; ".join(self.gold)} if self.gold else {}
+        return {**self.parts, **contracts, **gold}
 
 
 def probe(env: Mapping[str, str] | None = None) -> Health:

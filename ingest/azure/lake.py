@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -22,7 +23,14 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.storage.blob import BlobBlock, BlobClient, BlobPrefix, BlobServiceClient
+from azure.storage.blob import (
+    BlobBlock,
+    BlobClient,
+    BlobPrefix,
+    BlobSasPermissions,
+    BlobServiceClient,
+    generate_blob_sas,
+)
 from azure.storage.filedatalake import DataLakeServiceClient
 
 from ingest.errors import (
@@ -42,6 +50,8 @@ from ingest.settings import LakeSettings
 USER_AGENT = "landfall"
 BLOCK = 4 * 1024 * 1024
 FIRST_RANGE = 8 * 1024 * 1024
+_SIGNED_BEFORE = timedelta(minutes=5)
+"""By so much the lake's clock may be behind this one for a link to be good at once."""
 
 # The SDK's own default waits 80 s for a refused connection; the queue repeats a step anyway. Its
 # jitter is 3 s on either side unless it is told otherwise.
@@ -185,6 +195,33 @@ class AzureLake:
                 self._files.get_directory_client(container, key).delete_directory()
             except ResourceNotFoundError:
                 return
+
+    def upload_url(self, path: str, until: datetime) -> str:
+        """See `ingest.ports.Lake`: signed by a user delegation key, or by the account's own.
+
+        https://learn.microsoft.com/rest/api/storageservices/create-user-delegation-sas
+        """
+        container, key = split(path)
+        blob = self._blob(path)
+        begin = datetime.now(UTC) - _SIGNED_BEFORE
+        account_key = getattr(self._blobs.credential, "account_key", None)
+        with _translated(path):
+            signed_by: dict[str, Any] = (
+                {"account_key": account_key}
+                if account_key
+                else {"user_delegation_key": self._blobs.get_user_delegation_key(begin, until)}
+            )
+        signature = generate_blob_sas(
+            str(blob.account_name),
+            container,
+            key,
+            permission=BlobSasPermissions(create=True),
+            start=begin,
+            expiry=until,
+            protocol="https" if blob.url.startswith("https") else "https,http",
+            **signed_by,
+        )
+        return f"{blob.url}?{signature}"
 
     def list(self, prefix: str, *, metadata: bool = False) -> Iterator[ListEntry]:
         """See `ingest.ports.Lake`; metadata is asked for in any case, it tells folders apart."""

@@ -6,9 +6,10 @@ into an HttpResponse by function_app.py.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ingest.errors import (
@@ -57,6 +58,8 @@ class ApiResponse:
         """The body as it is sent."""
         if self.page is not None:
             return self.page
+        if self.status == _NOT_MODIFIED:
+            return ""
         text = json.dumps(self.body, ensure_ascii=False)
         return text.encode(errors="replace").decode()  # half a surrogate pair has no UTF-8
 
@@ -71,6 +74,8 @@ class ApiRequest:
         caller: who asks, as the platform has authenticated them; None where it does not say.
         accept: the header Accept.
         chunked: the body was sent in chunks; the Functions host hands such a body on empty.
+        conditional: the answer carries an ETag, and is left out where the caller has it.
+        known: the header If-None-Match.
     """
 
     body: bytes = b""
@@ -82,6 +87,8 @@ class ApiRequest:
     caller: str | None = None
     chunked: bool = False
     accept: str = ""
+    conditional: bool = False
+    known: str | None = None
 
     @property
     def media_type(self) -> str:
@@ -110,7 +117,8 @@ def answer(endpoint: Endpoint, service: Callable[[], Landfall], request: ApiRequ
     """Call an endpoint; whatever it raises becomes a problem document."""
     try:
         _check_arrived(request)
-        return endpoint(service(), request)
+        reply = endpoint(service(), request)
+        return _tagged(reply, request.known) if request.conditional else reply
     except LandfallError as error:
         reply = _problem(error)
         log.info("%s: %s", type(error).__name__, error)
@@ -118,6 +126,21 @@ def answer(endpoint: Endpoint, service: Callable[[], Landfall], request: ApiRequ
     except Exception:  # noqa: BLE001 - a caller gets a problem document, the log the rest
         log.exception("%s failed", endpoint.__name__)
         return ApiResponse(500, problem_body(500, "Internal error", "see the service's log"))
+
+
+def _tagged(reply: ApiResponse, known: str | None) -> ApiResponse:
+    """The answer with its ETag, or 304 where the caller names it."""
+    if reply.status != _OK:
+        return reply
+    digest = hashlib.sha256(reply.text().encode()).hexdigest()[:20]
+    headers = {**reply.headers, "ETag": f'"{digest}"'}
+    names = [name.strip().removeprefix("W/") for name in (known or "").split(",")]
+    if f'"{digest}"' in names or "*" in names:
+        return ApiResponse(_NOT_MODIFIED, {}, headers)
+    return replace(reply, headers=headers)
+
+
+_OK, _NOT_MODIFIED = 200, 304
 
 
 def _check_arrived(request: ApiRequest) -> None:
@@ -215,10 +238,15 @@ _STATUS: tuple[tuple[type[LandfallError], int, str], ...] = (
 )
 
 
-def _problem(error: LandfallError) -> ApiResponse:
+def problem(error: LandfallError) -> tuple[int, str]:
+    """The status of an error, and its title."""
     if isinstance(error, BadRequest):
-        return ApiResponse(error.status, problem_body(error.status, "Bad request", str(error)))
-    status, title = next((s, t) for kind, s, t in _STATUS if isinstance(error, kind))
+        return error.status, "Bad request"
+    return next((s, t) for kind, s, t in _STATUS if isinstance(error, kind))
+
+
+def _problem(error: LandfallError) -> ApiResponse:
+    status, title = problem(error)
     headers = {"Retry-After": str(POLL_AFTER_SECONDS)} if isinstance(error, Retryable) else {}
     return ApiResponse(status, problem_body(status, title, str(error)), headers)
 

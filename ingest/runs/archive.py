@@ -6,7 +6,8 @@ so that few among many are found at once.
 
 What a look costs: a folder listing for each dataset that is asked for, and one list call for each
 of its days that has to be read; of a day with more than `PAGE` runs a page is read in vain, and
-then it is read hour by hour, and such an hour minute by minute.
+then it is read hour by hour, and such an hour minute by minute. Days with few runs are read by
+months.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from landfall.protocol import FINAL, State
 
 PAGE = 5000
 """How many entries the lake tells in one answer."""
+_FEW, _FEW_DAYS = 100, 2
+"""A dataset that had fewer runs than this on two days in turn is read by months."""
 UNCOMMON = FINAL - {State.SUCCEEDED}
 
 
@@ -58,11 +61,42 @@ def newest(
 
 
 def _shelf(lake: Lake, folder: str, before: str | None, oldest_day: str) -> Iterator[Listed]:
-    for day in sorted(lake.folders(folder), reverse=True):
-        if day < oldest_day:
-            return
-        if before is None or day <= before[:8]:
-            yield from latest_first(lake, f"{folder}{day}/{day}T", readable)
+    days = [
+        day
+        for day in sorted(lake.folders(folder), reverse=True)
+        if day >= oldest_day and (before is None or day <= before[:8])
+    ]
+    few, tried = 0, ""
+    while days:
+        month = days[0][:6]
+        if few == _FEW_DAYS and tried != month:
+            tried = month
+            if (rest := _rest_of_month(lake, folder, days)) is not None:
+                yield from rest
+                days = [day for day in days if day[:6] != month]
+                continue
+        day = days.pop(0)
+        number = 0
+        for number, run in enumerate(  # noqa: B007 - counted
+            latest_first(lake, f"{folder}{day}/{day}T", readable), start=1
+        ):
+            yield run
+        few = min(few + 1, _FEW_DAYS) if number < _FEW else 0
+
+
+def _rest_of_month(lake: Lake, folder: str, days: Sequence[str]) -> list[Listed] | None:
+    """The runs of the first of the days and of all others of its month, by one list call.
+
+    None where that is no gain: of a single day, and where they are more than a page.
+    """
+    month = [day for day in days if day[:6] == days[0][:6]]
+    if len(month) == 1:
+        return None
+    page = list(islice(lake.list(f"{folder}{month[0][:6]}", metadata=True), PAGE))
+    if len(page) == PAGE:
+        return None
+    mine = [entry for entry in page if entry.version.path.removeprefix(folder)[:8] in month]
+    return sorted(readable(mine), key=age, reverse=True)
 
 
 Read = Callable[[Iterable[ListEntry]], Iterator[Listed]]

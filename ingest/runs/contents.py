@@ -107,6 +107,19 @@ class AcceptedContents:
         kept: dict[str, Any] = json.loads(self.lake.get(path)[0])
         return kept
 
+    def broken_rules(self, run_id: str) -> dict[str, int]:
+        """The rules that records of a run break, with the number of records.
+
+        Raises:
+            NotFound: there is no such run, or it was not validated.
+        """
+        report = self.report(self.manifest.get(run_id, fresh=True).run)
+        rules: dict[str, int] = {}
+        for check in report.get("checks", ()):
+            name = f"{check['column']}: {check['rule']}" if check["column"] else str(check["rule"])
+            rules[name] = rules.get(name, 0) + int(check["failed"])
+        return rules
+
 
 def _stands(stored: Stored | None) -> bool:
     """Whether a run has accepted its content, or may still."""

@@ -145,6 +145,9 @@ def to_metadata(run: Run) -> dict[str, str]:
         "contract": run.verdict.digest if run.verdict else None,
         "blocked": _cut(run.blocked.cause, _CAUSE_LENGTH) if run.blocked else None,
         "blocked_since": run.blocked.since.isoformat() if run.blocked else None,
+        "via": run.source.via,
+        "sha256": run.verdict.sha256 if run.verdict else None,
+        "seconds": {state.value: round(spent, 1) for state, spent in run.seconds.items()},
     }
     text = _fitting(summary(run) | {"steering": steering})
     return {"state": run.state.value, "summary": base64.b64encode(text).decode()}

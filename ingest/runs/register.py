@@ -33,6 +33,8 @@ from ingest.runs.states import ACTIVE as ACTIVE_STATES
 from landfall.protocol import State, id_prefix
 
 _REMEMBERED = 4096
+SCANNED = 5000
+"""Runs that one search looks at: one page of a listing or a few."""
 _AHEAD = timedelta(days=2)
 """By so much the clock of this process may be behind the lake's."""
 
@@ -261,6 +263,38 @@ class Register:
         Costs one list call where no more than 5,000 are active, else some for each day, hour and
         minute from which they are, and what `archive.newest` says.
         """
+        return list(islice(self._latest(before, dataset, state, ""), limit))
+
+    def search(
+        self,
+        matches: Callable[[Listed], bool],
+        *,
+        limit: int,
+        before: str | None = None,
+        since: datetime | None = None,
+        dataset: str | None = None,
+        state: State | None = None,
+    ) -> tuple[list[Listed], str | None]:
+        """The latest runs that match, and where to go on: None where there are no more.
+
+        It stops after `SCANNED` runs were looked at: then it goes on before the last of them.
+        """
+        first = id_prefix(since) if since else ""
+        runs: list[Listed] = []
+        for looked, run in enumerate(self._latest(before, dataset, state, first), start=1):
+            if run.run_id < first:
+                break
+            if matches(run):
+                if len(runs) == limit:
+                    return runs, runs[-1].run_id
+                runs.append(run)
+            if looked == SCANNED:
+                return runs, run.run_id
+        return runs, None
+
+    def _latest(
+        self, before: str | None, dataset: str | None, state: State | None, first: str
+    ) -> Iterator[Listed]:
         active = (
             run
             for run in self._latest_active(state)
@@ -268,11 +302,12 @@ class Register:
             and dataset in (None, run.dataset)
             and state in (None, run.state)
         )
-        archived = archive.newest(self._lake, dataset=dataset, state=state, before=before)
+        archived = archive.newest(
+            self._lake, dataset=dataset, state=state, before=before, oldest_day=first[:8]
+        )
         if state in ACTIVE_STATES:
             archived = iter(())
-        merged = heapq.merge(active, archived, key=archive.age, reverse=True)
-        return list(islice(_distinct(merged), limit))
+        return _distinct(heapq.merge(active, archived, key=archive.age, reverse=True))
 
     def _latest_active(self, state: State | None) -> Iterator[Listed]:
         """The active runs, latest landed first.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from ingest.paths import MARKER, bronze_folder
@@ -245,6 +246,18 @@ class Run:
     def reopened(self) -> int:
         """How often it was taken up again after it had ended."""
         return sum(line.count for line in self.history if line.event in REOPENING)
+
+    @property
+    def seconds(self) -> dict[State, float]:
+        """How long it was in each state that it has left, since it was last taken up."""
+        spent: dict[State, float] = {}
+        for line, following in pairwise(self.history):
+            if following.event in REOPENING:
+                spent = {}
+            else:
+                stay = (following.at - line.at).total_seconds()
+                spent[line.state] = spent.get(line.state, 0.0) + max(0.0, stay)
+        return spent
 
     @property
     def bronze(self) -> str:

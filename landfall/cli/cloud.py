@@ -18,6 +18,7 @@ from devcloud.config import DATABASE, CloudConfig
 from devcloud.supervisor import StartError, Supervisor
 from landfall.cli import render
 from landfall.cli.client import Client
+from landfall.cli.console import console_link
 from landfall.cli.errors import CliError
 from landfall.cli.target import (
     PROJECT,
@@ -29,6 +30,7 @@ from landfall.cli.target import (
     project_folder,
     remembered_project,
 )
+from landfall.console_links import CONSOLE_KEY, console_key
 from landfall.contract.folder import SUFFIX
 
 _START_SECONDS = 120.0
@@ -199,7 +201,12 @@ def _other(project: Path, root: Path) -> str:
 
 def _create(root: Path, spark_lake: str | None, project: Path) -> CloudConfig:
     template = "abfs://{container}@landfall.dfs.core.windows.net" if spark_lake else None
-    settings = {PROJECT: str(project), "LANDFALL_CONTRACTS_SECONDS": "5"}
+    config = devcloud_config.create(root, app_folder(), spark_lake=template)
+    settings = {
+        PROJECT: str(project),
+        "LANDFALL_CONTRACTS_SECONDS": "5",
+        CONSOLE_KEY: console_key(config.function_key),
+    }
     return devcloud_config.create(root, app_folder(), spark_lake=template, settings=settings)
 
 
@@ -245,6 +252,7 @@ def _print_addresses(config: CloudConfig, *, as_json: bool, how_to_end: str) -> 
         click.echo(json.dumps(addresses(config), indent=2))
         return
     lines = [
+        ("look at it", console_link(config.url("functions"), config.function_key)),
         ("drop a file", f"landfall drop FILE --dataset {_some_dataset(config)}"),
         ("see the runs", "landfall watch"),
         ("use any client", 'eval "$(landfall env)"'),

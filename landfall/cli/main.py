@@ -20,6 +20,7 @@ from landfall.cli import errors
 _COMMANDS = {
     "up": "landfall.cli.cloud",
     "down": "landfall.cli.cloud",
+    "open": "landfall.cli.console",
     "env": "landfall.cli.cloud",
     "demo": "landfall.cli.demo.command",
     "init": "landfall.cli.project",
@@ -42,6 +43,8 @@ _COMMANDS = {
     "deploy": "landfall.cli.deploy",
     "faults": "landfall.cli.faults",
 }
+_ATTRIBUTES = {"open": "open_"}
+"""Commands whose name means something else in Python."""
 
 
 class _LazyGroup(click.Group):
@@ -57,7 +60,7 @@ class _LazyGroup(click.Group):
             module = importlib.import_module(_COMMANDS[cmd_name])
         except ModuleNotFoundError as error:
             return _not_installed(cmd_name, error)
-        return cast("click.Command", getattr(module, cmd_name))
+        return cast("click.Command", getattr(module, _ATTRIBUTES.get(cmd_name, cmd_name)))
 
 
 def _not_installed(command: str, error: ModuleNotFoundError) -> click.Command:

@@ -69,6 +69,9 @@ class InMemoryLake:
         self.files[path] = Blob(data, etag, modified, dict(metadata or {}))
         return etag
 
+    def upload_url(self, path: str, until: datetime) -> str:
+        return f"memory://{path}?until={until.isoformat()}"
+
     def stream(self, path: str) -> Iterator[bytes]:
         return iter([self._blob(path).data])
 

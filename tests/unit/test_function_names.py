@@ -27,6 +27,10 @@ get_contract httpTrigger FUNCTION GET /datasets/{dataset}/contract
 put_contract httpTrigger FUNCTION PUT /datasets/{dataset}/contract
 delete_contract httpTrigger FUNCTION DELETE /datasets/{dataset}/contract
 health httpTrigger ANONYMOUS GET /health
+openapi httpTrigger FUNCTION GET /openapi.json
+docs httpTrigger ANONYMOUS GET /docs
+console httpTrigger ANONYMOUS GET /console/{*path}
+console_verb httpTrigger ANONYMOUS POST /console/{*path}
 fence httpTrigger FUNCTION POST /runs/{run_id}/attempts/{attempt_id}/fence
 callback httpTrigger FUNCTION POST /runs/{run_id}/attempts/{attempt_id}/callback
 """

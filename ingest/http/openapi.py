@@ -1,0 +1,645 @@
+"""The API as an OpenAPI 3.1 document, made from the routes that the app serves.
+
+A route without a description here is an error, so the two cannot part. Every example is run by a
+test, and every answer of the running app is held against the schemas.
+
+Spec: https://spec.openapis.org/oas/v3.1.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ingest.http.routes import ROUTES, Route
+from ingest.http.web import JSON, PROBLEM, ApiRequest, ApiResponse
+from ingest.operations.operators import ReplayOrigin
+from ingest.service import Landfall
+from landfall.protocol import FINAL, State
+
+VERSION = "1.0"
+"""Of the API: the first number changes with what could break a client."""
+RUN = "20261122T130114Z-users-1f3a9c2028c43964"
+"""A run id in examples."""
+_RUN_ID = r"^\d{8}T\d{6}Z-[a-z0-9_]{1,63}-[0-9a-f]{8}([0-9a-f]{8})?$"
+_ABOUT = """\
+Says where every delivery is, and does what operators ask.
+
+Versions: routes and fields are only added within version 1; clients have to bear fields that they
+do not know. Lists are newest first and go on by `cursor`. Answers of `GET` carry an `ETag`:
+`If-None-Match` gets 304 while nothing has changed. Errors are problem documents after RFC 9457.
+A verb with an `Idempotency-Key` is done once, however often it is sent.
+"""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is said of one route.
+
+    Attributes:
+        answers: by status, the schema of its body and an example; problems go without saying.
+        problems: statuses of problem documents beside 401, 500 and 503, and when they come.
+        body: schema of the request's body, with an example.
+        once: it takes an Idempotency-Key.
+    """
+
+    tag: str
+    summary: str
+    answers: Mapping[int, tuple[Any, Any]]
+    problems: Mapping[int, str] = field(default_factory=dict)
+    query: Sequence[Mapping[str, Any]] = ()
+    body: tuple[str, Any, Any] | None = None
+    optional_body: bool = False
+    once: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def get_document(_service: Landfall, _request: ApiRequest) -> ApiResponse:
+    """`GET /openapi.json`: this document."""
+    return ApiResponse(200, document())
+
+
+def document() -> dict[str, Any]:
+    """The whole document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for name, route in ROUTES.items():
+        if not route.page:
+            paths.setdefault(f"/{route.path}", {})[route.method.lower()] = _operation(name, route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Landfall", "version": VERSION, "description": _ABOUT},
+        "servers": [{"url": "/", "description": "this function app"}],
+        "security": [{"key": []}, {"code": []}],
+        "tags": [{"name": name} for name in ("runs", "operators", "service", "pipelines")],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "key": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
+                "code": {"type": "apiKey", "in": "query", "name": "code"},
+            },
+            "schemas": SCHEMAS,
+        },
+    }
+
+
+def _operation(name: str, route: Route) -> dict[str, Any]:
+    said = OPERATIONS[name]
+    parameters: list[Mapping[str, Any]] = [
+        {
+            "name": part[1:-1],
+            "in": "path",
+            "required": True,
+            "schema": _PATH[part[1:-1]][0],
+            "example": _PATH[part[1:-1]][1],
+        }
+        for part in route.path.split("/")
+        if part.startswith("{")
+    ]
+    parameters += [{"in": "query", **parameter} for parameter in said.query]
+    if said.once:
+        parameters.append(_KEY)
+    if route.method == "GET" and not route.anonymous:
+        parameters.append(_KNOWN)
+    operation: dict[str, Any] = {
+        "operationId": name,
+        "tags": [said.tag],
+        "summary": said.summary,
+        "responses": _responses(said, route),
+    }
+    if parameters:
+        operation["parameters"] = parameters
+    if route.anonymous:
+        operation["security"] = []
+    if said.body:
+        kind, schema, example = said.body
+        content = {"schema": schema} | ({} if example is None else {"example": example})
+        operation["requestBody"] = {
+            "required": not said.optional_body,
+            "content": {kind: content},
+        }
+    return operation
+
+
+def _responses(said: Operation, route: Route) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    tagged = route.method == "GET" and not route.anonymous
+    told = {**said.headers, **({"ETag": "of this answer"} if tagged else {})}
+    headers = {n: {"description": what, "schema": {"type": "string"}} for n, what in told.items()}
+    for status, (schema, example) in said.answers.items():
+        kind = PROBLEM if status >= 400 else JSON  # noqa: PLR2004 - HTTP's own line
+        responses[str(status)] = {
+            "description": _PHRASES[status],
+            "content": {kind: {"schema": schema, "example": example}},
+            **({"headers": headers} if headers else {}),
+        }
+    if tagged:
+        responses["304"] = {"description": "it is as `If-None-Match` says"}
+    common = {401: "there is no valid key"} if not route.anonymous else {}
+    for status, when in sorted({**common, **said.problems, **_ALWAYS}.items()):
+        if str(status) not in responses:
+            content = {} if status == _NO_KEY else {"content": {PROBLEM: {"schema": _PROBLEM}}}
+            responses[str(status)] = {"description": when, **content}
+    return responses
+
+
+_NO_KEY = 401
+_PHRASES = {200: "it is so", 202: "it is on its way", 503: "a part of it cannot work"}
+_ALWAYS = {500: "an error of the service, see its log", 503: "the lake did not answer"}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "1 to 255 visible ASCII characters, such as a UUID",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]+$"},
+}
+_KNOWN = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "the `ETag` of an earlier answer",
+    "schema": {"type": "string"},
+}
+_PATH = {
+    "run_id": ({"type": "string", "pattern": _RUN_ID}, RUN),
+    "replay_id": (
+        {"type": "string", "pattern": "^[0-9a-z]{1,64}$"},
+        "0d5c7f1a5a0b4c0f9a5e3e1f6c9b7a42",
+    ),
+    "attempt_id": ({"type": "string", "minLength": 1}, f"{RUN}.a1"),
+    "dataset": ({"type": "string", "pattern": "^[a-z0-9][a-z0-9_]{0,62}$"}, "users"),
+}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(properties: Mapping[str, Any], *, optional: Sequence[str] = ()) -> dict[str, Any]:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "required": required, "properties": dict(properties)}
+
+
+_TEXT, _WHOLE, _TRUTH = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
+_TIME = {"type": "string", "format": "date-time"}
+_MAYBE_TEXT = {"type": ["string", "null"]}
+_MAYBE_WHOLE = {"type": ["integer", "null"], "minimum": 0}
+_MAYBE_OBJECT = {"type": ["object", "null"]}
+_PROBLEM = _ref("Problem")
+_DATASET = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_]{0,62}$"}
+_REASON = {"type": "string", "minLength": 1, "maxLength": 500}
+
+_SUMMARY = {
+    "run_id": {"type": "string", "pattern": _RUN_ID},
+    "dataset": _TEXT,
+    "name": _TEXT,
+    "path": _TEXT,
+    "state": _ref("State"),
+    "cause": _TEXT,
+    "rows": _MAYBE_WHOLE,
+    "accepted": _MAYBE_WHOLE,
+    "rejected": _MAYBE_WHOLE,
+    "inserted": _MAYBE_WHOLE,
+    "updated_rows": _MAYBE_WHOLE,
+    "resend_of": _MAYBE_TEXT,
+    "size": _WHOLE,
+    "landed_at": _TIME,
+    "created": _TIME,
+    "updated": _TIME,
+}
+
+SCHEMAS: dict[str, Any] = {
+    "State": {"type": "string", "enum": [state.value for state in State]},
+    "Problem": {
+        "description": "RFC 9457",
+        **_object({"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}),
+    },
+    "RunSummary": _object(_SUMMARY),
+    "Transition": _object({
+        "at": _TIME,
+        "state": _ref("State"),
+        "event": _TEXT,
+        "cause": _TEXT,
+        "request": _MAYBE_TEXT,
+        "count": {"type": "integer", "minimum": 1},
+        "by": _MAYBE_TEXT,
+    }),
+    "Run": _object(
+        _SUMMARY
+        | {
+            "source": {"type": "object"},
+            "raw": _MAYBE_TEXT,
+            "judging": _MAYBE_OBJECT,
+            "verdict": _MAYBE_OBJECT,
+            "copy": _MAYBE_OBJECT,
+            "load": _MAYBE_OBJECT,
+            "history": {"type": "array", "items": _ref("Transition"), "minItems": 1},
+            "resends": {"type": "array", "items": _TEXT},
+            "links": {"type": "object"},
+            "waits": _MAYBE_TEXT,
+        },
+        optional=("waits",),
+    ),
+    "Runs": _object({"runs": {"type": "array", "items": _ref("RunSummary")}, "next": _MAYBE_TEXT}),
+    "Report": {
+        "description": "what validation found; its `schema` says of which version it is",
+        **_object({
+            "schema": {"const": 1},
+            "dataset": _TEXT,
+            "verdict": {"enum": ["accepted", "accepted_with_rejects", "refused"]},
+            "rows": _WHOLE,
+            "accepted": _WHOLE,
+            "rejected": _WHOLE,
+            "checks": {"type": "array"},
+        }),
+    },
+    "Backlog": _object({
+        "copies": _ref("Share"),
+        "loads": _ref("Share"),
+        "datasets": {
+            "type": "array",
+            "items": _object({
+                "dataset": _TEXT,
+                "active": _WHOLE,
+                "states": {"type": "object", "additionalProperties": _WHOLE},
+                "oldest": _object({"run_id": _TEXT, "landed_at": _TIME}),
+                "waits": {"type": "object", "additionalProperties": _TEXT},
+            }),
+        },
+        "set_aside": {"type": "array", "items": _object({"path": _TEXT, "why": _TEXT})},
+    }),
+    "Share": _object({"under_way": _WHOLE, "at_once": _WHOLE, "waiting": _WHOLE}),
+    "Datasets": _object({
+        "datasets": {
+            "type": "array",
+            "items": _object({
+                "dataset": _DATASET,
+                "version": _TEXT,
+                "description": _TEXT,
+                "landing": _TEXT,
+                "max_rejected_ratio": {"type": "number"},
+                "key": {"type": "array", "items": _TEXT},
+                "columns": {"type": "array", "items": {"type": "object"}},
+            }),
+        }
+    }),
+    "Replay": _object({
+        "replay_id": _TEXT,
+        "from": {"enum": [origin.value for origin in ReplayOrigin]},
+        "reason": _TEXT,
+        "by": _MAYBE_TEXT,
+        "query": {"type": "object"},
+        "created": _TIME,
+        "total": _WHOLE,
+        "reopened": _WHOLE,
+        "refused": {"type": "object", "additionalProperties": _TEXT},
+        "done": _TRUTH,
+        "runs": {"type": "array", "items": _TEXT},
+    }),
+    "DryRun": _object({
+        "dry_run": {"const": True},
+        "total": _WHOLE,
+        "runs": {"type": "array", "items": _TEXT},
+    }),
+    "Health": _object({"status": _TEXT, "parts": {"type": "object"}}),
+}  # fmt: skip
+
+_SUMMARY_EXAMPLE = {
+    "run_id": RUN,
+    "dataset": "users",
+    "name": "may.csv",
+    "path": "landing/users/may.csv",
+    "state": "succeeded",
+    "cause": "loaded by job run 7",
+    "rows": 1000,
+    "accepted": 998,
+    "rejected": 2,
+    "inserted": 600,
+    "updated_rows": 398,
+    "resend_of": None,
+    "size": 130000,
+    "landed_at": "2026-11-22T13:01:14+00:00",
+    "created": "2026-11-22T13:01:15+00:00",
+    "updated": "2026-11-22T13:02:40+00:00",
+}
+_RUN_EXAMPLE = _SUMMARY_EXAMPLE | {
+    "source": {"path": "landing/users/may.csv", "etag": "0x8DC", "size": 130000, "via": "event"},
+    "raw": f"raw/users/{RUN}-may.csv",
+    "judging": None,
+    "verdict": {"verdict": "accepted_with_rejects", "rows": 1000, "accepted": 998, "rejected": 2},
+    "copy": {"number": 1, "attempt_id": f"{RUN}.a1", "rows": 998},
+    "load": {"batch_id": "20261122T130200Z-users-5d3f0a9b1c2d4e5f", "job_run_id": 7},
+    "history": [
+        {
+            "at": "2026-11-22T13:01:15+00:00",
+            "state": "received",
+            "event": "receive",
+            "cause": "learned of landing/users/may.csv by event",
+            "request": None,
+            "count": 1,
+            "by": None,
+        }
+    ],
+    "resends": [],
+    "links": {"self": f"/runs/{RUN}", "report": f"/runs/{RUN}/report"},
+    "waits": None,
+}
+_NO_RUN = {404: "there is no such run"}
+_UNFIT = {
+    400: "a value that cannot be",
+    409: "the state of the run, or an Idempotency-Key under way, does not allow it",
+    411: "the body came in chunks",
+    413: "the body is too long",
+    415: "another content type",
+    422: "a field that is missing, unknown or cannot be; or a key used for another request",
+}
+_ACCEPTED = {202: (_ref("RunSummary"), _SUMMARY_EXAMPLE | {"state": "claimed"})}
+_ON_ITS_WAY = {
+    "Location": "where to ask for the run",
+    "Retry-After": "seconds until it is worth it",
+}
+_REPLAY_EXAMPLE = {
+    "replay_id": "0d5c7f1a5a0b4c0f9a5e3e1f6c9b7a42",
+    "from": "raw",
+    "reason": "the contract was wrong",
+    "by": None,
+    "query": {"dataset": "users", "state": "quarantined"},
+    "created": "2026-11-22T14:00:00+00:00",
+    "total": 1,
+    "reopened": 1,
+    "refused": {},
+    "done": True,
+    "runs": [RUN],
+}
+_CONTRACT = _object(
+    {"dataset": _TEXT, "version": _MAYBE_TEXT, "digest": _TEXT, "from": _TEXT, "contract": _TEXT},
+    optional=("digest", "from", "contract"),
+)
+_CONTRACT_EXAMPLE = {
+    "dataset": "users",
+    "version": "1.0.0",
+    "digest": "5d3f0a9b1c2d4e5f",
+    "from": "pushed",
+    "contract": "apiVersion: v3.1.0\nkind: DataContract\n...",
+}
+_NO_DATASET = {404: "there is no such dataset"}
+_FENCE = _object({"granted": _TRUTH, "reason": _TEXT})
+
+OPERATIONS: dict[str, Operation] = {
+    "ingest": Operation(
+        "runs",
+        "Take in a file that stands in landing",
+        _ACCEPTED,
+        _UNFIT | {404: "there is no such dataset, or no such file"},
+        body=(
+            JSON,
+            _object({"dataset": _DATASET, "path": {"type": "string", "minLength": 1}})
+            | {"additionalProperties": False},
+            {"dataset": "users", "path": "landing/users/may.csv"},
+        ),
+        headers=_ON_ITS_WAY,
+    ),
+    "list_runs": Operation(
+        "runs",
+        "The latest runs, newest landing first",
+        {200: (_ref("Runs"), {"runs": [_SUMMARY_EXAMPLE], "next": None})},
+        {400: "a parameter that is unknown or cannot be"},
+        query=(
+            {"name": "dataset", "schema": _DATASET, "example": "users"},
+            {"name": "state", "schema": _ref("State"), "example": "succeeded"},
+            {
+                "name": "limit",
+                "schema": {"type": "integer", "minimum": 1, "maximum": 500, "default": 50},
+                "example": 20,
+            },
+            {
+                "name": "cursor",
+                "description": "the `next` of the page before",
+                "schema": {"type": "string", "pattern": _RUN_ID},
+                "example": RUN,
+            },
+        ),
+    ),
+    "get_run": Operation(
+        "runs",
+        "One run with its history",
+        {200: (_ref("Run"), _RUN_EXAMPLE)},
+        _NO_RUN,
+    ),
+    "get_report": Operation(
+        "runs",
+        "What validation found; values of classified columns are masked",
+        {
+            200: (
+                _ref("Report"),
+                {
+                    "schema": 1,
+                    "dataset": "users",
+                    "verdict": "accepted",
+                    "rows": 1000,
+                    "accepted": 1000,
+                    "rejected": 0,
+                    "checks": [],
+                },
+            )
+        },
+        {404: "there is no such run, or it was not validated yet"},
+    ),
+    "cancel_run": Operation(
+        "operators",
+        "End a run that is not loading yet",
+        {200: (_ref("Run"), _RUN_EXAMPLE | {"state": "cancelled"})},
+        _UNFIT | _NO_RUN,
+        body=(
+            JSON,
+            {"type": "object", "properties": {"reason": _REASON}, "additionalProperties": False},
+            {"reason": "the producer sent the wrong file"},
+        ),
+        optional_body=True,
+        once=True,
+    ),
+    "retry_run": Operation(
+        "operators",
+        "Take up an ended run again, from the last point that stands",
+        _ACCEPTED,
+        _UNFIT | _NO_RUN,
+        body=(
+            JSON,
+            {"type": "object", "properties": {"reason": _REASON}, "additionalProperties": False},
+            {"reason": "the factory works again"},
+        ),
+        optional_body=True,
+        once=True,
+        headers=_ON_ITS_WAY,
+    ),
+    "replay_run": Operation(
+        "operators",
+        "Take an ended run through all of it again",
+        _ACCEPTED,
+        _UNFIT | _NO_RUN,
+        body=(
+            JSON,
+            {
+                "type": "object",
+                "properties": {
+                    "from": {"enum": [origin.value for origin in ReplayOrigin]},
+                    "reason": _REASON,
+                },
+                "additionalProperties": False,
+            },
+            {"from": "raw", "reason": "the contract was wrong"},
+        ),
+        optional_body=True,
+        once=True,
+        headers=_ON_ITS_WAY,
+    ),
+    "resend_rejects": Operation(
+        "operators",
+        "Take in corrected rejects of a run, as the body: a run of its own, linked to it",
+        _ACCEPTED,
+        _UNFIT | _NO_RUN,
+        query=(
+            {
+                "name": "name",
+                "required": True,
+                "schema": {"type": "string", "pattern": r"^[A-Za-z0-9._-]{1,100}$"},
+                "example": "may-corrected.csv",
+            },
+        ),
+        body=("application/octet-stream", {"type": "string", "format": "binary"}, None),
+        once=True,
+        headers=_ON_ITS_WAY,
+    ),
+    "start_replay": Operation(
+        "operators",
+        "Replay the ended runs of a query; with `dry_run` only say which they are",
+        {
+            200: (_ref("DryRun"), {"dry_run": True, "total": 1, "runs": [RUN]}),
+            202: (_ref("Replay"), _REPLAY_EXAMPLE),
+        },
+        _UNFIT | {404: "there is no such dataset"},
+        body=(
+            JSON,
+            _object(
+                {
+                    "dataset": _DATASET,
+                    "state": {"enum": sorted(state.value for state in FINAL)},
+                    "landed_from": _TIME,
+                    "landed_to": _TIME,
+                    "from": {"enum": [origin.value for origin in ReplayOrigin]},
+                    "reason": _REASON,
+                    "dry_run": _TRUTH,
+                },
+                optional=("state", "landed_from", "landed_to", "from", "reason", "dry_run"),
+            )
+            | {"additionalProperties": False},
+            {"dataset": "users", "state": "quarantined", "dry_run": True},
+        ),
+        once=True,
+    ),
+    "get_replay": Operation(
+        "operators",
+        "How far a replay is",
+        {200: (_ref("Replay"), _REPLAY_EXAMPLE)},
+        {404: "there is no such replay"},
+    ),
+    "get_backlog": Operation(
+        "service",
+        "How much is on its way, what waits, and for what",
+        {
+            200: (
+                _ref("Backlog"),
+                {
+                    "copies": {"under_way": 1, "at_once": 100, "waiting": 0},
+                    "loads": {"under_way": 0, "at_once": 10, "waiting": 0},
+                    "datasets": [],
+                    "set_aside": [],
+                },
+            )
+        },
+    ),
+    "list_datasets": Operation(
+        "service",
+        "What may be dropped, where, and in which columns",
+        {
+            200: (
+                _ref("Datasets"),
+                {
+                    "datasets": [
+                        {
+                            "dataset": "users",
+                            "version": "1.0.0",
+                            "description": "The users of the marketplace.",
+                            "landing": "landing/users/",
+                            "max_rejected_ratio": 0.05,
+                            "key": ["id"],
+                            "columns": [{"name": "id", "type": "integer", "required": True}],
+                        }
+                    ]
+                },
+            )
+        },
+    ),
+    "get_contract": Operation(
+        "service",
+        "The contract of a dataset that is in force, as it was written",
+        {200: (_CONTRACT, _CONTRACT_EXAMPLE | {"from": "project"})},
+        {400: "no name of a dataset"} | _NO_DATASET,
+    ),
+    "put_contract": Operation(
+        "operators",
+        "Put a version of a contract in force; `replaces` is the digest that it was compared with",
+        {200: (_CONTRACT, _CONTRACT_EXAMPLE)},
+        _UNFIT | {409: "another contract is in force than the caller has compared it with"},
+        body=(
+            JSON,
+            _object({"contract": _TEXT, "replaces": _MAYBE_TEXT}, optional=("replaces",))
+            | {"additionalProperties": False},
+            None,
+        ),
+    ),
+    "delete_contract": Operation(
+        "operators",
+        "Take back a version that was put; the project's own is in force again, if it has one",
+        {200: (_CONTRACT, {"dataset": "users", "version": None})},
+        {400: "no name of a dataset", 404: "nothing was put for this dataset"},
+    ),
+    "fence": Operation(
+        "pipelines",
+        "Data Factory asks whether this pipeline run may copy",
+        {200: (_FENCE, {"granted": False, "reason": "another pipeline run was let through"})},
+        _UNFIT | _NO_RUN,
+        body=(
+            JSON,
+            _object({"adf_run_id": {"type": "string", "minLength": 1}}),
+            {"adf_run_id": "c0ffee00-1111-2222-3333-444444444444"},
+        ),
+    ),
+    "callback": Operation(
+        "pipelines",
+        "Data Factory says that a copy has ended; it only wakes the run up",
+        {200: (_object({"received": {"const": True}}), {"received": True})},
+        _UNFIT | _NO_RUN,
+        body=(JSON, {"type": "object"}, {"status": "Succeeded"}),
+    ),
+    "health": Operation(
+        "service",
+        "Whether the service can work, and what keeps it from it",
+        {
+            200: (_ref("Health"), {"status": "ok", "parts": {"lake": "ok"}}),
+            503: (
+                _ref("Health"),
+                {
+                    "type": "about:blank",
+                    "title": "Unhealthy",
+                    "status": "unhealthy",
+                    "detail": "lake: the lake did not answer",
+                    "parts": {"lake": "the lake did not answer"},
+                },
+            ),
+        },
+    ),
+    "openapi": Operation(
+        "service",
+        "This document",
+        {200: ({"type": "object"}, {"openapi": "3.1.0"})},
+    ),
+}
