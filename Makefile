@@ -53,7 +53,7 @@ coverage: $(KERNEL) ## The unit tests with the coverage of the library; fails be
 		--cov=landfall.contract --cov=landfall.validation --cov-report=term:skip-covered --cov-fail-under=90
 
 docs: $(READY) ## Build the documentation site into build/site
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.generate
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 test: lint $(KERNEL) ## Check style and types, then run the tests (without those marked slow)

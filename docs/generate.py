@@ -1,4 +1,4 @@
-"""Generates the reference pages that follow from the code: `python docs/generate.py`.
+"""Generates the reference pages that follow from the code: `python -m docs.generate`.
 
 A test fails if a page differs from its generated content.
 """
