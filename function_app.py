@@ -13,7 +13,7 @@ from azurefunctions.extensions.bindings import blob
 
 from ingest import log, wiring
 from ingest.errors import LandfallError
-from ingest.http import api, api_verbs, contracts, web
+from ingest.http import api, api_verbs, contracts, sources, web
 from ingest.runs.messages import Message, decode, encode
 
 QUEUE = "landfall-runs"
@@ -175,6 +175,80 @@ def fence(req: func.HttpRequest) -> func.HttpResponse:
 def callback(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
     """Data Factory says that a copy has ended."""
     return _respond(api.callback, req, todo)
+
+
+@app.route(route="sources", methods=["GET"])
+def list_sources(req: func.HttpRequest) -> func.HttpResponse:
+    """The sources, and where their objects stand."""
+    return _respond(sources.list_sources, req)
+
+
+@app.route(route="sources/{source}", methods=["GET"])
+def get_source(req: func.HttpRequest) -> func.HttpResponse:
+    """One source."""
+    return _respond(sources.get_source, req)
+
+
+@app.route(route="sources/{source}/{object}", methods=["GET"])
+def get_source_object(req: func.HttpRequest) -> func.HttpResponse:
+    """One object of a source with its latest extracts."""
+    return _respond(sources.get_object, req)
+
+
+@app.route(route="sources/{source}/plan", methods=["POST"])
+def plan_extracts(req: func.HttpRequest) -> func.HttpResponse:
+    """Data Factory asks what a pipeline run shall read."""
+    return _respond(sources.plan, req)
+
+
+@app.route(route="sources/{source}/extract", methods=["POST"])
+def extract_source(req: func.HttpRequest) -> func.HttpResponse:
+    """Start the extraction of a source."""
+    return _respond(sources.extract, req)
+
+
+@app.route(route="sources/{source}/{object}/begin", methods=["POST"])
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def begin_extract(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
+    """Data Factory asks whether this pipeline run may read an object."""
+    return _respond(sources.begin, req, todo)
+
+
+@app.route(route="sources/{source}/{object}/finish", methods=["POST"])
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def finish_extract(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
+    """Data Factory says that it has written what it read."""
+    return _respond(sources.finish, req, todo)
+
+
+@app.route(route="sources/{source}/{object}/fail", methods=["POST"])
+def fail_extract(req: func.HttpRequest) -> func.HttpResponse:
+    """Data Factory says that it could not read an object."""
+    return _respond(sources.fail, req)
+
+
+@app.route(route="sources/{source}/{object}/extract", methods=["POST"])
+def extract_object(req: func.HttpRequest) -> func.HttpResponse:
+    """Start the extraction of one object."""
+    return _respond(sources.extract, req)
+
+
+@app.route(route="sources/{source}/{object}/rewind", methods=["POST"])
+def rewind_object(req: func.HttpRequest) -> func.HttpResponse:
+    """Move the watermark of an object by hand."""
+    return _respond(sources.rewind, req)
+
+
+@app.route(route="sources/{source}/{object}/pause", methods=["POST"])
+def pause_object(req: func.HttpRequest) -> func.HttpResponse:
+    """Have schedules pass over an object."""
+    return _respond(sources.pause, req)
+
+
+@app.route(route="sources/{source}/{object}/resume", methods=["POST"])
+def resume_object(req: func.HttpRequest) -> func.HttpResponse:
+    """Have schedules extract an object again."""
+    return _respond(sources.resume, req)
 
 
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

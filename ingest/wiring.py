@@ -26,6 +26,8 @@ from ingest.runs.contents import AcceptedContents
 from ingest.runs.register import Register
 from ingest.service import Landfall
 from ingest.settings import Settings, read, trigger_problem
+from ingest.sources.extraction import Extraction
+from ingest.sources.register import ExtractRegister
 from ingest.stages.copy import CopyRules, CopyStage
 from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.load.batching import Limits
@@ -37,6 +39,7 @@ from ingest.stages.validate.stage import ValidationRules, ValidationStage
 from ingest.stages.validate.verdicts import LONGEST_WAIT
 from landfall.contract.folder import ContractProblem
 from landfall.protocol import State
+from landfall.sources.reader import load_folder as load_sources
 
 _COPIES = (State.COPYING, State.VALIDATED)
 APP = Path(__file__).resolve().parent.parent
@@ -65,6 +68,7 @@ def build(
     copier: CopyService | None = None,
     loader: JobService | None = None,
     validator: JobService | None = None,
+    pipelines: Callable[[str], CopyService] | None = None,
 ) -> Landfall:
     """Put the service together; parts that are given replace the real ones.
 
@@ -130,6 +134,15 @@ def build(
         account_hosts=settings.lake.hosts,
         max_blocked=settings.blocked,
         reminders=SentMessages(min(PATIENCE, settings.nudge)),
+        extraction=Extraction(
+            lake=lake,
+            manifest=manifest,
+            register=ExtractRegister(lake),
+            folder=load_sources(settings.project / "sources", contracts, settings.sources),
+            contracts=contracts,
+            clock=clock,
+            pipelines=pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
+        ),
     )
 
 
@@ -185,13 +198,15 @@ def _lake(settings: Settings) -> Lake:
 
 
 def _copier(settings: Settings) -> CopyService:
+    return _pipeline(settings, settings.adf_pipeline)
+
+
+def _pipeline(settings: Settings, name: str) -> CopyService:
     from ingest.azure.datafactory import DataFactory  # noqa: PLC0415
     from landfall.azure.arm import data_factory_client  # noqa: PLC0415
 
     client = data_factory_client(settings.adf_endpoint, settings.adf_subscription, _credential())
-    return DataFactory(
-        client, settings.adf_resource_group, settings.adf_factory, settings.adf_pipeline
-    )
+    return DataFactory(client, settings.adf_resource_group, settings.adf_factory, name)
 
 
 def _databricks(settings: Settings, job: str) -> JobService:
