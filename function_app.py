@@ -195,6 +195,12 @@ def get_source_object(req: func.HttpRequest) -> func.HttpResponse:
     return _respond(sources.get_object, req)
 
 
+@app.route(route="sources/{source}/runs/{adf_run_id}", methods=["GET"])
+def get_source_run(req: func.HttpRequest) -> func.HttpResponse:
+    """A pipeline run that extracts a source."""
+    return _respond(sources.get_run, req)
+
+
 @app.route(route="sources/{source}/plan", methods=["POST"])
 def plan_extracts(req: func.HttpRequest) -> func.HttpResponse:
     """Data Factory asks what a pipeline run shall read."""

@@ -102,6 +102,14 @@ def get_object(service: Landfall, request: ApiRequest) -> ApiResponse:
     return ApiResponse(200, _state(service, source, entry, state) | _history(state))
 
 
+def get_run(service: Landfall, request: ApiRequest) -> ApiResponse:
+    """`GET /sources/{source}/runs/{adf_run_id}`: a pipeline run that extracts, as it stands."""
+    run = service.extraction.pipeline_run(request.route["source"], request.route["adf_run_id"])
+    return ApiResponse(
+        200, {"adf_run_id": run.adf_run_id, "status": run.status, "message": run.message}
+    )
+
+
 @once
 def extract(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /sources/{source}/extract`, or of one object: start pipeline runs."""

@@ -26,7 +26,7 @@ from typing import Any
 from ingest import paths
 from ingest.errors import BadRequest, Conflict, NotFound, OutcomeUnknown, Stale, Throttled
 from ingest.log import log
-from ingest.ports import Clock, CopyService, Lake
+from ingest.ports import Clock, CopyRun, CopyService, Lake
 from ingest.runs.register import Register
 from ingest.runs.run import Run
 from ingest.sources.document import (
@@ -522,6 +522,20 @@ class Extraction:
             started.append({"adf_run_id": run_id, "from": part.begin, "to": part.end})
         return started
 
+    def pipeline_run(self, name: str, adf_run_id: str) -> CopyRun:
+        """A pipeline run of a source, as Data Factory knows it.
+
+        Raises:
+            NotFound: it does not.
+        """
+        source = self.source(name)
+        run = None
+        if _RUN_ID.fullmatch(adf_run_id):
+            run = self.pipelines(pipeline_of(source)).observe(adf_run_id)
+        if run is None:
+            raise NotFound(f"Data Factory knows no pipeline run {adf_run_id!r}")
+        return run
+
     def rewind(self, name: str, object_name: str, to: str | None) -> ObjectState:
         """Move the watermark by hand; what is under way does not count any more.
 
@@ -617,9 +631,8 @@ def connection(source: Source) -> dict[str, Any]:
         return {
             "server": values["server"],
             "database": values["database"],
-            "auth": auth["kind"],
-            "username": auth.get("username", ""),
-            "secret": auth.get("secret", ""),
+            "username": auth["username"],
+            "secret": auth["secret"],
         }
     return {
         "url": values["url"],

@@ -89,16 +89,12 @@ AZURESQL = record(
     ("server", "database", "auth"),
     server=_SERVER,
     database=_word("Name of the database."),
-    auth=either(
-        "How the reader proves who it is.",
-        record(
-            "SQL authentication.",
-            ("kind", "username", "secret"),
-            kind=constant("password"),
-            username=_word("The login that reads."),
-            secret=_secret("the login's password"),
-        ),
-        record("The factory's own identity.", ("kind",), kind=constant("managed_identity")),
+    auth=record(
+        "How the login proves who it is.",
+        ("kind", "username", "secret"),
+        kind=constant("password"),
+        username=_word("The login that reads."),
+        secret=_secret("the login's password"),
     ),
 )
 _NO_AUTH = record("Nothing is asked for.", ("kind",), kind=constant("none"))

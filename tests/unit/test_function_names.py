@@ -29,6 +29,7 @@ delete_contract httpTrigger FUNCTION DELETE /datasets/{dataset}/contract
 list_sources httpTrigger FUNCTION GET /sources
 get_source httpTrigger FUNCTION GET /sources/{source}
 get_source_object httpTrigger FUNCTION GET /sources/{source}/{object}
+get_source_run httpTrigger FUNCTION GET /sources/{source}/runs/{adf_run_id}
 plan_extracts httpTrigger FUNCTION POST /sources/{source}/plan
 extract_source httpTrigger FUNCTION POST /sources/{source}/extract
 begin_extract httpTrigger FUNCTION POST /sources/{source}/{object}/begin
