@@ -131,6 +131,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
     text = (project / "sources" / "shop.yaml").read_text()
     (project / "sources" / "shop.yaml").write_text(_quick(text))
     with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("DEVCLOUD_FACTORY_SPEED", "30")  # an activity waits 30 s before it tries again
         parcels = carrier.Parcels(PARCELS, BEGIN, timedelta(hours=6))
         api = stack.enter_context(carrier.serving(parcels, SECRET))
         config = create(root / "cloud", REPOSITORY)

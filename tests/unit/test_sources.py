@@ -159,9 +159,10 @@ def test_the_published_schema_agrees_with_the_reader() -> None:
             for name, value in entry.get("pages", {}).items():
                 if str(value).isdigit():
                     entry["pages"][name] = int(value)
-        if "atOnce" in document["schedule"]:
-            document["schedule"]["atOnce"] = int(document["schedule"]["atOnce"])
-        document["schedule"]["enabled"] = document["schedule"]["enabled"] == "true"
+        schedule = document.get("schedule", {"enabled": "true"})
+        if "atOnce" in schedule:
+            schedule["atOnce"] = int(schedule["atOnce"])
+        schedule["enabled"] = schedule["enabled"] == "true"
         assert list(validator.iter_errors(document)) == []
         document["objects"][0]["tabel"] = "x"
         assert list(validator.iter_errors(document))
