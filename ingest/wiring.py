@@ -27,6 +27,7 @@ from ingest.runs.register import Register
 from ingest.service import Landfall
 from ingest.settings import Settings, read, trigger_problem
 from ingest.sources.extraction import Extraction
+from ingest.sources.files import SourceFiles
 from ingest.sources.register import ExtractRegister
 from ingest.stages.copy import CopyRules, CopyStage
 from ingest.stages.copy_limit import CopyLimit
@@ -39,7 +40,6 @@ from ingest.stages.validate.stage import ValidationRules, ValidationStage
 from ingest.stages.validate.verdicts import LONGEST_WAIT
 from landfall.contract.folder import ContractProblem
 from landfall.protocol import State
-from landfall.sources.reader import load_folder as load_sources
 
 _COPIES = (State.COPYING, State.VALIDATED)
 APP = Path(__file__).resolve().parent.parent
@@ -138,8 +138,7 @@ def build(
             lake=lake,
             manifest=manifest,
             register=ExtractRegister(lake),
-            folder=load_sources(settings.project / "sources", contracts, settings.sources),
-            contracts=contracts,
+            files=SourceFiles(settings.project / "sources", store, settings.sources),
             clock=clock,
             pipelines=pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
         ),

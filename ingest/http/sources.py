@@ -80,7 +80,7 @@ def fail(service: Landfall, request: ApiRequest) -> ApiResponse:
 
 def list_sources(service: Landfall, _request: ApiRequest) -> ApiResponse:
     """`GET /sources`: each source with where its objects stand."""
-    folder = service.extraction.folder
+    folder = service.extraction.files.current
     sources = [_source(service, source) for source in folder.sources.values()]
     wrong = [
         {"source": name, "file": error.file, "line": error.line, "error": str(error)}

@@ -36,10 +36,10 @@ from ingest.sources.document import (
     range_of,
     running_of,
 )
+from ingest.sources.files import SourceFiles
 from ingest.sources.register import TRIES, ExtractRegister, StoredState
 from ingest.stages.claim import claim
 from ingest.stages.copy import RUNNING
-from landfall.contract.folder import Contract
 from landfall.protocol import LANDING
 from landfall.sources import http, sql
 from landfall.sources.durations import dotnet, duration
@@ -53,7 +53,6 @@ from landfall.sources.ranges import (
     read_mark,
     windows,
 )
-from landfall.sources.reader import SourceFolder
 from landfall.sources.triggers import pipeline_of
 
 LEASE = timedelta(hours=3)
@@ -108,8 +107,7 @@ class Extraction:
     lake: Lake
     manifest: Register
     register: ExtractRegister
-    folder: SourceFolder
-    contracts: Mapping[str, Contract]
+    files: SourceFiles
     clock: Clock
     pipelines: Callable[[str], CopyService]
     lease: timedelta = LEASE
@@ -123,12 +121,13 @@ class Extraction:
             NotFound: there is none.
             Conflict: its file is wrong; says where.
         """
-        if name in self.folder.errors:
-            raise Conflict(f"the source {name} cannot be used: {self.folder.errors[name]}")
-        if name not in self.folder.sources:
-            known = ", ".join(sorted(self.folder.sources)) or "none"
+        folder = self.files.current
+        if name in folder.errors:
+            raise Conflict(f"the source {name} cannot be used: {folder.errors[name]}")
+        if name not in folder.sources:
+            known = ", ".join(sorted(folder.sources)) or "none"
             raise NotFound(f"there is no source {name!r}; there are: {known}")
-        return self.folder.sources[name]
+        return folder.sources[name]
 
     def entry(self, source: Source, name: str) -> SourceObject:
         """An object of a source by its name; raises NotFound."""
@@ -331,7 +330,7 @@ class Extraction:
         return grant | {
             "headers": dict(entry.headers),
             "pagination": http.pagination(entry),
-            "translator": http.translator(entry, self.contracts[entry.dataset]),
+            "translator": http.translator(entry, self.files.contract(entry.dataset)),
         }
 
     def finish(
