@@ -123,7 +123,7 @@ class Extracting:
             self._extract(extract, number)
         for extract in extracts:
             self._follow(extract)
-            extract.silver = self._silver(extract.entry)
+            extract.silver = self._silver(extract.entry, extract.source.total)
             extract.seconds = (*extract.seconds, time.monotonic() - began)
             extract.agreed = extract.agreed and extract.silver == extract.source
 
@@ -148,12 +148,13 @@ class Extracting:
                     break
                 time.sleep(_POLL_SECONDS)
 
-    def _silver(self, entry: DemoObject) -> Facts:
+    def _silver(self, entry: DemoObject, like: Decimal) -> Facts:
+        """What silver has. A number is a double there: each counts with the places of `like`."""
         folder = self._lake / "silver" / entry.dataset
         if not (folder / "_delta_log").is_dir():
             return Facts(0, Decimal(0))
         column = pl.read_delta(str(folder), columns=[entry.column])[entry.column]
-        total = sum((Decimal(str(value)) for value in column), Decimal(0))
+        total = sum((Decimal(str(value)).quantize(like) for value in column), Decimal(0))
         return Facts(len(column), total)
 
     def _late(self) -> bool:
