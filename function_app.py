@@ -13,7 +13,7 @@ from azurefunctions.extensions.bindings import blob
 
 from ingest import log, wiring
 from ingest.errors import LandfallError
-from ingest.http import api, api_verbs, contracts, web
+from ingest.http import api, api_verbs, contracts, sources, web
 from ingest.http.routes import binding
 from ingest.runs.messages import Message, decode, encode
 
@@ -205,6 +205,86 @@ def fence(req: func.HttpRequest) -> func.HttpResponse:
 def callback(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
     """Data Factory says that a copy has ended."""
     return _respond(api.callback, req, todo)
+
+
+@app.route(**binding("list_sources"))
+def list_sources(req: func.HttpRequest) -> func.HttpResponse:
+    """The sources, and where their objects stand."""
+    return _respond(sources.list_sources, req)
+
+
+@app.route(**binding("get_source"))
+def get_source(req: func.HttpRequest) -> func.HttpResponse:
+    """One source."""
+    return _respond(sources.get_source, req)
+
+
+@app.route(**binding("get_source_object"))
+def get_source_object(req: func.HttpRequest) -> func.HttpResponse:
+    """One object of a source with its latest extracts."""
+    return _respond(sources.get_object, req)
+
+
+@app.route(**binding("get_source_run"))
+def get_source_run(req: func.HttpRequest) -> func.HttpResponse:
+    """A pipeline run that extracts a source."""
+    return _respond(sources.get_run, req)
+
+
+@app.route(**binding("plan_extracts"))
+def plan_extracts(req: func.HttpRequest) -> func.HttpResponse:
+    """Data Factory asks what a pipeline run shall read."""
+    return _respond(sources.plan, req)
+
+
+@app.route(**binding("extract_source"))
+def extract_source(req: func.HttpRequest) -> func.HttpResponse:
+    """Start the extraction of a source."""
+    return _respond(sources.extract, req)
+
+
+@app.route(**binding("begin_extract"))
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def begin_extract(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
+    """Data Factory asks whether this pipeline run may read an object."""
+    return _respond(sources.begin, req, todo)
+
+
+@app.route(**binding("finish_extract"))
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def finish_extract(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
+    """Data Factory says that it has written what it read."""
+    return _respond(sources.finish, req, todo)
+
+
+@app.route(**binding("fail_extract"))
+def fail_extract(req: func.HttpRequest) -> func.HttpResponse:
+    """Data Factory says that it could not read an object."""
+    return _respond(sources.fail, req)
+
+
+@app.route(**binding("extract_object"))
+def extract_object(req: func.HttpRequest) -> func.HttpResponse:
+    """Start the extraction of one object."""
+    return _respond(sources.extract, req)
+
+
+@app.route(**binding("rewind_object"))
+def rewind_object(req: func.HttpRequest) -> func.HttpResponse:
+    """Move the watermark of an object by hand."""
+    return _respond(sources.rewind, req)
+
+
+@app.route(**binding("pause_object"))
+def pause_object(req: func.HttpRequest) -> func.HttpResponse:
+    """Have schedules pass over an object."""
+    return _respond(sources.pause, req)
+
+
+@app.route(**binding("resume_object"))
+def resume_object(req: func.HttpRequest) -> func.HttpResponse:
+    """Have schedules extract an object again."""
+    return _respond(sources.resume, req)
 
 
 @app.route(**binding("health"))

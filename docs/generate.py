@@ -17,6 +17,7 @@ from ingest.http import openapi
 from ingest.runs.states import ACTIVE, COMMANDS, RETRYABLE, TRANSITIONS, Command, Event
 from landfall.cli.main import landfall
 from landfall.protocol import FINAL, State
+from landfall.sources.schema import SOURCE
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 ARCHITECTURE = FOLDER.parents[1] / "ARCHITECTURE.md"
@@ -335,7 +336,102 @@ def _openapi_parameters(operation: dict[str, Any]) -> Iterator[str]:
         yield ""
 
 
+def sources_page() -> str:
+    """Return the page of the fields of source files, from their schema."""
+    lines = [
+        "# Source files",
+        "",
+        "<!-- Made from landfall/sources/schema.py by docs/generate.py: change it there. -->",
+        "",
+        "A source is one file, `sources/<name>.yaml`, in the project's folder.",
+        "`landfall source check` names what is wrong with file and line.",
+        "For editors there is a JSON Schema, [source.schema.json](source.schema.json):",
+        "`# yaml-language-server: $schema=...` in the first line of a file makes them use it.",
+        "",
+        "A length of time is a number and `ms`, `s`, `m`, `h` or `d`.",
+        "",
+    ]
+    databases = SOURCE["oneOf"]
+    shared = {k: v for k, v in databases[0]["properties"].items() if k not in _OF_CONNECTORS}
+    connectors = [source["properties"]["connector"]["const"] for source in databases]
+    shared["connector"] = {"enum": connectors, "description": "What kind of system it is."}
+    lines += _fields("Every source", {"properties": shared, "required": databases[0]["required"]})
+    lines += _choices("Schedule", shared["schedule"])
+    for source in databases:
+        name = source["properties"]["connector"]["const"]
+        fields = source["properties"]
+        lines += _fields(f"Connection: {name}", fields["connection"])
+        for field in ("auth",):
+            if "oneOf" in fields["connection"]["properties"].get(field, {}):
+                lines += _choices(f"`{field}` of {name}", fields["connection"]["properties"][field])
+    table = databases[0]["properties"]["objects"]["items"]
+    lines += _fields("Objects of databases", table)
+    lines += _fields("`watermark`", table["properties"]["watermark"])
+    lines += _choices("`deletes`", table["properties"]["deletes"])
+    lines += _fields("`partition`", table["properties"]["partition"])
+    endpoint = databases[2]["properties"]["objects"]["items"]
+    lines += _fields("Objects of APIs", endpoint)
+    lines += _choices("`pages`", endpoint["properties"]["pages"])
+    lines += _choices("`until`", endpoint["properties"]["pages"]["oneOf"][1]["properties"]["until"])
+    lines += _fields("Objects of HTTP servers", databases[3]["properties"]["objects"]["items"])
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+_OF_CONNECTORS = ("connection", "objects")
+
+
+def _choices(title: str, schema: Any) -> list[str]:
+    lines = [f"## {title}", "", schema["description"], ""]
+    for alternative in schema["oneOf"]:
+        first = alternative["required"][0]
+        value = alternative["properties"][first].get("const")
+        named = f"{first}: {value}" if value else first
+        lines += [f"### `{named}`", "", alternative["description"], "", *_rows(alternative)]
+    return lines
+
+
+def _fields(title: str, schema: Any) -> list[str]:
+    about = [schema["description"], ""] if "description" in schema else []
+    return [f"## {title}", "", *about, *_rows(schema)]
+
+
+def _rows(schema: Any) -> list[str]:
+    required = schema.get("required", ())
+    rows = [
+        f"| `{name}` | {_kind_of(field)} | {_default(name, field, required)} | "
+        f"{_cell(field.get('description', ''))} |"
+        for name, field in schema["properties"].items()
+    ]
+    return ["| field | | default | |", "|---|---|---|---|", *rows, ""]
+
+
+def _default(name: str, field: Any, required: Any) -> str:
+    if name in required:
+        return "required"
+    default = field.get("default", "")
+    return f"`{json.dumps(default).strip(chr(34))}`" if default not in {"", None} else ""
+
+
+def _kind_of(field: Any) -> str:
+    if "const" in field:
+        return f"`{field['const']}`"
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if "oneOf" in field:
+        return "one of several, see below"
+    kinds = {"object": "mapping", "array": "list", "string": "text", "integer": "number"}
+    kind = "time" if field.get("format") == "date-time" else field["type"]
+    return kinds.get(kind, kind)
+
+
+def schema_file() -> str:
+    """Return the JSON Schema of source files."""
+    return json.dumps(SOURCE, indent=2, ensure_ascii=False) + "\n"
+
+
 PAGES = {
+    FOLDER / "sources.md": sources_page,
+    FOLDER / "source.schema.json": schema_file,
     FOLDER / "access.md": access_page,
     FOLDER / "openapi.md": openapi_page,
     FOLDER / "cli.md": cli_page,

@@ -206,6 +206,25 @@ def replay_document(replay_id: str, *, done: bool = False) -> str:
     return f"{REPLAYS_DONE if done else REPLAYS}{replay_id}.json"
 
 
+def source_state(source: str, entry: str) -> str:
+    """Where the state of an object of a source stands: its watermark, and what is under way."""
+    return f"{MANIFEST}/sources/{source}/{entry}/state.json"
+
+
+def extract_document(source: str, entry: str, extract_id: str) -> str:
+    """Where it is noted that an extract was delivered."""
+    return f"{MANIFEST}/sources/{source}/{entry}/extracts/{extract_id}.json"
+
+
+def staged_extract(source: str, entry: str, name: str) -> str:
+    """Where a pipeline run writes what it reads: nothing there is a drop, and no dataset's folder.
+
+    It lies in the container raw, which needs the same rights; what failed runs leave there may be
+    deleted after a week.
+    """
+    return f"{RAW}/_extracts/{source}/{entry}/{name}"
+
+
 def split(path: str) -> tuple[str, str]:
     """Container and key of a lake path."""
     container, _, key = path.partition("/")

@@ -41,6 +41,7 @@ from ingest.runs.messages import Advance, Claim, LoadDataset, Message, Replay, d
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import Run, held_up
 from ingest.runs.states import COMMANDS, Command, Event
+from ingest.sources.extraction import Extraction
 from ingest.stages.claim import claim, end, take, taken
 from ingest.stages.copy import CopyStage, FenceAnswer
 from ingest.stages.copy_limit import CopyLimit
@@ -81,6 +82,7 @@ class Landfall:
     account_hosts: frozenset[str]
     reminders: SentMessages
     days: DayBook
+    extraction: Extraction
     contract_changes: ContractChanges = field(default_factory=ContractChanges)
     max_faults: int = 5
     max_blocked: timedelta = timedelta(days=3)

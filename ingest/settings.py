@@ -6,10 +6,12 @@ said by name, in `/health` and by the first call that needs it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from ingest.errors import Misconfigured
@@ -63,6 +65,7 @@ class Settings:
     batch_drops: int
     max_copies: int
     max_loads: int
+    sources: Mapping[str, Mapping[str, Any]]
 
 
 def read(env: Mapping[str, str], *, app: Path) -> Settings:
@@ -98,7 +101,27 @@ def read(env: Mapping[str, str], *, app: Path) -> Settings:
         batch_drops=_count(env, "LANDFALL_BATCH_MAX_DROPS", 500),
         max_copies=_count(env, "LANDFALL_MAX_COPIES", 100),
         max_loads=_count(env, "LANDFALL_MAX_LOADS", 10),
+        sources=_sources(env),
     )
+
+
+_SOURCE = "LANDFALL_SOURCE_"
+
+
+def _sources(env: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+    """What the environment puts in the place of connections of source files, by source."""
+    connections: dict[str, Mapping[str, Any]] = {}
+    for name, text in env.items():
+        if not name.startswith(_SOURCE) or not text:
+            continue
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise Misconfigured(f"the app setting {name} is not JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise Misconfigured(f"the app setting {name} is not a JSON object")
+        connections[name.removeprefix(_SOURCE).lower()] = values
+    return connections
 
 
 def _lake(env: Mapping[str, str]) -> LakeSettings:

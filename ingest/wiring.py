@@ -27,6 +27,9 @@ from ingest.runs.contents import AcceptedContents
 from ingest.runs.register import Register
 from ingest.service import Landfall
 from ingest.settings import Settings, read, trigger_problem
+from ingest.sources.extraction import Extraction
+from ingest.sources.files import SourceFiles
+from ingest.sources.register import ExtractRegister
 from ingest.stages.copy import CopyRules, CopyStage
 from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.load.batching import Limits
@@ -66,6 +69,7 @@ def build(
     copier: CopyService | None = None,
     loader: JobService | None = None,
     validator: JobService | None = None,
+    pipelines: Callable[[str], CopyService] | None = None,
 ) -> Landfall:
     """Put the service together; parts that are given replace the real ones.
 
@@ -133,6 +137,14 @@ def build(
         max_blocked=settings.blocked,
         reminders=SentMessages(min(PATIENCE, settings.nudge)),
         days=DayBook(lake, manifest, contents.broken_rules, clock),
+        extraction=Extraction(
+            lake=lake,
+            manifest=manifest,
+            register=ExtractRegister(lake),
+            files=SourceFiles(settings.project / "sources", store, settings.sources),
+            clock=clock,
+            pipelines=pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
+        ),
     )
 
 
@@ -196,13 +208,15 @@ def _lake(settings: Settings) -> Lake:
 
 
 def _copier(settings: Settings) -> CopyService:
+    return _pipeline(settings, settings.adf_pipeline)
+
+
+def _pipeline(settings: Settings, name: str) -> CopyService:
     from ingest.azure.datafactory import DataFactory  # noqa: PLC0415
     from landfall.azure.arm import data_factory_client  # noqa: PLC0415
 
     client = data_factory_client(settings.adf_endpoint, settings.adf_subscription, _credential())
-    return DataFactory(
-        client, settings.adf_resource_group, settings.adf_factory, settings.adf_pipeline
-    )
+    return DataFactory(client, settings.adf_resource_group, settings.adf_factory, name)
 
 
 def _databricks(settings: Settings, job: str) -> JobService:

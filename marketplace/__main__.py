@@ -6,12 +6,17 @@ orders        who bought when, for how much, and whether it was cancelled
 order_lines   what was in them, and what came back
 interactions  views, likes and wishes
 
+With --into the tables of trade go to a PostgreSQL database, as the shop's own; with --live it then
+goes on: orders come in, move on and are deleted, and some transactions commit late.
+
 References are valid: sellers, buyers and visitors are users, lines are of orders and products.
 manifest.json has the number of records of each file and which of them were damaged.
 """
 
 import argparse
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -56,9 +61,16 @@ examples:
   python -m marketplace --out drops                        10,000 users
   python -m marketplace --datasets all --out drops         all five tables
   python -m marketplace --datasets orders,order_lines --rows 100000 --orders 1000000 \\
-      --by month --dirt 0.01 --out drops                   a file a month, 1 % damaged""",
+      --by month --dirt 0.01 --out drops                   a file a month, 1 % damaged
+  python -m marketplace --datasets orders --into postgresql://me@localhost/shop --live 1000""",
     )
-    result.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    target = result.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", type=Path, metavar="DIR", help="folder to write to")
+    target.add_argument("--into", metavar="DSN", help="PostgreSQL database to write to")
+    result.add_argument("--live", type=_size, default=0, metavar="N",
+                        help="with --into: so many changes of orders afterwards")  # fmt: skip
+    result.add_argument("--pause", type=float, default=0.1, metavar="SECONDS",
+                        help="with --live: between two changes (0.1)")  # fmt: skip
     result.add_argument("--seed", type=int, default=1, help="another seed, another marketplace")
     result.add_argument(
         "--datasets", type=_datasets, default=(USERS,), metavar="LIST",
@@ -96,11 +108,39 @@ def main(arguments: list[str] | None = None) -> int:
         parts=options.parts, start=options.start, days=options.days, split=options.by,
         dirt=options.dirt,
     )  # fmt: skip
+    if options.live and (not options.into or "orders" not in options.datasets):
+        options_parser.error("--live needs --into, and orders among --datasets")
+    if options.into:
+        _write_into(options, plan)
+        return 0
     options.out.mkdir(parents=True, exist_ok=True)
     with _progress(plan) as watch:
         written = write_market(plan, options.out, watch)
     sys.stdout.writelines(f"{path}\n" for path in written)
     return 0
+
+
+def _write_into(options: argparse.Namespace, plan: MarketPlan) -> None:
+    """Write the tables into a database, and let them live on."""
+    from marketplace import shop  # noqa: PLC0415 - needs a client of PostgreSQL
+
+    with tempfile.TemporaryDirectory(prefix="marketplace-") as name, _progress(plan) as watch:
+        written = write_market(plan, Path(name), watch)
+        for dataset in plan.datasets:
+            files = [path for path in written if _dataset_of(path) == dataset]
+            rows = shop.fill(options.into, dataset, files)
+            sys.stdout.write(f"public.{dataset}: {rows:,} rows\n")
+    with shop.living(options.into, plan.seed) as life:
+        for _ in range(options.live):
+            life.step()
+            time.sleep(options.pause)
+    if options.live:
+        sys.stdout.write(f"{options.live:,} steps, {life.changed:,} rows changed\n")
+
+
+def _dataset_of(path: Path) -> str | None:
+    """The dataset of a written file: `orders-2024-11.csv` is of orders."""
+    return path.stem.partition("-")[0] if path.suffix == ".csv" else None
 
 
 @contextmanager

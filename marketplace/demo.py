@@ -5,6 +5,7 @@ from __future__ import annotations
 from landfall.cli.demo.scenario import DemoDrop, Scenario
 from landfall.protocol import State
 from marketplace.demo_files import SMALL_ROWS, check, prepare
+from marketplace.demo_sources import start
 
 BAD_ROWS = 3
 """Rows of the tolerable file that break the contract."""
@@ -44,4 +45,5 @@ SCENARIO = Scenario(
     query=QUERY,
     check=check,
     prepare=prepare,
+    sources=start,
 )

@@ -8,10 +8,28 @@ Spec: https://spec.openapis.org/oas/v3.1.0
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
+from ingest.http.openapi_parts import (
+    DATASET,
+    MAYBE_OBJECT,
+    MAYBE_TEXT,
+    MAYBE_WHOLE,
+    REASON,
+    TEXT,
+    TIME,
+    TRUTH,
+    UNFIT,
+    WHOLE,
+    Operation,
+    object_of,
+    ref,
+)
+from ingest.http.openapi_parts import (
+    PROBLEM as PROBLEM_SCHEMA,
+)
+from ingest.http.openapi_sources import SOURCE_OPERATIONS, SOURCE_SCHEMAS
 from ingest.http.routes import ROUTES, Route
 from ingest.http.web import JSON, PROBLEM, ApiRequest, ApiResponse
 from ingest.operations.operators import ReplayOrigin
@@ -33,28 +51,6 @@ A verb with an `Idempotency-Key` is done once, however often it is sent.
 """
 
 
-@dataclass(frozen=True)
-class Operation:
-    """What is said of one route.
-
-    Attributes:
-        answers: by status, the schema of its body and an example; problems go without saying.
-        problems: statuses of problem documents beside 401, 500 and 503, and when they come.
-        body: schema of the request's body, with an example.
-        once: it takes an Idempotency-Key.
-    """
-
-    tag: str
-    summary: str
-    answers: Mapping[int, tuple[Any, Any]]
-    problems: Mapping[int, str] = field(default_factory=dict)
-    query: Sequence[Mapping[str, Any]] = ()
-    body: tuple[str, Any, Any] | None = None
-    optional_body: bool = False
-    once: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
 def get_document(_service: Landfall, _request: ApiRequest) -> ApiResponse:
     """`GET /openapi.json`: this document."""
     return ApiResponse(200, document())
@@ -71,7 +67,9 @@ def document() -> dict[str, Any]:
         "info": {"title": "Landfall", "version": VERSION, "description": _ABOUT},
         "servers": [{"url": "/", "description": "this function app"}],
         "security": [{"key": []}, {"code": []}],
-        "tags": [{"name": name} for name in ("runs", "operators", "service", "pipelines")],
+        "tags": [
+            {"name": name} for name in ("runs", "operators", "sources", "service", "pipelines")
+        ],
         "paths": paths,
         "components": {
             "securitySchemes": {
@@ -138,12 +136,15 @@ def _responses(said: Operation, route: Route) -> dict[str, Any]:
     common = {401: "there is no valid key"} if not route.anonymous else {}
     for status, when in sorted({**common, **said.problems, **_ALWAYS}.items()):
         if str(status) not in responses:
-            content = {} if status == _NO_KEY else {"content": {PROBLEM: {"schema": _PROBLEM}}}
+            content = (
+                {} if status == _NO_KEY else {"content": {PROBLEM: {"schema": PROBLEM_SCHEMA}}}
+            )
             responses[str(status)] = {"description": when, **content}
     return responses
 
 
 _NO_KEY = 401
+_TAGS = ("runs", "operators", "sources", "service", "pipelines")
 _PHRASES = {200: "it is so", 202: "it is on its way", 503: "a part of it cannot work"}
 _ALWAYS = {500: "an error of the service, see its log", 503: "the lake did not answer"}
 _KEY = {
@@ -165,141 +166,127 @@ _PATH = {
         "0d5c7f1a5a0b4c0f9a5e3e1f6c9b7a42",
     ),
     "attempt_id": ({"type": "string", "minLength": 1}, f"{RUN}.a1"),
+    "source": ({"type": "string", "minLength": 1}, "shop"),
+    "object": ({"type": "string", "minLength": 1}, "orders"),
+    "adf_run_id": ({"type": "string", "minLength": 1}, "c0ffee00-1111-2222-3333-444444444444"),
     "dataset": ({"type": "string", "pattern": "^[a-z0-9][a-z0-9_]{0,62}$"}, "users"),
 }
 
 
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _object(properties: Mapping[str, Any], *, optional: Sequence[str] = ()) -> dict[str, Any]:
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "required": required, "properties": dict(properties)}
-
-
-_TEXT, _WHOLE, _TRUTH = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
-_TIME = {"type": "string", "format": "date-time"}
-_MAYBE_TEXT = {"type": ["string", "null"]}
-_MAYBE_WHOLE = {"type": ["integer", "null"], "minimum": 0}
-_MAYBE_OBJECT = {"type": ["object", "null"]}
-_PROBLEM = _ref("Problem")
-_DATASET = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_]{0,62}$"}
-_REASON = {"type": "string", "minLength": 1, "maxLength": 500}
-
 _SUMMARY = {
     "run_id": {"type": "string", "pattern": _RUN_ID},
-    "dataset": _TEXT,
-    "name": _TEXT,
-    "path": _TEXT,
-    "state": _ref("State"),
-    "cause": _TEXT,
-    "rows": _MAYBE_WHOLE,
-    "accepted": _MAYBE_WHOLE,
-    "rejected": _MAYBE_WHOLE,
-    "inserted": _MAYBE_WHOLE,
-    "updated_rows": _MAYBE_WHOLE,
-    "resend_of": _MAYBE_TEXT,
-    "size": _WHOLE,
-    "landed_at": _TIME,
-    "created": _TIME,
-    "updated": _TIME,
+    "dataset": TEXT,
+    "name": TEXT,
+    "path": TEXT,
+    "state": ref("State"),
+    "cause": TEXT,
+    "rows": MAYBE_WHOLE,
+    "accepted": MAYBE_WHOLE,
+    "rejected": MAYBE_WHOLE,
+    "inserted": MAYBE_WHOLE,
+    "updated_rows": MAYBE_WHOLE,
+    "resend_of": MAYBE_TEXT,
+    "size": WHOLE,
+    "landed_at": TIME,
+    "created": TIME,
+    "updated": TIME,
 }
 
 SCHEMAS: dict[str, Any] = {
+    **SOURCE_SCHEMAS,
     "State": {"type": "string", "enum": [state.value for state in State]},
     "Problem": {
         "description": "RFC 9457",
-        **_object({"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}),
+        **object_of({"type": TEXT, "title": TEXT, "status": {"type": "integer"}, "detail": TEXT}),
     },
-    "RunSummary": _object(_SUMMARY),
-    "Transition": _object({
-        "at": _TIME,
-        "state": _ref("State"),
-        "event": _TEXT,
-        "cause": _TEXT,
-        "request": _MAYBE_TEXT,
+    "RunSummary": object_of(_SUMMARY),
+    "Transition": object_of({
+        "at": TIME,
+        "state": ref("State"),
+        "event": TEXT,
+        "cause": TEXT,
+        "request": MAYBE_TEXT,
         "count": {"type": "integer", "minimum": 1},
-        "by": _MAYBE_TEXT,
+        "by": MAYBE_TEXT,
     }),
-    "Run": _object(
+    "Run": object_of(
         _SUMMARY
         | {
             "source": {"type": "object"},
-            "raw": _MAYBE_TEXT,
-            "judging": _MAYBE_OBJECT,
-            "verdict": _MAYBE_OBJECT,
-            "copy": _MAYBE_OBJECT,
-            "load": _MAYBE_OBJECT,
-            "history": {"type": "array", "items": _ref("Transition"), "minItems": 1},
-            "resends": {"type": "array", "items": _TEXT},
+            "raw": MAYBE_TEXT,
+            "judging": MAYBE_OBJECT,
+            "verdict": MAYBE_OBJECT,
+            "copy": MAYBE_OBJECT,
+            "load": MAYBE_OBJECT,
+            "history": {"type": "array", "items": ref("Transition"), "minItems": 1},
+            "resends": {"type": "array", "items": TEXT},
             "links": {"type": "object"},
-            "waits": _MAYBE_TEXT,
+            "waits": MAYBE_TEXT,
         },
         optional=("waits",),
     ),
-    "Runs": _object({"runs": {"type": "array", "items": _ref("RunSummary")}, "next": _MAYBE_TEXT}),
+    "Runs": object_of({"runs": {"type": "array", "items": ref("RunSummary")}, "next": MAYBE_TEXT}),
     "Report": {
         "description": "what validation found; its `schema` says of which version it is",
-        **_object({
+        **object_of({
             "schema": {"const": 1},
-            "dataset": _TEXT,
+            "dataset": TEXT,
             "verdict": {"enum": ["accepted", "accepted_with_rejects", "refused"]},
-            "rows": _WHOLE,
-            "accepted": _WHOLE,
-            "rejected": _WHOLE,
+            "rows": WHOLE,
+            "accepted": WHOLE,
+            "rejected": WHOLE,
             "checks": {"type": "array"},
         }),
     },
-    "Backlog": _object({
-        "copies": _ref("Share"),
-        "loads": _ref("Share"),
+    "Backlog": object_of({
+        "copies": ref("Share"),
+        "loads": ref("Share"),
         "datasets": {
             "type": "array",
-            "items": _object({
-                "dataset": _TEXT,
-                "active": _WHOLE,
-                "states": {"type": "object", "additionalProperties": _WHOLE},
-                "oldest": _object({"run_id": _TEXT, "landed_at": _TIME}),
-                "waits": {"type": "object", "additionalProperties": _TEXT},
+            "items": object_of({
+                "dataset": TEXT,
+                "active": WHOLE,
+                "states": {"type": "object", "additionalProperties": WHOLE},
+                "oldest": object_of({"run_id": TEXT, "landed_at": TIME}),
+                "waits": {"type": "object", "additionalProperties": TEXT},
             }),
         },
-        "set_aside": {"type": "array", "items": _object({"path": _TEXT, "why": _TEXT})},
+        "set_aside": {"type": "array", "items": object_of({"path": TEXT, "why": TEXT})},
     }),
-    "Share": _object({"under_way": _WHOLE, "at_once": _WHOLE, "waiting": _WHOLE}),
-    "Datasets": _object({
+    "Share": object_of({"under_way": WHOLE, "at_once": WHOLE, "waiting": WHOLE}),
+    "Datasets": object_of({
         "datasets": {
             "type": "array",
-            "items": _object({
-                "dataset": _DATASET,
-                "version": _TEXT,
-                "description": _TEXT,
-                "landing": _TEXT,
+            "items": object_of({
+                "dataset": DATASET,
+                "version": TEXT,
+                "description": TEXT,
+                "landing": TEXT,
                 "max_rejected_ratio": {"type": "number"},
-                "key": {"type": "array", "items": _TEXT},
+                "key": {"type": "array", "items": TEXT},
                 "columns": {"type": "array", "items": {"type": "object"}},
             }),
         }
     }),
-    "Replay": _object({
-        "replay_id": _TEXT,
+    "Replay": object_of({
+        "replay_id": TEXT,
         "from": {"enum": [origin.value for origin in ReplayOrigin]},
-        "reason": _TEXT,
-        "by": _MAYBE_TEXT,
+        "reason": TEXT,
+        "by": MAYBE_TEXT,
         "query": {"type": "object"},
-        "created": _TIME,
-        "total": _WHOLE,
-        "reopened": _WHOLE,
-        "refused": {"type": "object", "additionalProperties": _TEXT},
-        "done": _TRUTH,
-        "runs": {"type": "array", "items": _TEXT},
+        "created": TIME,
+        "total": WHOLE,
+        "reopened": WHOLE,
+        "refused": {"type": "object", "additionalProperties": TEXT},
+        "done": TRUTH,
+        "runs": {"type": "array", "items": TEXT},
     }),
-    "DryRun": _object({
+    "DryRun": object_of({
         "dry_run": {"const": True},
-        "total": _WHOLE,
-        "runs": {"type": "array", "items": _TEXT},
+        "total": WHOLE,
+        "runs": {"type": "array", "items": TEXT},
     }),
-    "Health": _object({"status": _TEXT, "parts": {"type": "object"}}),
+    "Health": object_of({"status": TEXT, "parts": {"type": "object"}}),
 }  # fmt: skip
 
 _SUMMARY_EXAMPLE = {
@@ -343,15 +330,7 @@ _RUN_EXAMPLE = _SUMMARY_EXAMPLE | {
     "waits": None,
 }
 _NO_RUN = {404: "there is no such run"}
-_UNFIT = {
-    400: "a value that cannot be",
-    409: "the state of the run, or an Idempotency-Key under way, does not allow it",
-    411: "the body came in chunks",
-    413: "the body is too long",
-    415: "another content type",
-    422: "a field that is missing, unknown or cannot be; or a key used for another request",
-}
-_ACCEPTED = {202: (_ref("RunSummary"), _SUMMARY_EXAMPLE | {"state": "claimed"})}
+_ACCEPTED = {202: (ref("RunSummary"), _SUMMARY_EXAMPLE | {"state": "claimed"})}
 _ON_ITS_WAY = {
     "Location": "where to ask for the run",
     "Retry-After": "seconds until it is worth it",
@@ -369,8 +348,8 @@ _REPLAY_EXAMPLE = {
     "done": True,
     "runs": [RUN],
 }
-_CONTRACT = _object(
-    {"dataset": _TEXT, "version": _MAYBE_TEXT, "digest": _TEXT, "from": _TEXT, "contract": _TEXT},
+_CONTRACT = object_of(
+    {"dataset": TEXT, "version": MAYBE_TEXT, "digest": TEXT, "from": TEXT, "contract": TEXT},
     optional=("digest", "from", "contract"),
 )
 _CONTRACT_EXAMPLE = {
@@ -381,17 +360,18 @@ _CONTRACT_EXAMPLE = {
     "contract": "apiVersion: v3.1.0\nkind: DataContract\n...",
 }
 _NO_DATASET = {404: "there is no such dataset"}
-_FENCE = _object({"granted": _TRUTH, "reason": _TEXT})
+_FENCE = object_of({"granted": TRUTH, "reason": TEXT})
 
 OPERATIONS: dict[str, Operation] = {
+    **SOURCE_OPERATIONS,
     "ingest": Operation(
         "runs",
         "Take in a file that stands in landing",
         _ACCEPTED,
-        _UNFIT | {404: "there is no such dataset, or no such file"},
+        UNFIT | {404: "there is no such dataset, or no such file"},
         body=(
             JSON,
-            _object({"dataset": _DATASET, "path": {"type": "string", "minLength": 1}})
+            object_of({"dataset": DATASET, "path": {"type": "string", "minLength": 1}})
             | {"additionalProperties": False},
             {"dataset": "users", "path": "landing/users/may.csv"},
         ),
@@ -400,11 +380,11 @@ OPERATIONS: dict[str, Operation] = {
     "list_runs": Operation(
         "runs",
         "The latest runs, newest landing first",
-        {200: (_ref("Runs"), {"runs": [_SUMMARY_EXAMPLE], "next": None})},
+        {200: (ref("Runs"), {"runs": [_SUMMARY_EXAMPLE], "next": None})},
         {400: "a parameter that is unknown or cannot be"},
         query=(
-            {"name": "dataset", "schema": _DATASET, "example": "users"},
-            {"name": "state", "schema": _ref("State"), "example": "succeeded"},
+            {"name": "dataset", "schema": DATASET, "example": "users"},
+            {"name": "state", "schema": ref("State"), "example": "succeeded"},
             {
                 "name": "limit",
                 "schema": {"type": "integer", "minimum": 1, "maximum": 500, "default": 50},
@@ -421,7 +401,7 @@ OPERATIONS: dict[str, Operation] = {
     "get_run": Operation(
         "runs",
         "One run with its history",
-        {200: (_ref("Run"), _RUN_EXAMPLE)},
+        {200: (ref("Run"), _RUN_EXAMPLE)},
         _NO_RUN,
     ),
     "get_report": Operation(
@@ -429,7 +409,7 @@ OPERATIONS: dict[str, Operation] = {
         "What validation found; values of classified columns are masked",
         {
             200: (
-                _ref("Report"),
+                ref("Report"),
                 {
                     "schema": 1,
                     "dataset": "users",
@@ -446,11 +426,11 @@ OPERATIONS: dict[str, Operation] = {
     "cancel_run": Operation(
         "operators",
         "End a run that is not loading yet",
-        {200: (_ref("Run"), _RUN_EXAMPLE | {"state": "cancelled"})},
-        _UNFIT | _NO_RUN,
+        {200: (ref("Run"), _RUN_EXAMPLE | {"state": "cancelled"})},
+        UNFIT | _NO_RUN,
         body=(
             JSON,
-            {"type": "object", "properties": {"reason": _REASON}, "additionalProperties": False},
+            {"type": "object", "properties": {"reason": REASON}, "additionalProperties": False},
             {"reason": "the producer sent the wrong file"},
         ),
         optional_body=True,
@@ -460,10 +440,10 @@ OPERATIONS: dict[str, Operation] = {
         "operators",
         "Take up an ended run again, from the last point that stands",
         _ACCEPTED,
-        _UNFIT | _NO_RUN,
+        UNFIT | _NO_RUN,
         body=(
             JSON,
-            {"type": "object", "properties": {"reason": _REASON}, "additionalProperties": False},
+            {"type": "object", "properties": {"reason": REASON}, "additionalProperties": False},
             {"reason": "the factory works again"},
         ),
         optional_body=True,
@@ -474,14 +454,14 @@ OPERATIONS: dict[str, Operation] = {
         "operators",
         "Take an ended run through all of it again",
         _ACCEPTED,
-        _UNFIT | _NO_RUN,
+        UNFIT | _NO_RUN,
         body=(
             JSON,
             {
                 "type": "object",
                 "properties": {
                     "from": {"enum": [origin.value for origin in ReplayOrigin]},
-                    "reason": _REASON,
+                    "reason": REASON,
                 },
                 "additionalProperties": False,
             },
@@ -495,7 +475,7 @@ OPERATIONS: dict[str, Operation] = {
         "operators",
         "Take in corrected rejects of a run, as the body: a run of its own, linked to it",
         _ACCEPTED,
-        _UNFIT | _NO_RUN,
+        UNFIT | _NO_RUN,
         query=(
             {
                 "name": "name",
@@ -512,21 +492,21 @@ OPERATIONS: dict[str, Operation] = {
         "operators",
         "Replay the ended runs of a query; with `dry_run` only say which they are",
         {
-            200: (_ref("DryRun"), {"dry_run": True, "total": 1, "runs": [RUN]}),
-            202: (_ref("Replay"), _REPLAY_EXAMPLE),
+            200: (ref("DryRun"), {"dry_run": True, "total": 1, "runs": [RUN]}),
+            202: (ref("Replay"), _REPLAY_EXAMPLE),
         },
-        _UNFIT | {404: "there is no such dataset"},
+        UNFIT | {404: "there is no such dataset"},
         body=(
             JSON,
-            _object(
+            object_of(
                 {
-                    "dataset": _DATASET,
+                    "dataset": DATASET,
                     "state": {"enum": sorted(state.value for state in FINAL)},
-                    "landed_from": _TIME,
-                    "landed_to": _TIME,
+                    "landed_from": TIME,
+                    "landed_to": TIME,
                     "from": {"enum": [origin.value for origin in ReplayOrigin]},
-                    "reason": _REASON,
-                    "dry_run": _TRUTH,
+                    "reason": REASON,
+                    "dry_run": TRUTH,
                 },
                 optional=("state", "landed_from", "landed_to", "from", "reason", "dry_run"),
             )
@@ -538,7 +518,7 @@ OPERATIONS: dict[str, Operation] = {
     "get_replay": Operation(
         "operators",
         "How far a replay is",
-        {200: (_ref("Replay"), _REPLAY_EXAMPLE)},
+        {200: (ref("Replay"), _REPLAY_EXAMPLE)},
         {404: "there is no such replay"},
     ),
     "get_backlog": Operation(
@@ -546,7 +526,7 @@ OPERATIONS: dict[str, Operation] = {
         "How much is on its way, what waits, and for what",
         {
             200: (
-                _ref("Backlog"),
+                ref("Backlog"),
                 {
                     "copies": {"under_way": 1, "at_once": 100, "waiting": 0},
                     "loads": {"under_way": 0, "at_once": 10, "waiting": 0},
@@ -561,7 +541,7 @@ OPERATIONS: dict[str, Operation] = {
         "What may be dropped, where, and in which columns",
         {
             200: (
-                _ref("Datasets"),
+                ref("Datasets"),
                 {
                     "datasets": [
                         {
@@ -588,10 +568,10 @@ OPERATIONS: dict[str, Operation] = {
         "operators",
         "Put a version of a contract in force; `replaces` is the digest that it was compared with",
         {200: (_CONTRACT, _CONTRACT_EXAMPLE)},
-        _UNFIT | {409: "another contract is in force than the caller has compared it with"},
+        UNFIT | {409: "another contract is in force than the caller has compared it with"},
         body=(
             JSON,
-            _object({"contract": _TEXT, "replaces": _MAYBE_TEXT}, optional=("replaces",))
+            object_of({"contract": TEXT, "replaces": MAYBE_TEXT}, optional=("replaces",))
             | {"additionalProperties": False},
             None,
         ),
@@ -606,27 +586,27 @@ OPERATIONS: dict[str, Operation] = {
         "pipelines",
         "Data Factory asks whether this pipeline run may copy",
         {200: (_FENCE, {"granted": False, "reason": "another pipeline run was let through"})},
-        _UNFIT | _NO_RUN,
+        UNFIT | _NO_RUN,
         body=(
             JSON,
-            _object({"adf_run_id": {"type": "string", "minLength": 1}}),
+            object_of({"adf_run_id": {"type": "string", "minLength": 1}}),
             {"adf_run_id": "c0ffee00-1111-2222-3333-444444444444"},
         ),
     ),
     "callback": Operation(
         "pipelines",
         "Data Factory says that a copy has ended; it only wakes the run up",
-        {200: (_object({"received": {"const": True}}), {"received": True})},
-        _UNFIT | _NO_RUN,
+        {200: (object_of({"received": {"const": True}}), {"received": True})},
+        UNFIT | _NO_RUN,
         body=(JSON, {"type": "object"}, {"status": "Succeeded"}),
     ),
     "health": Operation(
         "service",
         "Whether the service can work, and what keeps it from it",
         {
-            200: (_ref("Health"), {"status": "ok", "parts": {"lake": "ok"}}),
+            200: (ref("Health"), {"status": "ok", "parts": {"lake": "ok"}}),
             503: (
-                _ref("Health"),
+                ref("Health"),
                 {
                     "type": "about:blank",
                     "title": "Unhealthy",

@@ -165,6 +165,32 @@ class Client:
         """Return the datasets of the service with summaries of their contracts."""
         return self._request("GET", "/datasets")
 
+    def sources(self) -> Json:
+        """Return all sources with where their objects stand."""
+        return self._request("GET", "/sources")
+
+    def source(self, source: str) -> Json:
+        """Return one source."""
+        return self._request("GET", f"/sources/{_segment(source)}")
+
+    def source_object(self, source: str, entry: str) -> Json:
+        """Return one object of a source with its latest extracts."""
+        return self._request("GET", f"/sources/{_segment(source)}/{_segment(entry)}")
+
+    def source_run(self, source: str, adf_run_id: str) -> Json:
+        """Return a pipeline run that extracts a source."""
+        return self._request("GET", f"/sources/{_segment(source)}/runs/{_segment(adf_run_id)}")
+
+    def extract(self, source: str, body: Json, key: str) -> Json:
+        """Start pipeline runs that extract objects of a source."""
+        path = f"/sources/{_segment(source)}/extract"
+        return self._request("POST", path, json=body, headers=_idempotency_header(key))
+
+    def source_verb(self, source: str, entry: str, verb: str, body: Json, key: str) -> Json:
+        """Rewind, pause or resume an object."""
+        path = f"/sources/{_segment(source)}/{_segment(entry)}/{verb}"
+        return self._request("POST", path, json=body, headers=_idempotency_header(key))
+
     def _request(self, method: str, path: str, **more: Any) -> Json:
         reply = self._send(method, path, **more)
         try:

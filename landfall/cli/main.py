@@ -38,6 +38,7 @@ _COMMANDS = {
     "datasets": "landfall.cli.runs",
     "validate": "landfall.cli.validate",
     "contract": "landfall.cli.contract",
+    "source": "landfall.cli.source",
     "gold": "landfall.cli.gold",
     "maintain": "landfall.cli.gold",
     "deploy": "landfall.cli.deploy",

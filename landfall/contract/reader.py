@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import yaml
@@ -29,12 +29,19 @@ class _StrictLoader(_Loader):  # type: ignore[misc]
 
 
 class Node:
-    """A value of the document with its path, such as `schema[0].properties[3].name`."""
+    """A value of the document with its path, such as `schema[0].properties[3].name`.
 
-    def __init__(self, value: Any, file: str, path: str = "") -> None:
+    `lines` has the line of each path of the document, counted from 1; it is shared by all its
+    nodes. Documents of other kinds than contracts derive a class with an error of their own.
+    """
+
+    def __init__(
+        self, value: Any, file: str, path: str = "", lines: Mapping[str, int] | None = None
+    ) -> None:
         self.value = value
         self.file = file
         self.path = path
+        self._lines = lines or {}
 
     @classmethod
     def of_yaml(cls, text: str, file: str) -> Self:
@@ -44,17 +51,30 @@ class Node:
             ContractError: not YAML, a duplicate key, or not a mapping.
         """
         try:
-            value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader by descent
+            loader = _StrictLoader(text)
+            tree = loader.get_single_node()
+            value = None if tree is None else loader.construct_document(tree)
         except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
             why = " ".join(str(error).replace('in "<unicode string>", ', "in ").split())
-            raise ContractError(file, "", f"is not readable YAML: {why}") from error
-        root = cls(value, file)
+            raise cls(None, file).error(f"is not readable YAML: {why}") from error
+        root = cls(value, file, lines={} if tree is None else dict(_lines(tree)))
         root.mapping()
         return root
+
+    @property
+    def line(self) -> int:
+        """The line of this place, or, where it is absent, of what it should stand in."""
+        path = self.path
+        while path and path not in self._lines:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return self._lines.get(path, 1)
 
     def error(self, reason: str) -> ContractError:
         """Return an error about this place."""
         return ContractError(self.file, self.path, reason)
+
+    def _child(self, value: Any, path: str) -> Self:
+        return type(self)(value, self.file, path, self._lines)
 
     def mapping(self) -> dict[str, Any]:
         """Return the value, which must be a mapping with text keys."""
@@ -62,34 +82,34 @@ class Node:
             raise self.error("must be a mapping of names to values")
         return self.value
 
-    def at(self, key: str) -> Node:
+    def at(self, key: str) -> Self:
         """Return the node under `key`; its value is None if the key is absent."""
         path = f"{self.path}.{key}" if self.path else key
-        return Node(self.mapping().get(key), self.file, path)
+        return self._child(self.mapping().get(key), path)
 
-    def item(self, index: int) -> Node:
+    def item(self, index: int) -> Self:
         """Return the node of one item of a list."""
-        return Node(self.value[index], self.file, f"{self.path}[{index}]")
+        return self._child(self.value[index], f"{self.path}[{index}]")
 
-    def get(self, key: str) -> Node | None:
+    def get(self, key: str) -> Self | None:
         """Return the node under `key`, or None if the key is absent or null."""
         node = self.at(key)
         return None if node.value is None else node
 
-    def require(self, key: str) -> Node:
+    def require(self, key: str) -> Self:
         """Return the node under `key`; raise ContractError if it is absent."""
         node = self.get(key)
         if node is None:
             raise self.at(key).error("is missing")
         return node
 
-    def items(self) -> list[Node]:
+    def items(self) -> list[Self]:
         """Return the items of a list, each with its path."""
         if not isinstance(self.value, list):
             raise self.error("must be a list")
         return [self.item(index) for index in range(len(self.value))]
 
-    def optional_items(self, key: str) -> list[Node]:
+    def optional_items(self, key: str) -> list[Self]:
         """Return the items of the list under `key`; none if the key is absent."""
         node = self.get(key)
         return [] if node is None else node.items()
@@ -139,3 +159,30 @@ class Node:
         node = self.get(key)
         if node is not None and node.value != []:
             raise node.error(reason)
+
+
+def _lines(tree: yaml.Node) -> Iterator[tuple[str, int]]:
+    """Yield every path of a document with its line; a key has the line of its name.
+
+    What an alias repeats has the lines of its first place only.
+    """
+    waiting, seen = [("", tree)], set[int]()
+    while waiting:
+        path, node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        below: list[tuple[str, int, yaml.Node]] = []
+        if isinstance(node, yaml.MappingNode):
+            below = [
+                (f"{path}.{key.value}" if path else str(key.value), key.start_mark.line, value)
+                for key, value in node.value
+            ]
+        elif isinstance(node, yaml.SequenceNode):
+            below = [
+                (f"{path}[{index}]", value.start_mark.line, value)
+                for index, value in enumerate(node.value)
+            ]
+        for name, line, value in below:
+            yield name, line + 1
+            waiting.append((name, value))

@@ -17,6 +17,7 @@ from tests.faults.environment import FOREIGN, OUTSIDE
 
 _PARTS = {
     "<id>": r"\d{8}T\d{6}Z-[a-z0-9_]+-[0-9a-f]{16}(?:\.a?\d+)?",
+    "<extract>": r"(?:\d{8}T\d{6}Z|n?\d{19})-[0-9a-f]{8}(?![0-9a-f])",
     "<attempt>": r"(?<=/)v[0-9a-f]{12}(?=[/?&]|$)",
     "<digest>": r"(?<=/)[0-9a-f]{24}(?=\.odcs)",
     "<uuid>": r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",

@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from landfall.cli import render
-from landfall.cli.demo import served
+from landfall.cli.demo import extraction, served
+from landfall.cli.demo.extraction import DemoExtract
 from landfall.cli.demo.gold import GoldTable, preview
 from landfall.cli.demo.play import DemoDelivery
 from landfall.cli.demo.scenario import Scenario
@@ -70,6 +71,7 @@ def show(
     gold: Sequence[GoldTable],
     serving: Serving,
     small_seconds: float | None,
+    extracts: Sequence[DemoExtract] = (),
 ) -> None:
     """Print the results of the drops.
 
@@ -81,6 +83,7 @@ def show(
         gold: the resulting gold tables.
         serving: the tables in the database.
         small_seconds: time from the upload of the small drop until it succeeded.
+        extracts: what was extracted from sources.
     """
     _heading(console, "Result of each drop")
     console.print(runs(deliveries))
@@ -93,6 +96,11 @@ def show(
         if number == 0:
             _heading(console, "NOT AS EXPECTED")
         console.print(text, markup=False, soft_wrap=True)
+    if extracts:
+        _heading(console, "Extracted from sources, changed there, and extracted again")
+        console.print(extraction.table(extracts))
+        for text in extraction.problems(extracts):
+            console.print(f"NOT AS EXPECTED: {text}", markup=False, soft_wrap=True)
     if gold:
         _heading(console, "Gold tables")
         for table in gold:
@@ -116,15 +124,18 @@ def document(
     gold: Sequence[GoldTable],
     serving: Serving,
     small_seconds: float | None,
+    extracts: Sequence[DemoExtract] = (),
 ) -> dict[str, Any]:
     """Return the results as a JSON object: whether all is as expected, runs, and tables."""
     expected = all(delivery.as_expected for delivery in deliveries)
+    expected = expected and all(extract.agreed for extract in extracts)
     return {
         "ok": bool(gold) and expected and _all_served(gold, serving),
         "runs": [delivery.to_json() for delivery in deliveries],
         "gold": {table.name: {"rows": table.rows, "path": str(table.path)} for table in gold},
         "served": serving.rows,
         "small_drop_seconds": small_seconds,
+        "sources": [extract.to_json() for extract in extracts],
     }
 
 

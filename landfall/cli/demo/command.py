@@ -19,7 +19,7 @@ from devcloud import pidfile
 from devcloud.supervisor import StartError, Supervisor
 from landfall.cli import deploy, lake, live, render
 from landfall.cli.client import ApiProblem, Client
-from landfall.cli.demo import closing, scenario, served
+from landfall.cli.demo import closing, extraction, scenario, served
 from landfall.cli.demo import gold as gold_tables
 from landfall.cli.demo.play import DemoDelivery, Play
 from landfall.cli.demo.scenario import DemoDrop
@@ -76,11 +76,15 @@ def _run_demo(
         drops = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="landfall-drops-")))
         stack.enter_context(pidfile.claim(root))
         config = devcloud_config.create(root, app_folder())
+        sources = stack.enter_context(demo.sources()) if demo.sources else None
+        if sources:
+            config = extraction.with_connections(config, sources)
         with _step(console, "Starting the local Azure"):
             stack.enter_context(Supervisor(config))
         # Spark takes longest to be ready: what follows is done while it warms up.
         with _step(console, "Preparing the files") as say:
             say(demo.prepare(drops, data, rows))
+            objects = sources.fill(extraction.database(config), drops) if sources else ()
         with _step(console, "Deploying factory and bundle"):
             deploy.deploy_all(config, lambda _: None)
         target = local(root)
@@ -90,6 +94,12 @@ def _run_demo(
         with live.board(console) as view:
             play = Play(demo, client, container, drops, view=view, seconds=seconds)
             play.run_scenario()
+        extracts: list[extraction.DemoExtract] = []
+        if sources:
+            with _step(console, "Extracting from a database and an API, twice"):
+                extraction.put_secrets(config, sources.secrets)
+                extracting = extraction.Extracting(client, config.lake_folder, seconds)
+                extracts = extracting.run(objects)
         broken = _refused_report(client, demo.refused, play.deliveries)
         gold = gold_tables.tables(config.lake_folder)
         serving = served.read(config.database_dsn, demo.query)
@@ -101,10 +111,11 @@ def _run_demo(
             gold=gold,
             serving=serving,
             small_seconds=play.small_seconds,
+            extracts=extracts,
         )
         with _step(console, "\nStopping all services"):
             stack.close()
-    return closing.document(play.deliveries, gold, serving, play.small_seconds)
+    return closing.document(play.deliveries, gold, serving, play.small_seconds, extracts)
 
 
 @contextmanager

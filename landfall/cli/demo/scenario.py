@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from landfall.cli.demo.sources import StartSources
 from landfall.cli.errors import CliError
 from landfall.protocol import State
 
@@ -55,6 +56,7 @@ class Scenario:
         refused: the drop of `first` whose report is shown.
         query: SQL that is run against the served tables and shown.
         check: raises a `CliError` if `prepare` cannot do what is asked.
+        sources: starts what is extracted from while the demo runs; None where nothing is.
         prepare: writes every file into a folder, from the kind of data (`real`, `generated` or
             `auto`) and the number of rows; returns in a few words where they come from.
     """
@@ -67,6 +69,7 @@ class Scenario:
     query: str
     check: Callable[[str], None]
     prepare: Callable[[Path, str, int | None], str]
+    sources: StartSources | None = None
 
 
 def load(project: Path) -> Scenario:

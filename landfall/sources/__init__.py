@@ -1,0 +1,1 @@
+"""What is extracted from databases and APIs: source files, ranges, queries, triggers. Pure."""

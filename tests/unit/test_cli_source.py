@@ -1,0 +1,71 @@
+"""`landfall source` on files: check, compile, schema."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from landfall.cli import source
+from landfall.cli.main import landfall
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FILE = """\
+apiVersion: landfall/v1
+kind: Source
+name: shop
+connector: postgresql
+connection:
+  server: db.example
+  database: shop
+  username: reader
+  auth: {kind: password, secret: shop-password}
+schedule: {every: 1h}
+objects:
+  - name: orders
+    dataset: orders
+    table: public.orders
+    mode: full
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A team's folder with one source, and a factory's folder without triggers."""
+    shutil.copytree(REPOSITORY / "marketplace" / "contracts", tmp_path / "team" / "contracts")
+    (tmp_path / "team" / "sources").mkdir()
+    (tmp_path / "team" / "sources" / "shop.yaml").write_text(FILE)
+    monkeypatch.setenv("LANDFALL_PROJECT", str(tmp_path / "team"))
+    monkeypatch.setattr(source, "app_folder", lambda: tmp_path)
+    return tmp_path / "team"
+
+
+def run(*arguments: str) -> Result:
+    """One command."""
+    return CliRunner().invoke(landfall, ["source", *arguments])
+
+
+def test_check_tells_good_files_wrong_ones_and_stale_triggers(project: Path) -> None:
+    """With file, line and reason, and what to do."""
+    stale = run("check")
+    assert stale.exit_code == 1
+    assert "shop.yaml: good: postgresql, orders" in stale.output
+    assert "extract_shop.json: is missing; run `landfall source compile`" in stale.output
+    assert run("compile").exit_code == 0
+    assert run("check").exit_code == 0
+    assert run("compile").output == "nothing changed\n"
+    wrong = FILE.replace("mode: full", "mode: sometimes")
+    (project / "sources" / "shop.yaml").write_text(wrong)
+    told = run("check")
+    assert told.exit_code == 1
+    assert "shop.yaml:15: objects[0].mode: is 'sometimes'; supported: full" in told.output
+    assert run("compile").exit_code == 2
+
+
+def test_the_schema_is_printed_for_editors() -> None:
+    """As JSON Schema."""
+    printed = run("schema")
+    assert json.loads(printed.output)["oneOf"][0]["properties"]["connector"]["const"]
