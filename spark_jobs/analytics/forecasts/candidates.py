@@ -76,7 +76,8 @@ def calendar(values: Floats, days: pd.DatetimeIndex, horizon: int) -> Floats:
     recent = residual[-_RECENT:]
     smear = float(np.exp(residual - residual.mean()).mean())
     future = _design(ahead, days[0], year=year) @ coefficients + recent.mean()
-    return np.maximum(np.expm1(future) * smear, 0)
+    forecast: Floats = np.maximum(np.expm1(future) * smear, 0)
+    return forecast
 
 
 def ridge(design: Floats, target: Floats, *, year: bool) -> Floats:
@@ -86,7 +87,8 @@ def ridge(design: Floats, target: Floats, *, year: bool) -> Floats:
     if year:
         penalty[2 : 2 + 2 * _HARMONICS] = 4.0
     gram = design.T @ design + np.diag(penalty)
-    return np.linalg.solve(gram, design.T @ target)
+    solved: Floats = np.linalg.solve(gram, design.T @ target).astype(np.float64)
+    return solved
 
 
 def _design(days: pd.DatetimeIndex, start: pd.Timestamp, *, year: bool) -> Floats:
@@ -168,7 +170,8 @@ def weekday_indices(values: Floats, days: pd.DatetimeIndex, names: Sequence[str]
     logs = np.log1p(np.maximum(values, 0))
     coefficients = ridge(design[ordinary], logs[ordinary], year=len(values) >= _LEAST_FOR_YEAR)
     effects = np.exp(coefficients[-WEEK:])
-    return effects / effects.mean()
+    indices: Floats = effects / effects.mean()
+    return indices
 
 
 def lifts_of(names: Sequence[str], lifts: Mapping[str, float]) -> Floats:

@@ -94,11 +94,14 @@ class Backtest:
     def error(self, model: str) -> Floats:
         """Return mean absolute errors: (origin, series)."""
         apart = np.abs(self.forecasts[model] - self.actual) * self.counted[:, None, :]
-        return apart.sum(axis=2) / np.maximum(self.counted.sum(axis=1), 1)[:, None]
+        error: Floats = apart.sum(axis=2) / np.maximum(self.counted.sum(axis=1), 1)[:, None]
+        return error
 
     def relative(self, model: str, baseline: str) -> Floats:
         """Return the mean error of each series, divided by the baseline's."""
-        return self.error(model).mean(axis=0) / np.maximum(self.error(baseline).mean(axis=0), _TINY)
+        naive = np.maximum(self.error(baseline).mean(axis=0), _TINY)
+        relative: Floats = self.error(model).mean(axis=0) / naive
+        return relative
 
 
 @dataclass
@@ -213,7 +216,8 @@ def _scales(test: Backtest, chosen: Sequence[str], origins: int | None = None) -
     apart = np.abs(_published(test, chosen) - test.actual) * test.counted[:, None, :]
     mean = apart[:origins].mean(axis=(0, 2))
     level = np.abs(test.actual[:origins]).mean(axis=(0, 2))
-    return np.maximum(mean, np.maximum(0.01 * level, 0.01))
+    scales: Floats = np.maximum(mean, np.maximum(0.01 * level, 0.01))
+    return scales
 
 
 def _scores(test: Backtest, chosen: Sequence[str], origins: Sequence[int]) -> Floats:
@@ -221,7 +225,8 @@ def _scores(test: Backtest, chosen: Sequence[str], origins: Sequence[int]) -> Fl
     apart = test.actual - _published(test, chosen)
     scaled = apart / _scales(test, chosen, max(origins) + 1)[None, :, None]
     kept = np.broadcast_to(test.counted[:, None, :] > 0, scaled.shape)
-    return np.sort(scaled[list(origins)][kept[list(origins)]])
+    scores: Floats = np.sort(scaled[list(origins)][kept[list(origins)]])
+    return scores
 
 
 def _bands(forecasts: Floats, scales: Floats, scores: Floats) -> dict[int, tuple[Floats, Floats]]:
@@ -266,7 +271,8 @@ def _gates(test: Backtest, chosen: Sequence[str]) -> tuple[list[Gate], dict[str,
 
     def error(forecasts: Floats) -> Floats:
         apart = np.abs(forecasts - test.actual) * test.counted[:, None, :]
-        return (apart.sum(axis=2) / open_days).mean(axis=0)
+        mean_error: Floats = (apart.sum(axis=2) / open_days).mean(axis=0)
+        return mean_error
 
     # A series that the naive forecast hits exactly has nothing to compare: it never sold.
     sold = naive > _TINY

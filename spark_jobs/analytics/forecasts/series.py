@@ -113,8 +113,8 @@ def build(sales: pd.DataFrame, until: date) -> SeriesSet:
     if sales.empty:
         return SeriesSet([], pd.DatetimeIndex([]), np.zeros((0, 0)), np.zeros(0, dtype=bool))
     days = pd.date_range(when.min(), pd.Timestamp(until), freq="D")
-    column = (when - days[0]).dt.days.to_numpy()
-    amounts = sales["amount"].to_numpy(dtype=float)
+    column = (when - days[0]).dt.days.to_numpy().astype(np.int64)
+    amounts: Floats = sales["amount"].to_numpy(dtype=float)
     keys, rows = [(TOTAL, ALL)], [np.bincount(column, amounts, len(days))]
     grouped = {CATEGORY: sales[CATEGORY], COUNTRY: _with_others(sales[COUNTRY], amounts, column)}
     for level, labels in grouped.items():
@@ -122,8 +122,8 @@ def build(sales: pd.DataFrame, until: date) -> SeriesSet:
         cells = np.bincount(codes * len(days) + column, amounts, len(names) * len(days))
         keys += [(level, str(name)) for name in names]
         rows += list(cells.reshape(len(names), len(days)))
-    values = np.vstack(rows)
-    return SeriesSet(keys, days, values, values[0] == 0)
+    values: Floats = np.vstack(rows).astype(np.float64)
+    return SeriesSet(keys, days, values, np.asarray(values[0] == 0))
 
 
 def _with_others(

@@ -112,7 +112,7 @@ def listings_of(products: pd.DataFrame) -> Listings:
     for facet, values in columns.items():
         known = sorted(set(values) - {_UNKNOWN})
         codes = {value: number for number, value in enumerate(known, 1)} | {_UNKNOWN: 0}
-        facets[facet] = values.map(codes).to_numpy(dtype=np.int64)
+        facets[facet] = values.map(codes).to_numpy().astype(np.int64)
         names[facet] = [_UNKNOWN, *known]
     return Listings(
         products["product_id"].to_numpy(dtype=np.int64),
@@ -153,7 +153,7 @@ def acts_of(events: pd.DataFrame, listings: Listings) -> Acts:
     return Acts(
         inverse[turn].astype(np.int64),
         position[turn].astype(np.int64),
-        kinds.to_numpy(dtype=np.int64)[turn],
+        kinds.to_numpy().astype(np.int64)[turn],
         at[turn],
         users,
         int((~known).sum()),

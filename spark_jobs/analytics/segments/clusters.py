@@ -89,7 +89,8 @@ class ClusterModel:
 
 def logs(table: pd.DataFrame, features: Sequence[str]) -> Floats:
     """Return log(1 + x) of the features; a negative net spend counts as 0."""
-    return np.log1p(np.maximum(table[list(features)].to_numpy(dtype=float), 0))
+    values: Floats = np.log1p(np.maximum(table[list(features)].to_numpy(dtype=float), 0))
+    return values
 
 
 def nearest(model: ClusterModel, table: pd.DataFrame) -> Ints:

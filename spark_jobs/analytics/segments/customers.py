@@ -61,7 +61,7 @@ def features(history: History, at: pd.Timestamp) -> pd.DataFrame:
         }
     )
     interests = history.interests[history.interests["first_at"] < at].set_index("user_id")
-    seen = interests["last_at"].clip(upper=at).rename("last_seen")
+    seen = interests["last_at"].where(interests["last_at"] < at, at).rename("last_seen")
     table = buyers.join(sellers, how="outer").join(seen, how="outer").sort_index()
     table.index.name = "user_id"
     for name in ("orders", "amount", "listed", "sold", "sold_amount", "returned_share"):

@@ -65,7 +65,9 @@ def challenge(
     """
     buyers = active(features(history, at))
     if len(buyers) < LEAST_ACTIVE:
-        figures = {"too_little_data": f"{len(buyers)} active buyers, needs {LEAST_ACTIVE}"}
+        figures: dict[str, Any] = {
+            "too_little_data": f"{len(buyers)} active buyers, needs {LEAST_ACTIVE}"
+        }
         return Challenge(None, [], figures)
     fitted = fit(buyers, seed)
     if fitted is None:
@@ -294,7 +296,7 @@ def _profile(table: pd.DataFrame, accounts: int, day: Any) -> pd.DataFrame:
     )  # fmt: skip
     idle = accounts - len(table)
     if idle > 0:
-        rows.loc[len(rows)] = ["none", "no_act", idle, 0.0, 0.0, 0.0, 0]
+        rows.loc[len(rows)] = pd.Series(["none", "no_act", idle, 0.0, 0.0, 0.0, 0], rows.columns)
     whole = rows["amount"].sum()
     profile = pd.DataFrame(
         {
