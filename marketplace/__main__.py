@@ -1,7 +1,7 @@
 """Writes the files of a synthetic marketplace from a seed: the same options give the same bytes.
 
 users         people with their activity, and three tables computed from them
-products      listings: category, brand, condition, price, seller
+products      listings: category, brand, condition, price, seller; each is one piece, sold once
 orders        who bought when, for how much, and whether it was cancelled
 order_lines   what was in them, and what came back
 interactions  views, likes and wishes
@@ -22,7 +22,15 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-from marketplace.generator.market import DATASETS, SPLITS, USERS, MarketPlan, Watch, write_market
+from marketplace.generator.market import (
+    DATASETS,
+    LINES_A_ORDER,
+    SPLITS,
+    USERS,
+    MarketPlan,
+    Watch,
+    write_market,
+)
 
 
 def _datasets(text: str) -> tuple[str, ...]:
@@ -78,7 +86,7 @@ examples:
     )  # fmt: skip
     sizes = result.add_argument_group("sizes; those not given follow from the users")
     sizes.add_argument("--rows", type=_size, default=10_000, metavar="N", help="users (10,000)")
-    sizes.add_argument("--products", type=_size, default=0, metavar="N", help="one for 2 users")
+    sizes.add_argument("--products", type=_size, default=0, metavar="N", help="2.8 for an order")
     sizes.add_argument("--orders", type=_size, default=0, metavar="N", help="one a user")
     sizes.add_argument("--visits", type=_size, default=0, metavar="N", help="8 a user")
     cut = result.add_argument_group("time and files")
@@ -93,6 +101,8 @@ examples:
                      help="files that the users are spread over")  # fmt: skip
     result.add_argument("--dirt", type=_share, default=0.0, metavar="SHARE",
                        help="share of each file's records to damage, 0 to 0.5 (0)")  # fmt: skip
+    result.add_argument("--truth", action="store_true",
+                        help="also write what the data was drawn from, to DIR/truth")  # fmt: skip
     return result
 
 
@@ -106,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
         datasets=options.datasets, users=options.rows, products=options.products,
         orders=options.orders, visits=options.visits, seed=options.seed,
         parts=options.parts, start=options.start, days=options.days, split=options.by,
-        dirt=options.dirt,
+        dirt=options.dirt, truth=options.truth,
     )  # fmt: skip
     if options.live and (not options.into or "orders" not in options.datasets):
         options_parser.error("--live needs --into, and orders among --datasets")
@@ -154,11 +164,10 @@ def _progress(plan: MarketPlan) -> Iterator[Watch]:
 
     expected = {
         "users": plan.users,
-        "products": plan.products or max(plan.users // 2, 10),
-        "orders": plan.orders or plan.users,
-        "order_lines": int(1.5 * (plan.orders or plan.users)),
-        "interactions": int(1.22 * (plan.visits or 8 * plan.users))
-        + int(2.5 * (plan.orders or plan.users)),
+        "products": plan.number_of_products,
+        "orders": plan.number_of_orders,
+        "order_lines": int(LINES_A_ORDER * plan.number_of_orders),
+        "interactions": int(1.22 * plan.number_of_visits) + int(2.9 * plan.number_of_orders),
     }
     progress = Progress(
         TextColumn("{task.description:13}"),

@@ -59,6 +59,13 @@ CATEGORIES = (
 )  # fmt: skip
 
 
+SIZE_SYSTEMS = (_LETTERS, _SHOES, _MEN_SHOES, _AGES)
+"""Each user has a body size in each of them."""
+
+SIZES = tuple(dict.fromkeys(size for system in SIZE_SYSTEMS for size in system))
+"""All sizes."""
+
+
 class Brand(NamedTuple):
     """A fictional brand: `tier` 0 is cheap, 3 is luxury."""
 

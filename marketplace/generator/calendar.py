@@ -53,20 +53,31 @@ def portions(total: int, window: Sequence[date], seed: int, stream: str) -> list
         One bound more than there are days; day `d` has the events from `[d]` to `[d + 1]`.
     """
     noise = _NOISE[below(words(seed, f"{stream} noise", np.arange(len(window))), len(_NOISE))]
-    weights = [_weight(day, number) for number, day in enumerate(window)]
+    weights = [weight(day, number) for number, day in enumerate(window)]
     noisy = [w * (10_000 + int(n)) for w, n in zip(weights, noise, strict=True)]
     whole = sum(noisy)
     return [0, *(total * part // whole for part in accumulate(noisy))]
 
 
-def _weight(day: date, number: int) -> int:
-    special = _SALES.get((day.month, day.day), 100)
+def event_percent(day: date) -> int:
+    """Return how a special day compares with an ordinary one, which is 100."""
+    return _SALES.get((day.month, day.day), 100)
+
+
+def week_percent(day: date) -> int:
+    """Return the weight of a day's weekday."""
+    return _WEEK[day.weekday()]
+
+
+def weight(day: date, number: int) -> int:
+    """Return the expected demand of a day, in arbitrary units, without the noise."""
+    special = event_percent(day)
     # The weight of a month applies to its middle; between two middles it is interpolated.
     past = (day.day - 16) / 31
     near = _YEAR[day.month % 12 if past > 0 else day.month - 2]
     season = _YEAR[day.month - 1] * (1 - abs(past)) + near * abs(past)
     trend = 1 + GROWTH * number / 365
-    return round(trend * season * _WEEK[day.weekday()] * special)
+    return round(trend * season * week_percent(day) * special)
 
 
 def seconds(bits: Words, minutes: Words) -> Ints:

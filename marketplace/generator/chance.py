@@ -79,6 +79,18 @@ def normal(scale: float) -> Ints:
     return np.array([round(bell.inv_cdf(q)) for q in _quantiles()], dtype=np.int64)
 
 
+def exponential(mean: float) -> Ints:
+    """Return integer quantiles of an exponential distribution."""
+    return np.array([round(-mean * log(1 - q)) for q in _quantiles()], dtype=np.int64)
+
+
+def gamma(shape: float, mean: float) -> Ints:
+    """Return integer quantiles of a gamma distribution, by Wilson and Hilferty's approximation."""
+    bell, ninth = NormalDist(), 1 / (9 * shape)
+    cubes = [max(0.0, 1 - ninth + bell.inv_cdf(q) * ninth**0.5) ** 3 for q in _quantiles()]
+    return np.array([round(mean * cube) for cube in cubes], dtype=np.int64)
+
+
 def gumbel(scale: float) -> Ints:
     """Return integer quantiles of a Gumbel distribution, for a softmax choice by scores."""
     return np.array([round(-scale * log(-log(q))) for q in _quantiles()], dtype=np.int64)

@@ -12,6 +12,8 @@ from marketplace.generator.assortment import (
     CATEGORIES,
     COLOURS,
     CONDITIONS,
+    SIZE_SYSTEMS,
+    SIZES,
     STYLES,
     TIER_PERCENT,
 )
@@ -32,6 +34,8 @@ from marketplace.generator.people import BRAND_WEIGHTS, Crowd
 from marketplace.generator.tables import Frame, money
 
 FIRST_ID = 100_001
+NO_SIZE = -1
+"""Code of the size of pieces without one, and of their size system."""
 LEAST_PRICE = 500
 """Minimum price in cents."""
 
@@ -61,12 +65,20 @@ class Catalogue:
         ).astype(np.int8)
         self.brand = weighted(self._words("brand", index), BRAND_WEIGHTS).astype(np.int8)
         self.seller = self._sellers(index)
-        appeal = from_table(self._words("appeal", index), _APPEAL)
-        self._ranked, self._numbers = [], []
-        for category in range(len(CATEGORIES)):
-            members = np.flatnonzero(self.category == category)
-            self._numbers.append(members)
-            self._ranked.append(members[np.argsort(-appeal[members], kind="stable")])
+        self.appeal = from_table(self._words("appeal", index), _APPEAL)
+        members = [np.flatnonzero(self.category == number) for number in range(len(CATEGORIES))]
+        self.ranked = [each[np.argsort(-self.appeal[each], kind="stable")] for each in members]
+        self.listed_day: Ints = np.searchsorted(self._bounds, index, side="right") - 2
+        systems = [_system(c.sizes) for c in CATEGORIES]
+        self.size_system: Ints = np.array(systems)[self.category]
+        picked = below(
+            self._words("size", index),
+            np.array([len(c.sizes) or 1 for c in CATEGORIES])[self.category],
+        )
+        codes = [[SIZES.index(size) for size in c.sizes] or [NO_SIZE] for c in CATEGORIES]
+        width = max(map(len, codes))
+        table = np.array([[*row, *[NO_SIZE] * (width - len(row))] for row in codes])
+        self.size: Ints = table[self.category, picked]
         cells = words(self._seed, "style of brand", np.arange(len(BRANDS) * STYLES))
         self._brand_style = from_table(cells, _STYLE_OF_BRAND).reshape(len(BRANDS), STYLES)
         self.brand_tier = np.array([brand.tier for brand in BRANDS])
@@ -85,23 +97,6 @@ class Catalogue:
     def before(self, day: int) -> int:
         """Return the number of products listed before a day of the window."""
         return self._bounds[day + 1]
-
-    def popular(self, category: Ints, bits: NDArray[np.uint64]) -> Ints:
-        """Return a product of each category, weighted by appeal."""
-        unit = (bits >> np.uint64(40)).astype(np.float64) / 2**24
-        return self._of(self._ranked, category, unit * unit * unit)
-
-    def recent(self, known: int, bits: NDArray[np.uint64]) -> Ints:
-        """Return products of the newer half of the first `known` products."""
-        return known - 1 - below(bits, max(1, known // 2))
-
-    def _of(self, lists: Sequence[Ints], category: Ints, unit: NDArray[np.float64]) -> Ints:
-        products = np.zeros(len(category), dtype=np.int64)
-        for number, members in enumerate(lists):
-            chosen = category == number
-            if len(members):
-                products[chosen] = members[(unit[chosen] * len(members)).astype(np.int64)]
-        return products
 
     def style(self, products: Ints) -> Ints:
         """Return the style vector of each product: that of its brand, and its own."""
@@ -126,20 +121,21 @@ class Catalogue:
         prices: Ints = np.maximum(euros * 100, LEAST_PRICE)
         return prices
 
-    def records(self, day: int) -> Iterator[Frame]:
-        """Yield the products listed on a day of the window; -1 is the time before it."""
+    def listed_on(self, day: int) -> Iterator[Ints]:
+        """Yield the products listed on a day of the window, in blocks; -1 is the time before it."""
         begin, end = self._bounds[day + 1], self._bounds[day + 2]
         for low in range(begin, end, _BLOCK):
-            yield self._frame(day, np.arange(low, min(end, low + _BLOCK)))
+            yield np.arange(low, min(end, low + _BLOCK))
 
-    def _frame(self, day: int, index: Ints) -> Frame:
+    def records(self, day: int, index: Ints) -> Frame:
+        """Return the columns of products that were listed on a day."""
         category, brand = self.category[index].astype(np.int64), self.brand[index].astype(np.int64)
         colour = weighted(self._words("colour", index), [w for _, w in COLOURS])
         colours = np.array([name for name, _ in COLOURS])[colour]
         branded = ~share(self._words("unbranded", index), _UNBRANDED)
         brands = np.where(branded, np.array([b.name for b in BRANDS])[brand], "")
         noun = self._picked("noun", index, category, [c.nouns for c in CATEGORIES])
-        size = self._picked("size", index, category, [c.sizes or ("",) for c in CATEGORIES])
+        size = np.array([*SIZES, ""])[self.size[index]]
         start = epoch(self._window[day + 1])
         at = start + seconds(self._words("hour", index), self._words("second", index))
         if day < 0:
@@ -170,3 +166,7 @@ class Catalogue:
         sizes = np.array([len(nouns) for nouns in words_of])[category]
         picked: NDArray[np.str_] = table[category, below(self._words(what, index), sizes)]
         return picked
+
+
+def _system(sizes: tuple[str, ...]) -> int:
+    return SIZE_SYSTEMS.index(sizes) if sizes else NO_SIZE

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 from zlib import crc32
@@ -14,7 +14,9 @@ from marketplace.generator.dirt import inject_faults
 from marketplace.generator.listings import Catalogue
 from marketplace.generator.orders import Trade
 from marketplace.generator.people import Crowd, People
+from marketplace.generator.stock import Stock
 from marketplace.generator.tables import Frame, write_csv
+from marketplace.generator.truth import write_truth
 from marketplace.generator.users import User, write_users
 from marketplace.generator.visits import Visits
 
@@ -28,6 +30,9 @@ SPLITS: dict[str, Callable[[date], str]] = {
 }
 """Suffix of a file's name by the days in it."""
 
+LINES_A_ORDER = 1.75
+"""Mean number of lines."""
+
 Watch = Callable[[str, int], None]
 """Called with dataset and number of records as they are written."""
 
@@ -39,13 +44,15 @@ class MarketPlan:
     Attributes:
         datasets: those of `DATASETS` that get files.
         users: number of users, in `parts` files.
-        products: number of products.
-        orders: number of orders; each has 1.5 lines on average.
+        products: number of products; each is one piece.
+        orders: number of orders, as long as there is something to buy; each has some
+            `LINES_A_ORDER` lines.
         visits: number of product views; likes, wishes and views before orders are added.
         start: first day of the time range.
         days: length of the time range.
         split: a key of `SPLITS`: how the trade tables are split into files.
         dirt: share of each file's records that is damaged.
+        truth: whether to write what the data was drawn from, to `truth/` (see `truth.py`).
     """
 
     datasets: tuple[str, ...] = (USERS,)
@@ -59,6 +66,22 @@ class MarketPlan:
     days: int = 730
     split: str = "whole"
     dirt: float = 0.0
+    truth: bool = False
+
+    @property
+    def number_of_orders(self) -> int:
+        """One a user."""
+        return self.orders or self.users
+
+    @property
+    def number_of_products(self) -> int:
+        """At least 1.6 for each line of an order, as only part of what is listed is sold."""
+        return self.products or max(round(LINES_A_ORDER * 1.6 * self.number_of_orders), 10)
+
+    @property
+    def number_of_visits(self) -> int:
+        """Eight a user."""
+        return self.visits or 8 * self.users
 
 
 class Written(NamedTuple):
@@ -111,7 +134,11 @@ def write_market(plan: MarketPlan, folder: Path, watch: Watch = lambda _, __: No
     written = _write_users(plan, folder, people, aggregates, watch)
     tables = write_aggregates(aggregates, folder) if USERS in plan.datasets else []
     if set(TRADE) & set(plan.datasets):
-        written += _write_trade(plan, people.freeze(), folder, watch)
+        market = _Market(plan, people.freeze(plan.days))
+        written += _write_trade(market, plan, folder, watch)
+        if plan.truth:
+            truth = folder / "truth"
+            tables += write_truth(truth, market.crowd, market.catalogue, market.window)
     files = [_inject_and_describe(plan, file) for file in written]
     manifest = folder / "manifest.json"
     stated = asdict(plan) | {"start": plan.start.isoformat(), "datasets": list(plan.datasets)}
@@ -146,10 +173,22 @@ def _write_users(
     return []
 
 
-def _write_trade(plan: MarketPlan, crowd: Crowd, folder: Path, watch: Watch) -> list[Written]:
+class _Market:
+    """A crowd and what it trades in."""
+
+    def __init__(self, plan: MarketPlan, crowd: Crowd) -> None:
+        self.crowd, self.window = crowd, Window(plan.seed, plan.start, plan.days)
+        self.catalogue = Catalogue(crowd, plan.number_of_products, self.window)
+        self.stock = Stock(self.catalogue, self.window)
+        goods = crowd, self.catalogue, self.stock
+        self.trade = Trade(*goods, plan.number_of_orders, self.window)
+        self.visits = Visits(*goods, plan.number_of_visits, self.window)
+
+
+def _write_trade(market: _Market, plan: MarketPlan, folder: Path, watch: Watch) -> list[Written]:
     files = {name: _MarketFiles(name, folder, watch) for name in TRADE if name in plan.datasets}
     try:
-        for name, suffix, frame in _frames(plan, crowd):
+        for name, suffix, frame in _frames(market, plan):
             if name in files:
                 files[name].add(suffix, frame)
     finally:
@@ -158,26 +197,29 @@ def _write_trade(plan: MarketPlan, crowd: Crowd, folder: Path, watch: Watch) -> 
     return [file for name in TRADE if name in files for file in files[name].written]
 
 
-def _frames(plan: MarketPlan, crowd: Crowd) -> Iterator[tuple[str, str, Frame]]:
-    """Yield dataset, suffix of the file's name and records, in the order of time."""
+def _frames(market: _Market, plan: MarketPlan) -> Iterator[tuple[str, str, Frame]]:
+    """Yield dataset, suffix of the file's name and records, in the order of time.
+
+    The products come last: what became of them is known at the end.
+    """
     suffix = SPLITS[plan.split]
-    window = Window(plan.seed, plan.start, plan.days)
-    catalogue = Catalogue(crowd, plan.products or max(plan.users // 2, 10), window)
-    trade = Trade(crowd, catalogue, plan.orders or plan.users, window)
-    visits = Visits(crowd, catalogue, plan.visits or 8 * plan.users, window)
-    # Products listed before the window are in the file of its first day.
-    for frame in catalogue.records(-1):
-        yield "products", suffix(plan.start), frame
-    later_tables = set(plan.datasets) & {"orders", "order_lines", "interactions"}
-    for number, day in enumerate(window.days()):
-        for frame in catalogue.records(number):
-            yield "products", suffix(day), frame
-        if later_tables:
-            bought = trade.day(number)
-            yield "orders", suffix(day), bought.orders
-            yield "order_lines", suffix(day), bought.lines
-            if "interactions" in plan.datasets:
-                yield "interactions", suffix(day), visits.day(number, bought)
+    for number, day in enumerate(market.window.days()):
+        market.stock.open(number)
+        bought = market.trade.day(number)
+        yield "orders", suffix(day), bought.orders
+        yield "order_lines", suffix(day), bought.lines
+        if "interactions" in plan.datasets:
+            yield "interactions", suffix(day), market.visits.day(number, bought)
+    catalogue, stock = market.catalogue, market.stock
+    for number in range(-1, plan.days):
+        # Products listed before the window are in the file of its first day.
+        day = plan.start + timedelta(days=max(number, 0))
+        for index in catalogue.listed_on(number):
+            yield (
+                "products",
+                suffix(day),
+                {**catalogue.records(number, index), **stock.columns(index)},
+            )
 
 
 def _inject_and_describe(plan: MarketPlan, file: Written) -> dict[str, Any]:

@@ -10,15 +10,16 @@ from marketplace.generator.chance import (
     Flags,
     Ints,
     below,
-    from_table,
     pareto,
     share,
     weighted,
     words,
 )
 from marketplace.generator.choice import Chooser
+from marketplace.generator.lifecycles import KINDS
 from marketplace.generator.listings import FIRST_ID, Catalogue
 from marketplace.generator.people import Crowd
+from marketplace.generator.stock import Stock
 from marketplace.generator.tables import Frame, money, timestamps, where
 
 FIRST_ORDER = 1_000_001
@@ -27,7 +28,7 @@ CHANNELS = (("web", 46), ("ios", 39), ("android", 15))
 
 _PAYMENTS = (("card", 62), ("paypal", 24), ("wallet", 9), ("transfer", 5))
 _CANCELLED = 0.035
-_LINES, _QUANTITIES = pareto(2.1, MOST_LINES), pareto(3.6, 12)
+_LINES = np.stack([pareto(kind.alpha, MOST_LINES) for kind in KINDS])
 _SHIPPING = np.array([490, 790, 1290])
 _FREE_FROM = 15_000
 _ON_THE_WAY, _NOT_SENT = 6, 2
@@ -46,29 +47,39 @@ class Day(NamedTuple):
 
 
 class Trade:
-    """Generates the orders of a window; each day depends only on the seed."""
+    """Generates the orders of a window; days must come in order, as every piece is sold once."""
 
-    def __init__(self, crowd: Crowd, catalogue: Catalogue, count: int, window: Window) -> None:
-        self._crowd, self._catalogue, self._seed = crowd, catalogue, window.seed
-        self._window = window.days()
+    def __init__(
+        self, crowd: Crowd, catalogue: Catalogue, stock: Stock, count: int, window: Window
+    ) -> None:
+        self._crowd, self._catalogue, self._stock = crowd, catalogue, stock
+        self._seed, self._window = window.seed, window.days()
         self._bounds = portions(count, self._window, self._seed, "orders")
-        self._chooser = Chooser(crowd, catalogue, self._seed)
+        self._chooser = Chooser(crowd, catalogue, stock, self._seed)
 
     def day(self, number: int) -> Day:
-        """Return the orders of a day of the window."""
-        begin, end = self._bounds[number], self._bounds[number + 1]
-        index, when = np.arange(begin, end), self._window[number]
-        buyers = self._crowd.buyers.draw(words(self._seed, "order buyer", index))
+        """Return the orders of a day of the window; its stock must be open."""
+        when = self._window[number]
+        wanted = np.arange(self._bounds[number], self._bounds[number + 1])
+        everyone = self._crowd.draw_buyers(words(self._seed, "order buyer", wanted), number)
+        steps = (words(self._seed, "order lines", wanted) >> np.uint64(52)).astype(np.int64)
+        counts = _LINES[self._crowd.lifecycles.kind[everyone], steps]
+        rows = np.repeat(np.arange(len(wanted)), counts)
+        position = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        cell = wanted[rows] * MOST_LINES + position
+        products, _ = self._chooser.choose("line", cell, everyone[rows], when, once=True)
+        # Where nothing is on sale any more there is no line, and without lines no order.
+        rows, cell, products = (each[products >= 0] for each in (rows, cell, products))
+        kept, order = np.unique(rows, return_inverse=True)
+        index, buyers = wanted[kept], everyone[kept]
         at = epoch(when) + seconds(
             words(self._seed, "order hour", index), words(self._seed, "order second", index)
         )
-        counts = from_table(words(self._seed, "order lines", index), _LINES)
-        order = np.repeat(np.arange(len(index)), counts)
+        counts = np.bincount(order, minlength=len(index))
         position = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-        cell = index[order] * MOST_LINES + position
-        products, _ = self._chooser.choose("line", cell, buyers[order], number, when)
         cancelled = share(words(self._seed, "order cancelled", index), _CANCELLED)
-        lines, cents, pieces, back = self._lines(
+        self._stock.sell(products, at[order], cancelled[order], number)
+        lines, cents, back = self._lines(
             number,
             index,
             order=order,
@@ -78,7 +89,6 @@ class Trade:
             cancelled=cancelled,
         )
         amount = np.bincount(order, cents, len(index)).astype(np.int64)
-        items = np.bincount(order, pieces, len(index)).astype(np.int64)
         all_back = np.bincount(order, back, len(index)).astype(np.int64) == counts
         orders = self._orders(
             number,
@@ -86,7 +96,7 @@ class Trade:
             buyers=buyers,
             at=at,
             amount=amount,
-            items=items,
+            items=counts,
             cancelled=cancelled,
             all_back=all_back,
         )
@@ -102,31 +112,29 @@ class Trade:
         cell: Ints,
         products: Ints,
         cancelled: Flags,
-    ) -> tuple[Frame, Ints, Ints, Flags]:
-        """Return the lines, and their amounts in cents, quantities and flags of return."""
+    ) -> tuple[Frame, Ints, Flags]:
+        """Return the lines, their amounts in cents and flags of return."""
         price = self._catalogue.price(products)
         off = discount_percent(self._window[number])
         unit = price * (100 - off) // 100
-        pieces = from_table(words(self._seed, "line pieces", cell), _QUANTITIES)
         part = np.array([c.returned for c in CATEGORIES])[self._catalogue.category[products]]
         returns = below(words(self._seed, "line returned", cell), 100) < part
         after = 4 + below(words(self._seed, "line returned after", cell), 24)
         # Returns after the end of the window are not in the data.
         returned = returns & ~cancelled[order] & (number + after < len(self._window))
         status = np.where(cancelled[order], "cancelled", np.where(returned, "returned", "sold"))
-        cents = unit * pieces
         returned_on = timestamps(epoch(self._window[number]) + after * _DAY).dt.date()
         lines = {
             "order_id": FIRST_ORDER + index[order],
             "line_number": position + 1,
             "product_id": FIRST_ID + products,
-            "quantity": pieces,
+            "quantity": np.ones(len(order), dtype=np.int64),
             "unit_price": money(unit),
-            "amount": money(cents),
+            "amount": money(unit),
             "status": status,
             "returned_on": where(returned, returned_on),
         }
-        return lines, cents, pieces, returned
+        return lines, unit, returned
 
     def _orders(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from marketplace.generator.assortment import BRANDS, CATEGORIES, STYLES
+from marketplace.generator.assortment import BRANDS, CATEGORIES, SIZE_SYSTEMS, SIZES, STYLES
 from marketplace.generator.chance import (
     Flags,
     Ints,
@@ -18,6 +18,7 @@ from marketplace.generator.chance import (
     weighted,
     words,
 )
+from marketplace.generator.lifecycles import KINDS, Lifecycles, kind_of
 from marketplace.generator.users import User
 
 FAVOURITES = 2
@@ -53,15 +54,17 @@ class People:
         active = user.productsBought + user.productsWished + user.socialProductsLiked
         self._looks.append(min(_MOST, active))
 
-    def freeze(self) -> "Crowd":
-        """Return all added users as a crowd."""
+    def freeze(self, days: int) -> "Crowd":
+        """Return all added users as a crowd that trades for so many days."""
         ids = np.array(self._ids, dtype=np.int64)
         country_of = np.array(self._countries, dtype=np.int64)
         men = np.array(self._men, dtype=bool)
-        groups = [
+        buys, sells, looks = (
             np.array(weights, dtype=np.int64) for weights in (self._buys, self._sells, self._looks)
-        ]
-        return Crowd(self.seed, ids, (country_of, self._codes), men, groups)
+        )
+        lifecycles = Lifecycles(self.seed, len(ids), days)
+        groups = [np.where(buys > 0, lifecycles.rate, 0), sells, looks]
+        return Crowd(self.seed, ids, (country_of, self._codes), men, groups, lifecycles=lifecycles)
 
 
 class Crowd:
@@ -74,13 +77,24 @@ class Crowd:
         countries: tuple[Ints, Sequence[str]],
         men: Flags,
         weights: Sequence[Ints],
+        *,
+        lifecycles: Lifecycles,
     ) -> None:
         self._seed = seed
         self.ids, self._men = ids, men
         self._country_of, self._codes = countries[0], np.array(countries[1])
-        self.buyers, self.sellers, self.lookers = (Members(w) for w in weights)
+        self._buyers, self.sellers, self._lookers = (Members(w) for w in weights)
+        self.lifecycles = lifecycles
         centres = words(seed, "types of taste", np.arange(_TYPES * STYLES))
         self._centres = from_table(centres, _TYPE_SPREAD).reshape(_TYPES, STYLES)
+
+    def draw_buyers(self, bits: Words, day: int) -> Ints:
+        """Draw users who buy on a day, by their rates; of all, where nobody is a customer."""
+        return self._buyers.draw(bits, self.lifecycles.active(self._buyers.positions, day))
+
+    def draw_lookers(self, bits: Words, day: int) -> Ints:
+        """Draw users who look at products on a day."""
+        return self._lookers.draw(bits, self.lifecycles.active(self._lookers.positions, day))
 
     def country(self, users: Ints) -> NDArray[np.str_]:
         """Return country codes."""
@@ -95,7 +109,16 @@ class Crowd:
 
     def tier(self, users: Ints) -> Ints:
         """Return the preferred price tier of each user, 0 to 3."""
-        return weighted(words(self._seed, "tier of user", users), (38, 32, 19, 11))
+        bits, kind = words(self._seed, "tier of user", users), kind_of(self._seed, users)
+        return np.choose(kind, [weighted(bits, each.tiers) for each in KINDS])
+
+    def sizes(self, users: Ints) -> Ints:
+        """Return positions in `SIZES`, one row for each user, a column for each size system."""
+        columns = []
+        for number, system in enumerate(SIZE_SYSTEMS):
+            drawn = below(words(self._seed, f"body size {number}", users), len(system))
+            columns.append(np.array([SIZES.index(size) for size in system])[drawn])
+        return np.stack(columns, axis=1)
 
     def favourites(self, users: Ints) -> Ints:
         """Return the favourite categories, one row for each user."""
@@ -117,12 +140,21 @@ class Members:
         if len(positions) <= 1:
             positions, weights = np.arange(len(weights)), np.ones_like(weights)
         self.positions = positions
-        self._edges = np.cumsum(weights[positions])
+        self._weights = weights[positions]
+        self._edges = np.cumsum(self._weights)
 
-    def draw(self, bits: Words) -> Ints:
-        """Draw positions of users."""
-        drawn = below(bits, int(self._edges[-1]))
-        return self.positions[np.searchsorted(self._edges, drawn, side="right")]
+    def draw(self, bits: Words, factors: Ints | None = None) -> Ints:
+        """Draw positions of users.
+
+        Args:
+            bits: one word a draw.
+            factors: of the weights of `positions`; without effect where all of them are 0.
+        """
+        edges = self._edges
+        if factors is not None and factors.any():
+            edges = np.cumsum(self._weights * factors)
+        drawn = below(bits, int(edges[-1]))
+        return self.positions[np.searchsorted(edges, drawn, side="right")]
 
 
 _FOR_WOMEN = tuple(c.weight // (10 if c.audience == "men" else 1) for c in CATEGORIES)
