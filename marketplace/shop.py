@@ -22,6 +22,7 @@ from marketplace.generator.listings import Catalogue
 from marketplace.generator.market import MarketPlan
 from marketplace.generator.orders import Trade
 from marketplace.generator.people import Crowd, People
+from marketplace.generator.stock import Stock
 from marketplace.generator.tables import write_csv
 from marketplace.generator.users import User
 
@@ -105,7 +106,7 @@ def write_orders(users: Sequence[Path], file: Path, count: int, seed: int) -> in
             people.add(user)
     rows = 0
     with file.open("wb") as sink:
-        for orders in _orders(people.freeze(), count, seed):
+        for orders in _orders(people.freeze(MarketPlan.days), count, seed):
             rows += write_csv(sink, orders, header=rows == 0)
     return rows
 
@@ -122,13 +123,12 @@ def read_users(path: Path) -> Iterator[User]:
 
 def _orders(crowd: Crowd, count: int, seed: int) -> Iterator[Any]:
     window = Window(seed, MarketPlan.start, MarketPlan.days)
-    catalogue = Catalogue(crowd, max(count // 2, 10), window)
-    for _ in catalogue.records(-1):
-        """Products are known once they are listed."""
-    trade = Trade(crowd, catalogue, count, window)
+    # Each piece is sold once: there must be enough of them for the orders' lines.
+    catalogue = Catalogue(crowd, MarketPlan(orders=count).number_of_products, window)
+    stock = Stock(catalogue, window)
+    trade = Trade(crowd, catalogue, stock, count, window)
     for number, _ in enumerate(window.days()):
-        for _ in catalogue.records(number):
-            """Likewise."""
+        stock.open(number)
         day = trade.day(number).orders
         if len(day["order_id"]):
             yield day
