@@ -37,6 +37,7 @@ _COMMANDS = {
     "contract": "landfall.cli.contract",
     "gold": "landfall.cli.gold",
     "maintain": "landfall.cli.gold",
+    "analytics": "landfall.cli.analytics",
     "deploy": "landfall.cli.deploy",
     "faults": "landfall.cli.faults",
 }
