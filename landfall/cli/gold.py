@@ -18,6 +18,7 @@ from landfall.cli.errors import REFUSED, CliError
 from landfall.cli.target import data_option, find, home, json_option
 
 if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
     from deltalake import DeltaTable
 
 _SHOWN_ROWS = 20
@@ -73,7 +74,7 @@ def gold(
     """
     if as_of is not None and version is not None:
         raise click.UsageError("--as-of and --version exclude each other")
-    table_ = _place(data).table(table)
+    table_ = place_of(data).table(table)
     from deltalake.exceptions import DeltaError  # noqa: PLC0415 - only this needs it
 
     if as_of is not None:
@@ -150,7 +151,7 @@ def _instant(commit: Mapping[str, Any]) -> datetime:
     return datetime.fromtimestamp(commit["timestamp"] / 1000, UTC)
 
 
-def _place(data: Path | None) -> Place:
+def place_of(data: Path | None) -> Place:
     """Return the place of gold; for a local cloud its folder, even if it is not running."""
     if data is None and os.environ.get("LANDFALL_URL"):
         return _deployed(find(None).lake)
@@ -184,14 +185,11 @@ def _deployed(lake: str | None) -> Place:
     return Place("az://gold", options)
 
 
-@click.command()
-@click.option("--keep-days", type=click.IntRange(7), help="Days that time travel must reach back.")
-@data_option
-@json_option
-def maintain(keep_days: int | None, data: Path | None, *, as_json: bool) -> None:
-    """Run the maintenance job: compact and vacuum tables, serve tables that the database lacks.
+def workspace(data: Path | None) -> WorkspaceClient:
+    """Return a client of the local workspace, or of that which the environment names.
 
-    Exits with 1 if the job fails.
+    Raises:
+        CliError: there is neither.
     """
     from databricks.sdk import WorkspaceClient  # noqa: PLC0415 - slow to import
 
@@ -207,7 +205,19 @@ def maintain(keep_days: int | None, data: Path | None, *, as_json: bool) -> None
                 "or set DATABRICKS_HOST to reach a deployed workspace"
             ) from None
         host, token = config.url("databricks"), config.databricks_token
-    client = WorkspaceClient(host=host, token=token)
+    return WorkspaceClient(host=host, token=token)
+
+
+@click.command()
+@click.option("--keep-days", type=click.IntRange(7), help="Days that time travel must reach back.")
+@data_option
+@json_option
+def maintain(keep_days: int | None, data: Path | None, *, as_json: bool) -> None:
+    """Run the maintenance job: compact and vacuum tables, serve tables that the database lacks.
+
+    Exits with 1 if the job fails.
+    """
+    client = workspace(data)
     jobs = [job.job_id for job in client.jobs.list(name=_JOB)]
     if len(jobs) != 1 or jobs[0] is None:
         raise CliError(

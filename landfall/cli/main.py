@@ -41,6 +41,7 @@ _COMMANDS = {
     "source": "landfall.cli.source",
     "gold": "landfall.cli.gold",
     "maintain": "landfall.cli.gold",
+    "analytics": "landfall.cli.analytics",
     "deploy": "landfall.cli.deploy",
     "faults": "landfall.cli.faults",
 }

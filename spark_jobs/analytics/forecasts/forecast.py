@@ -40,10 +40,11 @@ HORIZON = 28
 ORIGINS = 9
 LEAST_DAYS = 56
 """Shorter series get a baseline."""
-_LEAST_TRAIN = 112
+LEAST_TRAIN = 112
 BANDS = {80: (0.10, 0.90), 95: (0.025, 0.975)}
 _LEAST_SCORES = 200
 _STEP = 28
+_SHOWN_DAYS = 120
 _TINY = 1e-9
 
 Map = Callable[[Callable[[Any], Any], Sequence[Any]], Sequence[Any]]
@@ -131,7 +132,7 @@ def inline(function: Callable[[Any], Any], items: Sequence[Any]) -> Sequence[Any
 def origins_of(days: int) -> list[int]:
     """Return the origins of a backtest, oldest first: every four weeks, as far as data goes."""
     wanted = [days - HORIZON - _STEP * number for number in range(ORIGINS)]
-    return sorted(origin for origin in wanted if origin >= _LEAST_TRAIN)
+    return sorted(origin for origin in wanted if origin >= LEAST_TRAIN)
 
 
 def backtest(
@@ -175,21 +176,34 @@ def backtest(
     return Backtest(series, origins, actual, past_forecasts, counted), last
 
 
-def forecast(series: SeriesSet, calendar: Calendar, run: Map = inline) -> Forecast:
+def forecast(
+    series: SeriesSet, calendar: Calendar, run: Map = inline, *, baseline: bool = False
+) -> Forecast:
     """Backtest all series, choose, calibrate, and forecast 28 days ahead.
 
-    With less than 56 days there is a baseline without intervals of its own; it says so.
+    Args:
+        series: of all levels.
+        calendar: the events that a shop knows of.
+        run: applies a function to many tasks.
+        baseline: forecast by the mean of four weeks alone.
+
+    With too few days for a backtest there is a baseline without bands of its own; it says so.
     """
     test, last = backtest(series, calendar, run)
     if not test.origins:
         return _baseline_only(series, last)
-    chosen = _choose(test)
+    chosen = [SEASONAL_MEAN] * len(series.keys) if baseline else _choose(test)
     scales = _scales(test, chosen)
     published = np.stack([last[name][row] for row, name in enumerate(chosen)])
     summed = to_cents(reconcile(published, series.keys, scales), series.keys)
-    scores = _scores(test, chosen, range(len(test.origins)))
+    scores = _scores(test, chosen, len(test.origins))
     table = _table(series, summed, chosen, _bands(summed, scales, scores))
     gates, figures = _gates(test, chosen)
+    figures["recent"] = {
+        "days": [str(day.date()) for day in series.days[-_SHOWN_DAYS:]],
+        "sold": [round(float(value), 2) for value in series.amounts[0, -_SHOWN_DAYS:]],
+        "earlier": [round(float(value), 2) for value in _published(test, chosen)[-1, 0]],
+    }
     names = {
         f"{level}/{key}": model for (level, key), model in zip(series.keys, chosen, strict=True)
     }
@@ -220,12 +234,19 @@ def _scales(test: Backtest, chosen: Sequence[str], origins: int | None = None) -
     return scales
 
 
-def _scores(test: Backtest, chosen: Sequence[str], origins: Sequence[int]) -> Floats:
-    """Return the scaled errors of these origins, those of all series and days together."""
+def _scores(test: Backtest, chosen: Sequence[str], origins: int) -> Floats:
+    """Return the scaled errors of the first origins, those of all series and days together.
+
+    An origin's errors are scaled by those before it, as they will be when it is used: a scale that
+    knows them already gives bands that are too narrow.
+    """
     apart = test.actual - _published(test, chosen)
-    scaled = apart / _scales(test, chosen, max(origins) + 1)[None, :, None]
-    kept = np.broadcast_to(test.counted[:, None, :] > 0, scaled.shape)
-    scores: Floats = np.sort(scaled[list(origins)][kept[list(origins)]])
+    kept = np.broadcast_to(test.counted[:, None, :] > 0, apart.shape)
+    rows = [
+        (apart[number] / _scales(test, chosen, max(number, 1))[:, None])[kept[number]]
+        for number in range(min(1, origins - 1), origins)
+    ]
+    scores: Floats = np.sort(np.concatenate(rows))
     return scores
 
 
@@ -250,7 +271,7 @@ def coverage(test: Backtest, chosen: Sequence[str]) -> dict[int, float]:
     published = _published(test, chosen)
     for number in range(3, len(test.origins)):
         scales = _scales(test, chosen, number)
-        scores = _scores(test, chosen, range(number))
+        scores = _scores(test, chosen, number)
         inside = test.counted[number] > 0
         for band, (low, high) in _bands(published[number], scales, scores).items():
             actual = test.actual[number]
@@ -317,7 +338,7 @@ def accuracy(test: Backtest, chosen: Sequence[str]) -> pd.DataFrame:
     published, naive = _published(test, chosen), test.forecasts[SEASONAL_NAIVE]
     for number, origin in enumerate(test.origins):
         scales = _scales(test, chosen, max(number, 1))
-        scores = _scores(test, chosen, range(max(number, 1)))
+        scores = _scores(test, chosen, max(number, 1))
         bands = _bands(published[number], scales, scores)
         for row, (level, key) in enumerate(test.series.keys):
             past = fill_closed(test.series.amounts[row, :origin], test.series.closed[:origin])

@@ -171,6 +171,7 @@ def segment(
     history: History,
     at: pd.Timestamp,
     model: ClusterModel | None,
+    *,
     version: str,
     accounts: int,
 ) -> Segments:
