@@ -5,6 +5,7 @@ A test fails if a page differs from its generated content.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,7 +233,69 @@ def architecture() -> str:
     return "\n".join([before + _BEGIN, "", intro, "", *_diagram(), "", _END + after])
 
 
+ROLES = FOLDER.parents[1] / "infra" / "access.json"
+PRINCIPALS = {
+    "app": "Function App (user-assigned identity)",
+    "factory": "Data Factory",
+    "connector": "Databricks access connector",
+    "topic": "Event Grid topic",
+    "encryption": "identity that encrypts",
+}
+"""Principals of `infra/access.json`."""
+
+
+def access_page() -> str:
+    """Return the page of role assignments, from the table that `infra/access.bicep` applies."""
+    table = json.loads(ROLES.read_text(encoding="utf-8"))
+    runner = table["pipelineRunner"]
+    return "\n".join(
+        [
+            "# Access in Azure",
+            "",
+            "<!-- Made from infra/access.json by docs/generate.py: change it there. -->",
+            "",
+            "Every role that a deployment assigns; `infra/access.bicep` applies this table.",
+            "No account key, password or connection string with a key exists.",
+            "",
+            "| who | on | role | for |",
+            "|---|---|---|---|",
+            *(_assignment(where, row) for where in SCOPES for row in table[where]),
+            "",
+            f"**{runner['name']}** is a role of this deployment. {runner['description']}",
+            "",
+            *(f"- `{action}`" for action in runner["actions"]),
+            "",
+            (
+                "In Databricks, the app may run `landfall_load` and `landfall_validate` "
+                "(CAN_MANAGE_RUN), and nothing else."
+            ),
+            "",
+            "| role | id |",
+            "|---|---|",
+            *(f"| {name} | `{role}` |" for name, role in sorted(table["roles"].items())),
+            "",
+        ]
+    )
+
+
+SCOPES = {
+    "containers": "lake, container `{container}`",
+    "accounts": "storage account of the {account}",
+    "vault": "key vault",
+    "encryption": "key vault",
+    "insights": "Application Insights",
+    "factory": "Data Factory",
+}
+"""What the parts of `infra/access.json` are assigned on."""
+
+
+def _assignment(where: str, row: dict[str, str]) -> str:
+    scope = SCOPES[where].format(**row)
+    return f"| {PRINCIPALS[row['principal']]} | {scope} | {row['role']} | {row['why']} |"
+
+
 PAGES = {
+    FOLDER / "access.md": access_page,
     FOLDER / "cli.md": cli_page,
     FOLDER / "parity.md": parity_page,
     FOLDER / "states.md": states_page,

@@ -58,7 +58,7 @@ param maximumInstanceCount int = 40
 param alwaysReady int = 0
 
 @description('Schedule of the reconciling timer.')
-param tick string = '*/30 * * * * *'
+param tick string = '0 * * * * *'
 
 @description('Application (client) id by which people sign in to the HTTP API; empty: function keys only.')
 param authClientId string = ''

@@ -1,6 +1,6 @@
-"""`landfall deploy adf|bundle`: deploy Data Factory and Databricks bundle, locally or to Azure.
+"""`landfall deploy adf|bundle`: deploy the factory, locally or to Azure, and the bundle locally.
 
-Both use the same deployers with different addresses and credentials.
+In Azure `azd up` deploys both, by `landfall.deploy.azure`; the bundle there by the Databricks CLI.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 Settings = Mapping[str, str]
 Changes = list[dict[str, Any]]
 
-_VARIABLE = "BUNDLE_VAR_"
-
 _azure_option = click.option(
     "--azure",
     is_flag=True,
@@ -38,7 +36,7 @@ _azure_option = click.option(
 
 @click.group()
 def deploy() -> None:
-    """Deploy the factory or the bundle, to the local cloud or to Azure."""
+    """Deploy the factory, to the local cloud or to Azure, or the bundle to the local workspace."""
 
 
 @deploy.command()
@@ -87,36 +85,25 @@ def adf(
 
 
 @deploy.command()
-@_azure_option
 @click.option("--target", default="", metavar="NAME", help="Target of the bundle.")
 @click.option(
     "--var", "given", multiple=True, metavar="NAME=VALUE", help="A variable of the bundle."
 )
 @data_option
 @json_option
-def bundle(
-    target: str, given: tuple[str, ...], data: Path | None, *, azure: bool, as_json: bool
-) -> None:
-    """Deploy the Databricks asset bundle: wheel, files and jobs.
+def bundle(target: str, given: tuple[str, ...], data: Path | None, *, as_json: bool) -> None:
+    """Deploy the Databricks asset bundle to the local workspace: wheel, files and jobs.
 
-    Variables are also read from BUNDLE_VAR_<name>, as by the Databricks CLI.
+    In Azure the Databricks CLI deploys it: `databricks bundle deploy`.
     """
-    if azure:
-        settings: Settings = os.environ
-        variables = {
-            name.removeprefix(_VARIABLE): value
-            for name, value in os.environ.items()
-            if name.startswith(_VARIABLE)
-        }
-    else:
-        config = _local_config(data)
-        settings, variables = app_settings(config), bundle_variables(config)
+    config = _local_config(data)
+    variables = bundle_variables(config)
     for assignment in given:
         name, equals, value = assignment.partition("=")
         if not equals:
             raise click.UsageError(f"--var {assignment}: must be NAME=VALUE")
         variables[name] = value
-    _print_changes(_deploy_bundle(settings, target, variables), as_json=as_json)
+    _print_changes(_deploy_bundle(app_settings(config), target, variables), as_json=as_json)
 
 
 def deploy_all(config: CloudConfig, say: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""Deploys the asset bundle with the Databricks SDK, to the local workspace or to Azure.
+"""Deploys the asset bundle to a local workspace; in Azure the Databricks CLI does.
 
 Layout in the workspace, under `/Workspace/Users/<me>/.bundle/<bundle>/<target>`:
 

@@ -23,14 +23,17 @@ from devcloud.databricks.files import FilesApi
 from devcloud.databricks.job_runs import RunsApi
 from devcloud.databricks.jobs import JobsApi
 from devcloud.databricks.parameters import number
+from devcloud.databricks.principals import PrincipalsApi
 from devcloud.databricks.process import WorkerProcess
 from devcloud.databricks.scheduler import Scheduler
 from devcloud.databricks.schedules import Schedules
 from devcloud.databricks.secrets_api import SecretsApi
 from devcloud.databricks.store import WorkspaceStore
 from devcloud.databricks.tasks import WORKSPACE_ID, TaskPreparer
+from devcloud.databricks.unity_catalog import CatalogApi
 from devcloud.databricks.workspace import Workspace
 from devcloud.faults import install
+from devcloud.platform.vault import VaultSecrets
 from devcloud.serving import killer
 
 log = logging.getLogger("devcloud.databricks")
@@ -78,7 +81,9 @@ def create_app(config: CloudConfig, *, warm: bool = True, clock: Clock | None = 
             Route("/.well-known/databricks-config", _discovery(config)),
             *_job_routes(jobs, runs),
             *FilesApi(workspace).routes(),
-            *_secret_routes(SecretsApi(config.secrets, config.vault_url)),
+            *PrincipalsApi(folder / "principals.json", store).routes(),
+            *CatalogApi(folder / "catalog.json").routes(),
+            *_secret_routes(SecretsApi(VaultSecrets(config), config.vault_url)),
             Route("/api/2.0/preview/scim/v2/Me", _call(_me, "")),
             Route("/api/2.0/preview/scim/v2/Users", _call(_users, "*")),
             Route("/api/2.1/clusters/spark-versions", _call(nothing.spark_versions, "")),

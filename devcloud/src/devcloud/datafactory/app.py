@@ -20,7 +20,7 @@ from devcloud.datafactory.resources import Resources
 from devcloud.datafactory.runs import Runs
 from devcloud.datafactory.triggers import Triggers
 from devcloud.platform import identity as identity_endpoint
-from devcloud.platform import vault
+from devcloud.platform import management, vault
 from devcloud.platform.identity import Identity
 from devcloud.serving import killer
 
@@ -58,6 +58,7 @@ def create_app(config: CloudConfig, clock: Clock | None = None) -> Starlette:
         routes=[
             *identity_endpoint.routes(identity, config),
             *vault.routes(identity, config),
+            *management.routes(identity, config),
             Route("/{path:path}", manage, methods=["GET", "PUT", "POST", "PATCH", "DELETE"]),
         ],
     )

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
@@ -28,6 +29,7 @@ from devcloud.lake import (
     dfs_api,
     filesystems_api,
     routing,
+    subscribing,
 )
 from devcloud.lake.auth import Authenticator
 from devcloud.lake.errors import ClientGoneError, LakeError, NotModifiedError
@@ -115,6 +117,11 @@ class LakeService:
             return
         if scope["path"] == "/_devcloud/events":
             await send_reply(send, _event_counts(self.lake), scope)
+            return
+        if scope["path"].startswith(subscribing.PREFIX):
+            reached = subscribing.EventSubscriptions(self.lake.config.root, self.lake.delivery)
+            response = await reached.answer(Request(scope, receive))
+            await response(scope, receive, send)
             return
         try:
             reply = await self._reply(scope, receive)

@@ -54,6 +54,14 @@ class EventDelivery:
         """All subscriptions."""
         return list(self._subscriptions.values())
 
+    def subscribe(self, subscription: Subscription) -> None:
+        """Deliver to a subscription, in the place of one of its name."""
+        self._subscriptions[subscription.name] = subscription
+
+    def unsubscribe(self, name: str) -> None:
+        """Deliver to a subscription no more; what is owed to it is given up."""
+        self._subscriptions.pop(name, None)
+
     def pending(self) -> int:
         """How many deliveries are still owed."""
         return sum(1 for _ in self._folder.glob("*.json"))

@@ -1,7 +1,7 @@
-"""The key vault: the secrets of the local cloud's configuration, and those that are put into it.
+"""The key vault: the secrets of the local cloud's configuration, and those that were put into it.
 
-What is put is kept in `vault.json` of the data folder, which its owner alone can read; the secrets
-of the configuration itself cannot be put. Only the newest version of a secret is kept.
+What is put, here or through the Resource Manager (see `management`), is kept in `vault.json` of the
+data folder, which its owner alone can read. Only the newest version of a secret is kept.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,40 +22,48 @@ from devcloud.platform.identity import Identity, TokenError
 
 RESOURCE = "https://vault.azure.net"
 _CURRENT = "current"
+_FILE = "vault.json"
 
 
-class Secrets:
-    """The secrets of one local cloud."""
+class VaultSecrets(Mapping[str, str]):
+    """The secrets by name; what was put is in a file of the data folder, for every process."""
 
     def __init__(self, config: CloudConfig) -> None:
-        self._own = config.secrets
-        self._file = config.root / "vault.json"
+        self._given = config.secrets
+        self._path = config.root / _FILE
 
-    def get(self, name: str) -> str | None:
-        """The value of a secret; None if there is none of that name."""
-        return self._own.get(name, self._put().get(name))
+    def __getitem__(self, name: str) -> str:
+        kept = self._kept()
+        return str(kept[name]["value"]) if name in kept else self._given[name]
 
-    def put(self, name: str, value: str) -> bool:
-        """Keep a secret; false for a name that the configuration has."""
-        if name in self._own:
-            return False
-        staged = Path(f"{self._file}.{uuid.uuid4().hex}.tmp")
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._given, **self._kept()})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def tags(self, name: str) -> dict[str, str]:
+        """The tags of a secret."""
+        return dict(self._kept().get(name, {}).get("tags", {}))
+
+    def put(self, name: str, value: str, tags: Mapping[str, str] | None = None) -> None:
+        """Set a secret."""
+        kept = {**self._kept(), name: {"value": value, "tags": dict(tags or {})}}
+        staged = Path(f"{self._path}.{uuid.uuid4().hex}.tmp")
         with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            json.dump({**self._put(), name: value}, file)
-        staged.replace(self._file)
-        return True
+            json.dump(kept, file, indent=1)
+        staged.replace(self._path)
 
-    def _put(self) -> dict[str, str]:
-        try:
-            kept: dict[str, str] = json.loads(self._file.read_text())
-        except FileNotFoundError:
+    def _kept(self) -> dict[str, dict[str, Any]]:  # read anew: another process may have put one
+        if not self._path.exists():
             return {}
+        kept: dict[str, dict[str, Any]] = json.loads(self._path.read_text())
         return kept
 
 
 def routes(identity: Identity, config: CloudConfig) -> list[Route]:
     """`GET` and `PUT /vault/secrets/<name>`, `GET /vault/secrets/<name>/<version>`."""
-    secrets = Secrets(config)
+    secrets = VaultSecrets(config)
 
     async def secret(request: Request) -> Response:
         try:
@@ -71,14 +81,12 @@ def routes(identity: Identity, config: CloudConfig) -> list[Route]:
                 value = None
             if not isinstance(value, str):
                 return _error(400, "BadParameter", "the body must be JSON with the text 'value'")
-            if not secrets.put(name, value):
-                return _error(403, "Forbidden", f"{name} is a secret of the local cloud itself")
-        known = secrets.get(name)
-        if known is None or request.path_params.get("version", _CURRENT) != _CURRENT:
+            secrets.put(name, value)
+        if name not in secrets or request.path_params.get("version", _CURRENT) != _CURRENT:
             return _error(404, "SecretNotFound", f"a secret with (name/id) {name} was not found")
         return JSONResponse(
             {
-                "value": known,
+                "value": secrets[name],
                 "id": f"{config.vault_url}/secrets/{name}/{_CURRENT}",
                 "attributes": {"enabled": True},
             }
