@@ -98,8 +98,8 @@ def types_page() -> str:
             ),
             "",
             "`decimal` is a `number` whose contract says `physicalType: decimal(p,s)`.",
-            "Parquet types are named as Polars reads them; Datetime has any unit,"
-            "with or without adjustment to UTC.",
+            "Parquet types are named as Polars reads them.",
+            "A timestamp may have any unit, with or without adjustment to UTC.",
             "",
         ]
     )
