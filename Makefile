@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-all docs coverage test-crash test-soak test-many peers lint format lock clean
+.PHONY: help setup infra-check package demo test test-unit test-all docs coverage test-crash test-soak test-many peers lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,14 @@ $(READY): requirements-dev.txt requirements-jre.txt pyproject.toml devcloud/pypr
 $(KERNEL): $(READY) $(wildcard landfall/validation/prefilter/kernel/*.[ch])
 	@$(BIN)/python -m landfall.validation.prefilter.kernel --if-possible
 	@touch $@
+
+infra-check: $(READY) ## Compile, lint and evaluate the Bicep templates, and compare them with the code (needs the Bicep CLI)
+	@test -n "$$BICEP" || command -v bicep >/dev/null || test -x ../shared/tools/bicep || { \
+		echo "no Bicep CLI: put `bicep` on the PATH, or name it in BICEP" >&2; exit 1; }
+	$(BIN)/python -m pytest -q -n 0 tests/infra $(PYTEST_ARGS)
+
+package: $(READY) ## What a deployment to Azure uploads: files, size, and the time that its first start takes
+	$(BIN)/python -m benchmarks.package
 
 demo: $(KERNEL) ## Take real drops the whole way through a local Azure, and show what became of each
 	@$(BIN)/landfall demo

@@ -16,6 +16,7 @@ import click
 from ingest.http import openapi
 from ingest.runs.states import ACTIVE, COMMANDS, RETRYABLE, TRANSITIONS, Command, Event
 from landfall.cli.main import landfall
+from landfall.contract.domains import DOMAINS
 from landfall.protocol import FINAL, State
 from landfall.sources.schema import SOURCE
 
@@ -74,6 +75,35 @@ The part after a colon or a semicolon is our interpretation.
 `make peers` installs datacontract-cli in a separate environment; then `make test-all` compares.
 """
 _ANYTIME = (Event.FAIL, Event.CANCEL)
+
+
+def types_page() -> str:
+    """Return the page of the domain of each type, from `landfall.contract.domains`."""
+    return "\n".join(
+        [
+            "# Types: what a value may be, and what is stored",
+            "",
+            "<!-- Made from landfall/contract/domains.py by docs/generate.py: change it there. -->",
+            "",
+            "A value is read once, by this table, and stored in the type of the last column.",
+            "Whatever else a file holds in a column breaks `type` of its record.",
+            "Both engines, the accepted records, silver and the database go by it.",
+            "An empty text is no value in any format.",
+            "",
+            "| type | texts | JSON | Parquet | refused all the same | stored as |",
+            "|---|---|---|---|---|---|",
+            *(
+                f"| `{name}` | {domain.text} | {', '.join(domain.json)} "
+                f"| {', '.join(domain.parquet)} | {domain.limits} | {domain.stored} |"
+                for name, domain in DOMAINS.items()
+            ),
+            "",
+            "`decimal` is a `number` whose contract says `physicalType: decimal(p,s)`.",
+            "Parquet types are named as Polars reads them.",
+            "A timestamp may have any unit, with or without adjustment to UTC.",
+            "",
+        ]
+    )
 
 
 def parity_page() -> str:
@@ -437,6 +467,7 @@ PAGES = {
     FOLDER / "cli.md": cli_page,
     FOLDER / "parity.md": parity_page,
     FOLDER / "states.md": states_page,
+    FOLDER / "types.md": types_page,
     ARCHITECTURE: architecture,
 }
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pyspark import cloudpickle
 
 import spark_jobs
+from landfall.validation import problems
+from landfall.validation.parts import parse_plan
 from spark_jobs.arguments import parse_named
 from spark_jobs.errors import PlanError
 from spark_jobs.lake import SparkLake, read_text, write_document
 from spark_jobs.result import say
 from spark_jobs.session import job_session
 from spark_jobs.validation.outcome import Validation
-from spark_jobs.validation.plan import parse_plan
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,12 @@ def main(argv: list[str] | None = None) -> None:
     text = read_text(lake, arguments.plan)
     if text is None:
         raise PlanError(f"There is no plan at {arguments.plan}.")
+    try:
+        plan = parse_plan(text)
+    except problems.PlanError as error:
+        raise PlanError(str(error)) from error
     with _code_travels():
-        result = Validation(lake, parse_plan(text), arguments.folder).run()
+        result = Validation(lake, plan, arguments.folder).run()
     write_document(lake, f"{arguments.folder}/result", result)
     say({name: result[name] for name in ("rows", "rejected", "problem", "clean")})
 

@@ -159,6 +159,26 @@ class RecordBatch(Protocol):
         """Return the records at these positions."""
 
 
+class FileShape(Protocol):
+    """What the record validator has to know of a file."""
+
+    @property
+    def typed(self) -> bool:
+        """Whether cells are typed values, or text."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The file's columns in the order of `ParsedBatch.rows`."""
+
+    @property
+    def format(self) -> Format:
+        """Format of the file."""
+
+    @property
+    def columns(self) -> Columns:
+        """Differences to the contract's columns."""
+
+
 class Reader(Protocol):
     """Reads one file format: from a stream of content to batches of records.
 

@@ -126,6 +126,30 @@ class Seen:
         return first, second
 
 
+class KeyLog:
+    """Keys that are compared elsewhere: it keeps those of one batch and finds no duplicates."""
+
+    def __init__(self) -> None:
+        self.by_index: dict[int, Hashable] = {}
+
+    def note(self, indexes: Sequence[int], keys: Sequence[Hashable]) -> None:
+        """Keep the keys of these records of the batch."""
+        self.by_index.update(zip(indexes, keys, strict=True))
+
+    def repeated(self, keys: Sequence[Hashable]) -> list[int]:
+        """Return nothing; see `note`."""
+        del keys
+        return []
+
+    def repeated_in(self, keys: pl.Series) -> list[int]:
+        """Keep the keys of all records of the batch; return nothing."""
+        self.note(range(len(keys)), keys.to_list())
+        return []
+
+    def __len__(self) -> int:
+        return 0
+
+
 class _Runs:
     """Sorted arrays of distinct numbers, with their second hashes if there are any."""
 

@@ -22,6 +22,10 @@ class AnswerError(ValueError):
     """The answer of the Spark validation job cannot be read by this release."""
 
 
+class PlanError(ValueError):
+    """The plan of a validation is not one that this release of the job knows."""
+
+
 def record_too_long(line: int) -> Refusal:
     """Return the refusal of a file with a record longer than `MAX_RECORD`."""
     return Refusal(

@@ -8,8 +8,9 @@ hashes. Quantiles and histograms come from an even sample of the records.
 from __future__ import annotations
 
 import math
+from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
@@ -79,9 +80,35 @@ class Slots:
         slots, low = hashes
         self._taken[slots] = True
         self._low.update(low[low < self._limit].tolist())
+        self._trim()
+
+    def _trim(self) -> None:
         while len(self._low) > _LOW:
             self._limit //= 2
             self._low = {hash_ for hash_ in self._low if hash_ < self._limit}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the sketch as JSON."""
+        import numpy as np  # noqa: PLC0415 - already loaded
+
+        taken = np.packbits(self._taken).tobytes()
+        low = np.array(sorted(self._low), np.uint64).tobytes()
+        return {
+            "taken": b64encode(taken).decode(),
+            "low": b64encode(low).decode(),
+            "limit": self._limit,
+        }
+
+    def merge(self, document: Mapping[str, Any]) -> None:
+        """Add what another sketch, given by its `to_dict`, has seen."""
+        import numpy as np  # noqa: PLC0415 - already loaded
+
+        taken = np.frombuffer(b64decode(document["taken"]), np.uint8)
+        self._taken |= np.unpackbits(taken).astype(bool)
+        low = np.frombuffer(b64decode(document["low"]), np.uint64)
+        self._limit = min(self._limit, document["limit"])
+        self._low = {hash_ for hash_ in (*self._low, *low.tolist()) if hash_ < self._limit}
+        self._trim()
 
     def state(self) -> tuple[int, int, int]:
         """Return slots taken, hashes kept, and the limit."""
@@ -116,6 +143,19 @@ class Distinct:
     def add_hashes(self, hashes: Any) -> None:
         """Add hashes that a prefilter computed for the sketch."""
         self._start_sketch().add_hashes(hashes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values or their sketch as JSON; only for the sketch of `Slots`."""
+        if isinstance(self._sketch, Slots):
+            return {"sketch": self._sketch.to_dict()}
+        return {"values": list(self._values)}
+
+    def merge(self, document: Mapping[str, Any]) -> None:
+        """Add what another counter, given by its `to_dict`, has seen."""
+        if "values" in document:
+            self.add(document["values"])
+        elif isinstance(sketch := self._start_sketch(), Slots):
+            sketch.merge(document["sketch"])
 
     def _start_sketch(self) -> Sketch:
         if self._sketch is None:
@@ -227,6 +267,11 @@ class Profiler:
     def __init__(self, cells: Sequence[Cells], sketch: Callable[[], Sketch] = Slots) -> None:
         self._columns = [_Column(column_cells, sketch) for column_cells in cells]
         self.sample = RecordSample()
+
+    @property
+    def columns(self) -> Sequence[ColumnCounts]:
+        """What was counted of each column."""
+        return self._columns
 
     def add_records(self, table: Sequence[Sequence[Any]]) -> None:
         """Add well-formed records, given in column order."""

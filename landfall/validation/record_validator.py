@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from landfall.contract.model import Column, Contract
-from landfall.validation.batches import Prefilter, Reader, RecordBatch, RecordSubset, ScanResult
+from landfall.validation.batches import FileShape, Prefilter, RecordBatch, RecordSubset, ScanResult
 from landfall.validation.columns import Cells, Key, as_text
+from landfall.validation.keys import KeyLog
 from landfall.validation.metrics import Metric, Metrics
 from landfall.validation.prefilter.choice import prefilter_of
-from landfall.validation.profile import Profiler
+from landfall.validation.profile import ColumnCounts, Profiler
 from landfall.validation.readers.splitting import MalformedRecord
 from landfall.validation.references import NoReferences, Reference
 from landfall.validation.report import MASK, Check, Example, Link, Measure, Profile, Sample
@@ -66,11 +67,16 @@ class RecordValidator:
     def __init__(
         self,
         contract: Contract,
-        reader: Reader,
+        reader: FileShape,
         *,
         prefilter: bool = True,
         references: References | None = None,
+        log_keys: bool = False,
     ) -> None:
+        """Validate the batches of `reader`.
+
+        With `log_keys` keys are compared elsewhere: `keys` have those of the last batch.
+        """
         self._names = list(reader.names)
         self._rules = contract.rules
         # Loaded columns that the contract does not have are text, and nobody says who may see it.
@@ -111,13 +117,32 @@ class RecordValidator:
             self._keys,
             metrics=self._metrics,
             referring=self._referring,
+            log_keys=log_keys,
         )
+        if log_keys:
+            for key in self._keys:
+                key.seen = KeyLog()
         self._prefilter: Prefilter | None = choice.prefilter if prefilter else None
         self._profiler = Profiler(declared, choice.sketch)
         self._checks: dict[tuple[str, str | None], tuple[int, list[Sample]]] = {}
         self.examples: list[Example] = []
         self.rows = 0
         self.rejected = 0
+
+    @property
+    def keys(self) -> Sequence[Key]:
+        """All keys: of the contract, then of its quality rules."""
+        return self._keys
+
+    @property
+    def metrics(self) -> Sequence[Metric]:
+        """The measures of all quality rules but those on duplicates."""
+        return self._metrics.all
+
+    @property
+    def columns(self) -> Sequence[ColumnCounts]:
+        """What was counted of each column that the file has."""
+        return self._profiler.columns
 
     def measures(self) -> tuple[Measure, ...]:
         """Return the measures of all quality rules that are not checked per record."""
@@ -166,11 +191,22 @@ class RecordValidator:
             ]
             self.rejected += len(rejects)
             for reject in rejects[: max(0, MAX_EXAMPLES - len(self.examples))]:
-                self.examples.append(self._example(batch, reject))
+                self.examples.append(self.example(batch, reject))
             for reject in rejects:
                 for fault in reject.faults:
                     self._count(fault, reject.line)
             yield rejects
+
+    def duplicate_fault(self, key: Key, row: Sequence[Any]) -> Fault:
+        """Return the fault of a record whose key was found to be a duplicate elsewhere."""
+        faults: list[Fault] = []
+        self._add_duplicate_fault(key, row, faults)
+        return faults[0]
+
+    @property
+    def broken_rules(self) -> dict[tuple[str, str | None], tuple[int, list[Sample]]]:
+        """How many records break each rule, with the first of them; see `checks`."""
+        return self._checks
 
     def checks(self) -> tuple[Check, ...]:
         """Return every broken rule, in the contract's column order, whole records first."""
@@ -183,7 +219,7 @@ class RecordValidator:
             for (rule, column), (failed, samples) in ranked
         )
 
-    def _example(self, batch: RecordBatch, reject: Reject) -> Example:
+    def example(self, batch: RecordBatch, reject: Reject) -> Example:
         """Return a rejected record as the report shows it."""
         faults = tuple((fault.rule, fault.column) for fault in reject.faults)
         subset = batch.subset([reject.index])
@@ -211,7 +247,10 @@ class RecordValidator:
             well_formed = self._validate_form(subset, piece, faults)
             table = self._validate_cells(subset.rows, well_formed, piece, faults)
             for key in self._keys if table else ():
-                for at in self._count_duplicates(key, key.seen.repeated(key.of_table(table))):
+                keys = key.of_table(table)
+                if isinstance(key.seen, KeyLog):
+                    key.seen.note([piece[at] for at in well_formed], keys)
+                for at in self._count_duplicates(key, key.seen.repeated(keys)):
                     record_faults = faults.setdefault(piece[well_formed[at]], [])
                     self._add_duplicate_fault(key, subset.rows[well_formed[at]], record_faults)
             for reference in self._referring if table else ():

@@ -12,13 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from landfall.contract.cleaning import Cleaning
 from landfall.contract.model import Contract
-from landfall.contract.plan import compile_plan, keys_of
 from landfall.validation.batches import Reader
 from landfall.validation.columns import Cells
 from landfall.validation.expected import with_expected
 from landfall.validation.metrics import Metric, Metrics
+from landfall.validation.parts import Layout, Plan
 from landfall.validation.problems import AnswerError, Refusal, record_too_long, unclosed_quote
 from landfall.validation.profile import profile_of
 from landfall.validation.readers.choice import reader_of
@@ -53,24 +52,21 @@ class RemoteValidation:
     def plan(self, path: str) -> dict[str, Any]:
         """Return the plan for the job; `path` is the path of the file."""
         hints, kind = self.contract.hints, self.reader.format.kind
-        layout: dict[str, Any] = {
-            "kind": kind,
-            "path": path,
-            "names": list(self.reader.names),
-            "mark": self.mark,
-        }
+        names, columns = tuple(self.reader.names), self.reader.columns
+        layout = Layout(kind, path, names, loaded=columns.loaded, mark=self.mark)
         if kind == "parquet":
-            renamed = self.reader.columns.renamed
-            layout["sources"] = [renamed.get(name, name) for name in self.reader.names]
+            sources = tuple(columns.renamed.get(name, name) for name in names)
+            layout = replace(layout, sources=sources)
         if kind == "csv":
-            layout |= {
-                "delimiter": self.reader.format.delimiter,
-                "quote": hints.quote,
-                "escape": hints.escape,
-                "head": self.reader.head.decode(),
-                "head_lines": self.reader.head.count(b"\n"),
-            }
-        return compile_plan(self.contract, layout)
+            layout = replace(
+                layout,
+                delimiter=self.reader.format.delimiter or ",",
+                quote=hints.quote,
+                escape=hints.escape,
+                head=self.reader.head.decode(),
+                head_lines=self.reader.head.count(b"\n"),
+            )
+        return Plan(self.contract, layout).to_dict()
 
     def report(
         self, answer: Mapping[str, Any], *, name: str, size: int, sha256: str, seconds: float = 0.0
@@ -100,8 +96,7 @@ def prepare(source: ByteSource, contract: Contract, name: str) -> RemoteValidati
     read from the middle; Parquet with types that Spark reads differently; files of a contract with
     relationships; and files that are refused because of their beginning. No more of it is read.
     """
-    beyond = any(c.decimal or c.cleaning != Cleaning() for c in contract.columns)
-    if name.lower().endswith(_COMPRESSED_SUFFIXES) or contract.relationships or beyond:
+    if name.lower().endswith(_COMPRESSED_SUFFIXES) or contract.relationships:
         return None
     stream = source.stream()
     try:
@@ -141,7 +136,7 @@ def _plain_parquet(reader: Reader) -> bool:
     if len({name.casefold() for name in schema}) < len(schema):
         return False  # Spark resolves names without regard to case
     alike = (
-        *(pl.String, pl.Boolean, pl.Date, pl.Float32, pl.Float64),
+        *(pl.String, pl.Boolean, pl.Date, pl.Decimal, pl.Float32, pl.Float64),
         *(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32),
     )
     dtypes = [schema[reader.columns.renamed.get(name, name)] for name in reader.names]
@@ -264,7 +259,7 @@ class _Answer:
             metric.add(*values)
             metrics[id(metric.rule)] = metric
         repeating = [rule for rule in contract.rules if rule.kind == "duplicates"]
-        repeats = self.answer["repeats"][len(keys_of(contract)) - len(repeating) :]
+        repeats = self.answer["repeats"][len(self.answer["repeats"]) - len(repeating) :]
         for rule, count in zip(repeating, repeats, strict=True):
             metrics[id(rule)] = Metric(rule, {})
             metrics[id(rule)].count = count

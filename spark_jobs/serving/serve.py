@@ -17,7 +17,7 @@ from spark_jobs.arguments import parse_named
 from spark_jobs.errors import ServingError
 from spark_jobs.lake import SparkLake, read_document, write_document
 from spark_jobs.result import ORIGINS, result_folder, say
-from spark_jobs.serving.credentials import read_secret
+from spark_jobs.serving.credentials import read_password
 from spark_jobs.serving.database import Database, locate
 from spark_jobs.serving.tables import serve
 from spark_jobs.session import job_session
@@ -52,11 +52,11 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def reached(given: dict[str, str]) -> Database:
-    """The database that the job's parameters name, with the password from its secret scope."""
+    """The database that the job's parameters name, with the password or token by its reference."""
     return locate(
         given["database"],
         given["database-user"],
-        read_secret(given["database-secret"]),
+        read_password(given["database-secret"], given["database"]),
         given["database-connection"],
     )
 

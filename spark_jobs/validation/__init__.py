@@ -1,14 +1,5 @@
-"""Validation of a drop by Spark: the same verdict, row by row, as the service's own engine gives.
+"""Validation of a drop by Spark: `landfall.validation` in many tasks at once.
 
-The checks come as a JSON document, the plan; nothing here knows what a contract is. Pure modules
-cut records and validate them, on lists of bytes; `scan` and `outcome` put them to work on
-DataFrames.
-
-    plan        the document, read exactly or refused
-    cells       one cell: of its type, and within what is asked of a value
-    conditions  one record: SQL's three truths
-    blocks      where the records of a block of lines begin, whatever block comes before it
-    records     the text of a record to its cells
-    validate       records to faults and keys
-    tally       what is counted over all of them, mergeable
+scan        the file to records: lines of blocks, or rows of Parquet, validated in tasks
+outcome     what the tasks found to rejects, reasons, clean file and result document
 """

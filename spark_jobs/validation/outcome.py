@@ -11,34 +11,32 @@ Of records that share a key the first in file order is valid and each later one 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
+from landfall.validation.blocks import Piece, chained, stitched
+from landfall.validation.parts import PartValidator, Plan, answer_of
+from landfall.validation.problems import MAX_RECORD
+from landfall.validation.record_validator import MAX_EXAMPLES, MAX_SAMPLES
+from landfall.validation.tally import Tally
 from spark_jobs.errors import SourceError
 from spark_jobs.lake import SparkLake
-from spark_jobs.validation.blocks import MAX_RECORD, Piece, chained, stitched
-from spark_jobs.validation.judge import Bench, cut
-from spark_jobs.validation.plan import Plan, written
 from spark_jobs.validation.scan import (
     JUDGED,
-    Reader,
     judged_lines,
     judged_rows,
     stitched_rows,
     surveyed,
 )
-from spark_jobs.validation.tally import MAX_EXTRA, MAX_SAMPLES, Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA = 1
-MAX_EXAMPLES = 20
-MAX_SAMPLE = 4000
 TRIES = 3
 """How often a file is read anew that was not read twice in the same blocks."""
 
@@ -63,7 +61,7 @@ class Validation:
         for _ in range(TRIES):
             problem, tally = self._judge()
             if problem is not None:
-                return _result(self.plan, problem=problem)
+                return self._result(Tally(), problem=problem)
             if tally is not None:
                 return self._conclude(tally)
         raise SourceError(
@@ -96,7 +94,7 @@ class Validation:
         """What all tasks counted; None if they read other blocks than these, by their lines."""
         rows = self._judged().where(F.col("tally").isNotNull()).select("block", "line", "tally")
         line_counts: dict[int, int] = {}
-        total = Bench(self.plan, 0).tally()
+        total = PartValidator(self.plan, 0).tally()
         for row in rows.collect():
             line_counts[int(row["block"])] = int(row["line"])
             if row["tally"]:
@@ -133,21 +131,31 @@ class Validation:
             if repeats is not None:
                 self._count_repeats(tally)
             self._write_rejects(first=int(ends[1]))
-        allowed = self.plan.max_rejected_ratio * tally.rows
+        allowed = self.plan.contract.max_rejected_ratio * tally.rows
         clean = 0 < tally.rejected <= allowed
         if clean:
             self._write_clean()
-        return _result(
-            self.plan,
-            tally=tally,
-            repeats=counts,
-            examples=self._examples() if tally.rejected else [],
-            clean=clean,
+        return self._result(
+            tally, repeats=counts, examples=self._examples() if tally.rejected else [], clean=clean
         )
+
+    def _result(
+        self,
+        tally: Tally,
+        *,
+        problem: Document | None = None,
+        repeats: Sequence[int] = (),
+        examples: Sequence[Document] = (),
+        clean: bool = False,
+    ) -> Document:
+        """The result document; see docs/reference/plan.md."""
+        counted = answer_of(self.plan, tally, repeats=repeats, examples=examples)
+        return {"schema": SCHEMA, "problem": problem, "clean": clean} | counted
 
     def _repeats(self) -> tuple[DataFrame | None, list[int]]:
         """Line and number of each repeated key that is a fault, and how often each key repeats."""
-        counts = [0] * len(self.plan.keys)
+        validator = PartValidator(self.plan, 0)
+        counts = [0] * len(validator.keys)
         if not counts:
             return None, counts
         keys = (self._records().select("line", F.posexplode("keys").alias("number", "key"))).where(
@@ -160,7 +168,11 @@ class Validation:
         )
         for row in shared.groupBy("number").agg(F.sum(F.col("times") - 1).alias("n")).collect():
             counts[row["number"]] = int(row["n"])
-        faults = [at for at, key in enumerate(self.plan.keys) if key.counts and counts[at]]
+        faults = [
+            at
+            for at, key in enumerate(validator.keys)
+            if counts[at] and (key.rule is None or key.rule.per_record)
+        ]
         if not faults:
             return None, counts
         again = keys.where(F.col("number").isin(faults)).join(shared, on=["number", "key"])
@@ -189,9 +201,7 @@ class Validation:
             same = (F.col("rule") == row["rule"]) & F.col("column").eqNullSafe(row["column"])
             first = faults.where(same).orderBy("line").limit(MAX_SAMPLES).collect()
             samples = [(int(one["line"]), one["value"]) for one in first]
-            failed, held = tally.checks.get((row["rule"], row["column"]), (0, []))
-            merged = sorted([*held, *samples], key=lambda sample: sample[0])[:MAX_SAMPLES]
-            tally.checks[row["rule"], row["column"]] = (failed + int(row["n"]), merged)
+            tally.count((row["rule"], row["column"]), int(row["n"]), samples)
 
     def _write_rejects(self, first: int) -> None:
         """As they came, with what stood before the first record; and why, line by line."""
@@ -219,13 +229,14 @@ class Validation:
 
     def _examples(self) -> list[Document]:
         """The first rejected records, as a report shows them."""
-        bench, reader = Bench(self.plan, 0), Reader(self.plan.layout)
+        validator = PartValidator(self.plan, 0)
         examples = []
         for row in self._rejected().orderBy("line").limit(MAX_EXAMPLES).collect():
             raw = bytes(row["raw"])
-            cells = json.loads(row["cells"]) if row["cells"] else reader.row(raw)
+            cells = json.loads(row["cells"]) if row["cells"] else None
             faults = [[one["rule"], one["column"]] for one in json.loads(row["reason"])["faults"]]
-            examples.append({"line": row["line"], "faults": faults, **bench.shown(cells, raw)})
+            shown = validator.example(row["line"], raw, cells)
+            examples.append({"line": row["line"], "faults": faults, **shown})
         return examples
 
     def _records(self) -> DataFrame:
@@ -253,14 +264,14 @@ def _explain(plan: Plan) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.Rec
     def task(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         import pyarrow as pa  # noqa: PLC0415 - on the worker
 
-        bench, reader = Bench(plan, 0), Reader(plan.layout)
+        validator = PartValidator(plan, 0)
         for batch in batches:
             reasons, again = [], []
             for line, faults, raw, cells, numbers in zip(
                 *(column.to_pylist() for column in batch.columns), strict=True
             ):
-                row: Any = json.loads(cells) if cells else (reader.row(raw) if numbers else ())
-                more = [bench.repeated(number, row) for number in numbers or ()]
+                row: Any = json.loads(cells) if cells else (validator.row(raw) if numbers else ())
+                more = [validator.duplicate_fault(number, row) for number in numbers or ()]
                 all_faults = [*(json.loads(faults) if faults else ()), *more]
                 reasons.append(_reason(line, all_faults))
                 again.append(json.dumps([_fault_json(fault) for fault in more]) if more else None)
@@ -287,59 +298,3 @@ def _reason(line: int, faults: Iterable[Any]) -> str:
 def _fault_json(fault: Any) -> Document:
     rule, column, value = fault
     return {"rule": rule, "column": column, "value": value}
-
-
-def _result(
-    plan: Plan,
-    *,
-    problem: Document | None = None,
-    tally: Tally | None = None,
-    repeats: Iterable[int] = (),
-    examples: Iterable[Document] = (),
-    clean: bool = False,
-) -> Document:
-    """The result document; see docs/reference/plan.md."""
-    tally = tally or Tally()
-    sample = sorted(tally.sample, key=lambda one: one[0])[:MAX_SAMPLE]
-    return {
-        "schema": SCHEMA,
-        "contract_version": plan.contract_version,
-        "problem": problem,
-        "rows": tally.rows,
-        "rejected": tally.rejected,
-        "clean": clean,
-        "checks": [
-            {
-                "rule": rule,
-                "column": column,
-                "failed": failed,
-                "samples": [{"line": line, "value": value} for line, value in samples],
-            }
-            for (rule, column), (failed, samples) in tally.checks.items()
-        ],
-        "gauges": [[g.count, g.total, g.least, g.most] for g in tally.gauges],
-        "repeats": list(repeats),
-        "examples": list(examples),
-        "columns": [
-            {
-                "count": column.count,
-                "nulls": column.nulls,
-                "least": _profiled(column.least),
-                "most": _profiled(column.most),
-                "distinct": column.distinct(),
-                "exact": column.whole,
-            }
-            for column in tally.columns
-        ],
-        "sample": [cells for _, cells in sample],
-        "extra": sorted(tally.extra)[:MAX_EXTRA],
-    }
-
-
-def _profiled(value: Any) -> Any:
-    """An extreme as a report shows it."""
-    return cut(value) if isinstance(value, str) else _bare(written(value))
-
-
-def _bare(value: Any) -> Any:
-    return next(iter(value.values())) if isinstance(value, dict) else value

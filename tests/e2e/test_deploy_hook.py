@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -28,6 +29,8 @@ CONNECTOR = (
 )
 COPIED = ("copied", "loading", "succeeded")
 """Reached only if Data Factory could call the app with the key from the vault."""
+CALLERS = {"landfall": "app", "devcloud-datafactory": "factory"}
+"""Principals of `infra/access.json`, by how they call themselves to the local lake."""
 YEARLY = "0 0 0 1 1 *"
 # The official CLI is not to be had here: this one deploys the same bundle to the local workspace,
 # with nothing but what the hook gives the CLI.
@@ -164,6 +167,33 @@ def test_after_the_hook_a_dropped_file_starts_a_run(
     assert [run["name"] for run in runs] == ["may.csv"]
 
 
+def test_nobody_asks_the_lake_for_more_than_the_table_of_roles_allows(azure: Azure) -> None:
+    """Of a good and a refused drop, each request of app and factory is within `access.json`."""
+    azure.drop("users/broken.csv", b"no,such,columns\n1,2,3\n")
+    deadline = time.monotonic() + 120
+    while "quarantined" not in {run["state"] for run in azure.runs()}:
+        assert time.monotonic() < deadline, azure.runs()
+        time.sleep(0.1)
+    log = httpx.get(f"{azure.config.url('lake')}/_devcloud/requests/log").json()["requests"]
+    made = {
+        (CALLERS[each["caller"]], _container(each["target"]), _kind(each))
+        for each in log
+        if each["caller"] in CALLERS and not each["target"].startswith("/_devcloud")
+    }
+
+    table = json.loads((REPOSITORY / "infra" / "access.json").read_text())["containers"]
+    allowed = {
+        (row["principal"], row["container"], kind)
+        for row in table
+        for kind in ("read", "write")
+        if kind == "read" or row["role"].endswith("Contributor")
+    }
+    assert made <= allowed, made - allowed
+    used = {("app", name, "write") for name in ("raw", "quarantine", "manifest")}
+    assert used <= made
+    assert {("factory", "raw", "read"), ("factory", "bronze", "write")} <= made
+
+
 @pytest.mark.usefixtures("first")
 def test_the_hook_run_again_changes_nothing(azure: Azure) -> None:
     """A second run finds the key in the vault, an equal factory and the same jobs."""
@@ -216,6 +246,14 @@ def test_taking_down_leaves_nothing_in_the_metastore(azure: Azure) -> None:
     assert done.returncode == 0, done.stderr
     assert list(azure.workspace.storage_credentials.list()) == []
     assert list(azure.workspace.external_locations.list()) == []
+
+
+def _container(target: str) -> str:
+    return target.split("/")[2].partition("?")[0]
+
+
+def _kind(request: Mapping[str, str]) -> str:
+    return "read" if request["method"] in ("GET", "HEAD") else "write"
 
 
 def test_a_missing_output_is_named(azure: Azure) -> None:

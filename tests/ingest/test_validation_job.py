@@ -23,6 +23,7 @@ from ingest.runs.run import Run
 from ingest.service import Landfall
 from ingest.settings import read
 from ingest.wiring import build
+from landfall.contract.odcs import parse
 from landfall.protocol import State
 from tests.e2e.drops import users
 from tests.ingest.conftest import REPOSITORY, Clock, StorageAccount
@@ -61,10 +62,10 @@ class ValidatingWorkspace(Workspace):
         plan = list(self.batches.values())[number]["plan"]
         folder = plan.rpartition("/")[0]
         column = {"count": 20, "nulls": 0, "least": 0, "most": 1, "distinct": 1, "exact": True}
-        columns = json.loads(self._sea.lake.get(plan)[0])["columns"]
+        planned = json.loads(self._sea.lake.get(plan)[0])
         found = {
             "schema": 1,
-            "contract_version": json.loads(self._sea.lake.get(plan)[0])["contract_version"],
+            "contract_version": parse(planned["contract"], file=plan).version,
             "problem": None,
             "rows": 20,
             "rejected": 0,
@@ -73,7 +74,7 @@ class ValidatingWorkspace(Workspace):
             "gauges": [],
             "repeats": [0],
             "examples": [],
-            "columns": [column] * len(columns),
+            "columns": [column] * len(planned["layout"]["names"]),
             "sample": [],
             "extra": [],
         }

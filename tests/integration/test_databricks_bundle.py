@@ -182,7 +182,7 @@ def test_what_is_not_understood_is_refused(
 @pytest.mark.parametrize("target", ["dev", "prod", "prod_cluster"])
 def test_our_own_bundle_deploys(workspace: LocalWorkspace, tmp_path: Path, target: str) -> None:
     """The repository's bundle deploys to every target, and leaves no trace in its sources."""
-    for name in ("databricks.yml", "resources", "spark_jobs"):
+    for name in ("databricks.yml", "resources", "spark_jobs", "landfall"):
         source = REPOSITORY / name
         if source.is_dir():
             shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -20,12 +20,17 @@ from tests.unit.validation import CONTRACTS, run_validation
 PLAN = MarketPlan(datasets=DATASETS, users=8_000, seed=11, start=date(2024, 11, 1), days=730)
 
 
+TIMES = ("ordered_at", "cancelled_at", "listed_at", "delisted_at", "occurred_at")
+
+
 def read(folder: Path, dataset: str) -> pl.DataFrame:
     """All files of a table."""
     paths = sorted(folder.glob(f"{dataset}.csv")) or sorted(folder.glob(f"{dataset}-*.csv"))
     header = paths[0].read_bytes().split(b"\n", 1)[0]
     records = b"".join(path.read_bytes().split(b"\n", 1)[1] for path in paths)
-    return pl.read_csv(header + b"\n" + records, try_parse_dates=True)
+    times = {name: pl.Datetime for name in TIMES if name in header.decode().split(",")}
+    # Said, not tried: a column of which every value is missing would be text.
+    return pl.read_csv(header + b"\n" + records, try_parse_dates=True, schema_overrides=times)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from landfall.azure.arm import data_factory_client
 from landfall.azure.credentials import app_credential
 from landfall.azure.resources import ResourceError, ResourceManager
 from landfall.deploy.azure import events, keys, workspace
+from landfall.deploy.azure.database import put_job_role
 from landfall.deploy.azure.deployment import Deployment, DeploymentError, read_deployment
 from landfall.deploy.factory import DefinitionError, Overrides, deploy_factory
 
@@ -66,6 +67,10 @@ def postdeploy(deployment: Deployment, credential: TokenCredential, say: Say) ->
             f"Unity Catalog: not set up: {error}. The jobs cannot reach the lake without it. A "
             "metastore admin runs this hook again: `azd hooks run postdeploy`."
         )
+
+    if deployment.database_url:
+        new = put_job_role(deployment, credential)
+        say(f"database: the role {deployment.connector} {'created' if new else 'unchanged'}")
 
     # Last: from now on dropped files start runs.
     events.put_subscription(manager, deployment, app_keys.webhook)

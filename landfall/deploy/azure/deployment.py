@@ -28,6 +28,9 @@ class Deployment:
         connector_id: resource id of the access connector.
         app_client_id: client id of the app's identity.
         pipeline_role_id: resource id of the custom role; "" if it is not known.
+        database_url: of the reports' database; "" if there is none.
+        database_admin: its Entra administrator, who deploys.
+        connector_principal: object id of the access connector's identity.
         bundle_target: target of the asset bundle.
         bundle_variables: values of the bundle's variables.
     """
@@ -49,6 +52,9 @@ class Deployment:
     connector_id: str
     app_client_id: str
     pipeline_role_id: str
+    database_url: str
+    database_admin: str
+    connector_principal: str
     bundle_target: str
     bundle_variables: Mapping[str, str]
 
@@ -75,7 +81,16 @@ class Deployment:
     @property
     def lake_account(self) -> str:
         """Name of the storage account."""
-        return self.lake_id.rstrip("/").rsplit("/", 1)[-1]
+        return _last(self.lake_id)
+
+    @property
+    def connector(self) -> str:
+        """Name of the access connector."""
+        return _last(self.connector_id)
+
+
+def _last(resource_id: str) -> str:
+    return resource_id.rstrip("/").rsplit("/", 1)[-1]
 
 
 def read_deployment(environment: Mapping[str, str]) -> Deployment:
@@ -109,18 +124,29 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
         connector_id=environment["LANDFALL_ACCESS_CONNECTOR_ID"],
         app_client_id=environment["LANDFALL_APP_CLIENT_ID"],
         pipeline_role_id=environment.get("LANDFALL_PIPELINE_ROLE_ID", ""),
+        database_url=environment.get("LANDFALL_DATABASE_URL", ""),
+        database_admin=environment.get("LANDFALL_DATABASE_ADMIN_NAME", ""),
+        connector_principal=environment.get("LANDFALL_CONNECTOR_PRINCIPAL_ID", ""),
         bundle_target=environment.get("LANDFALL_BUNDLE_TARGET") or "prod",
-        bundle_variables=_bundle_variables(environment, lake_url),
+        bundle_variables=_bundle_variables(environment),
     )
     return deployment
 
 
-def _bundle_variables(environment: Mapping[str, str], lake_url: str) -> dict[str, str]:
+def service_credential(lake_account: str) -> str:
+    """Return the name of the credential by which the jobs sign in to the database."""
+    return f"landfall-{lake_account}-database"
+
+
+def _bundle_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return `BUNDLE_VAR_<name>` of the environment, over what follows from the deployment."""
-    host = lake_url.partition("://")[2]
+    host = environment["LANDFALL_LAKE_URL"].rstrip("/").partition("://")[2]
     variables = {"lake": f"abfss://{{container}}@{host}"}
     if database := environment.get("LANDFALL_DATABASE_URL"):
+        account = _last(environment["LANDFALL_LAKE_ID"])
         variables["database"] = database
+        variables["database_user"] = _last(environment["LANDFALL_ACCESS_CONNECTOR_ID"])
+        variables["database_secret"] = f"credential:{service_credential(account)}"
     given = {
         name.removeprefix(_VARIABLE): value
         for name, value in environment.items()

@@ -12,10 +12,15 @@ from pathlib import Path
 from azure.core.credentials import TokenCredential
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound
-from databricks.sdk.service.catalog import AzureManagedIdentityRequest, AzureManagedIdentityResponse
+from databricks.sdk.service.catalog import (
+    AzureManagedIdentity,
+    AzureManagedIdentityRequest,
+    AzureManagedIdentityResponse,
+    CredentialPurpose,
+)
 from databricks.sdk.service.iam import AccessControlRequest, PermissionLevel
 
-from landfall.deploy.azure.deployment import Deployment, DeploymentError
+from landfall.deploy.azure.deployment import Deployment, DeploymentError, service_credential
 
 SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
 """The Azure Databricks resource, as Entra ID knows it in every tenant."""
@@ -121,6 +126,8 @@ def put_catalog_objects(client: WorkspaceClient, deployment: Deployment) -> list
         created.append(credential)
     else:
         _check_connector(credential, identity, deployment)
+    if deployment.database_url:
+        created += _put_service_credential(client, deployment)
     host = deployment.lake_url.partition("://")[2]
     for container, name in _locations(deployment):
         url = f"abfss://{container}@{host}/"
@@ -137,6 +144,21 @@ def put_catalog_objects(client: WorkspaceClient, deployment: Deployment) -> list
     return created
 
 
+def _put_service_credential(client: WorkspaceClient, deployment: Deployment) -> list[str]:
+    name = service_credential(deployment.lake_account)
+    try:
+        client.credentials.get_credential(name)
+    except NotFound:
+        client.credentials.create_credential(
+            name,
+            azure_managed_identity=AzureManagedIdentity(deployment.connector_id),
+            purpose=CredentialPurpose.SERVICE,
+            comment="By which the jobs of Landfall sign in to the database of the reports",
+        )
+        return [name]
+    return []
+
+
 def delete_catalog_objects(client: WorkspaceClient, deployment: Deployment) -> None:
     """Delete what `put_catalog_objects` made: the metastore outlives the workspace.
 
@@ -146,6 +168,10 @@ def delete_catalog_objects(client: WorkspaceClient, deployment: Deployment) -> N
     for _, name in _locations(deployment):
         with suppress(NotFound):
             client.external_locations.delete(name, force=True)
+    with suppress(NotFound):
+        client.credentials.delete_credential(
+            service_credential(deployment.lake_account), force=True
+        )
     with suppress(NotFound):
         client.storage_credentials.delete(_credential_name(deployment), force=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from landfall.contract.model import Hints
-from landfall.validation.batches import Prefilter, Reader
+from landfall.validation.batches import FileShape, Prefilter
 from landfall.validation.columns import Cells, Key
 from landfall.validation.metrics import Metrics
 from landfall.validation.prefilter import kernel
@@ -25,18 +25,20 @@ class PrefilterChoice(NamedTuple):
 
 
 def prefilter_of(
-    reader: Reader,
+    reader: FileShape,
     hints: Hints,
     cells: Sequence[Cells],
     keys: Sequence[Key],
     *,
     metrics: Metrics,
     referring: Sequence[Reference],
+    log_keys: bool = False,
 ) -> PrefilterChoice:
     """Return the fastest prefilter that supports this file and contract.
 
     With the kernel, `keys` use its key sets from now on. `referring` are the relationships whose
-    other datasets are available.
+    other datasets are available. With `log_keys` keys are compared elsewhere, so the kernel is not
+    used.
     """
     delimiter, quote = reader.format.delimiter, reader.format.quote or '"'
     if delimiter is None:
@@ -47,6 +49,8 @@ def prefilter_of(
         reason = "the contract refers to other datasets, and not by one whole number"
     elif metrics.needed or metrics.summed:
         reason = "the contract has conditions"
+    elif log_keys:
+        reason = "the keys are compared elsewhere"
     library = kernel.loaded() if reason is None else None
     if library is None:
         _LOG.debug("Polars prefilters: %s", reason or "there is no kernel, or it is off")

@@ -17,7 +17,7 @@ import polars as pl
 from landfall.contract.model import Column
 from landfall.validation.batches import ScannableBlock
 from landfall.validation.columns import Cells, Key
-from landfall.validation.keys import Seen
+from landfall.validation.keys import KeyLog, Seen
 from landfall.validation.metrics import Metrics
 from landfall.validation.prefilter.expressions import expression
 from landfall.validation.prefilter.facts import Fact
@@ -306,7 +306,7 @@ class ColumnarScan:
     def repeated(self, key: Key, validated: Sequence[Hashable]) -> list[int]:
         """Return records whose key was seen before; `validated` are the candidates' keys."""
         seen = key.seen
-        if not isinstance(seen, Seen):  # pragma: no cover - ensured by `prefilter_of`
+        if not isinstance(seen, (Seen, KeyLog)):  # pragma: no cover - ensured by `prefilter_of`
             raise TypeError("the keys of a Polars prefilter are in keys.Seen")
         return seen.repeated_in(self._keys(key, validated))
 

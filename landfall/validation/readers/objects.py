@@ -52,6 +52,14 @@ class ObjectBatch:
             return MalformedRecord("json", None, str(error))
         return self.of_value(value)
 
+    def cells_of_line(self, line: bytes) -> list[Any] | MalformedRecord:
+        """Return the same for a line of JSON Lines."""
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            return MalformedRecord("encoding", None, f"byte {line[error.start]:#04x} is not UTF-8")
+        return self.cells(text)
+
     def of_value(self, value: Any) -> list[Any] | MalformedRecord:
         """Return the same for a decoded value."""
         if not isinstance(value, dict):
@@ -121,7 +129,7 @@ class Lines(_JsonReader):
         for index, line in enumerate(data.split(b"\n")):
             end = min(start + len(line) + 1, len(data))
             if line.strip(_SPACE):
-                cells = self._cells(line)
+                cells = self._records.cells_of_line(line)
                 if isinstance(cells, MalformedRecord):
                     broken[len(rows)] = cells
                     cells = []
@@ -137,13 +145,6 @@ class Lines(_JsonReader):
             return offset + spans[index][0], offset + spans[index][1]
 
         return ParsedBatch(rows, lines, raw, span, broken)
-
-    def _cells(self, line: bytes) -> list[Any] | MalformedRecord:
-        try:
-            text = line.decode()
-        except UnicodeDecodeError as error:
-            return MalformedRecord("encoding", None, f"byte {line[error.start]:#04x} is not UTF-8")
-        return self._records.cells(text)
 
     def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
         """Write the content without the `rejected` byte ranges."""

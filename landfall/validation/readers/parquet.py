@@ -99,7 +99,7 @@ class Parquet:
         for frame in self._frames():
             for start in range(0, len(frame), _ROWS):
                 part = frame.slice(start, _ROWS)
-                yield self._batch(_rows(part), number)
+                yield self._batch(python_rows(part), number)
                 number += len(part)
 
     def _batch(self, rows: list[tuple[Any, ...]], number: int) -> ParsedBatch:
@@ -117,7 +117,7 @@ class Parquet:
         number = 0
         for frame in self._frames():
             for part in frame.iter_slices(_ROWS):
-                for row in _rows(part):
+                for row in python_rows(part):
                     if number == end:
                         start, end = next(rejected, (-1, -1))
                     if not start <= number < end:
@@ -125,11 +125,7 @@ class Parquet:
                     number += 1
 
     def _line(self, row: tuple[Any, ...]) -> bytes:
-        pairs = (
-            f"{json.dumps(name, ensure_ascii=False)}: {_json(value)}"
-            for name, value in zip(self.names, row, strict=True)
-        )
-        return f"{{{', '.join(pairs)}}}\n".encode()
+        return json_line(self.names, row)
 
     def _schema(self) -> dict[str, pl.DataType]:
         empty = assemble(b"", without_groups(self._footer))
@@ -153,7 +149,7 @@ class Parquet:
                     f"row group {index + 1} of the Parquet file cannot be read: {error}", AGAIN
                 ) from error
             yield frame.select(
-                _normalized(name, frame.schema[name], column).alias(column.name)
+                normalized(name, frame.schema[name], column).alias(column.name)
                 for name, column in self._present
             )
 
@@ -183,8 +179,8 @@ _PLAIN = (pl.String, pl.Boolean, pl.Null, pl.Categorical, pl.Enum)
 """Types besides numbers and moments whose values Python holds."""
 
 
-def _normalized(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
-    """Convert a column to types that `_rows` supports."""
+def normalized(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
+    """Convert a column to types that `python_rows` supports."""
     expression = pl.col(name)
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
         return expression.dt.convert_time_zone("UTC")
@@ -195,7 +191,7 @@ def _normalized(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
     return expression
 
 
-def _rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
+def python_rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
     """Return the records of a frame; cells that Python has no value for are `Inexpressible`."""
     foreign = {
         name: mask
@@ -256,6 +252,15 @@ def _texts_of(column: pl.Series, dtype: pl.DataType) -> list[str]:
     if dtype.base_type() in _MOMENTS:
         return [f"{count} {unit} from 1970-01-01" for count in column.to_physical().to_list()]
     return [f"a value of the type {dtype}"] * len(column)
+
+
+def json_line(names: Sequence[str], row: Sequence[Any]) -> bytes:
+    """Return a record as one line of JSON Lines."""
+    pairs = (
+        f"{json.dumps(name, ensure_ascii=False)}: {_json(value)}"
+        for name, value in zip(names, row, strict=True)
+    )
+    return f"{{{', '.join(pairs)}}}\n".encode()
 
 
 def _json(value: Any) -> str:

@@ -59,6 +59,7 @@ class Splitter:
         else:
             e = re.escape(escape)
             inner = rf"(?:[^{q}{e}]++|{e}.|{q}{q})*+"
+        self._inner = re.compile(inner, re.DOTALL)
         self._quoted = re.compile(rf"{q}({inner}){q}", re.DOTALL)
         self._plain = re.compile(rf"[^{d}\n]*+")
         # A well-formed line; the csv module alone would accept stray quotes.
@@ -77,6 +78,23 @@ class Splitter:
         if self.quote in text:
             return self._split_quoted(text, final=final)
         return self._split_lines(text)
+
+    def ends_inside(self, line: str, *, inside: bool) -> bool:
+        """Whether a quoted field is open after `line`, given whether one is open before it."""
+        at = 0
+        while True:
+            if inside or line.startswith(self.quote, at):
+                run = self._inner.match(line, at if inside else at + 1)
+                at = len(line) if run is None else run.end()
+                if not line.startswith(self.quote, at):
+                    return True
+                at += 1
+                inside = False
+            tail = self._plain.match(line, at)
+            at = len(line) if tail is None else tail.end()
+            if at >= len(line) or line[at] == "\n":
+                return False
+            at += 1
 
     def first(
         self, text: str, *, final: bool

@@ -1,4 +1,4 @@
-"""Unity Catalog: storage credentials and external locations, which are kept and nothing more.
+"""Unity Catalog: credentials and external locations, which are kept and nothing more.
 
 Local Spark reaches the lake as a folder. Source: Unity Catalog API 2.1.
 """
@@ -18,8 +18,10 @@ from devcloud.databricks.errors import ApiError, absent, invalid, unsupported
 
 _BASE = "/api/2.1/unity-catalog"
 _CREDENTIALS, _LOCATIONS = "storage-credentials", "external-locations"
+_SERVICES = "credentials"
 _FIELDS = {
     _CREDENTIALS: {"name", "azure_managed_identity", "comment"},
+    _SERVICES: {"name", "azure_managed_identity", "purpose", "comment"},
     _LOCATIONS: {"name", "url", "credential_name", "comment", "read_only"},
 }
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -32,10 +34,10 @@ class CatalogApi:
         self._documents = Documents(path)
 
     def routes(self) -> list[Route]:
-        """Create, list, get and delete of both kinds."""
+        """Create, list, get and delete of each kind."""
         return [
             route
-            for kind in (_CREDENTIALS, _LOCATIONS)
+            for kind in (_CREDENTIALS, _LOCATIONS, _SERVICES)
             for route in (
                 Route(f"{_BASE}/{kind}", self._create(kind), methods=["POST"]),
                 Route(f"{_BASE}/{kind}", self._list(kind), methods=["GET"]),

@@ -12,10 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from spark_jobs.validation.records import Dialect
-
-MAX_RECORD = 8 << 20
-"""Bytes one record may have; the same as in the service's own engine."""
+from landfall.validation.problems import MAX_RECORD
+from landfall.validation.readers.splitting import Splitter
 
 
 @dataclass
@@ -49,21 +47,21 @@ class Survey:
         default_factory=lambda: (Walk(inside=False), Walk(inside=True))
     )
 
-    def take(self, lines: Sequence[bytes | None], dialect: Dialect | None) -> None:
+    def take(self, lines: Sequence[bytes | None], splitter: Splitter | None) -> None:
         """Take in the next lines, each without its line feed, None where it is too long to hold.
 
-        Without a dialect every line is a record.
+        Without a splitter every line is a record.
         """
-        quote = b"" if dialect is None else dialect.quote.encode()
+        quote = b"" if splitter is None else splitter.quote.encode()
         for line in lines:
             size = MAX_RECORD + 1 if line is None else len(line) + 1
             text = None
-            if dialect is not None and line is not None and quote in line:
+            if splitter is not None and line is not None and quote in line:
                 text = line.decode("utf-8", "surrogateescape") + "\n"
             for walk in self.walks:
                 after = walk.inside
-                if dialect is not None and text is not None:
-                    after = dialect.ends_inside(text, inside=walk.inside)
+                if splitter is not None and text is not None:
+                    after = splitter.ends_inside(text, inside=walk.inside)
                 walk.step(self.lines, size, after=after)
             self.lines += 1
 
@@ -132,9 +130,9 @@ class Piece:
 class Cutter:
     """Cuts the lines of one block into records; the pieces at its edges are told apart."""
 
-    def __init__(self, dialect: Dialect | None, entry: Entry) -> None:
-        self._dialect = dialect
-        self._quote = b"" if dialect is None else dialect.quote.encode()
+    def __init__(self, splitter: Splitter | None, entry: Entry) -> None:
+        self._splitter = splitter
+        self._quote = b"" if splitter is None else splitter.quote.encode()
         self._inside = entry.inside
         self._head = not entry.inside
         self._line = self._begun = entry.line
@@ -153,15 +151,15 @@ class Cutter:
             if line is None:
                 yield Piece(self._begun, None)
                 continue
-            plain = self._dialect is None or self._quote not in line
+            plain = self._splitter is None or self._quote not in line
             if plain and not self._inside:
                 if self._counts(line):
                     yield Piece(self._begun, line)
                 continue
             self._hold(line)
-            if not plain and self._dialect is not None:
+            if not plain and self._splitter is not None:
                 text = line.decode("utf-8", "surrogateescape") + "\n"
-                self._inside = self._dialect.ends_inside(text, inside=self._inside)
+                self._inside = self._splitter.ends_inside(text, inside=self._inside)
             if not self._inside:
                 yield self._release(tail=True)
 
@@ -171,7 +169,7 @@ class Cutter:
 
     def _counts(self, line: bytes) -> bool:
         """Whether a line is a record; blank ones are none."""
-        return bool(line.strip(b" \t\r")) if self._dialect is None else line not in {b"", b"\r"}
+        return bool(line.strip(b" \t\r")) if self._splitter is None else line not in {b"", b"\r"}
 
     def _hold(self, line: bytes) -> None:
         self._size += len(line) + 1
