@@ -292,12 +292,12 @@ def main() -> int:
     """Fill the matrix and write it; 1 where a cell is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.extraction")
     parser.add_argument("--out", type=Path, help="write the page there")
-    parser.add_argument("--faults", default=",".join(FAULTS), help="names, with commas between")
+    parser.add_argument("--fault", action="append", choices=list(FAULTS), help="default: all")
     options = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, extracting(Path(folder)) as made:
         rows = listen(made)
-        for name in options.faults.split(","):
+        for name in options.fault or FAULTS:
             for row in rows:
                 rule = FAULTS[name] | row.boundary.rule()
                 cell = row.cells[name] = made.extract((row.boundary.service, rule))
