@@ -9,10 +9,13 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +33,36 @@ from landfall.cli.identity import LocalIdentity
 from marketplace import carrier, shop
 from marketplace.generator import write_users
 from tests.e2e.conftest import REPOSITORY, wait
+from tests.ingest.harness import FOLDERS
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("sources")]
 Json = dict[str, Any]
 ORDERS, PARCELS, SECONDS = 3000, 1300, 120.0
 SECRET = "carrier-secret"
 BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+READINGS = """
+  - name: readings
+    dataset: readings
+    table: public.readings
+    mode: full
+    partition: {column: id}
+"""
+FILES = """\
+apiVersion: landfall/v1
+kind: Source
+name: files
+connector: http
+connection:
+  url: http://replaced.example/
+objects:
+  - name: readings
+    dataset: measures
+    path: exports/measures-{low}.csv
+    mode: window
+    timeFormat: date
+"""
 
 
 @dataclass
@@ -130,13 +157,20 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
             contract.unlink()
     text = (project / "sources" / "shop.yaml").read_text()
     (project / "sources" / "shop.yaml").write_text(_quick(text))
+    (project / "contracts" / "readings.odcs.yaml").write_text(FOLDERS)
+    measures = FOLDERS.replace("readings", "measures").replace("value: folder", "value: file")
+    (project / "contracts" / "measures.odcs.yaml").write_text(measures)
+    with (project / "sources" / "shop.yaml").open("a") as file:
+        file.write(READINGS.lstrip("\n"))
+    (project / "sources" / "files.yaml").write_text(FILES)
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("DEVCLOUD_FACTORY_SPEED", "30")  # an activity waits 30 s before it tries again
         parcels = carrier.Parcels(PARCELS, BEGIN, timedelta(hours=6))
         api = stack.enter_context(carrier.serving(parcels, SECRET))
         config = create(root / "cloud", REPOSITORY)
-        config = replace(config, settings=_settings(config, project, api))
+        files = stack.enter_context(_serving(root / "files"))
+        config = replace(config, settings=_settings(config, project, api, files))
         config.save()
         services = ("lake", "datafactory", "functions", DATABASE)
         stack.enter_context(Supervisor(config, services=services))
@@ -161,12 +195,31 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
         yield Sources(config, http, factory, dsn, api)
 
 
+@contextmanager
+def _serving(folder: Path) -> Iterator[str]:
+    """A web server for the files of a folder; its URL."""
+    (folder / "exports").mkdir(parents=True)
+    (folder / "exports" / "measures-2026-06-01.csv").write_text("id,value\n1,0.5\n2,0.25\n")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 def _quick(text: str) -> str:
     """The shop's source with a short lag, and a relationship that nobody waits for."""
     return text.replace("lag: 5s", "lag: 1s")
 
 
-def _settings(config: CloudConfig, project: Path, api: carrier.CarrierServer) -> dict[str, str]:
+def _settings(
+    config: CloudConfig, project: Path, api: carrier.CarrierServer, files: str
+) -> dict[str, str]:
     server = {
         "server": "127.0.0.1",
         "port": config.ports[DATABASE],
@@ -189,6 +242,7 @@ def _settings(config: CloudConfig, project: Path, api: carrier.CarrierServer) ->
         "LANDFALL_PROJECT": str(project),
         "LANDFALL_SOURCE_SHOP": json.dumps(server),
         "LANDFALL_SOURCE_CARRIER": json.dumps(service),
+        "LANDFALL_SOURCE_FILES": json.dumps({"url": files}),
         "LANDFALL_TICK": "0 0 0 1 1 *",
         "LANDFALL_REFERENCE_WAIT_SECONDS": "86400",
     }
@@ -268,3 +322,33 @@ def test_a_column_dropped_between_plan_and_copy_is_told(sources: Sources) -> Non
     assert "channel" in sources.state("shop/orders")["failure"]["error"]
     sources.sql("ALTER TABLE public.orders RENAME COLUMN way TO channel")
     sources.caught_up("shop/orders", sources.agrees)
+
+
+def test_a_big_table_is_read_in_parts_and_is_one_drop(sources: Sources) -> None:
+    """A folder of files, closed by its marker, that came to landing by one rename."""
+    sources.sql("CREATE TABLE public.readings AS SELECT n::bigint AS id, n / 2.0::float8 AS value "
+                "FROM generate_series(1, 1000) AS n")  # fmt: skip
+    assert sources.extract("shop/readings") == ["Succeeded"], sources.state("shop/readings")
+    last = sources.state("shop/readings")["last"]
+    assert last["rows"] == 1000
+    run = sources.http.get(f"/runs/{last['run_id']}").json()
+    parts = list((sources.config.lake_folder / run["raw"]).glob("*.parquet"))
+    assert len(parts) > 1
+    ids: list[Any] = [row for part in parts for row in pq.read_table(part)["id"].to_pylist()]
+    assert sorted(ids) == list(range(1, 1001))
+
+
+def test_a_file_of_a_server_is_fetched_for_its_day(sources: Sources) -> None:
+    """Byte for byte; a day without a file fails, and says so."""
+    day = {"from": "2026-06-01T00:00:00Z", "to": "2026-06-02T00:00:00Z"}
+    assert sources.extract("files/readings", **day) == ["Succeeded"], sources.state(
+        "files/readings"
+    )
+    last = sources.state("files/readings")["last"]
+    run = sources.http.get(f"/runs/{last['run_id']}").json()
+    assert run["source"]["path"].endswith(".csv")
+    content = (sources.config.lake_folder / run["raw"]).read_text()
+    assert content == "id,value\n1,0.5\n2,0.25\n"
+    absent = {"from": "2026-06-02T00:00:00Z", "to": "2026-06-03T00:00:00Z"}
+    assert sources.extract("files/readings", **absent) == ["Failed"]
+    assert "404" in sources.state("files/readings")["failure"]["error"]
