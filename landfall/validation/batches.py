@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from landfall.validation.prefilter.facts import Fact
 from landfall.validation.readers.splitting import MalformedRecord
 from landfall.validation.report import Columns, Format
-from landfall.validation.streams import Writer
 
 if TYPE_CHECKING:  # circular imports, or loaded only for large blocks
     from landfall.validation.columns import Key
@@ -108,15 +107,15 @@ class ParsedBatch:
     """Parsed records in file order.
 
     `rows` has the cells of each record in the order of the file's columns; the cells of a record in
-    `broken` are not validated. `lines` has the physical line of each record. `raw` and `span`
-    return the bytes of a record as UTF-8 and its range in the file, for the clean copy; they are
-    called in ascending order and only for rejects.
+    `broken` are not validated. `lines` has the physical line of each record. `raw`
+    returns the bytes of a record as UTF-8; it is called in ascending order and only for rejects.
+    `size` is how many they are, as far as that is known without writing them.
     """
 
     rows: Sequence[Sequence[Any]]
     lines: Sequence[int]
     raw: Callable[[int], bytes]
-    span: Callable[[int], tuple[int, int]]
+    size: Callable[[int], int]
     broken: dict[int, MalformedRecord] = field(default_factory=dict)
 
     def line(self, index: int) -> int:
@@ -149,7 +148,7 @@ class RecordBatch(Protocol):
     def raw(self, index: int, /) -> bytes:
         """As in `ParsedBatch`."""
 
-    def span(self, index: int, /) -> tuple[int, int]:
+    def size(self, index: int, /) -> int:
         """As in `ParsedBatch`."""
 
     def prefilter(self, prefilter: Prefilter, /) -> ScanResult | None:
@@ -162,7 +161,7 @@ class RecordBatch(Protocol):
 class Reader(Protocol):
     """Reads one file format: from a stream of content to batches of records.
 
-    Call `start`, then `batches` once; or, on a new reader, only `copy`.
+    Call `start`, then `batches` once.
     """
 
     typed: bool
@@ -184,15 +183,8 @@ class Reader(Protocol):
     def rejects_format(self) -> Format:
         """Format of the rejected records."""
 
-    @property
-    def clean_format(self) -> Format:
-        """Format of the clean copy."""
-
     def start(self) -> None:
         """Read the header or schema; raise Refusal if it does not fit the contract."""
 
     def batches(self) -> Iterator[RecordBatch]:
         """Yield all records; raise Refusal where they cannot be separated any more."""
-
-    def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
-        """Write all records that are not `rejected`."""

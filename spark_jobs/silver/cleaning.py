@@ -4,26 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 from pyspark.sql import Column as Expression
 from pyspark.sql import functions as F  # noqa: N812
-
-# Plain, tab, line ends, no-break, narrow no-break, ideographic space, zero-width no-break (BOM).
-WHITESPACE = " \t\r\n\u00a0\u202f\u3000\ufeff"
-
-
-def trimmed(value: Expression) -> Expression:
-    """A string without white space at its ends.
-
-    Spark's `btrim` takes a string apart to find that there is nothing to trim. So it is asked only
-    where there may be: of what begins below "!" or beyond ASCII, or ends in white space. That
-    halves what trimming costs.
-    """
-    may_begin = (value < "!") | (value >= min(c for c in WHITESPACE if not c.isascii()))
-    ends = [F.endswith(value, F.lit(character)) for character in WHITESPACE]
-    edged = reduce(lambda one, other: one | other, ends, may_begin)
-    return F.when(edged, F.btrim(value, F.lit(WHITESPACE))).otherwise(value)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Job task: bring a batch of drops from bronze into silver.
 
-batch document → bronze Parquet → typed → cleaned → newest per key → MERGE silver → counts
+batch document → bronze Parquet → newest per key → MERGE silver → counts
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.arguments import parse_arguments
 from spark_jobs.batch import LoadBatch
-from spark_jobs.columns import LANDED_AT, SilverColumn, quoted, silver_schema
+from spark_jobs.columns import LANDED_AT, RUN_ID, SilverColumn, quoted, silver_schema
 from spark_jobs.errors import BronzeError
 from spark_jobs.lake import SparkLake, current_batch, write_document
 from spark_jobs.result import Result, TableResult, say, silver_result_folder
@@ -28,9 +28,9 @@ from spark_jobs.silver.bronze import Census, census, counts_by_run, read_bronze
 from spark_jobs.silver.cleaning import emptied, rules_of
 from spark_jobs.silver.constraints import condition
 from spark_jobs.silver.history import losers, superseded
-from spark_jobs.silver.merge import changes, counted, same_key, touched
+from spark_jobs.silver.merge import GONE, changes, counted, same_key, touched
 from spark_jobs.silver.references import orphans
-from spark_jobs.silver.rows import cleaned, newest, typed
+from spark_jobs.silver.rows import corrected, newest
 from spark_jobs.silver.tables import (
     append_history,
     enforce,
@@ -140,11 +140,11 @@ def _load(lake: SparkLake, batch: LoadBatch) -> Result:
 def _counted_rows(
     lake: SparkLake, batch: LoadBatch
 ) -> tuple[DataFrame | None, DataFrame | None, Census]:
-    """Bronze as it is, the same cleaned, and what there is of both; nothing of an empty batch."""
+    """Bronze as it is, the same corrected, and what there is of both; nothing of an empty batch."""
     if not batch.drops:
         return None, None, Census({}, 0)
     bronze = read_bronze(lake, batch)
-    rows = cleaned(typed(bronze, batch.columns), batch.columns, rules_of(batch.dataset))
+    rows = corrected(bronze, batch.columns, rules_of(batch.dataset))
     return bronze, rows, census(batch, rows)
 
 
@@ -152,6 +152,9 @@ def _merge(
     lake: SparkLake, batch: LoadBatch, rows: DataFrame, silver: DataFrame, count: Census
 ) -> None:
     """Merge the batch's rows, of which there are so many."""
+    if batch.append_only:
+        _append(lake, batch, rows, silver, count)
+        return
     key, columns = batch.key, batch.columns
     has, last, met = _before(silver, rows, count, key)
     in_order = last is None or last < min(drop.landed_micros for drop in batch.drops)
@@ -166,6 +169,29 @@ def _merge(
                 past = past.unionByName(losers(rows, key=key, columns=columns))
             append_history(lake, past, batch)
         new = incoming if in_order else changes(incoming, old, key=key, columns=columns)
+        merge_into(lake, f"silver/{batch.dataset}", new, batch)
+
+
+def _append(
+    lake: SparkLake, batch: LoadBatch, rows: DataFrame, silver: DataFrame, count: Census
+) -> None:
+    """Add the batch's rows, whose key is their run and their number in it.
+
+    Rows of these runs that are there already stand where they say the same, so that a batch may
+    come again; those that a drop does not have any more, as it was validated anew, go.
+    """
+    key, columns = batch.key, batch.columns
+    old = silver.where(F.col(RUN_ID).isin([drop.run_id for drop in batch.drops]))
+    new = rows.withColumn(GONE, F.lit(False))
+    if not old.isEmpty():
+        gone = old.join(rows.select(*(c.name for c in key)), [c.name for c in key], "left_anti")
+        names = [*(quoted(c.name) for c in columns), RUN_ID, LANDED_AT]
+        new = (
+            changes(rows, old, key=key, columns=columns)
+            .withColumn(GONE, F.lit(False))
+            .unionByName(gone.select(*names).withColumn(GONE, F.lit(True)))
+        )
+    with partitions_for(lake.spark, count.rows):
         merge_into(lake, f"silver/{batch.dataset}", new, batch)
 
 

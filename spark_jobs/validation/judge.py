@@ -134,6 +134,19 @@ class Bench:
         self._needed = tuple(dict.fromkeys(name for rule in self._rules for name in rule.columns))
         self._limit = _SPACE if lines <= SAMPLE else _SPACE * SAMPLE // lines
 
+    def values(self, row: Row) -> list[Any]:
+        """The values of an accepted record, in the order of the plan's columns.
+
+        A text that is empty is not missing in a format with types.
+        """
+        if isinstance(row, Broken):  # pragma: no cover - such a record is not accepted
+            raise TypeError("a record out of form has no values")
+        values = []
+        for cells in self._by_name.values():
+            cell = None if cells.position is None else row[cells.position]
+            values.append("" if self.typed and cell == "" else cells.value(cell))
+        return values
+
     def tally(self) -> Tally:
         """Return an empty tally."""
         return Tally.of(len(self._rules), len(self._cells))

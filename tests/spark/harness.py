@@ -84,13 +84,27 @@ class SparkHarness:
         rows: Sequence[Mapping[str, Any]] | pa.Table,
         landed_at: str,
     ) -> dict[str, Any]:
-        """Write a drop's folder; the drop as the batch document names it."""
-        schema = pa.schema([(name, ARROW[kind]) for name, kind in types.items()])
-        table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), schema)
-        folder = self.root / "bronze" / dataset / run_id
-        folder.mkdir(parents=True)
-        pq.write_table(table, folder / "data.parquet")
+        """Write a drop's folder; the drop as the batch document names it.
+
+        Rows are written as validation writes them; a table as it is, as an earlier release may have
+        copied it.
+        """
+        file = self.root / "bronze" / dataset / run_id / "data.parquet"
+        file.parent.mkdir(parents=True)
+        if isinstance(rows, pa.Table):
+            table, written = rows, {}
+            pq.write_table(table, file)
+        else:
+            places = {"_record": pa.int64(), "_line": pa.int64()}
+            schema = pa.schema(
+                [*((name, ARROW[kind]) for name, kind in types.items()), *places.items()]
+            )
+            placed = [{**row, "_record": at, "_line": at + 1} for at, row in enumerate(rows, 1)]
+            table = pa.Table.from_pylist(placed, schema)
+            pq.write_table(table, file)
+            written = {"size": file.stat().st_size, "files": 1}
         return {
+            **written,
             "run_id": run_id,
             "bronze": f"bronze/{dataset}/{run_id}",
             "rows": table.num_rows,
