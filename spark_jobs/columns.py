@@ -134,20 +134,11 @@ def _missing(name: str, present: Sequence[str]) -> str:
     return f"column {name!r} is missing{hint}"
 
 
-def silver_schema(columns: Iterable[SilverColumn], may_be_null: Iterable[str] = ()) -> StructType:
-    """The silver table of these columns, audit columns last.
-
-    Args:
-        columns: the contract's.
-        may_be_null: required columns that a cleaning rule can empty.
-    """
-    exempt = set(may_be_null)
+def silver_schema(columns: Iterable[SilverColumn]) -> StructType:
+    """The silver table of the contract's columns, audit columns last."""
     return StructType(
         [
-            *(
-                StructField(c.name, c.silver, nullable=not c.required or c.name in exempt)
-                for c in columns
-            ),
+            *(StructField(c.name, c.silver, nullable=not c.required) for c in columns),
             *(StructField(name, kind, nullable=False) for name, kind in AUDIT.items()),
         ],
     )

@@ -25,12 +25,11 @@ from spark_jobs.session import (
     small_queries,
 )
 from spark_jobs.silver.bronze import Census, census, counts_by_run, read_bronze
-from spark_jobs.silver.cleaning import emptied, rules_of
 from spark_jobs.silver.constraints import condition
 from spark_jobs.silver.history import losers, superseded
 from spark_jobs.silver.merge import GONE, changes, counted, same_key, touched
 from spark_jobs.silver.references import orphans
-from spark_jobs.silver.rows import corrected, newest
+from spark_jobs.silver.rows import newest
 from spark_jobs.silver.tables import (
     append_history,
     enforce,
@@ -91,7 +90,7 @@ def load(lake: SparkLake, batch: LoadBatch) -> Result:
 
 def _load(lake: SparkLake, batch: LoadBatch) -> Result:
     path = f"silver/{batch.dataset}"
-    schema = silver_schema(batch.columns, emptied(batch.dataset))
+    schema = silver_schema(batch.columns)
     small = sum(SMALL_ROWS if drop.rows is None else drop.rows for drop in batch.drops) < SMALL_ROWS
     # What does not need one another is asked at once: much of the time is Delta's bookkeeping.
     with ThreadPoolExecutor(2) as pool:
@@ -103,15 +102,15 @@ def _load(lake: SparkLake, batch: LoadBatch) -> Result:
                 unenforced = enforce(lake, path, batch, detail.properties)
             finally:
                 wait([counting])
-        bronze, rows, count = counting.result()
+        rows, count = counting.result()
         with small_queries(lake.spark, small and detail.size <= SMALL_BYTES):
-            if bronze is not None and rows is not None:
+            if rows is not None:
                 try:
                     _merge(lake, batch, rows, silver, count)
                 except Exception as error:
                     # Delta's own message does not name the drop, and its class is not Spark's.
                     if any(name in str(error) for name in _REFUSED):
-                        _refuse(batch, bronze, rows, error)
+                        _refuse(batch, rows, error)
                     raise
             version = pool.submit(delta_version, lake, path)
             try:
@@ -137,15 +136,12 @@ def _load(lake: SparkLake, batch: LoadBatch) -> Result:
     )
 
 
-def _counted_rows(
-    lake: SparkLake, batch: LoadBatch
-) -> tuple[DataFrame | None, DataFrame | None, Census]:
-    """Bronze as it is, the same corrected, and what there is of both; nothing of an empty batch."""
+def _counted_rows(lake: SparkLake, batch: LoadBatch) -> tuple[DataFrame | None, Census]:
+    """The batch's rows of bronze, and what there is of them; nothing of an empty batch."""
     if not batch.drops:
-        return None, None, Census({}, 0)
-    bronze = read_bronze(lake, batch)
-    rows = corrected(bronze, batch.columns, rules_of(batch.dataset))
-    return bronze, rows, census(batch, rows)
+        return None, Census({}, 0)
+    rows = read_bronze(lake, batch)
+    return rows, census(batch, rows)
 
 
 def _merge(
@@ -217,7 +213,7 @@ def _before(
     return has, last, met
 
 
-def _refuse(batch: LoadBatch, bronze: DataFrame, rows: DataFrame, error: Exception) -> None:
+def _refuse(batch: LoadBatch, rows: DataFrame, error: Exception) -> None:
     places = {drop.run_id: drop.bronze for drop in batch.drops}
     empty = {
         f"column {c.name!r} is required and empty": F.col(quoted(c.name)).isNull()
@@ -229,7 +225,7 @@ def _refuse(batch: LoadBatch, bronze: DataFrame, rows: DataFrame, error: Excepti
         for c in batch.columns
         if (clause := condition(c))
     }
-    for run_id, problem, count in counts_by_run(bronze, empty) + counts_by_run(rows, outside):
+    for run_id, problem, count in counts_by_run(rows, empty) + counts_by_run(rows, outside):
         place = places.get(run_id, "?")
         raise BronzeError(run_id, place, [f"{problem} in {count} rows"]) from error
 

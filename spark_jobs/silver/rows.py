@@ -1,4 +1,4 @@
-"""Bronze rows to silver rows: corrected, and of each key only the newest."""
+"""Bronze rows to silver rows: of each key only the newest."""
 
 from __future__ import annotations
 
@@ -9,24 +9,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812, the name that PySpark's own guide gives it
 
 from spark_jobs.columns import LANDED_AT, RUN_ID, SilverColumn, quoted
-from spark_jobs.silver.cleaning import Rule
 
 _RANK = "_rank"
-
-
-def corrected(rows: DataFrame, columns: Sequence[SilverColumn], rules: Sequence[Rule]) -> DataFrame:
-    """Apply the dataset's rules; every other value stays what was validated."""
-    if not rules:
-        return rows
-    return rows.select(*(_correct(c, rules).alias(c.name) for c in columns), RUN_ID, LANDED_AT)
-
-
-def _correct(column: SilverColumn, rules: Sequence[Rule]) -> Expression:
-    value = F.col(quoted(column.name))
-    for rule in rules:
-        if rule.column == column.name:
-            value = rule.applied(value)
-    return value
 
 
 def newest(

@@ -142,7 +142,6 @@ CASES: dict[str, ValueCase] = {
         b"id,s,note\n1,a,caf\xe9\n2,b,\n",
         {"id": ID, "s": STRING},
         [(1, "a"), (2, "b")],
-        {"drift": {"extraColumns": "evolve"}},
     ),
     "json_array": ValueCase(
         "x.json.gz",

@@ -11,7 +11,7 @@ import io
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -289,10 +289,10 @@ EXPECTED = [(1, "a"), (2, None)]
 PLAIN = "id,name\n1,a\n2,\n"
 
 
-def parquet(rows: list[dict[str, Any]]) -> bytes:
+def parquet(rows: Sequence[Any]) -> bytes:
     """A Parquet file."""
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), sink)
+    pq.write_table(pa.Table.from_pylist(list(rows)), sink)
     return sink.getvalue()
 
 

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from landfall.contract.folder import load_folder
+from landfall.contract.folder import Contract, load_folder
 from landfall.gold import GoldFolder, read_gold
 from spark_jobs.gold import build as build_gold
 from spark_jobs.silver import load as load_silver
+from tests.unit.validation import run_validation
 
 MARKETPLACE = Path(__file__).resolve().parents[2] / "marketplace"
 
@@ -110,6 +111,26 @@ class SparkHarness:
             "rows": table.num_rows,
             "landed_at": landed_at,
             "source": f"landing/{dataset}/{run_id}.csv",
+        }
+
+    def validated(
+        self, run_id: str, data: bytes, contract: Contract, landed_at: str
+    ) -> dict[str, Any]:
+        """Validate a file and write what is accepted to bronze; the drop as `bronze` gives it."""
+        report, findings = run_validation(data, contract)
+        assert report.parquet is not None, report.problem
+        file = self.root / "bronze" / contract.dataset / run_id / "data.parquet"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(findings["accepted"] or b"")
+        return {
+            "run_id": run_id,
+            "bronze": f"bronze/{contract.dataset}/{run_id}",
+            "rows": report.accepted,
+            "rejected": report.rejected,
+            "size": report.parquet.size,
+            "files": report.parquet.files,
+            "landed_at": landed_at,
+            "source": f"landing/{contract.dataset}/{run_id}.csv",
         }
 
     def batch(

@@ -1,4 +1,4 @@
-"""Bronze rows to silver rows, DataFrame to DataFrame: corrections, the newest of each key."""
+"""Bronze rows to silver rows, DataFrame to DataFrame: the newest of each key."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs.columns import SilverColumn
-from spark_jobs.silver.cleaning import rules_of
-from spark_jobs.silver.rows import corrected, newest
+from spark_jobs.silver.rows import newest
 
 pytestmark = pytest.mark.spark
 
@@ -21,24 +20,6 @@ LATE = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 def rows_of(frame: DataFrame, *names: str) -> list[tuple[Any, ...]]:
     """Some columns of a frame, in an order of their own."""
     return sorted((tuple(row) for row in frame.select(*names).collect()), key=repr)
-
-
-def test_users_are_corrected_by_the_documented_rules(spark: SparkSession) -> None:
-    """The never-sentinel becomes null; every other value stays what was validated."""
-    columns = [
-        SilverColumn("id", "integer", required=True),
-        SilverColumn("country", "string", required=True),
-        SilverColumn("daysSinceLastLogin", "integer", required=True),
-    ]
-    bronze = spark.createDataFrame(
-        [(1, "Îles Turques-et-Caïques ", 737028, "r", EARLY), (2, "Namibie\u00a0", 0, "r", EARLY)],
-        "id long, country string, daysSinceLastLogin long, _run_id string, _landed_at timestamp",
-    )
-
-    silver = corrected(bronze, columns, rules_of("users"))
-
-    expected = [(1, "Îles Turques-et-Caïques ", None), (2, "Namibie\u00a0", 0)]
-    assert expected == rows_of(silver, *(column.name for column in columns))
 
 
 def test_the_newest_row_of_a_key_is_chosen_whatever_the_order(spark: SparkSession) -> None:
