@@ -21,7 +21,7 @@ import polars as pl
 
 from landfall.contract.model import Contract
 from landfall.protocol import LINE, RECORD
-from landfall.validation.batches import Reader, RecordBatch
+from landfall.validation.batches import Reader, RecordBatch, ScanResult
 from landfall.validation.columns import Cells
 from landfall.validation.readers.plain import Block
 from landfall.validation.report import AcceptedParquet
@@ -74,22 +74,25 @@ class AcceptedWriter:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def add(self, batch: RecordBatch, rows: int, rejected: Sequence[int], *, scanned: bool) -> None:
+    def add(
+        self, batch: RecordBatch, rows: int, rejected: Sequence[int], scan: ScanResult | None
+    ) -> None:
         """Add the records of a batch, of which there are `rows`, but the `rejected` ones.
 
-        `rejected` are ascending positions in the batch; `scanned` says that it was prefiltered.
+        `rejected` are ascending positions in the batch; `scan` is the result of its prefilter.
         Call it for every batch, in file order.
         """
         kept = np.ones(rows, bool)
         kept[np.asarray(rejected, np.int64)] = False
         records, self._records = self._records, self._records + rows
-        self._wait(_AHEAD if scanned else 0)
-        if scanned:
-            self._waiting.append(
-                self._pool.submit(self._add, batch, np.flatnonzero(kept), records, scanned=True)
-            )
-        else:
-            self._add(batch, np.flatnonzero(kept), records, scanned=False)
+        if scan is None:
+            self._wait(0)
+            self._add(batch, np.flatnonzero(kept), records, None)
+            return
+        self._wait(_AHEAD)
+        self._waiting.append(
+            self._pool.submit(self._add, batch, np.flatnonzero(kept), records, scan)
+        )
 
     def finish(self) -> AcceptedParquet:
         """Write what is left; nothing may be added after it."""
@@ -101,15 +104,17 @@ class AcceptedWriter:
         while len(self._waiting) > left:
             self._waiting.popleft().result()
 
-    def _add(self, batch: RecordBatch, kept: Any, records: int, *, scanned: bool) -> None:
+    def _add(self, batch: RecordBatch, kept: Any, records: int, scan: ScanResult | None) -> None:
         """Write the `kept` records of a batch before which there were so many records."""
-        for frame in self._frames(batch, kept, scanned=scanned):
+        for frame in self._frames(batch, kept, scan):
             number = pl.Series(RECORD, frame[RECORD] + records, pl.Int64())
             self._groups.add(frame.with_columns(number))
 
-    def _frames(self, batch: RecordBatch, kept: Any, *, scanned: bool) -> Iterator[pl.DataFrame]:
-        if scanned and isinstance(batch, Block) and self._width > 1:
-            frame = self._of_block(batch, kept)
+    def _frames(
+        self, batch: RecordBatch, kept: Any, scan: ScanResult | None
+    ) -> Iterator[pl.DataFrame]:
+        if scan is not None and isinstance(batch, Block) and self._width > 1:
+            frame = self._of_block(batch, kept, scan)
             if frame is not None:
                 yield frame
                 return
@@ -128,16 +133,16 @@ class AcceptedWriter:
         ]
         return self._placed(columns, kept, lines)
 
-    def _of_block(self, block: Block, kept: Any) -> pl.DataFrame | None:
+    def _of_block(self, block: Block, kept: Any, scan: ScanResult) -> pl.DataFrame | None:
         """Return records of a block that is parsed as a whole; None if it cannot be."""
         index = block.record_index()
         if index is None or not len(kept):
             return None
-        cells = self._parsed(
-            index.prefiltered(block.data, self._delimiter.encode() * (self._width - 1)),
-            quoted=index.quoted,
-            padded=index.padded,
-        )
+        cells = scan.cells if not self._loaded else None  # a scan has the contract's columns alone
+        if cells is None:
+            filler = self._delimiter.encode() * (self._width - 1)
+            text = index.prefiltered(block.data, filler)
+            cells = self._parsed(text, quoted=index.quoted, padded=index.padded)
         if cells is None or len(cells) != len(index.starts):
             return None
         regular = np.setdiff1d(kept, index.odd, assume_unique=True)

@@ -11,6 +11,8 @@ from landfall.validation.readers.splitting import MalformedRecord
 from landfall.validation.report import Columns, Format
 
 if TYPE_CHECKING:  # circular imports, or loaded only for large blocks
+    import polars as pl
+
     from landfall.validation.columns import Key
     from landfall.validation.readers.record_index import RecordIndex
     from landfall.validation.references import Reference
@@ -52,6 +54,13 @@ class ScanResult(Protocol):
     @property
     def facts(self) -> dict[int, Fact]:
         """Facts by column position, over all records but the candidates."""
+
+    @property
+    def cells(self) -> pl.DataFrame | None:
+        """The contract's columns by their position in the file, as they were parsed; None if not.
+
+        They are text, or values where they are valid; irregular records have any values.
+        """
 
     def repeated(self, key: Key, validated: Sequence[Hashable], /) -> list[int]:
         """Return records whose key was seen before; `validated` are the candidates' keys."""

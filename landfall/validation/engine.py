@@ -190,7 +190,7 @@ class _ValidationRun:
                 rejected += [reject.index for reject in rejects]
             if accepted is not None:
                 rows = validator.rows - before
-                accepted.add(batch, rows, rejected, scanned=scan is not None)
+                accepted.add(batch, rows, rejected, scan)
 
     def _tolerance_problem(self) -> Problem | None:
         """Return a problem if there are no records or too many rejects."""

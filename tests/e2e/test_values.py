@@ -14,12 +14,17 @@ from tests.e2e.values import CASES, EVENTS, ValueCase
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
 
 
+def place(dataset: str) -> str:
+    """Where the file of a case lands; runs are found by the name of their file."""
+    return f"landing/{dataset}/{dataset}-{CASES[dataset].file}"
+
+
 @pytest.fixture(scope="module")
 def fleet(whole_cloud: Cloud) -> Iterator[Cloud]:
     """The cloud with the file of every case on its way."""
     whole_cloud.reset_faults()
     for dataset, case in CASES.items():
-        whole_cloud.land(f"landing/{dataset}/{case.file}", case.data)
+        whole_cloud.land(place(dataset), case.data)
     yield whole_cloud
     whole_cloud.reset_faults()
 
@@ -33,7 +38,7 @@ def silver(cloud: Cloud, dataset: str) -> list[dict[str, Any]]:
 
 def ended(cloud: Cloud, dataset: str) -> Json:
     """The run of a case's file, once it is final."""
-    return cloud.ended(f"landing/{dataset}/{CASES[dataset].file}", 600)
+    return cloud.ended(place(dataset), 600)
 
 
 def values(case: ValueCase, rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
@@ -63,7 +68,7 @@ def test_a_replay_of_a_drop_without_a_key_adds_nothing(fleet: Cloud) -> None:
         assert reply.status_code in (200, 202), reply.text
         assert ended(fleet, "no_key")["state"] == "succeeded"
         assert silver(fleet, "no_key") == before
-    more = fleet.land("landing/no_key/more.csv", (EVENTS + "click,1\n").encode())
+    more = fleet.land("landing/no_key/more-events.csv", (EVENTS + "click,1\n").encode())
     run = fleet.ended(more, 600)
     assert (run["state"], run["load"]["result"]["inserted"]) == ("succeeded", 4)
     assert len(silver(fleet, "no_key")) == 7
