@@ -179,8 +179,8 @@ def _verdict(run: Run, word: str, rows: int, rejected: int) -> Verdict:
     sha256 = (run.run_id[-16:] * 4)[:64]
     rejects = f"quarantine/{run.dataset}/{run.run_id}/rejects.csv" if rejected else None
     return Verdict(
-        word, rows, rows - rejected, rejected, sha256, report, rejects, run.raw or "",
-        {"kind": "csv"}, contract="1.0.0",
+        word, rows, rows - rejected, rejected, sha256, report, rejects, {"kind": "csv"},
+        contract="1.0.0",
     )  # fmt: skip
 
 

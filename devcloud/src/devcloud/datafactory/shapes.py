@@ -242,7 +242,7 @@ SETTINGS = {
     "ParquetReadSettings": _shape("type"),
     "BinaryReadSettings": _shape("type"),
     "ParquetWriteSettings": _shape("type"),
-    # The extension names files of a sink that is a folder; here a sink is a file.
+    # The extension names files of a sink that is a folder; here such a sink is a file.
     "DelimitedTextWriteSettings": _shape("type", "quoteAllText", "fileExtension"),
     "JsonWriteSettings": _shape("type", "filePattern"),
 }
