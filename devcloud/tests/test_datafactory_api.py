@@ -161,7 +161,7 @@ def test_secrets_never_come_back(tmp_path: Path) -> None:
         ("linked_services", {"type": "Oracle", "typeProperties": {}}, "Oracle"),
         ("linked_services", {**LAKE, "typeProperties": {"url": "u", "tenant": "t"}}, "tenant"),
         ("datasets", {**binary(), "type": "Excel"}, "Excel"),
-        ("triggers", {"type": "TumblingWindowTrigger", "typeProperties": {}}, "TumblingWindow"),
+        ("triggers", {"type": "RerunTumblingWindowTrigger", "typeProperties": {}}, "Rerun"),
     ],
 )
 def test_unknown_definitions_are_refused(
@@ -289,24 +289,6 @@ def test_a_schedule_fires_when_it_is_started_and_due(tmp_path: Path) -> None:
         clock.advance(timedelta(hours=2))
         host.run("p", at="now")
         assert len(_runs(host)) == 3
-
-
-def test_storage_events_are_stored_and_not_started(tmp_path: Path) -> None:
-    """A storage-event trigger can be put; starting it is refused, not faked."""
-    with hosting(configure(tmp_path)) as host:
-        host.pipeline("p", WAIT)
-        trigger = {
-            "type": "BlobEventsTrigger",
-            "pipelines": [
-                {"pipelineReference": {"referenceName": "p", "type": "PipelineReference"}}
-            ],
-            "typeProperties": {"events": ["Microsoft.Storage.BlobCreated"], "scope": "/s"},
-        }
-        host.put("triggers", "files", trigger)
-        client: Any = host.client
-        with pytest.raises(HttpResponseError, match="storage events") as error:
-            client.triggers.begin_start(GROUP, FACTORY, "files", retry_total=0).result()
-        assert error.value.status_code == 501
 
 
 def test_without_a_token_nothing_is_told(tmp_path: Path) -> None:
