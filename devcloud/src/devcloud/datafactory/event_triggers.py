@@ -57,7 +57,8 @@ def wants(kind: str, inside: dict[str, Any], event: Event) -> bool:
     Of a storage event the lake has looked at type and path already.
     """
     if kind == STORAGE:
-        empty = not event.get("data", {}).get("contentLength")
+        created = event.get("eventType") == "Microsoft.Storage.BlobCreated"
+        empty = created and not event.get("data", {}).get("contentLength")
         return not (inside.get("ignoreEmptyBlobs", False) is True and empty)
     subject = str(event.get("subject", ""))
     types = {str(each).lower() for each in inside["events"]}

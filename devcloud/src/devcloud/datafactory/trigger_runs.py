@@ -7,7 +7,7 @@ windows of tumbling window triggers: by them it is known which windows are done.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -79,6 +79,8 @@ class TriggerRuns:
     def __init__(self, folder: Path, now: datetime) -> None:
         self._folder = folder
         self._runs: dict[str, TriggerRun] = {}
+        self._windows: dict[tuple[str, str], dict[str, TriggerRun]] = {}
+        self._running: dict[str, TriggerRun] = {}
         oldest = stamp(now - RETENTION)
         for file in folder.glob("*.json"):
             run = TriggerRun(**json.loads(file.read_text()))
@@ -86,7 +88,7 @@ class TriggerRuns:
             if run.final and run.started < oldest and not counts:
                 file.unlink()
             else:
-                self._runs[run.trigger_run_id] = run
+                self._keep(run)
 
     def get(self, run_id: str) -> TriggerRun | None:
         """A run by its id."""
@@ -96,15 +98,29 @@ class TriggerRuns:
         """The runs of a factory."""
         return (run for run in list(self._runs.values()) if run.factory == factory)
 
-    def windows(self, factory: str, trigger: str) -> dict[str, TriggerRun]:
+    def windows(self, factory: str, trigger: str) -> Mapping[str, TriggerRun]:
         """The windows of a trigger that count, by their start."""
-        return {
-            run.window[0]: run
-            for run in self.of_factory(factory)
-            if run.window and run.trigger.lower() == trigger.lower() and not run.retired
-        }
+        return self._windows.get((factory, trigger.lower()), {})
+
+    def running(self) -> list[TriggerRun]:
+        """The windows of all triggers that run."""
+        return list(self._running.values())
 
     def save(self, run: TriggerRun) -> None:
         """Keep a run as it is now."""
-        self._runs[run.trigger_run_id] = run
+        self._keep(run)
         write_json(self._folder / f"{run.trigger_run_id}.json", asdict(run))
+
+    def _keep(self, run: TriggerRun) -> None:
+        self._runs[run.trigger_run_id] = run
+        if run.window is None:
+            return
+        windows = self._windows.setdefault((run.factory, run.trigger.lower()), {})
+        if not run.retired:
+            windows[run.window[0]] = run
+        elif windows.get(run.window[0]) is run:
+            del windows[run.window[0]]
+        if run.status == RUNNING:
+            self._running[run.trigger_run_id] = run
+        else:
+            self._running.pop(run.trigger_run_id, None)

@@ -117,7 +117,7 @@ class Triggers:
 
     def forget(self, factory: str, name: str) -> None:
         """A trigger was deleted: its windows count no more."""
-        for run in self.runs.windows(factory, name).values():
+        for run in list(self.runs.windows(factory, name).values()):
             run.retired = True
             self.runs.save(run)
 
@@ -291,11 +291,14 @@ class Triggers:
                     properties["type"] == event_triggers.STORAGE
                     and properties.get("runtimeState") == "Started"
                 ):
-                    wanted.append(
-                        event_triggers.subscription(
-                            self._config, factory, trigger["name"], properties["typeProperties"]
+                    try:
+                        wanted.append(
+                            event_triggers.subscription(
+                                self._config, factory, trigger["name"], properties["typeProperties"]
+                            )
                         )
-                    )
+                    except AzureError as error:  # the account was another when it was started
+                        log.warning("the trigger %s gets no events: %s", trigger["name"], error)
         file = self._config.root / TRIGGERS
         if wanted or file.exists():
             write_json(file, wanted)

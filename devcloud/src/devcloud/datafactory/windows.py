@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -156,10 +156,9 @@ class Windows:
 
     def _settle(self) -> None:
         """Note how running windows ended, of stopped triggers, too."""
-        for factory in self._resources.keys():  # noqa: SIM118  (not a mapping)
-            for run in self._runs.of_factory(factory):
-                if run.window is not None and run.status == RUNNING and not run.not_before:
-                    self._settle_one(run)
+        for run in self._runs.running():
+            if not run.not_before:
+                self._settle_one(run)
 
     def _settle_one(self, run: TriggerRun) -> None:
         ended = self._pipelines(run)
@@ -191,11 +190,9 @@ class Windows:
         """Start what may be started; when to look again."""
         now = self._clock.now()
         trigger = self._resources.get(factory, "triggers", name)
-        windows = self._runs.windows(factory, name)
-        self._make_due(factory, trigger["name"], schedule, windows)
-        open_runs = sorted(
-            (run for run in windows.values() if not run.final), key=lambda run: _edges(run)[0]
-        )
+        self._make_due(factory, trigger["name"], schedule, self._runs.windows(factory, name))
+        windows = self._runs.windows(factory, name).values()
+        open_runs = sorted((run for run in windows if not run.final), key=_edges)
         running = sum(run.status == RUNNING for run in open_runs)
         next_look = schedule.next_due(now)
         for run in open_runs:
@@ -217,7 +214,7 @@ class Windows:
         factory: str,
         name: str,
         schedule: TumblingSchedule,
-        windows: dict[str, TriggerRun],
+        windows: Mapping[str, TriggerRun],
     ) -> None:
         """Make the runs of windows that are due, oldest first."""
         key = factory, name.lower()
@@ -249,7 +246,6 @@ class Windows:
                     "windowEndTime": iso(end),
                 },
             )
-            windows[iso(start)] = run
             self._runs.save(run)
 
     def _is_ready(
