@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -83,14 +82,14 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
 @pytest.fixture(scope="module")
 def ran(
     spark: SparkSession, market: dict[str, pl.DataFrame], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Analytics]:
+) -> Analytics:
     """A lake on which all tasks have run once."""
     assert spark
     analytics = Analytics(tmp_path_factory.mktemp("analytics"))
     analytics.silver(market)
     for task in (tasks.segment, tasks.recommend, tasks.forecast):
         task(analytics.arguments())
-    yield analytics
+    return analytics
 
 
 def test_all_tables_are_published_and_the_summary_says_so(
