@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -42,6 +43,12 @@ class GoldStore:
     @property
     def deployed(self) -> GoldFolder:
         """The tables as they are defined now, and the definitions that are wrong."""
+        contracts = self._contracts.deployed
+        deleted = {n: c.deleted_when for n, c in sorted(contracts.items()) if c.deleted_when}
+        folder = self._tables()
+        return replace(folder, deleted=deleted) if deleted else folder
+
+    def _tables(self) -> GoldFolder:
         datasets = self._contracts.known
         with self._lock:
             read, now = self._read, self._clock()

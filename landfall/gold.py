@@ -23,7 +23,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -104,16 +104,23 @@ class GoldTable:
 
 @dataclass(frozen=True)
 class GoldFolder:
-    """The gold tables of a folder that can be built, and what is wrong with the others."""
+    """The gold tables of a folder that can be built, and what is wrong with the others.
+
+    `deleted` has, by dataset, the column that says that a row was deleted: statements see no such
+    rows.
+    """
 
     tables: tuple[GoldTable, ...] = ()
     problems: tuple[GoldError, ...] = ()
+    deleted: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> bytes:
         """The tables as the jobs read them: JSON, the same bytes for the same tables."""
         tables = [asdict(table) for table in self.tables]
-        text = json.dumps({"schema": SCHEMA, "tables": tables}, indent=1, sort_keys=True)
-        return text.encode()
+        document: dict[str, Any] = {"schema": SCHEMA, "tables": tables}
+        if self.deleted:
+            document["deleted"] = dict(self.deleted)
+        return json.dumps(document, indent=1, sort_keys=True).encode()
 
     @property
     def digest(self) -> str:

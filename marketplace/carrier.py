@@ -78,6 +78,7 @@ class CarrierServer(ThreadingHTTPServer):
 
     Attributes:
         parcels: what is served; secret: of the one client.
+        failing: how many more questions are answered 500, by their `updated_since`.
     """
 
     daemon_threads = True
@@ -86,6 +87,7 @@ class CarrierServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.parcels, self.secret = parcels, secret
         self.tokens: set[str] = set()
+        self.failing: dict[str, int] = {}
 
     @property
     def url(self) -> str:
@@ -132,6 +134,10 @@ class _Handler(BaseHTTPRequestHandler):
             offset, limit = int(query.get("offset", 0)), int(query.get("limit", _PAGE))
         except (KeyError, ValueError) as error:
             self._answer(400, {"error": f"bad parameter: {error}"})
+            return
+        if self.server.failing.get(query["updated_since"], 0):
+            self.server.failing[query["updated_since"]] -= 1
+            self._answer(500, {"error": "out of order"})
             return
         parcels = self.server.parcels.between(since, before)
         page = parcels[offset : offset + min(limit, _PAGE)]

@@ -29,6 +29,7 @@ from ingest.log import log
 from ingest.ports import Clock, CopyRun, CopyService, Lake
 from ingest.runs.register import Register
 from ingest.runs.run import Run
+from ingest.sources.deletes import Comparison, changed_rows
 from ingest.sources.document import (
     Extract,
     ObjectState,
@@ -60,6 +61,7 @@ LEASE = timedelta(hours=3)
 MOST_WINDOWS = 100
 """Pipeline runs that one request starts."""
 PARQUET = ".parquet"
+_DELETES = ".deletes.parquet"
 _RUN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _SSL = {"disable": 0, "require": 3, "verify-ca": 4, "verify-full": 5}
 """Data Factory's numbers for sslMode."""
@@ -354,15 +356,20 @@ class Extraction:
         source = self.source(name)
         entry = self.entry(source, object_name)
 
-        def deliver(state: ObjectState) -> ObjectState:
-            running = state.running_as(extract, adf_run_id)
-            if running is None or running.delivering:
-                return state
-            self._check_written(running, rows)
-            return state.started(replace(running, delivering=True, rows=rows, size=size), running)
+        began = self.state(source, entry).running_as(extract, adf_run_id)
+        if began is not None and not began.delivering:
+            try:
+                written = self._written(source, entry, began, rows, size)
+            except Conflict as error:
+                self.fail(name, object_name, extract, adf_run_id, str(error))
+                raise
 
-        state = self.register.change(source.name, entry.name, deliver)
-        running = state.running_as(extract, adf_run_id)
+            def deliver(state: ObjectState) -> ObjectState:
+                running = state.running_as(extract, adf_run_id)
+                return state if running != began else state.started(written, running)
+
+            self.register.change(source.name, entry.name, deliver)
+        running = self.state(source, entry).running_as(extract, adf_run_id)
         runs = self._deliver(source, entry, running) if running else []
         done = self.register.extract(source.name, entry.name, extract)
         if done is None or done.adf_run_id != adf_run_id:
@@ -372,6 +379,34 @@ class Extraction:
             )
         body = {"delivered": done.path is not None, "rows": done.rows, "run_id": done.run_id}
         return ExtractionAnswer(body, tuple(runs))
+
+    def _written(
+        self,
+        source: Source,
+        entry: SourceObject,
+        running: Running,
+        rows: int | None,
+        size: int | None,
+    ) -> Running:
+        """The extract with what was written; of keys, with what their comparison has found.
+
+        Raises:
+            Conflict: nothing was written, or more keys are gone than is believed.
+        """
+        self._check_written(running, rows)
+        if entry.keys_of is None:
+            return replace(running, delivering=True, rows=rows, size=size)
+        if rows == 0:
+            raise Conflict(f"{source.name}.{entry.keys_of} has no row left: that is not believed")
+        most = entry.deletes.max_deleted_ratio
+        comparison = Comparison(running.staged, running.since, self.clock(), most)
+        data, count = changed_rows(self.lake, self.files.contract(entry.dataset), comparison)
+        if count == 0:
+            return replace(running, delivering=True, rows=0)
+        self.lake.put(_compared(running.staged), data)
+        return replace(
+            running, delivering=True, staged=_compared(running.staged), rows=count, size=len(data)
+        )
 
     def _check_written(self, running: Running, rows: int | None) -> None:
         """Raise Conflict if rows were read and there are no bytes for them."""
@@ -415,6 +450,8 @@ class Extraction:
             return state.delivered_by(extract, still, counted=entry.counted) if still else state
 
         self.register.change(source.name, entry.name, delivered)
+        if entry.keys_of is not None:
+            self.lake.delete(running.staged.replace(_DELETES, PARQUET))
         return runs
 
     def _discard(self, running: Running) -> None:
@@ -566,6 +603,11 @@ class Extraction:
         return self.register.change(
             source.name, entry.name, lambda state: replace(state, paused=paused)
         )
+
+
+def _compared(staged: str) -> str:
+    """Where the drop stands that a comparison of keys makes."""
+    return f"{staged.removesuffix(PARQUET)}{_DELETES}"
 
 
 def _skip(reason: str, runs: list[Run]) -> ExtractionAnswer:

@@ -208,6 +208,7 @@ class Contract:
     """A whole contract; columns in the contract's order, `key` by primary key position.
 
     `max_rejected_ratio` is the share of records, 0 to 1, that may be rejected.
+    `deleted_when` is a column with a value, or true, in deleted rows: gold leaves them out.
     `history` keeps earlier versions of records in silver. `text` is the document it was read from,
     by which it can be kept and read again.
     """
@@ -225,6 +226,7 @@ class Contract:
     drift: Drift = field(default_factory=Drift)
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
     history: bool = False
+    deleted_when: str | None = None
     table_id: str | None = None
     text: str = field(default="", repr=False, compare=False)
 

@@ -75,6 +75,7 @@ _CUSTOM = frozenset(
         "format",
         "drift",
         "history",
+        "deletedWhen",
         *CLEANING,
         *DELIVERY,
     }
@@ -135,9 +136,25 @@ def parse(text: str, *, file: str) -> Contract:
         drift=_drift(custom.get("drift")),
         delivery=read_delivery(custom),
         history=_history(table, custom.get("history")),
+        deleted_when=_deleted_when(columns, custom.get("deletedWhen")),
         table_id=None if table.get("id") is None else table.require("id").text(),
         text=text,
     )
+
+
+def _deleted_when(columns: tuple[Column, ...], node: Node | None) -> str | None:
+    """Return the column that says that a row was deleted."""
+    if node is None:
+        return None
+    name = node.text()
+    column = next((column for column in columns if column.name == name), None)
+    if column is None:
+        raise node.error(f"is {name!r}, which is no column")
+    if column.logical_type not in {"timestamp", "date", "boolean"}:
+        raise node.error(f"is {name!r}, a {column.logical_type}; a time, date or boolean is needed")
+    if column.required or column.key_position is not None:
+        raise node.error(f"is {name!r}, which is required: rows that are there have nothing in it")
+    return name
 
 
 def _check_names(table: Node, columns: tuple[Column, ...]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from landfall.sources.schema import DATABASES
 
+KEYS = "__keys"
+"""What the name of the object has that reads the keys of another."""
 DEFAULT_LAG = timedelta(minutes=2)
 
 
@@ -48,10 +50,11 @@ class SourceObject:
         mode: full, incremental or window.
         overlap: read again before the watermark: a time, or a number of an integer watermark.
         columns: names to read, in order; of an API the names in the contract.
-        key: columns that name a row; empty where the contract has no key.
+        key: columns that name a row, as the contract says; empty where it has none.
         every: not extracted more often than this.
         table: of a database; path: of an API or server.
         records, fields, pages, headers, time_format: of an API or server, as in the file.
+        keys_of: the object whose deletes this one finds: it reads the keys that are left.
     """
 
     name: str
@@ -75,11 +78,27 @@ class SourceObject:
     pages: Mapping[str, Any] = field(default_factory=lambda: {"kind": "none"})
     headers: Mapping[str, str] = field(default_factory=dict)
     time_format: str = "iso"
+    keys_of: str | None = None
 
     @property
     def counted(self) -> bool:
         """Whether its watermark is an integer instead of a time."""
         return self.watermark is not None and self.watermark.type == "integer"
+
+
+def keys_object(entry: SourceObject) -> SourceObject:
+    """The object that reads the keys of another one's table, to compare them with silver."""
+    return replace(
+        entry,
+        name=f"{entry.name}{KEYS}",
+        mode="full",
+        columns=entry.key,
+        watermark=None,
+        partition=None,
+        deletes=Deletes(max_deleted_ratio=entry.deletes.max_deleted_ratio),
+        every=entry.deletes.every,
+        keys_of=entry.name,
+    )
 
 
 @dataclass(frozen=True)

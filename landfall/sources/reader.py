@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from landfall.sources.model import (
     Source,
     SourceObject,
     Watermark,
+    keys_object,
 )
 from landfall.sources.schema import SOURCE
 from landfall.sources.shape import SourceError, SourceNode, check
@@ -110,7 +111,8 @@ def parse(
             raise root.at("objects").item(index).at("name").error("is the name of another object")
         seen.add(entry.name)
         _check_object(root.at("objects").item(index), source, entry, contracts[entry.dataset])
-    return source
+    keys = (keys_object(entry) for entry in source.objects if entry.deletes.kind == "compare")
+    return replace(source, objects=(*source.objects, *keys))
 
 
 def _object(
@@ -129,8 +131,8 @@ def _object(
         mode=values["mode"],
         lag=_lag(node, values),
         overlap=_overlap(node, values),
-        columns=tuple(values.get("columns") or (c.name for c in contract.columns)),
-        key=tuple(values.get("key") or contract.key),
+        columns=tuple(values.get("columns") or _columns(values, contract)),
+        key=contract.key,
         order=values["order"],
         every=duration(values["every"]) if "every" in values else None,
         enabled=values["enabled"],
@@ -146,6 +148,13 @@ def _object(
         headers=values.get("headers", {}),
         time_format=values.get("timeFormat", "iso"),
     )
+
+
+def _columns(values: Mapping[str, Any], contract: Contract) -> list[str]:
+    """The contract's columns; one that a comparison fills in is not in the table."""
+    compared = values.get("deletes", {}).get("kind") == "compare"
+    left_out = contract.deleted_when if compared else None
+    return [column.name for column in contract.columns if column.name != left_out]
 
 
 def _counted(values: Mapping[str, Any]) -> bool:
@@ -249,14 +258,23 @@ def _check_rows(node: SourceNode, entry: SourceObject, contract: Contract) -> No
         )
     if entry.partition is None and contract.delivery.kind == "folder":
         raise node.at("dataset").error("has drops that are folders: say partition")
-    if entry.deletes.kind == "flag" and entry.deletes.column not in entry.columns:
-        raise (
-            node.at("deletes")
-            .at("column")
-            .error(f"is {entry.deletes.column!r}, which is not among the columns that are read")
+    if entry.deletes.kind != "none":
+        _check_deletes(node.at("deletes"), entry, contract)
+
+
+def _check_deletes(node: SourceNode, entry: SourceObject, contract: Contract) -> None:
+    if contract.deleted_when is None:
+        raise node.error(f"needs deletedWhen in the contract of {entry.dataset}")
+    if entry.deletes.kind == "flag" and entry.deletes.column != contract.deleted_when:
+        raise node.at("column").error(
+            f"is {entry.deletes.column!r}; the contract says {contract.deleted_when!r}"
         )
-    if entry.deletes.kind == "compare" and not entry.key:
-        raise node.at("deletes").error("needs a key to compare; the contract has none")
+    if entry.deletes.kind == "flag" and entry.deletes.column not in entry.columns:
+        raise node.at("column").error("is not among the columns that are read")
+    if entry.deletes.kind == "compare" and not contract.key:
+        raise node.error("needs a key to compare; the contract has none")
+    if entry.deletes.kind == "compare" and contract.delivery.kind == "folder":
+        raise node.error("gives files, and the dataset's drops are folders")
 
 
 def _check_path(node: SourceNode, source: Source, entry: SourceObject, contract: Contract) -> None:

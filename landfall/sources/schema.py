@@ -285,7 +285,6 @@ TABLE = record(
     overlap=text(_OVERLAP, rf"{durations.PATTERN}|[0-9]{{1,12}}", durations.FORM),
     columns=listing("Columns to read. Default: those of the contract.", _word("A column.")),
     where=text("SQL condition on the rows that are read, without subqueries."),
-    key=listing("Columns that name a row. Default: the contract's key.", _word("A column.")),
     deletes=either(
         "How rows that were deleted become known. Default: not at all.",
         record("Not at all.", ("kind",), kind=constant("none")),
@@ -293,10 +292,10 @@ TABLE = record(
             "Deleted rows stay in the table and say so.",
             ("kind", "column"),
             kind=constant("flag"),
-            column=_word("A deleted row has a value here, the time or true."),
+            column=_word("A deleted row has a value here: the contract's `deletedWhen`."),
         ),
         record(
-            "The keys that are left are compared with those of silver.",
+            "The keys that are left are compared with those of silver, by `deletedWhen`.",
             ("kind",),
             kind=constant("compare"),
             every=_length("How often.", default="1d"),

@@ -21,6 +21,8 @@ from pyspark.errors import (
     ParseException,
     SparkRuntimeException,
 )
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - as everywhere with Spark
 
 from spark_jobs.arguments import parse_arguments
 from spark_jobs.errors import ResultError
@@ -134,7 +136,7 @@ def _build_level(
         small = sum(each.size for each in sources.values()) <= SMALL_BYTES
         with (
             small_queries(lake.spark, small),
-            _views(lake, sources.values()),
+            _views(lake, sources.values(), _deleted(waiting)),
             ThreadPoolExecutor(AT_ONCE) as pool,
         ):
             results = list(pool.map(partial(_refresh, lake, sources), waiting))
@@ -217,13 +219,28 @@ def _sources(lake: SparkLake, gold_definitions: Iterable[GoldDefinition]) -> dic
     return {path: source for path, source in zip(paths, sources, strict=True) if source}
 
 
+def _deleted(definitions: Iterable[GoldDefinition]) -> dict[str, str]:
+    """The columns that say that rows were deleted, by the lake path of their table."""
+    return {path: column for each in definitions for path, column in each.deleted.items()}
+
+
+def _without_deleted(rows: DataFrame, column: str | None) -> DataFrame:
+    """The rows that were not deleted: nothing stands in the column, or false."""
+    if column is None or column not in rows.columns:
+        return rows
+    return rows.where(F.coalesce(F.col(column).cast("string"), F.lit("false")) == "false")
+
+
 @contextmanager
-def _views(lake: SparkLake, sources: Iterable[GoldSource]) -> Iterator[None]:
+def _views(
+    lake: SparkLake, sources: Iterable[GoldSource], deleted: Mapping[str, str]
+) -> Iterator[None]:
     views = []
     try:
         for source in sources:
             view = view_of(source.path)
-            read_delta(lake, source.path, source.version).createOrReplaceTempView(view)
+            rows = read_delta(lake, source.path, source.version)
+            _without_deleted(rows, deleted.get(source.path)).createOrReplaceTempView(view)
             views.append(view)
         yield
     finally:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from spark_jobs.errors import BatchError
@@ -55,6 +55,8 @@ class GoldDefinition:
         sources: lake paths of the silver and gold tables that it reads.
         description: for readers.
         parts: how it is refreshed by parts; None where it is always made as a whole.
+        deleted: by lake path of a source, the column that says that a row was deleted; the
+            statement sees no such rows.
     """
 
     name: str
@@ -62,6 +64,7 @@ class GoldDefinition:
     sources: tuple[str, ...]
     description: str = ""
     parts: GoldParts | None = None
+    deleted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -72,7 +75,8 @@ class GoldDefinition:
     def digest(self) -> str:
         """Changes when the statements do: what was built by others is built again."""
         touched = self.parts.touched if self.parts else ""
-        return hashlib.sha256(f"{self.sql}{touched}".encode()).hexdigest()[:16]
+        deleted = json.dumps(dict(self.deleted), sort_keys=True) if self.deleted else ""
+        return hashlib.sha256(f"{self.sql}{touched}{deleted}".encode()).hexdigest()[:16]
 
 
 def read_definitions(lake: SparkLake, path: str | None) -> list[GoldDefinition]:
@@ -102,19 +106,27 @@ def parse(text: str) -> list[GoldDefinition]:
         document = json.loads(text)
         if document["schema"] != SCHEMA:
             raise BatchError(f"The gold definitions are of schema {document['schema']!r}.")
-        return [_definition(item) for item in document["tables"]]
+        deleted = dict(document.get("deleted") or {})
+        return [_definition(item, deleted) for item in document["tables"]]
     except (ValueError, KeyError, TypeError) as error:
         raise BatchError(f"The gold definitions are malformed: {error}.") from error
 
 
-def _definition(item: Mapping[str, Any]) -> GoldDefinition:
+def _definition(item: Mapping[str, Any], deleted: Mapping[str, str]) -> GoldDefinition:
     sources = (
         *(f"silver/{dataset}" for dataset in item["datasets"]),
         *(f"gold/{table}" for table in item["tables"]),
     )
     texts = (item["description"], item["grain"] and f"Grain: {item['grain']}")
     parts = GoldParts(**item["parts"]) if item["parts"] else None
-    return GoldDefinition(item["name"], item["sql"], sources, "\n".join(filter(None, texts)), parts)
+    return GoldDefinition(
+        item["name"],
+        item["sql"],
+        sources,
+        "\n".join(filter(None, texts)),
+        parts,
+        {f"silver/{each}": deleted[each] for each in item["datasets"] if each in deleted},
+    )
 
 
 def reached(definitions: Iterable[GoldDefinition], dataset: str) -> list[GoldDefinition]:

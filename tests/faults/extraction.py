@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,8 +151,15 @@ class ExtractEnvironment:
         if faults:
             for service in OUTSIDE:
                 httpx.delete(f"{self.cloud.config.url(service)}/_devcloud/faults")
+            wait(self._answers, 20)
         last = self.run() if faults else ""
         return Cell(self._problem(key, amount, last), struck, time.monotonic() - began)
+
+    def _answers(self) -> bool:
+        """Whether the service is there (again)."""
+        with suppress(httpx.HTTPError):
+            return self.cloud.http.get("/health").status_code == 200
+        return False
 
     def _problem(self, key: int, amount: Any, last: str) -> str:
         state = self.state()
@@ -182,7 +189,7 @@ def extracting(root: Path) -> Iterator[ExtractEnvironment]:
     file.write_text(text)
     cloud = root / "cloud"
     ports = create(cloud, REPOSITORY).ports  # kept by whoever makes the same folder again
-    os.environ["DEVCLOUD_FACTORY_SPEED"] = "100"  # an activity waits 30 s before it tries again
+    os.environ["DEVCLOUD_FACTORY_SPEED"] = "10"  # an activity waits 30 s before it tries again
     connection = {
         "server": "127.0.0.1",
         "port": ports[DATABASE],
@@ -285,12 +292,12 @@ def main() -> int:
     """Fill the matrix and write it; 1 where a cell is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.extraction")
     parser.add_argument("--out", type=Path, help="write the page there")
-    parser.add_argument("--faults", default=",".join(FAULTS), help="names, with commas between")
+    parser.add_argument("--fault", action="append", choices=list(FAULTS), help="default: all")
     options = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, extracting(Path(folder)) as made:
         rows = listen(made)
-        for name in options.faults.split(","):
+        for name in options.fault or FAULTS:
             for row in rows:
                 rule = FAULTS[name] | row.boundary.rule()
                 cell = row.cells[name] = made.extract((row.boundary.service, rule))

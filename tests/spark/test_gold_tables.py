@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,27 @@ def test_a_gold_table_that_reads_another_is_built_after_it(
     spark_harness.load(arguments)
     spark_harness.build(arguments)
     assert spark_harness.rows("gold/totals") == [{"users": 9}]
+
+
+def test_deleted_rows_are_left_out(spark_harness: SparkHarness, tmp_path: Path) -> None:
+    """A statement sees no row with a mark; a contract that says so later has gold built anew."""
+    (tmp_path / "per_country.sql").write_text(
+        "SELECT country, count(*) AS users FROM silver_users GROUP BY country"
+    )
+    gold = read_gold(tmp_path, {"users"})
+    spark_harness.define_gold(gold)
+    drop = spark_harness.bronze("users", "r1", USER_TYPES, users(), "2026-11-22T12:00:00Z")
+    arguments = spark_harness.batch("users", "b1", COLUMNS, ["identifierHash"], [drop])
+    spark_harness.load(arguments)
+    spark_harness.build(arguments)
+    assert sum(row["users"] for row in spark_harness.rows("gold/per_country")) == 8
+
+    spark_harness.define_gold(replace(gold, deleted={"users": "hasAnyApp"}))
+    built = spark_harness.build(arguments)["tables"]
+    assert built["gold/per_country"]["rebuilt"]
+    left = sum(not user["hasAnyApp"] for user in users())
+    assert 0 < left < 8
+    assert sum(row["users"] for row in spark_harness.rows("gold/per_country")) == left
 
 
 def test_a_statement_that_fails_is_its_tables_own_trouble(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from landfall.contract.folder import load_folder
 from landfall.gold import GoldFolder, read_gold
+from spark_jobs.gold.definitions import parse
 
 MARKETPLACE = Path(__file__).resolve().parents[2] / "marketplace"
 TOUCHED = "SELECT DISTINCT day FROM changed_orders"
@@ -152,3 +154,14 @@ def test_the_marketplaces_tables_are_sound_and_described() -> None:
     assert folder.problems == ()
     assert len(folder.tables) >= 8
     assert all(table.grain and table.description for table in folder.tables)
+
+
+def test_the_columns_of_deleted_rows_are_part_of_the_document(tmp_path: Path) -> None:
+    """The jobs leave such rows out; without any the document is as ever."""
+    folder = read(tmp_path, {"counts.sql": "SELECT count(*) AS n FROM silver_orders"}, "orders")
+    marked = replace(folder, deleted={"orders": "deleted_at"})
+    assert b"deleted" not in folder.document()
+    assert marked.digest != folder.digest
+    (table,) = parse(marked.document().decode())
+    assert table.deleted == {"silver/orders": "deleted_at"}
+    assert table.digest != parse(folder.document().decode())[0].digest
