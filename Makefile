@@ -44,7 +44,7 @@ $(KERNEL): $(READY) $(wildcard landfall/validation/prefilter/kernel/*.[ch])
 
 infra-check: $(READY) ## Compile, lint and evaluate the Bicep templates, and compare them with the code (needs the Bicep CLI)
 	@test -n "$$BICEP" || command -v bicep >/dev/null || test -x ../shared/tools/bicep || { \
-		echo "no Bicep CLI: put `bicep` on the PATH, or name it in BICEP" >&2; exit 1; }
+		echo "no Bicep CLI: put bicep on the PATH, or name it in BICEP" >&2; exit 1; }
 	$(BIN)/python -m pytest -q -n 0 tests/infra $(PYTEST_ARGS)
 
 package: $(READY) ## What a deployment to Azure uploads: files, size, and the time that its first start takes
