@@ -1,6 +1,6 @@
 """Job task: validate one large drop by its plan.
 
-plan → blocks surveyed → records validated → repeated keys → rejects, reasons, clean file → result
+plan → blocks surveyed → records validated → repeated keys → rejects, reasons, accepted → result
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -72,6 +73,12 @@ def lines(*records: Mapping[str, Any]) -> bytes:
     return "".join(json.dumps(record) + "\n" for record in records).encode()
 
 
+DECIMAL = {"logicalType": "number", "physicalType": "decimal(38,2)"}
+AMOUNTS = [
+    Decimal("12345678901234567.89"),
+    Decimal("12345678901234568.00"),
+    Decimal("-999999999999999999999999999999999999.99"),
+]
 KEYS = ["a", "a ", " a", "\ta", "a\u00a0", "\ufeffa"]
 EVENTS = "kind,n\nclick,1\nclick,1\nview,\n"
 
@@ -159,6 +166,42 @@ CASES: dict[str, ValueCase] = {
             (2, datetime(1, 1, 1, tzinfo=UTC)),
             (3, datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)),
         ],
+    ),
+    "finer_than_microseconds": ValueCase(
+        "x.csv",
+        b"id,at\n1,2024-03-10T14:22:35.1234560Z\n2,2024-03-10T14:22:35.1234567Z\n",
+        {"id": ID, "at": moment("timestamp")},
+        [(1, datetime(2024, 3, 10, 14, 22, 35, 123_456, UTC))],
+        {"maxRejectedRatio": 0.5},
+        rejected=1,
+    ),
+    "decimals": ValueCase(
+        "x.parquet",
+        parquet(n=pl.Series(AMOUNTS, dtype=pl.Decimal(38, 2)), v=[1, 2, 3]),
+        {"n": DECIMAL | {"primaryKey": True}, "v": INTEGER},
+        list(zip(AMOUNTS, (1, 2, 3), strict=True)),
+    ),
+    "decimals_in_text": ValueCase(
+        "x.csv",
+        ("v,n\n" + "".join(f"{at},{amount}\n" for at, amount in enumerate(AMOUNTS))).encode(),
+        {"v": ID, "n": DECIMAL},
+        list(enumerate(AMOUNTS)),
+    ),
+    "beyond_doubles": ValueCase(
+        "x.parquet",
+        parquet(id=[1, 2], n=[2**53, 2**53 + 1]),
+        {"id": ID, "n": NUMBER},
+        [(1, float(2**53))],
+        {"maxRejectedRatio": 0.5},
+        rejected=1,
+    ),
+    "form_feeds": ValueCase(
+        "x.jsonl",
+        lines({"id": 1}) + b"\f\n" + lines({"id": 2}),
+        {"id": ID},
+        [(1,), (2,)],
+        {"maxRejectedRatio": 0.5},
+        rejected=1,
     ),
     "no_key": ValueCase(
         "x.csv",
