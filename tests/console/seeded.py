@@ -265,11 +265,17 @@ def fill(config: CloudConfig, days: int = 60) -> dict[str, str]:
 def cloud(
     root: Path, *, days: int = 60, **settings: str
 ) -> Iterator[tuple[CloudConfig, dict[str, str]]]:
-    """A filled lake and the function app over it, each a process; ticks do not come."""
+    """A filled lake and the function app over it, each a process; ticks do not come.
+
+    Without `days` the lake is empty.
+    """
     config = create(
         root,
         REPOSITORY,
         settings={"LANDFALL_CONSOLE_KEY": KEY, "LANDFALL_TICK": NEVER, **settings},
     )
-    with Supervisor(config, services=["lake", "functions"]):
-        yield config, fill(config, days)
+    with Supervisor(config, services=["lake"]):
+        named = fill(config, days) if days else {}
+        # The app comes afterwards: it would take in what lands, while the seed does so itself.
+        with Supervisor(config, services=["functions"]):
+            yield config, named
