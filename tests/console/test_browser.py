@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -41,7 +40,7 @@ class Site:
     """A console that is served, and what it has."""
 
     config: CloudConfig
-    named: Mapping[str, str] = MappingProxyType({})
+    named: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
