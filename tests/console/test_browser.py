@@ -29,10 +29,11 @@ pytestmark = [
 ]
 PAGES = (
     "", "runs", "runs?q=users&state=quarantined", "datasets", "datasets/users", "datasets/orders",
+    "sources", "sources/shop/orders", "sources/shop/orders/extract", "sources/shop/orders/pause",
     "tables", "tables/gold/sales_by_day", "tables/silver/users", "lineage", "upload", "replay",
     "api", "nonsense",
 )  # fmt: skip
-EMPTY = ("", "runs", "datasets", "datasets/users", "tables", "lineage")
+EMPTY = ("", "runs", "sources", "datasets", "datasets/users", "tables", "lineage")
 
 
 @dataclass
