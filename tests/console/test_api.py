@@ -20,7 +20,6 @@ from ingest.http.routes import ROUTES
 from tests.console import seeded
 
 DIALECT = jsonschema.Draft202012Validator
-REPLAY = "0d5c7f1a5a0b4c0f9a5e3e1f6c9b7a42"
 
 
 def test_each_route_is_described_and_nothing_else() -> None:
@@ -90,6 +89,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 
 ANSWERED = {"get_replay": 404}  # there is no replay of the example's id
+NEEDS_A_FACTORY = {"extract_source", "extract_object", "get_source_run"}
+"""Data Factory does not answer here: 503, as it is described."""
 ASKED_OF = {
     "cancel_run": "validated",
     "retry_run": "users-wrong-export.csv",
@@ -104,8 +105,10 @@ def test_every_example_can_be_sent(app: App, name: str) -> None:
     route, whole = ROUTES[name], document()
     operation = whole["paths"][f"/{route.path}"][route.method.lower()]
     run = app.named[ASKED_OF.get(name, "users-with-rejects.csv")]
-    url = route.path.replace("{run_id}", run).replace("{replay_id}", REPLAY)
-    url = url.replace("{attempt_id}", f"{run}.a1")
+    url = route.path
+    for p in operation.get("parameters", ()):
+        if p["in"] == "path":
+            url = url.replace(f"{{{p['name']}}}", str(p["example"]).replace(RUN, run))
     query = {
         p["name"]: str(p["example"]).replace(RUN, run)
         for p in operation.get("parameters", ())
@@ -122,8 +125,9 @@ def test_every_example_can_be_sent(app: App, name: str) -> None:
     reply = app.http.request(
         route.method, f"/{url}", params=query, content=body, headers={"content-type": kind}
     )
-    assert reply.status_code == ANSWERED.get(name, reply.status_code)
-    assert reply.status_code < 400 or name in ANSWERED, reply.text
+    expected = 503 if name in NEEDS_A_FACTORY else ANSWERED.get(name, reply.status_code)
+    assert reply.status_code == expected, reply.text
+    assert reply.status_code < 400 or expected >= 400, reply.text
     _as_described(operation, reply)
 
 
@@ -164,7 +168,7 @@ def test_whatever_comes_is_answered_as_described(app: App, name: str) -> None:
     operation = schema.find_operation_by_id(name)
     key = {"x-functions-key": app.config.function_key}
     held = [
-        schemathesis.checks.not_a_server_error,
+        *(() if name in NEEDS_A_FACTORY else [schemathesis.checks.not_a_server_error]),
         checks.status_code_conformance,
         checks.content_type_conformance,
         checks.response_headers_conformance,
