@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup infra-check package demo test test-unit test-all docs coverage test-crash test-soak test-many peers lint format lock clean
+.PHONY: help setup infra-check package demo test test-unit test-all docs coverage test-crash test-soak test-many peers pictures lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ test-soak: $(READY) ## 10,000 drops (or DROPS=n) under faults and kills; writes 
 test-many: $(READY) ## Several instances: batches with a poisoned drop, and a worker stopped before each of its calls
 	$(BIN)/python -m tests.faults.many
 	$(BIN)/python -m tests.faults.pauses
+
+pictures: $(READY) ## Take the pictures of the documentation in Chromium (Debian's package chromium)
+	$(BIN)/python -m tests.console.pictures
 
 lint: $(READY) ## Check style, formatting and types
 	$(BIN)/ruff check --quiet .
