@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup infra-check package demo test test-unit test-all docs coverage test-crash test-soak test-many peers lint format lock clean
+.PHONY: help setup infra-check package demo test test-unit test-all docs coverage test-crash test-soak test-many peers pictures lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ $(KERNEL): $(READY) $(wildcard landfall/validation/prefilter/kernel/*.[ch])
 
 infra-check: $(READY) ## Compile, lint and evaluate the Bicep templates, and compare them with the code (needs the Bicep CLI)
 	@test -n "$$BICEP" || command -v bicep >/dev/null || test -x ../shared/tools/bicep || { \
-		echo "no Bicep CLI: put `bicep` on the PATH, or name it in BICEP" >&2; exit 1; }
+		echo "no Bicep CLI: put bicep on the PATH, or name it in BICEP" >&2; exit 1; }
 	$(BIN)/python -m pytest -q -n 0 tests/infra $(PYTEST_ARGS)
 
 package: $(READY) ## What a deployment to Azure uploads: files, size, and the time that its first start takes
@@ -89,6 +89,9 @@ test-soak: $(READY) ## 10,000 drops (or DROPS=n) under faults and kills; writes 
 test-many: $(READY) ## Several instances: batches with a poisoned drop, and a worker stopped before each of its calls
 	$(BIN)/python -m tests.faults.many
 	$(BIN)/python -m tests.faults.pauses
+
+pictures: $(READY) ## Take the pictures of the documentation in Chromium (Debian's package chromium)
+	$(BIN)/python -m tests.console.pictures
 
 lint: $(READY) ## Check style, formatting and types
 	$(BIN)/ruff check --quiet .

@@ -50,6 +50,7 @@ from devcloud.supervisor import Supervisor
 from landfall.contract.folder import load_folder
 from landfall.gold import GoldFolder, read_gold
 from marketplace.generator import generate_users
+from marketplace.generator.users import NEVER
 from spark_jobs import maintain
 from spark_jobs.gold import build as build_gold
 from spark_jobs.gold.definitions import GoldDefinition, parse, reached, view_of
@@ -96,13 +97,16 @@ class BenchLake:
         run = f"r{self._number:06}"
         folder = self.root / "bronze/users" / run
         folder.mkdir(parents=True)
-        pq.write_table(rows, folder / "data.parquet")
+        file = folder / "data.parquet"
+        pq.write_table(rows, file)
         landed = f"2026-11-{1 + self._number // 86400:02}T{self._number // 3600 % 24:02}"
         landed += f":{self._number // 60 % 60:02}:{self._number % 60:02}Z"
         return {
             "run_id": run,
             "bronze": f"bronze/users/{run}",
             "rows": rows.num_rows,
+            "size": file.stat().st_size,
+            "files": 1,
             "landed_at": landed,
         }
 
@@ -145,7 +149,7 @@ def users(count: int, *, first: int = 0, changed: float = 0.0) -> pa.Table:
     """Return `count` users with ids from `first` on, a share of them with changed values."""
     schema = pa.schema([(c["name"], ARROW[c["type"]]) for c in TABLE["columns"]])
     seeded = pa.Table.from_pylist(
-        [user._asdict() for user in generate_users(min(count, SEEDED), 5)], schema
+        [_validated(user._asdict()) for user in generate_users(min(count, SEEDED), 5)], schema
     )
     rows = pa.concat_tables([seeded] * -(-count // SEEDED)).slice(0, count)
     ids = (np.arange(first, first + count, dtype=np.int64) * 2654435761) % 2**62
@@ -156,6 +160,12 @@ def users(count: int, *, first: int = 0, changed: float = 0.0) -> pa.Table:
         wished = np.asarray(rows.column(place)) + more
         rows = rows.set_column(place, "productsWished", pa.array(wished))
     return rows
+
+
+def _validated(user: dict[str, Any]) -> dict[str, Any]:
+    """Return a user as validation stores it."""
+    never = user["daysSinceLastLogin"] == NEVER
+    return user | {"daysSinceLastLogin": None} if never else user
 
 
 def seconds(what: Callable[[], object]) -> float:

@@ -88,7 +88,7 @@ def _ended(run: Run, state: State) -> Run:
 
 def _copying(run: Run) -> Run:
     run = run.apply(Event.START_VALIDATION, "validating against the contract", run.created)
-    verdict = Verdict("accepted", 10, 10, 0, "0" * 64, "", None, run.raw or "", {"kind": "csv"})
+    verdict = Verdict("accepted", 10, 10, 0, "0" * 64, "", None, {"kind": "csv"})
     run = run.apply(Event.ACCEPT, "10 of 10 rows accepted", run.created, verdict=verdict)
     return plan(run, lambda: run.created, "attempt 1 written down")
 

@@ -55,6 +55,7 @@ CAUSE = {
     Event.ACCEPT: "rejected rows, if any, are within the tolerance",
     Event.REFUSE: "the file cannot be read, or rejected rows are beyond the tolerance",
     Event.REPEAT: "another run of the dataset has accepted the same bytes",
+    Event.VALIDATE_AGAIN: "validated by a release that did not write the accepted records",
     Event.START_COPY: "a new attempt was recorded, before it is started",
     Event.FINISH_COPY: "Data Factory reports success, and the row counts agree",
     Event.START_LOAD: "joined a batch",

@@ -11,6 +11,8 @@ param insightsConnection string
 param workspaceId string
 @description('Schedule of the reconciling timer; the bill of an idle system follows from it.')
 param tick string
+@description('What takes the place of connections of source files, by source.')
+param sources object
 param instanceMemoryMB int
 param maximumInstanceCount int
 @description('Instances of the blob trigger that are kept warm; they are billed by the hour.')
@@ -110,26 +112,32 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       http20Enabled: true
       ipSecurityRestrictions: isPrivate ? callers : null
       ipSecurityRestrictionsDefaultAction: isPrivate ? 'Deny' : 'Allow'
-      appSettings: [
-        { name: 'AzureWebJobsStorage__credential', value: 'managedidentity' }
-        { name: 'AzureWebJobsStorage__clientId', value: identityClientId }
-        { name: 'AzureWebJobsStorage__blobServiceUri', value: hostStorage.blobUrl }
-        { name: 'AzureWebJobsStorage__queueServiceUri', value: hostStorage.queueUrl }
-        { name: 'AzureWebJobsStorage__tableServiceUri', value: hostStorage.tableUrl }
-        { name: 'APPLICATIONINSIGHTS_CONNECTION_STRING', value: insightsConnection }
-        { name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING', value: 'ClientId=${identityClientId};Authorization=AAD' }
-        { name: 'AZURE_CLIENT_ID', value: identityClientId } // which identity azure-identity takes
-        { name: 'LANDFALL_LAKE__credential', value: 'managedidentity' }
-        { name: 'LANDFALL_LAKE__clientId', value: identityClientId }
-        { name: 'LANDFALL_LAKE__blobServiceUri', value: lake.blobUrl }
-        { name: 'LANDFALL_LAKE__queueServiceUri', value: lake.queueUrl }
-        { name: 'LANDFALL_ADF_SUBSCRIPTION', value: subscription().subscriptionId }
-        { name: 'LANDFALL_ADF_RESOURCE_GROUP', value: resourceGroup().name }
-        { name: 'LANDFALL_ADF_FACTORY', value: dataFactoryName }
-        { name: 'DATABRICKS_HOST', value: databricksUrl }
-        { name: 'LANDFALL_TICK', value: tick }
-        { name: 'PYTHON_THREADPOOL_THREAD_COUNT', value: '8' } // the worker's own default is 1
-      ]
+      appSettings: concat(
+        [
+          { name: 'AzureWebJobsStorage__credential', value: 'managedidentity' }
+          { name: 'AzureWebJobsStorage__clientId', value: identityClientId }
+          { name: 'AzureWebJobsStorage__blobServiceUri', value: hostStorage.blobUrl }
+          { name: 'AzureWebJobsStorage__queueServiceUri', value: hostStorage.queueUrl }
+          { name: 'AzureWebJobsStorage__tableServiceUri', value: hostStorage.tableUrl }
+          { name: 'APPLICATIONINSIGHTS_CONNECTION_STRING', value: insightsConnection }
+          { name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING', value: 'ClientId=${identityClientId};Authorization=AAD' }
+          { name: 'AZURE_CLIENT_ID', value: identityClientId } // which identity azure-identity takes
+          { name: 'LANDFALL_LAKE__credential', value: 'managedidentity' }
+          { name: 'LANDFALL_LAKE__clientId', value: identityClientId }
+          { name: 'LANDFALL_LAKE__blobServiceUri', value: lake.blobUrl }
+          { name: 'LANDFALL_LAKE__queueServiceUri', value: lake.queueUrl }
+          { name: 'LANDFALL_ADF_SUBSCRIPTION', value: subscription().subscriptionId }
+          { name: 'LANDFALL_ADF_RESOURCE_GROUP', value: resourceGroup().name }
+          { name: 'LANDFALL_ADF_FACTORY', value: dataFactoryName }
+          { name: 'DATABRICKS_HOST', value: databricksUrl }
+          { name: 'LANDFALL_TICK', value: tick }
+          { name: 'PYTHON_THREADPOOL_THREAD_COUNT', value: '8' } // the worker's own default is 1
+        ],
+        map(items(sources), source => {
+          name: 'LANDFALL_SOURCE_${toUpper(source.key)}'
+          value: string(source.value)
+        })
+      )
     }
   }
 }

@@ -57,6 +57,9 @@ param maximumInstanceCount int = 40
 @minValue(0)
 param alwaysReady int = 0
 
+@description('What takes the place of connections of source files, by source: docs/reference/settings.md.')
+param sources object = {}
+
 @description('Schedule of the reconciling timer.')
 param tick string = '0 * * * * *'
 
@@ -249,6 +252,7 @@ module functions 'functions.bicep' = {
     insightsConnection: monitor.outputs.insightsConnection
     workspaceId: monitor.outputs.workspaceId
     tick: tick
+    sources: sources
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
     alwaysReady: alwaysReady

@@ -138,7 +138,7 @@ def findings_folder(dataset: str, run_id: str, attempt: str) -> str:
 
 
 def attempt_folder(dataset: str, run_id: str, attempt: str) -> str:
-    """What one attempt at a validation made of an accepted drop: the clean copy, its report."""
+    """What one attempt at a validation made of an accepted drop: its Parquet, its report."""
     return f"{raw_folder(dataset, run_id)}/{attempt}"
 
 

@@ -115,9 +115,10 @@ class Lake(Protocol):
 class CopyRun:
     """A Data Factory pipeline run as last observed.
 
-    `status` is Queued, InProgress, Succeeded, Failed, Canceling or Cancelled. `rows` is what the
-    Copy activity wrote, where it has finished; `copied` says that it succeeded, which can be true
-    before the pipeline run itself has ended.
+    `status` is Queued, InProgress, Succeeded, Failed, Canceling or Cancelled. `size` is the bytes
+    that the Copy activity wrote, where it has finished; `copied` says that it succeeded, which can
+    be true before the pipeline run itself has ended. `rows` is of the pipeline of earlier releases,
+    which counted rows.
     """
 
     adf_run_id: str
@@ -125,6 +126,7 @@ class CopyRun:
     attempt_id: str | None
     message: str = ""
     copied: bool = False
+    size: int | None = None
     rows: int | None = None
 
 

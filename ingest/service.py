@@ -302,10 +302,9 @@ class Landfall:
             case Command.VALIDATE:
                 return self._validate(stored, redelivered=redelivered)
             case Command.START_COPY:  # the tick asks for it, where there is room
-                translator = self._translator(run)  # before anything is written
-                return self.copying.start(self.copying.plan(stored), translator)
+                return self.copying.plan(stored)
             case Command.WATCH_COPY:
-                return self.copying.advance(stored, self._translator(run))
+                return self.copying.advance(stored)
             case Command.ARCHIVE:
                 return self.manifest.file(stored)
         return stored  # a load is a step of its dataset
@@ -318,15 +317,8 @@ class Landfall:
             return None
         validated_remotely = self.validation.advance(stored, redelivered=redelivered)
         if validated_remotely and validated_remotely.run.state is State.COPYING:
-            return self.copying.start(validated_remotely, self._translator(validated_remotely.run))
+            return self.copying.start(validated_remotely)
         return validated_remotely
-
-    def _translator(self, run: Run) -> Mapping[str, Any]:
-        """The typed mapping of the contract that validated, for the kind of file that is copied."""
-        contract = self.store.of(run.dataset, run.verdict.digest if run.verdict else None)
-        if run.verdict is None:
-            return contract.translator()
-        return contract.translator(run.verdict.format["kind"], run.verdict.drifted)
 
     def _fault(self, seen: Run, error: Exception) -> Run | None:
         """Count a failure that no outside can be blamed for; the last of too many ends the run.

@@ -18,6 +18,9 @@ UNASSIGNED = "unassigned"
 RESERVED_DATASETS = frozenset({UNASSIGNED})
 """Names that mean something else where datasets stand; `_resend` is no name of a dataset anyway."""
 
+RECORD, LINE = "_record", "_line"
+"""Columns of bronze that say where a row stood in its drop: number from 1, and line."""
+
 _DATASET = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
 _RUN_ID = re.compile(r"(\d{8})T\d{6}Z-([a-z0-9_]{1,63})-[0-9a-f]{8}(?:[0-9a-f]{8})?")
 """Ids of earlier releases end in 8 digits, those of this one in 16."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from spark_jobs.columns import BOUNDS, RESERVED, TYPES, SilverColumn
+from spark_jobs.columns import BOUNDS, RECORD, RESERVED, RUN_ID, TYPES, SilverColumn
 from spark_jobs.errors import BatchError, BatchNotCurrentError
 
 SCHEMA = 1
@@ -23,8 +23,10 @@ class BatchDrop:
         run_id: its run.
         bronze: lake path of the folder of its Parquet files.
         landed_at: ISO 8601 with offset; the later drop wins.
-        rows: how many the copy wrote, where the batch says it.
-        missing: columns that it came without, as its contract allows.
+        rows: how many validation has accepted, where the batch says it.
+        size, files: bytes of its Parquet files and their number, as validation has written them;
+            None where an earlier release has copied the drop.
+        missing: columns that such a drop came without, as its contract allows.
         rejected: how many validation had split off before the copy.
     """
 
@@ -32,6 +34,8 @@ class BatchDrop:
     bronze: str
     landed_at: str
     rows: int | None = None
+    size: int | None = None
+    files: int | None = None
     missing: frozenset[str] = frozenset()
     rejected: int = 0
 
@@ -66,7 +70,9 @@ class LoadBatch:
     """A frozen batch.
 
     Attributes:
-        key: the columns that together identify a row of the dataset.
+        key: the columns that together identify a row of silver: those of the contract's key or,
+            where it has none, the run that brought the row and the row's number in it.
+        append_only: whether the contract has no key, so that rows are only ever added.
         drops: what is loaded.
         history: whether statements that others have superseded are kept.
         references: what of other datasets the rows speak of.
@@ -81,6 +87,7 @@ class LoadBatch:
     history: bool = False
     references: tuple[BatchReference, ...] = ()
     gold: str | None = None
+    append_only: bool = False
 
 
 def parse(text: str, *, dataset: str, batch_id: str) -> LoadBatch:
@@ -107,15 +114,18 @@ def parse(text: str, *, dataset: str, batch_id: str) -> LoadBatch:
         )
     try:
         columns = tuple(_column(item) for item in document["table"]["columns"])
+        key = _key(document["table"]["key"], columns)
+        _check_columns(columns)
         batch = LoadBatch(
             batch_id,
             dataset,
-            _key(document["table"]["key"], columns),
-            columns,
+            key or _PLACE,
+            columns if key else (*columns, _RECORD),
             tuple(_drop(item) for item in document["drops"]),
             history=bool(document["table"].get("history")),
             references=tuple(_reference(i) for i in document["table"].get("references", ())),
             gold=document.get("gold"),
+            append_only=not key,
         )
     except (KeyError, TypeError) as error:
         raise BatchError(f"Batch {batch_id}: field {error} is missing or malformed.") from error
@@ -130,6 +140,7 @@ def _column(item: dict[str, Any]) -> SilverColumn:
         bool(item.get("required", False)),
         tuple(item.get("enum", ())),
         tuple((name, item[name]) for name in BOUNDS if item.get(name) is not None),
+        None if item.get("decimal") is None else _decimal(item["decimal"]),
     )
     if column.type not in TYPES:
         raise BatchError(
@@ -138,24 +149,33 @@ def _column(item: dict[str, Any]) -> SilverColumn:
     return column
 
 
+def _decimal(item: Sequence[int]) -> tuple[int, int]:
+    precision, scale = item
+    return int(precision), int(scale)
+
+
 def _reference(item: dict[str, Any]) -> BatchReference:
     return BatchReference(tuple(item["columns"]), str(item["dataset"]), tuple(item["to"]))
 
 
 def _key(names: list[str], columns: tuple[SilverColumn, ...]) -> tuple[SilverColumn, ...]:
     by_name = {column.name: column for column in columns}
-    if not names or not by_name.keys() >= set(names):
+    if not by_name.keys() >= set(names):
         raise BatchError(f"Key {names} is not made of the columns {sorted(by_name)}.")
     return tuple(by_name[name] for name in names)
 
 
 def _drop(item: dict[str, Any]) -> BatchDrop:
-    rows = item.get("rows")
+    rows, size, files = (
+        None if item.get(name) is None else int(item[name]) for name in ("rows", "size", "files")
+    )
     drop = BatchDrop(
         str(item["run_id"]),
         str(item["bronze"]),
         str(item["landed_at"]),
-        None if rows is None else int(rows),
+        rows,
+        size,
+        files,
         frozenset(map(str, item.get("missing", ()))),
         int(item.get("rejected") or 0),
     )
@@ -170,12 +190,20 @@ def _drop(item: dict[str, Any]) -> BatchDrop:
     return drop
 
 
+_RECORD = SilverColumn(RECORD, "integer", required=True)
+_PLACE = (SilverColumn(RUN_ID, "string", required=True), _RECORD)
+"""The key of a row of a dataset whose contract has none."""
+
+
 def _check(batch: LoadBatch) -> None:
-    # Spark resolves names without regard to case: two that differ only in it would be one.
-    _refuse_twice("column", (column.name.casefold() for column in batch.columns))
     _refuse_twice("run", (drop.run_id for drop in batch.drops))
     _refuse_twice("bronze folder", (drop.folder for drop in batch.drops))
-    names = {column.name for column in batch.columns}
+
+
+def _check_columns(columns: tuple[SilverColumn, ...]) -> None:
+    # Spark resolves names without regard to case: two that differ only in it would be one.
+    _refuse_twice("column", (column.name.casefold() for column in columns))
+    names = {column.name for column in columns}
     reserved = sorted(name for name in names if name.casefold() in RESERVED)
     if reserved:
         raise BatchError(f"Columns {reserved} have names that silver keeps for itself.")

@@ -32,6 +32,9 @@ LANDED_AT = "_landed_at"
 BATCH_ID = "_batch_id"
 LOADED_AT = "_loaded_at"
 FIRST_BATCH_ID = "_first_batch_id"
+# Where a row stood in its drop, as the Parquet of accepted records says it.
+RECORD = "_record"
+LINE = "_line"
 
 # What silver keeps in addition to the contract's columns; the README says what each means.
 AUDIT: Mapping[str, DataType] = {
@@ -41,17 +44,22 @@ AUDIT: Mapping[str, DataType] = {
     LOADED_AT: TimestampType(),
     FIRST_BATCH_ID: StringType(),
 }
-RESERVED = frozenset({*AUDIT, "_metadata", "_ingested_at", "_source_file", "_row_number"})
+RESERVED = frozenset({*AUDIT, RECORD, LINE, "_metadata", "_ingested_at", "_source_file"})
 
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
-_INTEGERS: tuple[type[DataType], ...] = (ByteType, ShortType, IntegerType, LongType)
+Kinds = tuple[type[DataType], ...]
+
+_INTEGERS: Kinds = (ByteType, ShortType, IntegerType, LongType)
 _TIMES: tuple[type[DataType], ...] = (TimestampType, TimestampNTZType)
 
 
 @dataclass(frozen=True)
 class LogicalType:
-    """A contract type: its type in silver, and the bronze types that convert without loss."""
+    """A contract type: its type in silver and in the Parquet that validation writes.
+
+    `bronze` has the types that convert to it without loss in what earlier releases copied.
+    """
 
     silver: DataType
     bronze: tuple[type[DataType], ...]
@@ -62,7 +70,7 @@ TYPES: Mapping[str, LogicalType] = {
     "integer": LogicalType(LongType(), _INTEGERS),
     "number": LogicalType(DoubleType(), (DoubleType, FloatType, DecimalType, *_INTEGERS)),
     "boolean": LogicalType(BooleanType(), (BooleanType,)),
-    # Parquet written from a DateTime column holds a timestamp where the contract has a date.
+    # Data Factory wrote a timestamp where the contract has a date.
     "date": LogicalType(DateType(), (DateType, *_TIMES)),
     "timestamp": LogicalType(TimestampType(), (DateType, *_TIMES)),
     "time": LogicalType(StringType(), (StringType,)),
@@ -76,7 +84,8 @@ class SilverColumn:
     Attributes:
         allowed: the only values it may have; empty where any is allowed.
         bounds: what its values are held against, by the contract's word for it, such as `minimum`.
-            Dates and times are ISO 8601 text, here and in `allowed`.
+            Dates, times and decimals are text, here and in `allowed`; the first two ISO 8601.
+        decimal: precision and scale of a number that is kept exactly; None of a double.
     """
 
     name: str
@@ -84,11 +93,18 @@ class SilverColumn:
     required: bool = False
     allowed: tuple[Any, ...] = ()
     bounds: tuple[tuple[str, Any], ...] = ()
+    decimal: tuple[int, int] | None = None
 
     @property
     def silver(self) -> DataType:
         """Its type in silver."""
-        return TYPES[self.type].silver
+        return TYPES[self.type].silver if self.decimal is None else DecimalType(*self.decimal)
+
+    @property
+    def copied(self) -> Kinds:
+        """The types in which earlier releases may have copied it that convert without loss."""
+        types = TYPES[self.type].bronze
+        return types if self.decimal is None else (DecimalType, *_INTEGERS)
 
 
 def quoted(name: str) -> str:
@@ -104,7 +120,7 @@ def mismatches(schema: StructType, columns: Iterable[SilverColumn]) -> list[str]
         have = types.get(column.name)
         if have is None:
             problems.append(_missing(column.name, list(types)))
-        elif not isinstance(have, TYPES[column.type].bronze):
+        elif not isinstance(have, column.copied):
             problems.append(
                 f"column {column.name!r} is {have.simpleString()} there, "
                 f"and the contract's {column.type} cannot be made from it",
@@ -118,20 +134,11 @@ def _missing(name: str, present: Sequence[str]) -> str:
     return f"column {name!r} is missing{hint}"
 
 
-def silver_schema(columns: Iterable[SilverColumn], may_be_null: Iterable[str] = ()) -> StructType:
-    """The silver table of these columns, audit columns last.
-
-    Args:
-        columns: the contract's.
-        may_be_null: required columns that a cleaning rule can empty.
-    """
-    exempt = set(may_be_null)
+def silver_schema(columns: Iterable[SilverColumn]) -> StructType:
+    """The silver table of the contract's columns, audit columns last."""
     return StructType(
         [
-            *(
-                StructField(c.name, c.silver, nullable=not c.required or c.name in exempt)
-                for c in columns
-            ),
+            *(StructField(c.name, c.silver, nullable=not c.required) for c in columns),
             *(StructField(name, kind, nullable=False) for name, kind in AUDIT.items()),
         ],
     )

@@ -96,6 +96,31 @@ def test_default_credential_reaches_the_factory_and_the_vault(
         )
 
 
+def test_the_vault_takes_secrets_and_keeps_them(tmp_path: Path) -> None:
+    """A secret that is put is there after a restart; those of the local cloud cannot be put."""
+    config = configure(tmp_path)
+    token = Identity(config.identity_secret).issue("https://vault.azure.net")[0]
+    asked: dict[str, Any] = {
+        "params": {"api-version": "7.4"},
+        "headers": {"Authorization": f"Bearer {token}"},
+    }
+    place = f"{config.vault_url}/secrets"
+    with hosting(config):
+        assert httpx.put(f"{place}/mine", json={"value": "1"}).status_code == 401
+        for value in ("1", "2"):
+            answer = httpx.put(f"{place}/mine", json={"value": value}, **asked)
+            assert (answer.status_code, answer.json()["value"]) == (200, value)
+        assert httpx.put(f"{place}/mine", json={"value": 3}, **asked).status_code == 400
+        own = httpx.put(f"{place}/function-key", json={"value": "x"}, **asked)
+        assert own.status_code == 403
+    with hosting(config):
+        assert httpx.get(f"{place}/mine/current", **asked).json()["value"] == "2"
+        assert httpx.get(f"{place}/mine/older", **asked).status_code == 404
+        known = httpx.get(f"{place}/function-key", **asked).json()["value"]
+        assert known == config.function_key
+    assert (tmp_path / "vault.json").stat().st_mode & 0o077 == 0
+
+
 def test_a_token_is_good_for_its_resource_until_it_expires() -> None:
     """Forged, expired and misdirected tokens are refused; the secret alone verifies them."""
     now = [1000.0]
@@ -161,7 +186,7 @@ def test_secrets_never_come_back(tmp_path: Path) -> None:
         ("linked_services", {"type": "Oracle", "typeProperties": {}}, "Oracle"),
         ("linked_services", {**LAKE, "typeProperties": {"url": "u", "tenant": "t"}}, "tenant"),
         ("datasets", {**binary(), "type": "Excel"}, "Excel"),
-        ("triggers", {"type": "TumblingWindowTrigger", "typeProperties": {}}, "TumblingWindow"),
+        ("triggers", {"type": "RerunTumblingWindowTrigger", "typeProperties": {}}, "Rerun"),
     ],
 )
 def test_unknown_definitions_are_refused(
@@ -289,24 +314,6 @@ def test_a_schedule_fires_when_it_is_started_and_due(tmp_path: Path) -> None:
         clock.advance(timedelta(hours=2))
         host.run("p", at="now")
         assert len(_runs(host)) == 3
-
-
-def test_storage_events_are_stored_and_not_started(tmp_path: Path) -> None:
-    """A storage-event trigger can be put; starting it is refused, not faked."""
-    with hosting(configure(tmp_path)) as host:
-        host.pipeline("p", WAIT)
-        trigger = {
-            "type": "BlobEventsTrigger",
-            "pipelines": [
-                {"pipelineReference": {"referenceName": "p", "type": "PipelineReference"}}
-            ],
-            "typeProperties": {"events": ["Microsoft.Storage.BlobCreated"], "scope": "/s"},
-        }
-        host.put("triggers", "files", trigger)
-        client: Any = host.client
-        with pytest.raises(HttpResponseError, match="storage events") as error:
-            client.triggers.begin_start(GROUP, FACTORY, "files", retry_total=0).result()
-        assert error.value.status_code == 501
 
 
 def test_without_a_token_nothing_is_told(tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ class DataFactory:
             attempt_id=seen.attempt_id,
             message=seen.message,
             copied=copy is not None,
+            size=output.get("dataWritten"),
             rows=output.get("rowsCopied"),
         )
 

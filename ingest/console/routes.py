@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
-from ingest.console import render, verbs
+from ingest.console import render, sources, verbs
 from ingest.console.app import Handler, Visit
 from ingest.console.identity import NotAllowed, set_cookie
 from ingest.console.views import dataset, lineage, overview, run, runs, tables
 from ingest.console.web import ConsoleResponse, redirect
 from ingest.errors import BadRequest, Damaged, NotFound
+from ingest.http.pages import report_page
 from ingest.runs.run import Run
 from ingest.settings import read
 from landfall.protocol import is_run_id
@@ -85,6 +86,13 @@ def _report(visit: Visit) -> ConsoleResponse:
     return render.download(body, "application/json", f"{shown.run_id}-report.json")
 
 
+def _report_page(visit: Visit) -> ConsoleResponse:
+    """The page that is made for the producer of the file, to be sent to them."""
+    shown = run_of(visit)
+    body = report_page(visit.service, shown.run_id).encode(errors="replace")
+    return render.download(body, "text/html", f"{shown.run_id}-report.html")
+
+
 def _datasets(visit: Visit) -> ConsoleResponse:
     return visit.page("datasets.html", dataset.index(visit.reads))
 
@@ -121,6 +129,7 @@ def _sign_out(visit: Visit) -> ConsoleResponse:
 
 
 _RUN = r"runs/(?P<run_id>[^/]{1,120})"
+_OBJECT = r"sources/(?P<source>[A-Za-z0-9._-]{1,63})/(?P<object>[A-Za-z0-9._-]{1,100})"
 _VERB = rf"{_RUN}/(?P<verb>retry|cancel|replay|resend)"
 
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
@@ -129,6 +138,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", _RUN, _run),
     ("GET", rf"{_RUN}/rejects", _rejects),
     ("GET", rf"{_RUN}/report", _report),
+    ("GET", rf"{_RUN}/page", _report_page),
     ("GET", _VERB, verbs.ask),
     ("POST", _VERB, verbs.do),
     ("GET", r"replay", verbs.ask_many),
@@ -140,8 +150,12 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", r"datasets/(?P<dataset>[a-z0-9_]{1,63})", _dataset),
     ("GET", r"tables/?", _tables),
     ("GET", r"tables/(?P<layer>silver|gold)/(?P<table>[A-Za-z0-9_]{1,100})", _table),
+    ("GET", r"sources/?", sources.index),
+    ("GET", _OBJECT, sources.show),
+    ("GET", rf"{_OBJECT}/(?P<verb>{sources.VERBS})", sources.ask),
+    ("POST", rf"{_OBJECT}/(?P<verb>{sources.VERBS})", sources.do),
     ("GET", r"lineage/?", _lineage),
     ("GET", r"api/?", _api),
     ("POST", r"signout", _sign_out),
 )
-"""Method, path below `/console/`, and what answers. Sources get their pages here."""
+"""Method, path below `/console/`, and what answers."""

@@ -70,16 +70,16 @@ def do(visit: Visit) -> ConsoleResponse:
             if file is None or not file.content:
                 return _form(visit, run, order, "Choose the corrected file: none came with it.")
             name = file.name.replace("\\", "/").rsplit("/", 1)[-1]
-            reply = _call(
+            reply = call_api(
                 visit, api_verbs.resend_rejects, file.content, query={"name": name}, run=run
             )
         case "replay":
             body = {"reason": reason, "from": order.text("from") or ReplayOrigin.RAW}
-            reply = _call(visit, api_verbs.replay_run, body, run=run)
+            reply = call_api(visit, api_verbs.replay_run, body, run=run)
         case "retry":
-            reply = _call(visit, api_verbs.retry_run, {"reason": reason}, run=run)
+            reply = call_api(visit, api_verbs.retry_run, {"reason": reason}, run=run)
         case _:
-            reply = _call(visit, api_verbs.cancel_run, {"reason": reason}, run=run)
+            reply = call_api(visit, api_verbs.cancel_run, {"reason": reason}, run=run)
     if reply.status >= _FAILED:
         return _form(visit, run, order, str(reply.body["detail"]), reply.status)
     where = f"/console/runs/{reply.body['run_id']}?done={verb}"
@@ -116,13 +116,14 @@ def _form(
     return visit.page("verb.html", values, status=status if wrong else 200)
 
 
-def _call(
+def call_api(
     visit: Visit,
     endpoint: Endpoint,
     body: Mapping[str, Any] | bytes,
     *,
     query: Mapping[str, str] | None = None,
     run: Run | None = None,
+    route: Mapping[str, str] | None = None,
     once: bool = True,
 ) -> ApiResponse:
     """Ask the API, as the person who is signed in."""
@@ -131,7 +132,7 @@ def _call(
         body=body if isinstance(body, bytes) else json.dumps(body).encode(),
         content_type="application/octet-stream" if raw else JSON,
         query=query or {},
-        route={"run_id": run.run_id} if run else {},
+        route={"run_id": run.run_id} if run else dict(route or {}),
         key=visit.form.text("key") if once else "",
         caller=visit.person.name,
     )
@@ -154,13 +155,13 @@ def do_many(visit: Visit) -> ConsoleResponse:
     body = _asked(order)
     if order.text("step") != "confirmed":
         # Counting changes nothing: the key is for what follows.
-        reply = _call(visit, api_verbs.start_replay, body | {"dry_run": True}, once=False)
+        reply = call_api(visit, api_verbs.start_replay, body | {"dry_run": True}, once=False)
         if reply.status >= _FAILED:
             return _many(visit, order, str(reply.body["detail"]), reply.status)
         return _many(visit, order, None, found=reply.body)
     if not order.text("reason"):
         return _many(visit, order, "Say why: the reason is kept in each run's history.")
-    reply = _call(visit, api_verbs.start_replay, body)
+    reply = call_api(visit, api_verbs.start_replay, body)
     if reply.status >= _FAILED:
         return _many(visit, order, str(reply.body["detail"]), reply.status)
     return redirect(f"/console/replays/{reply.body['replay_id']}", messages=reply.messages)

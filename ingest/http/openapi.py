@@ -159,16 +159,17 @@ _KNOWN = {
     "description": "the `ETag` of an earlier answer",
     "schema": {"type": "string"},
 }
+_NAME = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"}
 _PATH = {
     "run_id": ({"type": "string", "pattern": _RUN_ID}, RUN),
     "replay_id": (
         {"type": "string", "pattern": "^[0-9a-z]{1,64}$"},
         "0d5c7f1a5a0b4c0f9a5e3e1f6c9b7a42",
     ),
-    "attempt_id": ({"type": "string", "minLength": 1}, f"{RUN}.a1"),
-    "source": ({"type": "string", "minLength": 1}, "shop"),
-    "object": ({"type": "string", "minLength": 1}, "orders"),
-    "adf_run_id": ({"type": "string", "minLength": 1}, "c0ffee00-1111-2222-3333-444444444444"),
+    "attempt_id": (_NAME, f"{RUN}.a1"),
+    "source": (_NAME, "shop"),
+    "object": (_NAME, "orders"),
+    "adf_run_id": (_NAME, "c0ffee00-1111-2222-3333-444444444444"),
     "dataset": ({"type": "string", "pattern": "^[a-z0-9][a-z0-9_]{0,62}$"}, "users"),
 }
 

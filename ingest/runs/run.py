@@ -63,8 +63,13 @@ class Verdict:
     """What validation found, in short; the report has the rest.
 
     Attributes:
+        format: how the drop is written.
         attempt: names the attempt at the validation whose files these are; empty in documents of
             earlier releases, which had one place for all attempts of a run.
+        parquet: of an accepted drop, the Parquet of its accepted records: `folder`, and of the
+            files in it `rows`, `size` in bytes, how many `files`, and `sha256` where it is one.
+            None in documents of earlier releases, which copied the drop itself (`copy_from`) and
+            kept how its columns differ from the contract's (`drifted`).
         contract: version of the contract that validated; None in documents of earlier releases.
         digest: of that contract, by which it is found again.
     """
@@ -76,13 +81,14 @@ class Verdict:
     sha256: str
     report: str
     rejects: str | None
-    copy_from: str
     format: Mapping[str, Any]
+    copy_from: str = ""
     problem: str | None = None
     drifted: Mapping[str, Any] = field(default_factory=dict)
     attempt: str = ""
     contract: str | None = None
     digest: str | None = None
+    parquet: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Event(StrEnum):
     START_VALIDATION = "start_validation"
     POSTPONE = "postpone"
     ACCEPT = "accept"
+    VALIDATE_AGAIN = "validate_again"
     REFUSE = "refuse"
     REPEAT = "repeat"
     START_COPY = "start_copy"
@@ -67,6 +68,9 @@ _WAY: dict[tuple[State, Event], State] = {
     (State.VALIDATING, Event.REPEAT): State.DUPLICATE,
     (State.VALIDATED, Event.START_COPY): State.COPYING,
     (State.COPYING, Event.START_COPY): State.COPYING,
+    # An earlier release has accepted the drop, and left nothing that is copied today.
+    (State.VALIDATED, Event.VALIDATE_AGAIN): State.CLAIMED,
+    (State.COPYING, Event.VALIDATE_AGAIN): State.CLAIMED,
     (State.COPYING, Event.FINISH_COPY): State.COPIED,
     (State.COPIED, Event.START_LOAD): State.LOADING,
     (State.LOADING, Event.START_LOAD): State.LOADING,

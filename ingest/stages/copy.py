@@ -1,4 +1,7 @@
-"""The copy of a drop from raw to bronze, by a Data Factory pipeline run.
+"""The copy of what was accepted of a drop to bronze, by a Data Factory pipeline run.
+
+What is copied is the Parquet that validation has written, byte for byte: the pipeline knows neither
+formats nor columns.
 
 `createRun` has no idempotency of its own, so the hand-over is: write the attempt down, then POST
 once, then look. An attempt that nobody can find after a grace time is replaced by a new one; the
@@ -7,10 +10,8 @@ fence lets only one pipeline run of the current attempt through, so a late start
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 from ingest import paths
 from ingest.errors import AccessDenied, OutcomeUnknown, Refused, Retryable, Stale, Throttled
@@ -23,7 +24,6 @@ from ingest.stages.claim import end
 from landfall.protocol import State
 
 RUNNING = frozenset({"Queued", "InProgress", "Canceling"})
-SINK_FILE = "data.parquet"
 CLOCK_SKEW = timedelta(minutes=5)
 """How far Data Factory's clock may be behind ours when we look for a run by its time."""
 
@@ -54,31 +54,20 @@ def plan(run: Run, clock: Clock, cause: str) -> Run:
     return run.apply(Event.START_COPY, cause, clock(), copy=attempt)
 
 
-def parameters(run: Run, translator: Mapping[str, Any]) -> dict[str, Any]:
+def parameters(run: Run) -> dict[str, str]:
     """The parameters of the pipeline `ingest_drop` for the run's current attempt."""
-    if run.verdict is None or run.copy is None:
+    if run.verdict is None or run.verdict.parquet is None or run.copy is None:
         raise ValueError(f"run {run.run_id} is {run.state}: there is nothing to copy yet")
-    source_container, key = paths.split(run.verdict.copy_from)
-    source_folder, _, source_file = key.rpartition("/")
-    sink_container, sink_folder = paths.split(run.bronze)
-    form = run.verdict.format
+    accepted_container, accepted_folder = paths.split(run.verdict.parquet["folder"])
+    bronze_container, bronze_folder = paths.split(run.bronze)
     return {
         "runId": run.run_id,
         "attemptId": run.copy.attempt_id,
         "dataset": run.dataset,
-        "format": form["kind"],
-        "sourceContainer": source_container,
-        "sourceFolder": source_folder,
-        "sourceFile": source_file,
-        "delimiter": form.get("delimiter") or ",",
-        "quote": form.get("quote") or '"',
-        "escape": form.get("escape") or '"',
-        "encoding": form.get("encoding") or "UTF-8",
-        "compression": form.get("compression") or "none",
-        "sinkContainer": sink_container,
-        "sinkFolder": sink_folder,
-        "sinkFile": SINK_FILE,
-        "mapping": dict(translator),
+        "acceptedContainer": accepted_container,
+        "acceptedFolder": accepted_folder,
+        "bronzeContainer": bronze_container,
+        "bronzeFolder": bronze_folder,
     }
 
 
@@ -99,17 +88,20 @@ class CopyStage:
     clock: Clock
     rules: CopyRules
 
-    def start(self, stored: Stored, translator: Mapping[str, Any]) -> Stored:
+    def start(self, stored: Stored) -> Stored:
         """POST the attempt that the run's document names, once.
 
         The pipeline run's id is not written here: the fence writes it as the run begins, or
         `advance` when it finds the run by its attempt. A start that Data Factory refuses for good
         ends the run. One that it refuses to this app is written down: the run waits for a person,
         and the same attempt is started again from time to time. Should it have started after all,
-        the fence lets one pipeline run through.
+        the fence lets one pipeline run through. A drop that an earlier release has accepted is
+        validated again: it left nothing that could be copied.
         """
+        if _left_nothing(stored.run):
+            return self._validate_again(stored)
         try:
-            self.service.start(parameters(stored.run, translator))
+            self.service.start(parameters(stored.run))
         except (Throttled, OutcomeUnknown):
             pass  # `advance` looks for the attempt, and replaces it when it never came to life
         except AccessDenied as error:
@@ -128,9 +120,22 @@ class CopyStage:
             return stored
         return end(stored, run, self.manifest) if run.final else self.manifest.update(stored, run)
 
-    def plan(self, stored: Stored) -> Stored:
-        """Write down a fresh attempt for an accepted drop."""
-        return self.manifest.update(stored, plan(stored.run, self.clock, "a new attempt"))
+    def plan(self, stored: Stored, cause: str = "a new attempt") -> Stored:
+        """Write down a fresh attempt for an accepted drop, and start it; see `start`."""
+        if _left_nothing(stored.run):
+            return self._validate_again(stored)
+        return self.start(self.manifest.update(stored, plan(stored.run, self.clock, cause)))
+
+    def _validate_again(self, stored: Stored) -> Stored:
+        run = stored.run
+        again = run.apply(
+            Event.VALIDATE_AGAIN,
+            "accepted by an earlier release, which left no Parquet of its records",
+            self.clock(),
+            verdict=None,
+            judging=None,
+        )
+        return self.manifest.update(stored, again)
 
     def fence(self, run_id: str, attempt_id: str, adf_run_id: str) -> FenceAnswer:
         """Let one pipeline run of the current attempt through; asking again gives the same answer.
@@ -159,34 +164,34 @@ class CopyStage:
             return FenceAnswer(True, "first pipeline run of the current attempt")
         raise Stale(f"run {run_id} is being written by others; ask again")
 
-    def advance(self, stored: Stored, translator: Mapping[str, Any]) -> Stored:
+    def advance(self, stored: Stored) -> Stored:
         """Look at the current attempt and draw the conclusion."""
         attempt = _attempt(stored.run)
         adf_run_id = attempt.adf_run_id
         if adf_run_id is None:
             adf_run_id = self._find(attempt)
             if adf_run_id is None:
-                return self._unstarted(stored, translator)
+                return self._unstarted(stored)
             stored = self.manifest.update(stored, self._adopted(stored.run, adf_run_id))
         observed = self.service.observe(adf_run_id)
         if observed is None:
             cause = f"pipeline run {adf_run_id} is not known to Data Factory any more"
-            return self._failed(stored, cause, translator)
+            return self._failed(stored, cause)
         if observed.copied or observed.status == "Succeeded":
             return self._copied(stored, observed)
         if observed.status in RUNNING:
             return stored
         cause = f"pipeline run {adf_run_id} {observed.status.lower()}: {observed.message}"
-        return self._failed(stored, cause, translator)
+        return self._failed(stored, cause)
 
-    def _unstarted(self, stored: Stored, translator: Mapping[str, Any]) -> Stored:
+    def _unstarted(self, stored: Stored) -> Stored:
         """What becomes of an attempt of which there is no pipeline run."""
         attempt = _attempt(stored.run)
         if stored.run.blocked:
-            return self.start(stored, translator)
+            return self.start(stored)
         if self.clock() - attempt.intent_at < self.rules.grace:
             return stored
-        return self._again(stored, f"attempt {attempt.attempt_id} never started", translator)
+        return self.plan(stored, f"attempt {attempt.attempt_id} never started")
 
     def stop(self, run: Run) -> None:
         """Stop the pipeline run of a cancelled run, as far as Data Factory answers.
@@ -216,27 +221,27 @@ class CopyStage:
         return next((r.adf_run_id for r in seen if r.attempt_id == attempt.attempt_id), None)
 
     def _copied(self, stored: Stored, observed: CopyRun) -> Stored:
-        run = stored.run
-        expected = run.verdict.accepted if run.verdict else None
-        if observed.rows is not None and expected is not None and observed.rows != expected:
-            cause = f"Data Factory copied {observed.rows} rows where validation accepted {expected}"
+        run, verdict = stored.run, stored.run.verdict
+        accepted = verdict.accepted if verdict else None
+        if observed.rows is not None and accepted is not None and observed.rows != accepted:
+            cause = f"Data Factory copied {observed.rows} rows where validation accepted {accepted}"
             return self._end(stored, cause)
-        attempt = replace(_attempt(run), rows=observed.rows)
-        cause = f"pipeline run {observed.adf_run_id} wrote {observed.rows} rows to bronze"
+        size = verdict.parquet["size"] if verdict and verdict.parquet else None
+        if observed.size is not None and size is not None and observed.size != size:
+            cause = f"Data Factory wrote {observed.size} bytes where validation wrote {size}"
+            return self._failed(stored, cause)
+        attempt = replace(_attempt(run), rows=accepted)
+        cause = f"pipeline run {observed.adf_run_id} copied {accepted} rows to bronze"
         copied = run.apply(Event.FINISH_COPY, cause, self.clock(), copy=attempt)
         return self.manifest.update(stored, copied)
 
-    def _failed(self, stored: Stored, cause: str, translator: Mapping[str, Any]) -> Stored:
+    def _failed(self, stored: Stored, cause: str) -> Stored:
         attempt = _attempt(stored.run)
         failures = attempt.failures + 1
         if failures >= self.rules.max_failures:
             return self._end(stored, f"copy failed {failures} times; last: {cause}")
         counted = replace(stored.run, copy=replace(attempt, failures=failures))
-        return self._again(replace(stored, run=counted), cause, translator)
-
-    def _again(self, stored: Stored, cause: str, translator: Mapping[str, Any]) -> Stored:
-        written = self.manifest.update(stored, plan(stored.run, self.clock, cause))
-        return self.start(written, translator)
+        return self.plan(replace(stored, run=counted), cause)
 
     def _end(self, stored: Stored, cause: str) -> Stored:
         return end(stored, stored.run.apply(Event.FAIL, cause, self.clock()), self.manifest)
@@ -246,6 +251,11 @@ def _attempt(run: Run) -> Copy:
     if run.copy is None:
         raise ValueError(f"run {run.run_id} is {run.state} without an attempt to copy it")
     return run.copy
+
+
+def _left_nothing(run: Run) -> bool:
+    """Whether the release that accepted a drop wrote no Parquet of it."""
+    return run.verdict is not None and run.verdict.parquet is None
 
 
 def _refusal(run: Run, attempt_id: str, adf_run_id: str) -> str | None:

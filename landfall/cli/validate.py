@@ -17,6 +17,7 @@ from landfall.validation import validate as run_validation
 from landfall.validation.local_files import FileOutputs, FileReferences, FileSource
 
 _OUT = click.Path(path_type=Path)
+_PARQUET = ".parquet"
 
 
 @click.command()
@@ -49,6 +50,12 @@ _OUT = click.Path(path_type=Path)
     help="Write rejected rows to OUT, and their reasons to OUT.reasons.jsonl.",
 )
 @click.option(
+    "--accepted",
+    metavar="OUT",
+    type=_OUT,
+    help="Write accepted rows to OUT as typed Parquet, as the service loads them.",
+)
+@click.option(
     "--reference",
     "references",
     metavar="DATASET=FILE",
@@ -64,6 +71,7 @@ def validate(
     contracts: Path,
     *,
     rejects: Path | None,
+    accepted: Path | None,
     references: tuple[str, ...],
     html: Path | None,
     as_json: bool,
@@ -79,9 +87,14 @@ def validate(
     reference_files = _references(references, contracts)
     reports = []
     try:
-        _clear(rejects, files)
+        _clear("--rejects", rejects, files)
+        _clear("--accepted", accepted, files, _PARQUET)
         for file in files:
-            report = _validate(file, validated_by, _place(rejects, file, files), reference_files)
+            outputs = FileOutputs(
+                rejects=_place(rejects, file, files),
+                accepted=_place(accepted, file, files, _PARQUET),
+            )
+            report = _validate(file, validated_by, outputs, reference_files)
             reports.append(report)
             if html is not None:
                 _write_page(report, _place(html, file, files, ".html"))
@@ -98,7 +111,7 @@ def validate(
 
 
 def _validate(
-    file: Path, contract: Contract, rejects: Path | None, references: FileReferences
+    file: Path, contract: Contract, outputs: FileOutputs, references: FileReferences
 ) -> Report:
     console = render.console(stderr=True)
     columns = (
@@ -113,18 +126,18 @@ def _validate(
             FileSource(file),
             contract,
             name=file.name,
-            outputs=FileOutputs(rejects=rejects),
+            outputs=outputs,
             on_progress=lambda done: it.update(task, completed=done),
             references=references,
         )
 
 
-def _clear(rejects: Path | None, files: tuple[Path, ...]) -> None:
-    """Delete rejects of an earlier run, so that the files belong to this run."""
-    for file in files if rejects is not None else ():
-        out = _place(rejects, file, files)
+def _clear(option: str, output: Path | None, files: tuple[Path, ...], suffix: str = "") -> None:
+    """Delete the output of an earlier run: the next one may have nothing to write."""
+    for file in files if output is not None else ():
+        out = _place(output, file, files, suffix)
         if out is None or any(out.resolve() == other.resolve() for other in files):
-            raise click.UsageError(f"--rejects {rejects} would overwrite {file}")
+            raise click.UsageError(f"{option} {output} would overwrite {file}")
         for old in (out, out.with_name(f"{out.name}.reasons.jsonl")):
             old.unlink(missing_ok=True)
 

@@ -18,7 +18,7 @@ from landfall.contract.formats import (
     ecma_pattern,
     moment_parser,
 )
-from landfall.contract.model import SINK_TYPES, Column
+from landfall.contract.model import LOGICAL_TYPES, Column
 from landfall.contract.reader import Node
 
 _PROPERTY = frozenset(
@@ -83,7 +83,7 @@ def read_column(node: Node, shared: Mapping[str, Node] | None = None) -> Column:
     """
     node.allow_only(_PROPERTY)
     name = _name(node.require("name"))
-    logical_type = node.require("logicalType").one_of(SINK_TYPES)
+    logical_type = node.require("logicalType").one_of(LOGICAL_TYPES)
     _reject_unsupported(node)
     options = node.get("logicalTypeOptions") or Node({}, node.file, f"{node.path}.options")
     options.allow_only(_OPTIONS[logical_type])

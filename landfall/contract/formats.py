@@ -32,10 +32,6 @@ DEFAULT_PATTERNS = {
 Moment = date | datetime | time
 MomentParser = Callable[[str], Moment]
 
-_DOTNET = {"uuuu": "yyyy", "XXX": "K", "XX": "K", "Z": "K", "xxx": "zzz"}
-_NOT_LITERAL = re.compile(r"[A-SU-Za-z%'\"\\]")
-"""Characters that have a meaning in a .NET date pattern."""
-
 _TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']")
 _OFFSET = r"[+-]\d{2}(?::?\d{2})?"
 _FIELDS = {
@@ -214,20 +210,6 @@ def moment_tokens(pattern: str) -> Iterator[tuple[str, str]]:
             yield text, "section"
         else:
             yield text, "literal" if token.group(2) is None else "field"
-
-
-def dotnet_pattern(pattern: str) -> str:
-    """Return a JDK `pattern` as a .NET date pattern, as a Copy activity needs it."""
-
-    def token(match: re.Match[str]) -> str:
-        text = match.group()
-        if match.group(2) is not None:
-            return "f" * len(text) if match.group(2) == "S" else _DOTNET.get(text, text)
-        if match.group(1) is not None:
-            text = match.group(1).replace("''", "'") or "'"
-        return _NOT_LITERAL.sub(r"\\\g<0>", text)
-
-    return _TOKEN.sub(token, pattern)
 
 
 def _zone(text: str | None) -> timezone:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -12,21 +11,12 @@ from typing import Any, Self
 from landfall.contract.cleaning import Cleaning
 from landfall.contract.conditions import Condition
 from landfall.contract.domains import DOMAINS, Domain
-from landfall.contract.formats import dotnet_pattern
 
 PUBLIC_CLASSES = frozenset({"public", "internal"})
 """Classifications whose values may be shown; values of any other classification are masked."""
 
-SINK_TYPES = {
-    "string": "String",
-    "integer": "Int64",
-    "number": "Double",
-    "boolean": "Boolean",
-    "date": "DateTime",
-    "timestamp": "DateTime",
-    "time": "String",
-}
-"""Interim type of a Data Factory Copy by ODCS logical type."""
+LOGICAL_TYPES = ("string", "integer", "number", "boolean", "date", "timestamp", "time")
+"""Logical types of the standard that a column may have."""
 
 
 class ContractError(ValueError):
@@ -270,42 +260,6 @@ class Contract:
             ]
         return table
 
-    def translator(
-        self, kind: str = "csv", drifted: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Return Data Factory's `TabularTranslator`: every column by name, typed, not truncated.
-
-        Args:
-            kind: csv, jsonl, json or parquet; JSON sources are addressed by path.
-            drifted: how the file's columns differ from the contract's: `missing` names, `renamed`
-                names with their names in the file, and extra columns that are `loaded`.
-        """
-        drifted = drifted or {}
-        renamed = drifted.get("renamed") or {}
-        missing = drifted.get("missing") or ()
-        mappings = [
-            {
-                "source": _source(c, renamed.get(c.name, c.name), kind),
-                "sink": {"name": c.name, "type": SINK_TYPES[c.logical_type]},
-            }
-            for c in self.columns
-            if c.name not in missing
-        ]
-        mappings += [
-            {"source": {"name": name}, "sink": {"name": name, "type": "String"}}
-            for name in drifted.get("loaded") or ()
-        ]
-        return {
-            "type": "TabularTranslator",
-            "mappings": mappings,
-            "typeConversion": True,
-            "typeConversionSettings": {
-                "allowDataTruncation": False,
-                "treatBooleanAsNumber": False,
-                "culture": "en-us",
-            },
-        }
-
 
 _BOUNDS = {
     "minimum": "minimum",
@@ -316,8 +270,14 @@ _BOUNDS = {
 
 
 def _silver_column(column: Column) -> dict[str, Any]:
-    definition = {"name": column.name, "type": column.logical_type, "required": column.required}
+    definition: dict[str, Any] = {
+        "name": column.name,
+        "type": column.logical_type,
+        "required": column.required,
+    }
     bounds = {word: getattr(column, field) for word, field in _BOUNDS.items()}
+    if column.decimal is not None:
+        definition["decimal"] = list(column.decimal)
     constraints = {word: _json_value(value) for word, value in bounds.items() if value is not None}
     if column.enum:
         constraints["enum"] = [_json_value(value) for value in column.enum]
@@ -330,13 +290,5 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat() if value.tzinfo else f"{value.isoformat()}+00:00"
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        return format(value, "f")  # JSON's numbers are doubles to most readers
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _source(column: Column, name: str, kind: str) -> dict[str, str]:
-    """Return the source of a column mapping, with the date format unless it is ISO 8601."""
-    source = {"path": f"$['{name}']"} if kind in {"json", "jsonl"} else {"name": name}
-    if column.format and column.logical_type in {"date", "timestamp"} and kind != "parquet":
-        source["format"] = dotnet_pattern(column.format)
-    return source

@@ -1,13 +1,14 @@
 """Validates a file against its contract: streamed, exact, in bounded memory.
 
 `validate` takes a source of bytes and a contract and returns a `Report`. It writes rejected
-records, their reasons and a clean copy to `Outputs`.
+records, their reasons and the accepted records as typed Parquet to `Outputs`.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from landfall.validation.report import (
     MASK,
+    AcceptedParquet,
     Check,
     Columns,
     Format,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MASK",
+    "AcceptedParquet",
     "ByteSource",
     "Check",
     "Columns",

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from landfall.validation.prefilter.facts import Fact
 from landfall.validation.readers.splitting import MalformedRecord
 from landfall.validation.report import Columns, Format
-from landfall.validation.streams import Writer
 
 if TYPE_CHECKING:  # circular imports, or loaded only for large blocks
+    import polars as pl
+
     from landfall.validation.columns import Key
     from landfall.validation.readers.record_index import RecordIndex
     from landfall.validation.references import Reference
@@ -53,6 +54,13 @@ class ScanResult(Protocol):
     @property
     def facts(self) -> dict[int, Fact]:
         """Facts by column position, over all records but the candidates."""
+
+    @property
+    def cells(self) -> pl.DataFrame | None:
+        """The contract's columns by their position in the file, as they were parsed; None if not.
+
+        They are text, or values where they are valid; irregular records have any values.
+        """
 
     def repeated(self, key: Key, validated: Sequence[Hashable], /) -> list[int]:
         """Return records whose key was seen before; `validated` are the candidates' keys."""
@@ -108,15 +116,15 @@ class ParsedBatch:
     """Parsed records in file order.
 
     `rows` has the cells of each record in the order of the file's columns; the cells of a record in
-    `broken` are not validated. `lines` has the physical line of each record. `raw` and `span`
-    return the bytes of a record as UTF-8 and its range in the file, for the clean copy; they are
-    called in ascending order and only for rejects.
+    `broken` are not validated. `lines` has the physical line of each record. `raw`
+    returns the bytes of a record as UTF-8; it is called in ascending order and only for rejects.
+    `size` is how many they are, as far as that is known without writing them.
     """
 
     rows: Sequence[Sequence[Any]]
     lines: Sequence[int]
     raw: Callable[[int], bytes]
-    span: Callable[[int], tuple[int, int]]
+    size: Callable[[int], int]
     broken: dict[int, MalformedRecord] = field(default_factory=dict)
 
     def line(self, index: int) -> int:
@@ -149,7 +157,7 @@ class RecordBatch(Protocol):
     def raw(self, index: int, /) -> bytes:
         """As in `ParsedBatch`."""
 
-    def span(self, index: int, /) -> tuple[int, int]:
+    def size(self, index: int, /) -> int:
         """As in `ParsedBatch`."""
 
     def prefilter(self, prefilter: Prefilter, /) -> ScanResult | None:
@@ -182,7 +190,7 @@ class FileShape(Protocol):
 class Reader(Protocol):
     """Reads one file format: from a stream of content to batches of records.
 
-    Call `start`, then `batches` once; or, on a new reader, only `copy`.
+    Call `start`, then `batches` once.
     """
 
     typed: bool
@@ -204,15 +212,8 @@ class Reader(Protocol):
     def rejects_format(self) -> Format:
         """Format of the rejected records."""
 
-    @property
-    def clean_format(self) -> Format:
-        """Format of the clean copy."""
-
     def start(self) -> None:
         """Read the header or schema; raise Refusal if it does not fit the contract."""
 
     def batches(self) -> Iterator[RecordBatch]:
         """Yield all records; raise Refusal where they cannot be separated any more."""
-
-    def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
-        """Write all records that are not `rejected`."""

@@ -1,4 +1,4 @@
-"""Runs the validation of one file: open it, validate batch by batch, decide, write a clean copy."""
+"""Runs the validation of one file: open it, validate and write it batch by batch, decide."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from landfall.contract.model import Contract
@@ -19,15 +19,23 @@ from landfall.validation.readers.choice import reader_of
 from landfall.validation.readers.decoding import Meter
 from landfall.validation.readers.header import MissingColumns
 from landfall.validation.readers.opening import Opened, open_stream
-from landfall.validation.readers.spans import Spans
 from landfall.validation.record_validator import RecordValidator, Reject
 from landfall.validation.references import NoReferences
-from landfall.validation.report import Columns, Format, Problem, Report, Verdict
+from landfall.validation.report import (
+    AcceptedParquet,
+    Columns,
+    Format,
+    Problem,
+    Report,
+    Verdict,
+)
 from landfall.validation.streams import ByteSource, Outputs, References, Writer
 from landfall.validation.tolerance import check_tolerance
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
     import polars as pl
+
+    from landfall.validation.accepted import AcceptedWriter
 
 
 def validate(
@@ -47,8 +55,8 @@ def validate(
     `references` provides other datasets; a relationship to a dataset that it does not have is not
     checked, and the report says so.
 
-    Rejects and reasons are written during validation, whatever the verdict is. The clean copy is
-    written in a second pass, if records are rejected or if a Copy activity cannot read the file.
+    Rejects and reasons are written during validation, whatever the verdict is. So are the accepted
+    records, as typed Parquet; they are discarded if the file is refused.
 
     Faults in the data are in the report and are never raised. Exceptions of `source` and `outputs`
     are not caught.
@@ -62,15 +70,10 @@ def validate(
         references=references or NoReferences(),
     )
     problem = run.run()
-    if problem is None:
-        problem = run.tolerance_problem()
     verdict: Verdict = "refused"
-    clean: Format | None = None
     if problem is None:
         verdict = "accepted_with_rejects" if run.rejected else "accepted"
-        if run.rejected or run.needs_rewriting:
-            clean = run.write_clean()
-    return with_expected(run.report(verdict, problem, clean), contract)
+    return with_expected(run.report(verdict, problem), contract)
 
 
 class _ValidationRun:
@@ -96,7 +99,7 @@ class _ValidationRun:
         self._started = time.perf_counter()
         self._reader: Reader | None = None
         self._validator: RecordValidator | None = None
-        self._spans = Spans()
+        self._parquet: AcceptedParquet | None = None
         self._missing: tuple[str, ...] = ()
         self._format = Format("unknown")
         self._rejects_format: Format | None = None
@@ -110,13 +113,8 @@ class _ValidationRun:
         """Number of records with at least one fault so far."""
         return 0 if self._validator is None else self._validator.rejected
 
-    @property
-    def needs_rewriting(self) -> bool:
-        """Whether a Copy activity cannot read the file: Data Factory does not support zstd."""
-        return self._format.compression == "zstd"
-
     def run(self) -> Problem | None:
-        """Validate all records; return a problem if the file cannot be read to its end."""
+        """Validate and write all records; return a problem if the file is refused."""
         try:
             opened = open_stream(
                 self._meter.count(self._source.stream()), self._name, self._contract.hints
@@ -130,29 +128,71 @@ class _ValidationRun:
             return refusal.problem
         except Refusal as refusal:
             return refusal.problem
-        with ExitStack() as stack:
+        try:
+            with ExitStack() as stack:
+                self._write(reader, opened, stack)
+        except _Discarded as discarded:
+            return discarded.problem
+        return None
+
+    def _write(self, reader: Reader, opened: Opened, outer: ExitStack) -> None:
+        """Validate and write all records.
+
+        Raises:
+            _Discarded: the file is refused; what is accepted is not kept.
+        """
+        problem: Problem | None = None
+        accepted: AcceptedWriter | None = None
+        with ExitStack() as stack:  # rejects so far are kept, whatever comes
             reject_writer = _RejectWriter(self._outputs, opened, reader.head, stack)
             try:
                 validator = RecordValidator(self._contract, reader, references=self._references)
-                self._validate(reader, validator, reject_writer)
+                accepted = self._accepted_writer(reader, validator, outer)
+                self._validate(reader, validator, reject_writer, accepted)
             except Refusal as refusal:
-                # Caught inside the stack, so that rejects so far are kept.
-                return refusal.problem
-        return None
+                problem = refusal.problem
+        problem = problem or self._tolerance_problem()
+        if problem is not None:
+            raise _Discarded(problem)
+        if accepted is not None:
+            self._parquet = accepted.finish()
+
+    def _accepted_writer(
+        self, reader: Reader, validator: RecordValidator, stack: ExitStack
+    ) -> AcceptedWriter | None:
+        output = self._outputs.accepted()
+        if output is None:
+            return None
+        # Imported only if it is used: it loads Polars.
+        from landfall.validation.accepted import AcceptedWriter  # noqa: PLC0415
+
+        writer = stack.enter_context(output)
+        return stack.enter_context(
+            AcceptedWriter(self._contract, reader, validator.contract_cells, writer)
+        )
 
     def _validate(
-        self, reader: Reader, validator: RecordValidator, reject_writer: _RejectWriter
+        self,
+        reader: Reader,
+        validator: RecordValidator,
+        reject_writer: _RejectWriter,
+        accepted: AcceptedWriter | None,
     ) -> None:
         self._validator = validator
         for batch, scan in prefiltered(reader.batches(), validator):
             self._tell()
+            before = validator.rows
+            rejected: list[int] = []
             for rejects in validator.validate(batch, scan):
                 self._tell()
                 self._rejects_format = reader.rejects_format
                 reject_writer.write(batch, rejects)
-                self._spans.extend(batch.span(reject.index) for reject in rejects)
+                rejected += [reject.index for reject in rejects]
+            if accepted is not None:
+                rows = validator.rows - before
+                accepted.add(batch, rows, rejected, scan)
 
-    def tolerance_problem(self) -> Problem | None:
+    def _tolerance_problem(self) -> Problem | None:
         """Return a problem if there are no records or too many rejects."""
         validator = self._validator
         if validator is None:
@@ -161,21 +201,7 @@ class _ValidationRun:
             self._contract, validator.rows, validator.rejected, validator.measures()
         )
 
-    def write_clean(self) -> Format:
-        """Write all records but the rejects in a second pass, if the outputs take a clean copy."""
-        if self._reader is None:  # pragma: no cover - there are rejects only with a reader
-            raise RuntimeError("no reader")
-        output = self._outputs.clean()
-        if output is None:
-            return self._reader.clean_format
-        chunks = _told(self._source.stream(), self._tell)
-        opened = open_stream(chunks, self._name, self._contract.hints)
-        reader = reader_of(opened, self._contract, self._source)
-        with output as writer:
-            reader.copy(iter(self._spans), _TellingWriter(writer, self._tell))
-        return self._reader.clean_format
-
-    def report(self, verdict: Verdict, problem: Problem | None, clean: Format | None) -> Report:
+    def report(self, verdict: Verdict, problem: Problem | None) -> Report:
         """Return the report of the run."""
         validator, reader = self._validator, self._reader
         rows = 0 if validator is None else validator.rows
@@ -193,7 +219,7 @@ class _ValidationRun:
             bytes=self._source.size,
             sha256=self._meter.sha256() if whole else None,
             format=self._format if reader is None else reader.format,
-            clean=clean,
+            parquet=self._parquet,
             rejects=self._rejects_format,
             columns=columns,
             checks=() if validator is None else validator.checks(),
@@ -208,6 +234,14 @@ class _ValidationRun:
         )
 
 
+class _Discarded(Exception):
+    """Leaves the output of the accepted records, so that it is not kept."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.reason)
+        self.problem = problem
+
+
 Item = TypeVar("Item")
 
 
@@ -216,24 +250,6 @@ def _told(items: Iterable[Item], tell: Callable[[], None]) -> Iterator[Item]:
     for item in items:
         tell()
         yield item
-
-
-@dataclass(frozen=True)
-class _TellingWriter:
-    """A writer that tells of its writes, once for some of them."""
-
-    writer: Writer
-    tell: Callable[[], None]
-    _since: list[int] = field(default_factory=lambda: [0])
-
-    def write(self, data: bytes, /) -> object:
-        self._since[0] += 1
-        if self._since[0] % _WRITES == 0:
-            self.tell()
-        return self.writer.write(data)
-
-
-_WRITES = 256
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -80,13 +80,13 @@ class FileOutputs:
         *,
         rejects: Path | None = None,
         reasons: Path | None = None,
-        clean: Path | None = None,
+        accepted: Path | None = None,
     ) -> None:
         self._rejects = rejects
         if reasons is None and rejects is not None:
             reasons = rejects.with_name(f"{rejects.name}.reasons.jsonl")
         self._reasons = reasons
-        self._clean = clean
+        self._accepted = accepted
 
     def rejects(self) -> AbstractContextManager[Writer]:
         """Open the output of rejected records."""
@@ -96,9 +96,9 @@ class FileOutputs:
         """Open the output of reasons."""
         return _open(self._reasons)
 
-    def clean(self) -> AbstractContextManager[Writer] | None:
-        """Open the output of the clean copy; None if there is no path."""
-        return None if self._clean is None else _open(self._clean)
+    def accepted(self) -> AbstractContextManager[Writer] | None:
+        """Open the output of the accepted records; None if there is no path."""
+        return None if self._accepted is None else _kept(self._accepted)
 
 
 class FileReferences:
@@ -158,6 +158,17 @@ def _columns(reader: Reader, contract: Contract, columns: Sequence[str]) -> Iter
 class _NullWriter(io.RawIOBase):
     def write(self, data: object, /) -> int:
         return len(data) if isinstance(data, bytes) else 0
+
+
+@contextmanager
+def _kept(path: Path) -> Iterator[Writer]:
+    """A file that is deleted if it is not completed."""
+    try:
+        with path.open("wb") as file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _open(path: Path | None) -> AbstractContextManager[Writer]:

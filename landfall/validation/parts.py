@@ -28,6 +28,8 @@ from landfall.validation.tally import Tally
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
     import polars as pl
 
+    from landfall.validation.accepted import StoredRecords
+
 VERSION = 2
 KINDS = frozenset({"csv", "jsonl", "parquet"})
 SAMPLE = 2000
@@ -133,7 +135,7 @@ class _Lines(Block):
     """Records of delimited text on known lines."""
 
     def __init__(self, data: bytes, lines: Sequence[int], splitter: Splitter) -> None:
-        super().__init__(data, 0, 0, splitter)
+        super().__init__(data, 0, splitter)
         self._numbers = lines
 
     def line(self, index: int) -> int:
@@ -159,11 +161,13 @@ class PartValidator:
             plan.contract, reader, log_keys=True
         )
         self._validator = self._new()
+        self._contract = plan.contract
         sources = [column.source for column in plan.contract.columns]
         self._objects = ObjectBatch(sources if layout.kind == "jsonl" else layout.names)
         self._limit = _SPACE if lines <= SAMPLE else _SPACE * SAMPLE // lines
         self._masked = {column.name for column in plan.contract.columns if column.masked}
         self._tally = Tally()
+        self._records: StoredRecords | None = None
 
     @property
     def keys(self) -> Sequence[Key]:
@@ -191,6 +195,42 @@ class PartValidator:
 
         rows = python_rows(frame)
         return self._judge(self._parsed(lines, rows, {}), lines) if rows else []
+
+    def accepted_lines(self, lines: Sequence[int], raw: Sequence[bytes]) -> pl.DataFrame:
+        """Return accepted records of text in their stored columns, and then the loaded ones."""
+        rows = self._batch(lines, raw).subset(range(len(raw))).rows if raw else []
+        return self._stored(rows)
+
+    def accepted_frame(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return accepted records of Parquet in their stored columns, and then the loaded ones.
+
+        `frame` has the columns of the file in the order of `Layout.names`.
+        """
+        from landfall.validation.readers.parquet import (  # noqa: PLC0415 - loads Polars
+            normalized,
+            python_rows,
+        )
+
+        columns = {column.name: column for column in self._contract.columns}
+        read = frame.select(
+            normalized(given, frame.schema[given], columns[name]).alias(name)
+            if name in columns
+            else frame[given].alias(name)
+            for given, name in zip(frame.columns, self._layout.names, strict=True)
+        )
+        return self._stored(python_rows(read))
+
+    def _stored(self, rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
+        import polars as pl  # noqa: PLC0415 - it is slow to load
+
+        from landfall.validation.accepted import StoredRecords  # noqa: PLC0415 - loads Polars
+
+        if self._records is None:
+            names = self._layout.names
+            loaded = {name: names.index(name) for name in self._layout.loaded if name in names}
+            cells = self._validator.contract_cells
+            self._records = StoredRecords(cells, loaded, typed=self.splitter is None)
+        return pl.DataFrame(self._records.of_rows(rows))
 
     def row(self, raw: bytes) -> Sequence[Any]:
         """Return the cells of a well-formed record of text."""
@@ -246,7 +286,7 @@ class PartValidator:
         raw: Sequence[bytes] = (),
     ) -> ParsedBatch:
         return ParsedBatch(
-            rows, lines, lambda index: raw[index], lambda index: (index, index + 1), broken
+            rows, lines, lambda index: raw[index], lambda index: len(raw[index]), broken
         )
 
     def _sample(self, batch: RecordBatch, lines: Sequence[int]) -> None:

@@ -325,11 +325,7 @@ class RecordSample:
         first = -self._records % self._stride
         picked = range(first, records, self._stride)
         if picked:
-            spans = map(batch.span, picked)
-            numbers = [
-                (self._records + at, end - start)
-                for at, (start, end) in zip(picked, spans, strict=True)
-            ]
+            numbers = [(self._records + at, batch.size(at)) for at in picked]
             self._parts.append((numbers, batch.subset(picked)))
             self._size += len(numbers)
             self._bytes += sum(length for _, length in numbers)

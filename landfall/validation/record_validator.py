@@ -89,6 +89,8 @@ class RecordValidator:
             column.name: Cells(column, at.get(column.name), typed=reader.typed, evolve=evolve)
             for column in contract.columns
         }
+        self.contract_cells = list(by_name.values())
+        """All columns of the contract, in its order."""
         self._cells = [by_name[column.name] for column in contract.columns if column.name in at]
         keys: list[tuple[str, ...]] = [(c.name,) for c in contract.columns if c.unique]
         if contract.key and contract.key not in keys:

@@ -23,6 +23,7 @@ from landfall.validation.profile import profile_of
 from landfall.validation.readers.choice import reader_of
 from landfall.validation.readers.opening import Opened, open_stream
 from landfall.validation.report import (
+    AcceptedParquet,
     Check,
     Columns,
     Example,
@@ -69,9 +70,18 @@ class RemoteValidation:
         return Plan(self.contract, layout).to_dict()
 
     def report(
-        self, answer: Mapping[str, Any], *, name: str, size: int, sha256: str, seconds: float = 0.0
+        self,
+        answer: Mapping[str, Any],
+        *,
+        name: str,
+        size: int,
+        sha256: str,
+        parquet: tuple[int, int] = (0, 0),
+        seconds: float = 0.0,
     ) -> Report:
         """Return the report of the job's answer.
+
+        `parquet` says how many files of accepted records the job left, and their bytes in sum.
 
         Raises:
             AnswerError: it has another schema, or belongs to another contract version.
@@ -84,6 +94,8 @@ class RemoteValidation:
         try:
             report = _Answer(self, answer).report(name=name, size=size, sha256=sha256)
             report = with_expected(report, self.contract)
+            if report.verdict != "refused":
+                report = replace(report, parquet=_parquet(report.accepted, *parquet))
         except (KeyError, TypeError, ValueError) as error:
             raise AnswerError(f"it does not fit the contract: {error!r}") from error
         return replace(report, seconds=seconds)
@@ -94,7 +106,8 @@ def prepare(source: ByteSource, contract: Contract, name: str) -> RemoteValidati
 
     Validated here are compressed files, JSON arrays and text that is not UTF-8, which cannot be
     read from the middle; Parquet with types that Spark reads differently; files of a contract with
-    relationships; and files that are refused because of their beginning. No more of it is read.
+    relationships, or with columns that are loaded though it does not have them; and files that are
+    refused because of their beginning. No more of it is read.
     """
     if name.lower().endswith(_COMPRESSED_SUFFIXES) or contract.relationships:
         return None
@@ -111,13 +124,22 @@ def prepare(source: ByteSource, contract: Contract, name: str) -> RemoteValidati
         return None
     finally:
         _close(stream)
-    if opened.format.kind == "parquet" and not _plain_parquet(reader):
+    foreign = opened.format.kind == "parquet" and (
+        contract.drift.changed == "evolve" or not _plain_parquet(reader)
+    )
+    if foreign or reader.columns.loaded:
         return None
     if len(opened.mark) + len(reader.head) >= source.size or (
         reader.head and not reader.head.endswith(b"\n")
     ):
         return None  # there is no record
     return RemoteValidation(contract, reader, opened.mark.decode())
+
+
+def _parquet(rows: int, files: int, size: int) -> AcceptedParquet:
+    if not files:
+        raise ValueError("the job left no Parquet of the accepted records")
+    return AcceptedParquet(rows, size, files)
 
 
 def _is_splittable(opened: Opened) -> bool:
@@ -215,7 +237,6 @@ class _Answer:
             bytes=size,
             sha256=sha256,
             format=reader.format,
-            clean=reader.clean_format if rejected and not problem else None,
             rejects=reader.rejects_format if rejected else None,
             columns=columns,
             checks=self._checks(),

@@ -15,7 +15,7 @@ Verdict = Literal["accepted", "accepted_with_rejects", "refused"]
 
 @dataclass(frozen=True)
 class Format:
-    """Format of a file: enough for a Copy activity to read it as it was validated.
+    """Format of a file: enough to read it as it was validated.
 
     `kind` is csv, jsonl, json or parquet; `compression` none, gzip or zstd; `encoding` a name
     such as UTF-8, UTF-16 or ISO-8859-1. The three characters are None if the kind has none.
@@ -144,12 +144,25 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class AcceptedParquet:
+    """The typed Parquet of the accepted records: its rows, its bytes, and in how many files.
+
+    `sha256` is of its bytes; None if several tasks wrote it.
+    """
+
+    rows: int
+    size: int
+    files: int = 1
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class Report:
     """The verdict on one file. `rows` counts records, without header and blank lines.
 
-    `sha256` is of the raw bytes; None if reading stopped early because of a problem. `clean` is the
-    format of the clean copy; None if there is none and the file itself is loaded. `rejects` is the
-    format of the rejected records.
+    `sha256` is of the raw bytes; None if reading stopped early because of a problem. `parquet` is
+    what was written of the accepted records; None if nothing was. `rejects` is the format of the
+    rejected records.
     """
 
     dataset: str
@@ -161,7 +174,7 @@ class Report:
     bytes: int
     sha256: str | None
     format: Format
-    clean: Format | None = None
+    parquet: AcceptedParquet | None = None
     rejects: Format | None = None
     columns: Columns = field(default_factory=Columns)
     checks: tuple[Check, ...] = ()
@@ -203,8 +216,8 @@ class Report:
             raise ValueError(f"not a validation report of schema {SCHEMA}")
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in document.items() if key in known}
-        for key in ("format", "clean", "rejects"):
-            values[key] = None if values.get(key) is None else Format(**values[key])
+        for key, kind in (("format", Format), ("rejects", Format), ("parquet", AcceptedParquet)):
+            values[key] = None if values.get(key) is None else kind(**values[key])
         header = values["columns"]
         values["columns"] = Columns(
             tuple(header["missing"]),

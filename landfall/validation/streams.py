@@ -43,8 +43,8 @@ class Outputs(Protocol):
     def reasons(self) -> AbstractContextManager[Writer]:
         """Open the output of reasons: JSON Lines, with line and faults of each rejected record."""
 
-    def clean(self) -> AbstractContextManager[Writer] | None:
-        """Open the output of the clean copy; None if it is not needed."""
+    def accepted(self) -> AbstractContextManager[Writer] | None:
+        """Open the output of the accepted records, typed Parquet; None if it is not needed."""
 
 
 class ReferenceUnavailable(Exception):

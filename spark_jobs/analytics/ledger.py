@@ -92,6 +92,16 @@ def champion(lake: SparkLake, model: str) -> tuple[str, dict[str, Any]] | None:
     return str(row["version"]), json.loads(row["document"])
 
 
+def document_of(lake: SparkLake, version: str) -> dict[str, Any] | None:
+    """Return what a version has frozen; None where it froze nothing."""
+    rows = outputs.read(lake, LEDGER)
+    kept = None if rows is None else rows[(rows["version"] == version) & rows["document"].notna()]
+    if kept is None or kept.empty:
+        return None
+    document: dict[str, Any] = json.loads(kept.iloc[-1]["document"])
+    return document
+
+
 def entry(lake: SparkLake, version: str) -> dict[str, Any] | None:
     """Return the newest row of a version; None where there is none."""
     rows = outputs.read(lake, LEDGER)

@@ -127,7 +127,10 @@ class _Nowhere:
     def _sink(self) -> AbstractContextManager[Writer]:
         return nullcontext(io.BytesIO())
 
-    rejects = reasons = clean = _sink
+    rejects = reasons = _sink
+
+    def accepted(self) -> None:
+        """Nothing is written of what is accepted."""
 
 
 def spark_schema(name: str) -> StructType:

@@ -204,10 +204,10 @@ def replay(lake: SparkLake, builder: Builder, version: str) -> None:
     context = Context(lake, data, int(row["seed"]), version, params["events"])
     context.standing = bool(params.get("standing"))
     if params.get("champion"):
-        frozen = ledger.entry(lake, params["champion"])
-        if frozen is None or not frozen["document"]:
+        frozen = ledger.document_of(lake, params["champion"])
+        if frozen is None:
             raise ResultError(f"The ledger has no document of version {params['champion']}.")
-        context.champion = params["champion"], json.loads(frozen["document"])
+        context.champion = params["champion"], frozen
     again = [gate.to_json() for gate in builder(context).gates]
     before = json.loads(row["gates"])
     differ = [

@@ -1,9 +1,9 @@
-"""Bronze: the Parquet folders that Data Factory leaves, one per drop."""
+"""Bronze: folders of Parquet, one per drop: the accepted records as validation has written them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException
@@ -17,13 +17,65 @@ from spark_jobs.columns import LANDED_AT, RUN_ID, SilverColumn, mismatches, quot
 from spark_jobs.errors import BronzeError
 from spark_jobs.lake import SparkLake
 
-ROW_NUMBER = "_row_number"
-
 _FOLDER = "_folder"
 
 
 def read_bronze(lake: SparkLake, batch: LoadBatch) -> DataFrame:
-    """The rows of all drops, the contract's columns in bronze types, with run id and landing time.
+    """The rows of all drops: the contract's columns in its types, with run id and landing time.
+
+    The files of a drop are of the contract's types by construction, so none is opened to find out:
+    that they are those that validation has written is seen by their number and size.
+
+    Raises:
+        BronzeError: a folder is absent, or holds other files than validation has written.
+    """
+    written = [drop for drop in batch.drops if drop.size is not None]
+    copied = [drop for drop in batch.drops if drop.size is None]
+    frames = [_of_earlier_releases(lake, copied, batch.columns)] if copied else []
+    if written:
+        _check_files(lake, written)
+        schema = StructType([StructField(c.name, c.silver) for c in batch.columns])
+        frames.append(_scan(lake, schema, written))
+    rows = frames[0]
+    for frame in frames[1:]:
+        rows = rows.unionByName(frame)
+    return rows
+
+
+def _check_files(lake: SparkLake, drops: Sequence[BatchDrop]) -> None:
+    """See that each folder has as many files and bytes as validation has written.
+
+    Raises:
+        BronzeError: one has not; it names the run.
+    """
+    reader = lake.spark.read.format("binaryFile").option("recursiveFileLookup", "true")
+    counts = F.count(F.lit(1)), F.sum("length")
+    try:
+        files = reader.option("pathGlobFilter", "*.parquet").load(
+            [lake.uri(drop.bronze) for drop in drops]
+        )
+        by_folder = files.groupBy(_folder_of(F.col("path"))).agg(*counts).collect()
+    except AnalysisException as error:
+        named = [drop for drop in drops if f"/{drop.bronze}" in str(error)]
+        if error.getCondition() != "PATH_NOT_FOUND" or not named:
+            raise
+        drop = max(named, key=lambda drop: len(drop.bronze))
+        raise BronzeError(drop.run_id, drop.bronze, ["the folder does not exist"]) from error
+    found = {row[0]: (int(row[1]), int(row[2])) for row in by_folder}
+    for drop in drops:
+        files_there, size = found.get(drop.folder, (0, 0))
+        if (files_there, size) != (drop.files, drop.size):
+            problem = (
+                f"it holds {files_there} Parquet files of {size} bytes, and validation wrote "
+                f"{drop.files} of {drop.size}: what was validated is not what would be loaded"
+            )
+            raise BronzeError(drop.run_id, drop.bronze, [problem])
+
+
+def _of_earlier_releases(
+    lake: SparkLake, drops: Sequence[BatchDrop], columns: tuple[SilverColumn, ...]
+) -> DataFrame:
+    """The rows of drops that Data Factory has copied, in its types, brought to those of silver.
 
     Each folder's own schema is read first, because one read of them all would take a column that
     one drop lacks for empty. Folders of like schema are then scanned together.
@@ -32,9 +84,16 @@ def read_bronze(lake: SparkLake, batch: LoadBatch) -> DataFrame:
         BronzeError: a folder is absent, empty, unreadable, or not of the contract's types.
     """
     alike: dict[StructType, list[BatchDrop]] = defaultdict(list)
-    for drop in batch.drops:
-        alike[_bronze_schema(lake, drop, batch.columns)].append(drop)
-    frames = [_scan(lake, schema, drops) for schema, drops in alike.items()]
+    for drop in drops:
+        alike[_bronze_schema(lake, drop, columns)].append(drop)
+    frames = [
+        _scan(lake, schema, drops).select(
+            *(F.col(quoted(c.name)).cast(c.silver).alias(c.name) for c in columns),
+            RUN_ID,
+            LANDED_AT,
+        )
+        for schema, drops in alike.items()
+    ]
     rows = frames[0]
     for frame in frames[1:]:
         rows = rows.unionByName(frame)
@@ -73,14 +132,15 @@ def _bronze_schema(
 
 def _reader(lake: SparkLake) -> DataFrameReader:
     """Reads what lies in and below a folder, whose `name=value` folders are folders like others."""
-    return lake.spark.read.option("recursiveFileLookup", "true")
+    reader = lake.spark.read.option("recursiveFileLookup", "true")
+    # Days before 1582 are of the calendar that Parquet and Python have, not of the one of old.
+    return reader.option("datetimeRebaseMode", "CORRECTED")
 
 
 def _scan(lake: SparkLake, schema: StructType, drops: list[BatchDrop]) -> DataFrame:
     """The rows of these drops; those of a file that is of none of them have no run."""
     rows = _reader(lake).schema(schema).parquet(*(lake.uri(drop.bronze) for drop in drops))
-    # The last folder of the path; not by `split`, which is a regular expression for each row.
-    folder = F.substring_index(F.substring_index(F.col("_metadata.file_path"), "/", -2), "/", 1)
+    folder = _folder_of(F.col("_metadata.file_path"))
     if len(drops) == 1:
         # The common case, and each use of the rows would pay for the join anew.
         (drop,) = drops
@@ -101,17 +161,27 @@ def _scan(lake: SparkLake, schema: StructType, drops: list[BatchDrop]) -> DataFr
     )
 
 
+def _folder_of(path: Expression) -> Expression:
+    """The last folder of a path; not by `split`, which is a regular expression for each row."""
+    return F.substring_index(F.substring_index(path, "/", -2), "/", 1)
+
+
 def bronze_of(lake: SparkLake, dataset: str) -> DataFrame:
     """All that was ever copied of a dataset: bronze as one table, for queries by hand.
 
-    Beside the contract's columns it has `_run_id`, `_source_file` and `_ingested_at`, which Data
-    Factory wrote into each row, and `_row_number`: the row's place in its run's file, from 1, which
-    Data Factory cannot count and the Parquet reader knows.
+    Beside the contract's columns it has `_record` and `_line`, which say where a row stood in its
+    drop, `_run_id`, which is in the name of its folder, and `_ingested_at`, when it was copied.
     """
     rows = lake.spark.read.option("mergeSchema", "true").parquet(
         lake.uri(f"bronze/{dataset}") + "/*/*.parquet"
     )
-    return rows.withColumn(ROW_NUMBER, F.col("_metadata.row_index") + 1)
+    attempt = _folder_of(F.col("_metadata.file_path"))
+    return rows.withColumns(
+        {
+            RUN_ID: F.regexp_replace(attempt, r"\.a[0-9]+$", ""),
+            "_ingested_at": F.col("_metadata.file_modification_time"),
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -128,10 +198,10 @@ class Census:
 
 
 def census(batch: LoadBatch, rows: DataFrame) -> Census:
-    """Count a batch in one pass, and compare it with the row counts that the copies reported.
+    """Count a batch in one pass, and compare it with the row counts of the validations.
 
     Raises:
-        BronzeError: a drop has fewer or more rows than were copied, or files out of its place.
+        BronzeError: a drop has fewer or more rows than were accepted, or files out of its place.
     """
     of_key = [F.col(quoted(column.name)) for column in batch.key]
     # Numbered in the order of the key: of millions of rows hardly two share one, and sorting keys
@@ -143,7 +213,7 @@ def census(batch: LoadBatch, rows: DataFrame) -> Census:
     by_run = {drop.run_id: row_counts.pop(drop.run_id, 0) for drop in batch.drops}
     for drop in batch.drops:
         if drop.rows is not None and by_run[drop.run_id] != drop.rows:
-            problem = f"it has {by_run[drop.run_id]} rows, and {drop.rows} were copied"
+            problem = f"it has {by_run[drop.run_id]} rows, and {drop.rows} were accepted"
             raise BronzeError(drop.run_id, drop.bronze, [problem])
     if row_counts:
         place = batch.drops[0].bronze if len(by_run) == 1 else "of one of them"

@@ -1,7 +1,7 @@
 """What the contract says of values, as conditions that Delta enforces on every write.
 
 Ranges and allowed values become one CHECK constraint. Patterns and lengths do not: they are
-validated before the copy, in the contract's own dialect, and silver has trimmed texts.
+validated before the copy, in the contract's own dialect.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _literal(column: SilverColumn, value: Any) -> str:
         case "integer":
             return str(int(value))
         case "number":
-            return f"{float(value)!r}D"
+            return f"{float(value)!r}D" if column.decimal is None else f"{value}BD"
         case "boolean":
             return "true" if value else "false"
         case "date":

@@ -1,6 +1,6 @@
 """Job task: bring a batch of drops from bronze into silver.
 
-batch document → bronze Parquet → typed → cleaned → newest per key → MERGE silver → counts
+batch document → bronze Parquet → newest per key → MERGE silver → counts
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs.arguments import parse_arguments
 from spark_jobs.batch import LoadBatch
-from spark_jobs.columns import LANDED_AT, SilverColumn, quoted, silver_schema
+from spark_jobs.columns import LANDED_AT, RUN_ID, SilverColumn, quoted, silver_schema
 from spark_jobs.errors import BronzeError
 from spark_jobs.lake import SparkLake, current_batch, write_document
 from spark_jobs.result import Result, TableResult, say, silver_result_folder
@@ -25,12 +25,11 @@ from spark_jobs.session import (
     small_queries,
 )
 from spark_jobs.silver.bronze import Census, census, counts_by_run, read_bronze
-from spark_jobs.silver.cleaning import emptied, rules_of
 from spark_jobs.silver.constraints import condition
 from spark_jobs.silver.history import losers, superseded
-from spark_jobs.silver.merge import changes, counted, same_key, touched
+from spark_jobs.silver.merge import GONE, changes, counted, same_key, touched
 from spark_jobs.silver.references import orphans
-from spark_jobs.silver.rows import cleaned, newest, typed
+from spark_jobs.silver.rows import newest
 from spark_jobs.silver.tables import (
     append_history,
     enforce,
@@ -91,7 +90,7 @@ def load(lake: SparkLake, batch: LoadBatch) -> Result:
 
 def _load(lake: SparkLake, batch: LoadBatch) -> Result:
     path = f"silver/{batch.dataset}"
-    schema = silver_schema(batch.columns, emptied(batch.dataset))
+    schema = silver_schema(batch.columns)
     small = sum(SMALL_ROWS if drop.rows is None else drop.rows for drop in batch.drops) < SMALL_ROWS
     # What does not need one another is asked at once: much of the time is Delta's bookkeeping.
     with ThreadPoolExecutor(2) as pool:
@@ -103,15 +102,15 @@ def _load(lake: SparkLake, batch: LoadBatch) -> Result:
                 unenforced = enforce(lake, path, batch, detail.properties)
             finally:
                 wait([counting])
-        bronze, rows, count = counting.result()
+        rows, count = counting.result()
         with small_queries(lake.spark, small and detail.size <= SMALL_BYTES):
-            if bronze is not None and rows is not None:
+            if rows is not None:
                 try:
                     _merge(lake, batch, rows, silver, count)
                 except Exception as error:
                     # Delta's own message does not name the drop, and its class is not Spark's.
                     if any(name in str(error) for name in _REFUSED):
-                        _refuse(batch, bronze, rows, error)
+                        _refuse(batch, rows, error)
                     raise
             version = pool.submit(delta_version, lake, path)
             try:
@@ -137,21 +136,21 @@ def _load(lake: SparkLake, batch: LoadBatch) -> Result:
     )
 
 
-def _counted_rows(
-    lake: SparkLake, batch: LoadBatch
-) -> tuple[DataFrame | None, DataFrame | None, Census]:
-    """Bronze as it is, the same cleaned, and what there is of both; nothing of an empty batch."""
+def _counted_rows(lake: SparkLake, batch: LoadBatch) -> tuple[DataFrame | None, Census]:
+    """The batch's rows of bronze, and what there is of them; nothing of an empty batch."""
     if not batch.drops:
-        return None, None, Census({}, 0)
-    bronze = read_bronze(lake, batch)
-    rows = cleaned(typed(bronze, batch.columns), batch.columns, rules_of(batch.dataset))
-    return bronze, rows, census(batch, rows)
+        return None, Census({}, 0)
+    rows = read_bronze(lake, batch)
+    return rows, census(batch, rows)
 
 
 def _merge(
     lake: SparkLake, batch: LoadBatch, rows: DataFrame, silver: DataFrame, count: Census
 ) -> None:
     """Merge the batch's rows, of which there are so many."""
+    if batch.append_only:
+        _append(lake, batch, rows, silver, count)
+        return
     key, columns = batch.key, batch.columns
     has, last, met = _before(silver, rows, count, key)
     in_order = last is None or last < min(drop.landed_micros for drop in batch.drops)
@@ -166,6 +165,29 @@ def _merge(
                 past = past.unionByName(losers(rows, key=key, columns=columns))
             append_history(lake, past, batch)
         new = incoming if in_order else changes(incoming, old, key=key, columns=columns)
+        merge_into(lake, f"silver/{batch.dataset}", new, batch)
+
+
+def _append(
+    lake: SparkLake, batch: LoadBatch, rows: DataFrame, silver: DataFrame, count: Census
+) -> None:
+    """Add the batch's rows, whose key is their run and their number in it.
+
+    Rows of these runs that are there already stand where they say the same, so that a batch may
+    come again; those that a drop does not have any more, as it was validated anew, go.
+    """
+    key, columns = batch.key, batch.columns
+    old = silver.where(F.col(RUN_ID).isin([drop.run_id for drop in batch.drops]))
+    new = rows.withColumn(GONE, F.lit(False))
+    if not old.isEmpty():
+        gone = old.join(rows.select(*(c.name for c in key)), [c.name for c in key], "left_anti")
+        names = [*(quoted(c.name) for c in columns), RUN_ID, LANDED_AT]
+        new = (
+            changes(rows, old, key=key, columns=columns)
+            .withColumn(GONE, F.lit(False))
+            .unionByName(gone.select(*names).withColumn(GONE, F.lit(True)))
+        )
+    with partitions_for(lake.spark, count.rows):
         merge_into(lake, f"silver/{batch.dataset}", new, batch)
 
 
@@ -191,7 +213,7 @@ def _before(
     return has, last, met
 
 
-def _refuse(batch: LoadBatch, bronze: DataFrame, rows: DataFrame, error: Exception) -> None:
+def _refuse(batch: LoadBatch, rows: DataFrame, error: Exception) -> None:
     places = {drop.run_id: drop.bronze for drop in batch.drops}
     empty = {
         f"column {c.name!r} is required and empty": F.col(quoted(c.name)).isNull()
@@ -203,7 +225,7 @@ def _refuse(batch: LoadBatch, bronze: DataFrame, rows: DataFrame, error: Excepti
         for c in batch.columns
         if (clause := condition(c))
     }
-    for run_id, problem, count in counts_by_run(bronze, empty) + counts_by_run(rows, outside):
+    for run_id, problem, count in counts_by_run(rows, empty) + counts_by_run(rows, outside):
         place = places.get(run_id, "?")
         raise BronzeError(run_id, place, [f"{problem} in {count} rows"]) from error
 

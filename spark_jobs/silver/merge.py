@@ -26,6 +26,9 @@ from spark_jobs.columns import (
 )
 from spark_jobs.silver.constraints import text
 
+GONE = "_gone"
+"""Of rows whose run is part of their key: whether the run does not have them any more."""
+
 
 def touched(silver: DataFrame, rows: DataFrame, key: Sequence[SilverColumn]) -> DataFrame:
     """The silver rows whose keys a batch names: few where the batch is small, so cheap to join."""
@@ -108,6 +111,7 @@ def merge_statement(
     key: Sequence[SilverColumn],
     columns: Sequence[SilverColumn],
     batch_id: str,
+    runs: Sequence[str] = (),
 ) -> str:
     """MERGE of rows with run and time into a table, one a key.
 
@@ -120,11 +124,18 @@ def merge_statement(
         key: key columns.
         columns: the contract's.
         batch_id: named as the one that changed the rows.
+        runs: those that the rows are of, where the run is part of the key; then the rows say by
+            `GONE` whether they are to be deleted.
     """
     batch = text(batch_id)
     matches = " AND ".join(
         f"old.{quoted(c.name)} {'=' if c.required else '<=>'} new.{quoted(c.name)}" for c in key
     )
+    delete = ""
+    if runs:
+        # So that Delta opens no files but those of these runs.
+        matches += f" AND old.{RUN_ID} IN ({', '.join(map(text, runs))})"
+        delete = f"WHEN MATCHED AND new.{GONE} THEN DELETE\n"
     stated = [f"({side}.{LANDED_AT}, {side}.{RUN_ID})" for side in ("new", "old")]
     newer = " >= ".join(stated)
     keys = {column.name for column in key}
@@ -139,6 +150,7 @@ def merge_statement(
     # assignments, the values would be compared anew for each column that depends on it.
     return (
         f"MERGE INTO {table} AS old USING {quoted(source)} AS new ON {matches}\n"  # noqa: S608
+        f"{delete}"
         f"WHEN MATCHED AND {newer} AND {same} THEN UPDATE SET {_assigned(restated)}\n"
         f"WHEN MATCHED AND {newer} THEN UPDATE SET {_assigned(values | restated | changed)}\n"
         f"WHEN NOT MATCHED THEN INSERT ({targets}) VALUES ({', '.join(inserted.values())})"

@@ -1,4 +1,4 @@
-"""Bronze rows to silver rows: typed, cleaned, and of each key only the newest."""
+"""Bronze rows to silver rows: of each key only the newest."""
 
 from __future__ import annotations
 
@@ -7,45 +7,10 @@ from collections.abc import Sequence
 from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812, the name that PySpark's own guide gives it
-from pyspark.sql.types import StringType
 
 from spark_jobs.columns import LANDED_AT, RUN_ID, SilverColumn, quoted
-from spark_jobs.silver.cleaning import Rule, trimmed
 
 _RANK = "_rank"
-
-
-def typed(bronze: DataFrame, columns: Sequence[SilverColumn]) -> DataFrame:
-    """Select the contract's columns in its order and types; the run and its time stay.
-
-    Columns that the contract does not name are left behind.
-    """
-    return bronze.select(
-        *(F.col(quoted(c.name)).cast(c.silver).alias(c.name) for c in columns),
-        RUN_ID,
-        LANDED_AT,
-    )
-
-
-def cleaned(rows: DataFrame, columns: Sequence[SilverColumn], rules: Sequence[Rule]) -> DataFrame:
-    """Trim every string, empty an optional one that is blank, and apply the dataset's rules.
-
-    Values are not translated otherwise: language and country codes stay as they came
-    (`na` is Namibia).
-    """
-    return rows.select(*(_clean(c, rules).alias(c.name) for c in columns), RUN_ID, LANDED_AT)
-
-
-def _clean(column: SilverColumn, rules: Sequence[Rule]) -> Expression:
-    value = F.col(quoted(column.name))
-    if isinstance(column.silver, StringType):
-        value = trimmed(value)
-        if not column.required:
-            value = F.nullif(value, F.lit(""))
-    for rule in rules:
-        if rule.column == column.name:
-            value = rule.applied(value)
-    return value
 
 
 def newest(

@@ -107,7 +107,12 @@ def merge_into(lake: SparkLake, path: str, rows: DataFrame, batch: LoadBatch) ->
     # Another load may run in the same session: of another dataset, or late of the same one.
     view = f"changes_{uuid4().hex}"
     statement = merge_statement(
-        lake.sql_name(path), view, key=batch.key, columns=batch.columns, batch_id=batch.batch_id
+        lake.sql_name(path),
+        view,
+        key=batch.key,
+        columns=batch.columns,
+        batch_id=batch.batch_id,
+        runs=[drop.run_id for drop in batch.drops] if batch.append_only else (),
     )
     rows.createOrReplaceTempView(view)
     try:

@@ -1,8 +1,9 @@
-"""From validated records to what a validation leaves: rejects, reasons, clean file, result.
+"""From validated records to what a validation leaves: rejects, reasons, accepted records, result.
 
     validated/      every record with its faults and keys, as Parquet
     rejected/    the records at fault, explained, as Parquet
-    rejects/ reasons/ clean/    one part file each, in the order of the file
+    rejects/ reasons/    one part file each, in the order of the file
+    accepted/    all other records, as typed Parquet
     result/      one JSON document
 
 Of records that share a key the first in file order is valid and each later one is at fault.
@@ -25,6 +26,7 @@ from landfall.validation.record_validator import MAX_EXAMPLES, MAX_SAMPLES
 from landfall.validation.tally import Tally
 from spark_jobs.errors import SourceError
 from spark_jobs.lake import SparkLake
+from spark_jobs.validation.accepted import accepted_lines, accepted_rows
 from spark_jobs.validation.scan import (
     JUDGED,
     judged_lines,
@@ -132,11 +134,10 @@ class Validation:
                 self._count_repeats(tally)
             self._write_rejects(first=int(ends[1]))
         allowed = self.plan.contract.max_rejected_ratio * tally.rows
-        clean = 0 < tally.rejected <= allowed
-        if clean:
-            self._write_clean()
+        if tally.rejected <= allowed:
+            self._write_accepted(any_rejected=tally.rejected > 0)
         return self._result(
-            tally, repeats=counts, examples=self._examples() if tally.rejected else [], clean=clean
+            tally, repeats=counts, examples=self._examples() if tally.rejected else []
         )
 
     def _result(
@@ -146,11 +147,10 @@ class Validation:
         problem: Document | None = None,
         repeats: Sequence[int] = (),
         examples: Sequence[Document] = (),
-        clean: bool = False,
     ) -> Document:
         """The result document; see docs/reference/plan.md."""
         counted = answer_of(self.plan, tally, repeats=repeats, examples=examples)
-        return {"schema": SCHEMA, "problem": problem, "clean": clean} | counted
+        return {"schema": SCHEMA, "problem": problem} | counted
 
     def _repeats(self) -> tuple[DataFrame | None, list[int]]:
         """Line and number of each repeated key that is a fault, and how often each key repeats."""
@@ -212,14 +212,19 @@ class Validation:
         self._write_lines("rejects", rejected, raw.otherwise(F.col("raw")))
         self._write_lines("reasons", rejected, F.col("reason"))
 
-    def _write_clean(self) -> None:
-        """All other records, below the header."""
-        kept = self._records().join(self._rejected().select("line"), on="line", how="left_anti")
-        kept = kept.select("line", "raw")
-        if head := self.plan.layout.head.encode("utf-8", "surrogateescape").removesuffix(b"\n"):
-            top = self.lake.spark.createDataFrame([(0, head)], "line long, raw binary")
-            kept = top.unionByName(kept)
-        self._write_lines("clean", kept, F.col("raw"))
+    def _write_accepted(self, *, any_rejected: bool) -> None:
+        """All records but the rejected ones, typed."""
+        rejected = self._rejected().select("line") if any_rejected else None
+        if self.plan.layout.kind == "parquet":
+            self._write("accepted", accepted_rows(self.lake, self.plan, rejected))
+            return
+        records = self._records().select("line", "raw")
+        if rejected is None:
+            records = records.withColumn("rejected", F.lit(False))
+        else:
+            marked = rejected.withColumn("rejected", F.lit(True))
+            records = records.join(marked, on="line", how="left").select("line", "raw", "rejected")
+        self._write("accepted", accepted_lines(self.plan, records))
 
     def _write_lines(self, name: str, rows: DataFrame, line: Column) -> None:
         """One text file, in the order of the file; Spark ends each line."""

@@ -57,6 +57,7 @@ def test_every_page_is_well_formed_and_small(cloud: Cloud) -> None:
     browser = cloud.browser()
     runs = [f"runs/{cloud.named[name]}" for name in ("users-with-rejects.csv", "today failed")]
     pages = ["", "runs", "datasets", "datasets/users", "tables", "lineage", "upload", "api"]
+    pages += ["sources", "sources/shop/orders", "sources/shop/orders/extract"]
     pages += [
         "replay",
         "tables/gold/sales_by_day",
@@ -225,6 +226,25 @@ def test_rejects_are_a_download(cloud: Cloud) -> None:
     assert reply.headers["X-Content-Type-Options"] == "nosniff"
     path = cloud.service.manifest.get(run_id).run.verdict.rejects  # type: ignore[union-attr]
     assert reply.body == cloud.service.lake.get(str(path))[0]
+
+
+def test_the_page_for_the_producer_is_a_download(cloud: Cloud) -> None:
+    """It has styles of its own, so it is not shown under the console's policy."""
+    run_id = cloud.named["users-with-rejects.csv"]
+    reply = cloud.browser().send("GET", f"/console/runs/{run_id}/page")
+    assert reply.status == 200
+    assert reply.headers["Content-Disposition"].endswith('-report.html"')
+    assert b"users-with-rejects.csv" in reply.body
+
+
+def test_sources_show_where_each_object_stands(cloud: Cloud) -> None:
+    """Mode, watermark and what was read, by source."""
+    page = cloud.browser().open("/console/sources")
+    assert "postgresql" in page.text
+    assert "orders orders incremental ✓ enabled" in page.text
+    one = cloud.browser().open("/console/sources/shop/orders")
+    assert "Nothing was extracted yet" in one.text
+    cloud.browser().open("/console/sources/shop/nothing", status=404)
 
 
 def test_a_page_that_has_not_changed_is_not_sent_again(cloud: Cloud) -> None:

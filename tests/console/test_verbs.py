@@ -311,6 +311,24 @@ def test_a_name_that_is_no_drop_gets_no_link(service: Landfall, name: str) -> No
     assert browser.fill(page, "/console/upload", dataset="users", name=name).status == 422
 
 
+def test_an_object_of_a_source_is_paused_and_resumed(service: Landfall) -> None:
+    """With a reason; the page says so, and what cannot be is said on the form."""
+    browser, url = Browser.signed_in(service), "/console/sources/shop/orders"
+    page = browser.open(f"{url}/pause")
+    assert browser.fill(page, f"{url}/pause", reason="").status == 422
+    assert browser.fill(page, f"{url}/pause", reason="a migration").status == 303
+    assert "paused: schedules pass it over" in browser.open(url).text
+    page = browser.open(f"{url}/resume")
+    assert browser.fill(page, f"{url}/resume", reason="done").status == 303
+    assert "paused" not in browser.open(url).text
+    page = browser.open(f"{url}/extract")
+    reply = browser.fill(page, f"{url}/extract", **{"from": "yesterday", "to": ""})
+    assert reply.status == 422
+    page = browser.open(f"{url}/rewind")
+    reply = browser.fill(page, f"{url}/rewind", to="2026-11-01T00:00:00Z", reason="late rows")
+    assert reply.status == 303
+
+
 # -- what comes in -------------------------------------------------------------------------------
 
 

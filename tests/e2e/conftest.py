@@ -17,6 +17,7 @@ from azure.storage.filedatalake import DataLakeServiceClient
 from devcloud.config import CloudConfig, create
 from devcloud.supervisor import Supervisor
 from landfall.cli.deploy import deploy_all
+from tests.e2e.values import CASES
 from tests.ingest.harness import FOLDERS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -128,6 +129,8 @@ def whole_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     project = tmp_path_factory.mktemp("project")
     shutil.copytree(REPOSITORY / "marketplace", project, dirs_exist_ok=True)
     (project / "contracts" / "readings.odcs.yaml").write_text(FOLDERS)
+    for dataset, case in CASES.items():
+        (project / "contracts" / f"{dataset}.odcs.yaml").write_text(case.contract(dataset))
     settings = {
         "LANDFALL_PROJECT": str(project),
         "LANDFALL_COPY_GRACE_SECONDS": "4",

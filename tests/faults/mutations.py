@@ -247,7 +247,7 @@ MUTATIONS = (
     Mutation(
         "a refused start is a new attempt each time",
         "ingest/stages/copy.py",
-        "        if stored.run.blocked:\n            return self.start(stored, translator)\n",
+        "        if stored.run.blocked:\n            return self.start(stored)\n",
         "",
     ),
     Mutation(

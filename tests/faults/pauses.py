@@ -320,8 +320,8 @@ def evidence(many: Instances, name: str) -> dict[str, bytes | None]:
     if verdict is None:
         return {}
     named = [verdict.rejects, verdict.rejects and f"{verdict.rejects}.reasons.jsonl"]
-    if verdict.verdict != "refused":
-        named.append(verdict.copy_from)
+    if verdict.parquet is not None:
+        named.append(f"{verdict.parquet['folder']}/data.parquet")
     blobs = {path: many.lake.files.get(path) for path in named if path}
     return {path: blob.data if blob else None for path, blob in blobs.items()}
 

@@ -33,6 +33,7 @@ PRIVATE: Json = {
     "monthlyBudget": 500,
     "authClientId": "22222222-2222-2222-2222-222222222222",
     "alwaysReady": 1,
+    "sources": {"shop": {"server": "shop.example.com"}},
 }
 COMBINATIONS = {"public": PUBLIC, "private": PRIVATE}
 
@@ -81,4 +82,6 @@ def evaluate(folder: Path, parameters: Mapping[str, Any]) -> Evaluated:
 
 
 def _literal(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key}: {_literal(item)}' for key, item in value.items())} }}"
     return f"'{value}'" if isinstance(value, str) else json.dumps(value)

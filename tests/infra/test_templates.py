@@ -153,6 +153,15 @@ def test_private_means_private(private: Evaluated) -> None:
     ]
 
 
+def test_sources_are_settings_of_the_app(private: Evaluated) -> None:
+    """As JSON, under the name that the app reads."""
+    (site,) = private.of("Microsoft.Web/sites")
+    settings = {
+        row["name"]: row["value"] for row in site["properties"]["siteConfig"]["appSettings"]
+    }
+    assert json.loads(settings["LANDFALL_SOURCE_SHOP"]) == {"server": "shop.example.com"}
+
+
 def test_a_customer_key_encrypts_both_accounts_and_the_factory(private: Evaluated) -> None:
     """And the vault that holds it cannot be purged."""
     for account in private.of("Microsoft.Storage/storageAccounts"):

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from typing import Any
 
 from ingest.errors import Retryable
@@ -19,7 +18,7 @@ from ingest.settings import read
 from ingest.wiring import build
 from landfall.protocol import run_id
 from tests.ingest.conftest import REPOSITORY, Clock, StorageAccount
-from tests.ingest.memory import InMemoryAccount
+from tests.ingest.memory import InMemoryAccount, copy_accepted
 from tests.ingest.remote import Factory, Workspace
 
 SETTLE = 120
@@ -67,16 +66,9 @@ class Copying(Factory):
     def copy(self, name: str) -> None:
         """Let a pipeline run write its sink and succeed."""
         asked = self.started[int(name.rpartition("-")[2]) - 1]
-        sink = f"{asked['sinkContainer']}/{asked['sinkFolder']}/{asked['sinkFile']}"
-        self._sea.lake.put(sink, b"parquet")
-        folder = f"{asked['sourceContainer']}/{asked['sourceFolder']}"
-        rows = sum(
-            len(self._sea.lake.get(entry.version.path)[0].splitlines()) - 1
-            for entry in self._sea.lake.list(f"{folder}/")
-            if fnmatch(entry.version.path, f"{folder}/{asked['sourceFile']}")
-        )
+        size = copy_accepted(self._sea.lake, asked)
         self.runs[name] = CopyRun(
-            name, "Succeeded", str(asked["attemptId"]), copied=True, rows=rows
+            name, "Succeeded", str(asked["attemptId"]), copied=True, size=size
         )
 
 

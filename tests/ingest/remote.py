@@ -32,11 +32,24 @@ class Factory:
         self.on_start()
         return name
 
-    def end(self, name: str, status: str = "Succeeded", rows: int | None = None) -> None:
-        """A pipeline run ends."""
+    def end(
+        self,
+        name: str,
+        status: str = "Succeeded",
+        *,
+        size: int | None = None,
+        rows: int | None = None,
+    ) -> None:
+        """A pipeline run ends; `rows` is what the pipeline of earlier releases counted."""
         attempt = self.runs[name].attempt_id
         self.runs[name] = CopyRun(
-            name, status, attempt, message=status, copied=status == "Succeeded", rows=rows
+            name,
+            status,
+            attempt,
+            message=status,
+            copied=status == "Succeeded",
+            size=size,
+            rows=rows,
         )
 
     def find(self, since: datetime, attempts: Collection[str]) -> list[CopyRun]:

@@ -36,7 +36,8 @@ def evidence(many: Instances, name: str) -> dict[str, bytes | None]:
     run = many.run(name)
     named = [run.raw]
     if run.verdict and run.verdict.verdict != "refused":
-        named.append(run.verdict.copy_from)
+        assert run.verdict.parquet is not None
+        named.append(f"{run.verdict.parquet['folder']}/data.parquet")
     if run.verdict and run.verdict.rejects:
         named += [run.verdict.rejects, f"{run.verdict.rejects}.reasons.jsonl"]
     found = {path: many.lake.files.get(path) for path in named if path}
@@ -62,7 +63,7 @@ def test_a_late_worker_deletes_nothing_that_counts(
 ) -> None:
     """A worker that postponed a drop stands still before each of its calls; others do the rest.
 
-    The drop's file, its report, its rejects and its clean copy are there in the end.
+    The drop's file, its report, its rejects and its accepted records are there in the end.
     """
 
     def story(many: Instances, pause: int) -> bool:
@@ -111,7 +112,7 @@ def test_a_late_worker_deletes_nothing_that_counts(
 
 
 def test_a_worker_of_an_old_release_changes_no_evidence(many: Instances) -> None:
-    """A slow worker with the contract of before leaves report, rejects and clean copy alone."""
+    """A slow worker with the contract of before leaves what the other has found alone."""
 
     def story(many: Instances, pause: int) -> bool:
         many.deploy("things", "1.0.0", TOLERANT)

@@ -15,6 +15,7 @@ from ingest.runs.run import Run
 from landfall.protocol import State
 from tests.ingest.conftest import Clock, StorageAccount
 from tests.ingest.harness import FOLDERS, SETTLED, ServiceHarness
+from tests.ingest.memory import rows_of
 
 
 @pytest.fixture
@@ -57,14 +58,14 @@ def run_of(harness: ServiceHarness, folder: str) -> Run:
 
 
 def test_a_closed_folder_is_one_drop(harness: ServiceHarness) -> None:
-    """All files are validated as one, copied by one pattern and loaded as one run."""
+    """All files are validated, copied and loaded as one."""
     marker = write(harness, "may", a=part(1, 2), b=part(3), c=part(4, 5))
     run = close(harness, marker)
     assert run.state is State.SUCCEEDED
     assert run.verdict is not None
     assert (run.name, run.verdict.rows, run.verdict.accepted) == ("may", 5, 5)
-    (asked,) = harness.factory.started
-    assert (asked["sourceFolder"], asked["sourceFile"]) == (f"readings/{run.run_id}-may", "*.csv")
+    bronze = harness.storage_account.lake.get(f"{run.bronze}/data.parquet")[0]
+    assert rows_of(bronze) == ["1,1.5", "2,1.5", "3,1.5", "4,1.5", "5,1.5"]
     assert run.copy is not None
     assert run.copy.rows == 5
     assert run.source.size == sum(map(len, (part(1, 2), part(3), part(4, 5))))
@@ -105,8 +106,8 @@ def test_a_fault_is_told_by_file_and_line(harness: ServiceHarness) -> None:
         ("b.csv", 3),
         ("b.csv", 4),
     ]
-    (asked,) = harness.factory.started
-    assert asked["sourceFile"] == "faulty.csv"  # the clean copy, one file
+    bronze = harness.storage_account.lake.get(f"{run.bronze}/data.parquet")[0]
+    assert [line.split(",")[0] for line in rows_of(bronze)] == ["20", "21", "22", "23", "24"]
 
 
 def test_files_after_the_marker_are_a_new_drop(harness: ServiceHarness) -> None:

@@ -13,7 +13,6 @@ every failure whether it was its own.
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -55,7 +54,14 @@ from tests.ingest.controlled_workers import (
     Interceptor,
     WorkerKilledError,
 )
-from tests.ingest.memory import InMemoryFactory, InMemoryLake, InMemoryWorkspace, Job, Pipeline
+from tests.ingest.memory import (
+    InMemoryFactory,
+    InMemoryLake,
+    InMemoryWorkspace,
+    Job,
+    Pipeline,
+    rows_of,
+)
 from tests.ingest.references import silver
 
 CONTRACT = """
@@ -438,9 +444,7 @@ class InterleavedService(RuleBasedStateMachine):
                 file = self.lake.files.get(run.raw)
                 assert file is not None, f"{name} is {run.state} without {run.raw}"
                 assert file.data == self.bodies[name], f"{name} is about another version"
-        raw = {
-            path for path in self.lake.files if path.startswith("raw/") and "/clean/" not in path
-        }
+        raw = {path for path in self.lake.files if path.startswith("raw/")}
         kept = {run.raw for (run,) in documents.values()}
         assert {path for path in raw if path.endswith(".csv")} <= kept
         assert len(self.factory.wrote) == len(set(self.factory.wrote)), "an attempt copied twice"
@@ -479,12 +483,13 @@ class InterleavedService(RuleBasedStateMachine):
         if run.verdict.rejects:
             assert run.verdict.rejects in self.lake.files, run.run_id
         if run.state is State.SUCCEEDED:
-            assert run.verdict.copy_from in self.lake.files, run.run_id
+            assert run.verdict.parquet is not None
+            assert f"{run.verdict.parquet['folder']}/data.parquet" in self.lake.files, run.run_id
 
     def check_silver(self, run: Run) -> None:
         """Each row of a run is in silver, or one of the same key that landed later."""
         bronze = self.lake.files[f"{run.bronze}/data.parquet"]
-        for row in json.loads(bronze.data):
+        for row in rows_of(bronze.data):
             statement = (run.as_of.isoformat(), run.run_id)
             assert self.workspace.silver[f"{run.dataset}/{row}"] >= statement, run.run_id
 

@@ -17,7 +17,7 @@ from ingest.service import Landfall
 from landfall.protocol import State
 from tests.ingest.instances import Instances
 
-ALONE, IN_A_BURST = 20, 13
+ALONE, IN_A_BURST = 20, 14
 """At most; see docs/explanation/what-each-request-is-for.md."""
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+import polars as pl
 import pytest
 import zstandard
 
@@ -31,9 +33,7 @@ class Quick(Factory):
 
     def start(self, parameters: object) -> str:
         name = super().start(parameters)  # type: ignore[arg-type]
-        self.runs[name] = CopyRun(
-            name, "Succeeded", self.runs[name].attempt_id, copied=True, rows=None
-        )
+        self.runs[name] = CopyRun(name, "Succeeded", self.runs[name].attempt_id, copied=True)
         return name
 
 
@@ -291,19 +291,19 @@ def test_messages_about_nothing_do_nothing(worker: Callable[[], Landfall]) -> No
         assert service.handle(message) == []
 
 
-def test_a_zstandard_drop_is_unpacked_for_the_copy(
+def test_a_compressed_drop_is_copied_typed(
     storage_account: StorageAccount, worker: Callable[[], Landfall], factory: Quick
 ) -> None:
-    """Data Factory reads no zstd: what it is told to copy is the plain file beside the drop."""
+    """What Data Factory is told to copy is the Parquet of its records, whatever it came in."""
     content = users([10]).encode()
     path = "landing/users/packed.csv.zst"
     storage_account.land(path, zstandard.ZstdCompressor().compress(content))
     service = worker()
     drive(service, service.on_landing(path))
     asked = factory.started[-1]
-    assert (asked["sourceFile"], asked["compression"]) == ("packed.csv", "none")
-    copied = f"{asked['sourceContainer']}/{asked['sourceFolder']}/{asked['sourceFile']}"
-    assert storage_account.lake.get(copied)[0] == content
+    accepted = f"{asked['acceptedContainer']}/{asked['acceptedFolder']}/data.parquet"
+    (row,) = pl.read_parquet(io.BytesIO(storage_account.lake.get(accepted)[0])).rows(named=True)
+    assert (row["identifierHash"], row["_record"], row["_line"]) == (10, 1, 2)
 
 
 def test_a_report_outlives_the_loss_of_its_content(

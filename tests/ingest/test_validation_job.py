@@ -69,7 +69,6 @@ class ValidatingWorkspace(Workspace):
             "problem": None,
             "rows": 20,
             "rejected": 0,
-            "clean": False,
             "checks": [],
             "gauges": [],
             "repeats": [0],
@@ -78,6 +77,7 @@ class ValidatingWorkspace(Workspace):
             "sample": [],
             "extra": [],
         }
+        self._sea.lake.put(f"{folder}/accepted/part-00000.parquet", b"PAR1")
         body = json.dumps(found | changes).encode()
         self._sea.lake.put(f"{folder}/result/part-00000.txt", body)
         self.status = "succeeded"

@@ -1,4 +1,8 @@
-"""The committed factory, deployed by our deployer, copying real files of a local lake."""
+"""The committed factory, deployed by our deployer, copying real files of a local lake.
+
+Beside it stands `typed_copy`, a pipeline of the tests alone, for what the local Copy does with
+formats and types.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import io
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,10 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from devcloud.testing.factory import FACTORY, GROUP, FactoryHost, configure, hosting
-from landfall.contract.folder import parse
 from landfall.deploy.factory import DefinitionError, FactoryChange, Overrides, deploy_factory
-from landfall.validation import validate
-from landfall.validation.local_files import BytesSource, FileOutputs
 
 ADF = Path(__file__).resolve().parents[2] / "adf"
 COLUMNS = {"id": "Int64", "name": "String", "price": "Double", "ok": "Boolean", "day": "DateTime"}
@@ -34,8 +35,10 @@ ATTEMPT = "/runs/20261122T130114Z-users-1f3a9c20/attempts/a.1"
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FactoryHost]:
     """A factory with the committed definitions, beside a lake and a service that grants."""
+    folder = shutil.copytree(ADF, tmp_path_factory.mktemp("definitions") / "adf")
+    shutil.copytree(Path(__file__).parent / "typed_copy", folder, dirs_exist_ok=True)
     with hosting(configure(tmp_path_factory.mktemp("cloud")), lake=True) as running:
-        deploy_factory(ADF, running.client, GROUP, FACTORY, overrides(running))
+        deploy_factory(folder, running.client, GROUP, FACTORY, overrides(running))
         yield running
 
 
@@ -56,7 +59,7 @@ def overrides(host: FactoryHost) -> Overrides:
 
 
 def mapping(columns: dict[str, str] | None = None, *, paths: bool = False) -> dict[str, Any]:
-    """A translator as contracts give it."""
+    """A translator: which columns, in which types."""
     return {
         "type": "TabularTranslator",
         "mappings": [
@@ -71,8 +74,8 @@ def mapping(columns: dict[str, str] | None = None, *, paths: bool = False) -> di
 
 
 def ingest(host: FactoryHost, file: str, **parameters: Any) -> Any:
-    """Run `ingest_drop` for a file of the run's raw folder."""
-    return host.run("ingest_drop", **{**_parameters(file), **parameters})
+    """Run `typed_copy` for a file of the run's raw folder."""
+    return host.run("typed_copy", **{**_parameters(file), **parameters})
 
 
 def _parameters(file: str) -> dict[str, Any]:
@@ -102,7 +105,7 @@ CSV = (
 )
 
 
-def test_ingest_drop_copies_between_fence_and_callback(host: FactoryHost) -> None:
+def test_a_typed_copy_between_fence_and_callback(host: FactoryHost) -> None:
     """Fence first, with key and run id; typed Parquet by name, audit columns; then the callback."""
     host.write(f"{RAW}/may.csv", CSV.encode())
     run = ingest(host, "may.csv")
@@ -142,6 +145,87 @@ def test_ingest_drop_copies_between_fence_and_callback(host: FactoryHost) -> Non
     assert found["CopyDelimited"]["output"]["rowsCopied"] == 2
     assert (found["GetKey"]["input"], found["GetKey"]["output"]) == ({}, {})
     assert host.config.function_key not in json.dumps(found)
+
+
+ACCEPTED = "raw/users/20261122T130114Z-users-1f3a9c20/v1/accepted"
+
+
+def move(host: FactoryHost, target: str) -> Any:
+    """Run `ingest_drop` for a folder of accepted records."""
+    container, _, folder = ACCEPTED.partition("/")
+    return host.run(
+        "ingest_drop",
+        runId="20261122T130114Z-users-1f3a9c20",
+        attemptId="a.1",
+        dataset="users",
+        acceptedContainer=container,
+        acceptedFolder=folder,
+        bronzeFolder=f"users/{target}",
+    )
+
+
+def test_ingest_drop_moves_bytes_between_fence_and_callback(host: FactoryHost) -> None:
+    """Fence first, with key and run id; each Parquet file as it is; then the callback.
+
+    What lies beside them, as Spark leaves it, stays behind. Five activity runs do it.
+    """
+    files = {"data.parquet": parquet(LINES), "part-00001.parquet": bytes(range(256)) * 40}
+    for name, data in files.items():
+        host.write(f"{ACCEPTED}/{name}", data)
+    host.write(f"{ACCEPTED}/_SUCCESS", b"")
+    run = move(host, "moved")
+    assert (run.status, run.message) == ("Succeeded", "")
+    (_, fence, headers, body), (_, callback, _, report) = host.service.asked
+    assert (fence, callback) == (f"{ATTEMPT}/fence", f"{ATTEMPT}/callback")
+    assert headers["x-functions-key"] == host.config.function_key
+    assert body == {"adf_run_id": run.run_id}
+    size = sum(map(len, files.values()))
+    assert report == {
+        "adf_run_id": run.run_id,
+        "status": "Succeeded",
+        "files": 2,
+        "bytes": size,
+    }
+    for name, data in files.items():
+        assert host.read(f"bronze/users/moved/{name}") == data
+    with pytest.raises(Exception, match="BlobNotFound"):
+        host.read("bronze/users/moved/_SUCCESS")
+    activities = host.activities(run.run_id)
+    assert list(activities) == ["GetKey", "Fence", "Granted", "Copy", "ReportSuccess"]
+    assert activities["Copy"]["output"]["dataWritten"] == size
+    assert (activities["GetKey"]["input"], activities["GetKey"]["output"]) == ({}, {})
+    assert host.config.function_key not in json.dumps(activities)
+
+
+def test_ingest_drop_that_is_not_granted_moves_nothing(host: FactoryHost) -> None:
+    """The fence refuses: the run ends Failed with its reason, no copy, no callback."""
+    host.service.replies["/fence"] = (200, {"granted": False, "reason": "attempt 2 is current"})
+    host.write(f"{ACCEPTED}/data.parquet", parquet(LINES))
+    run = move(host, "late")
+    assert run.status == "Failed"
+    assert "attempt 2 is current" in run.message
+    assert host.service.bodies("/callback") == []
+    assert {"GetKey", "Fence", "Granted", "NotGranted"} == set(host.activities(run.run_id))
+    with pytest.raises(Exception, match="BlobNotFound"):
+        host.read("bronze/users/late/data.parquet")
+
+
+def test_ingest_drop_without_its_file_says_so(host: FactoryHost) -> None:
+    """The cause is in the run's message and in the callback."""
+    container, _, folder = ACCEPTED.partition("/")
+    run = host.run(
+        "ingest_drop",
+        runId="20261122T130114Z-users-1f3a9c20",
+        attemptId="a.1",
+        dataset="users",
+        acceptedContainer=container,
+        acceptedFolder=f"{folder}/nothing-here",
+        bronzeFolder="users/none",
+    )
+    assert run.status == "Failed"
+    assert "like *.parquet" in run.message
+    [report] = host.service.bodies("/callback")
+    assert (report["status"], "like *.parquet" in report["error"]) == ("Failed", True)
 
 
 def test_a_run_that_is_not_granted_copies_nothing(host: FactoryHost) -> None:
@@ -205,10 +289,10 @@ EXPECTED = [(1, "a"), (2, None)]
 PLAIN = "id,name\n1,a\n2,\n"
 
 
-def parquet(rows: list[dict[str, Any]]) -> bytes:
+def parquet(rows: Sequence[Any]) -> bytes:
     """A Parquet file."""
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), sink)
+    pq.write_table(pa.Table.from_pylist(list(rows)), sink)
     return sink.getvalue()
 
 
@@ -307,7 +391,7 @@ def test_a_cancelled_copy_publishes_nothing(host: FactoryHost) -> None:
     faults = f"{host.config.url('lake')}/_devcloud/faults"
     rule = {"fault": "stall", "method": "GET", "path": "slow.csv", "seconds": 1.0, "times": 1}
     httpx.post(faults, json=rule).raise_for_status()
-    run_id = host.start("ingest_drop", **_parameters("slow.csv"))
+    run_id = host.start("typed_copy", **_parameters("slow.csv"))
     deadline = time.monotonic() + 10
     while not httpx.get(faults).json()["rules"][0]["hits"] and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -432,8 +516,8 @@ def test_a_running_trigger_is_stopped_while_it_changes(host: FactoryHost, tmp_pa
 @pytest.mark.parametrize(
     ("file", "old", "new", "told"),
     [
-        ("pipeline/ingest_drop.json", '"bronze_parquet"', '"gold_parquet"', "gold_parquet"),
-        ("dataset/raw_json.json", '"lake"', '"pond"', "pond"),
+        ("pipeline/ingest_drop.json", '"lake_folder"', '"lake_shelf"', "lake_shelf"),
+        ("dataset/lake_file.json", '"lake"', '"pond"', "pond"),
         ("trigger/daily_sweep.json", '"sweep"', '"broom"', "broom"),
         ("pipeline/sweep.json", '"name": "sweep"', '"name": "mop"', "mop"),
         ("pipeline/sweep.json", "{", "", "not JSON"),
@@ -477,54 +561,6 @@ def test_a_pattern_that_nothing_is_like_fails(host: FactoryHost) -> None:
     run = ingest(host, "*.csv", sourceFolder="users/nothing-here", sinkFolder="users/none")
     assert run.status == "Failed"
     assert "like *.csv" in run.message
-
-
-DRIFTING = parse(
-    """
-apiVersion: v3.2.0
-kind: DataContract
-id: sales
-version: 1.0.0
-schema:
-  - name: sales
-    properties:
-      - {name: id, logicalType: integer, required: true}
-      - {name: day, logicalType: date, logicalTypeOptions: {format: dd/MM/yyyy}}
-      - name: at
-        logicalType: timestamp
-        logicalTypeOptions: {format: "yyyy-MM-ddTHH:mm:ssZ", timezone: true}
-      - {name: note, logicalType: string}
-customProperties:
-  - {property: drift, value: {renamedColumns: evolve, extraColumns: evolve}}
-""",
-    file="sales.odcs.yaml",
-)
-
-
-def test_a_file_that_drifted_is_copied_as_it_was_judged(host: FactoryHost) -> None:
-    """Renamed columns by the file's names, missing ones not, further ones as text; dates too."""
-    data = b"AT,colour,Id,day\n2026-04-03T12:00:00+02:00,red,7,03/04/2026\n"
-    report = validate(BytesSource(data), DRIFTING, name="sales.csv", outputs=FileOutputs())
-    assert report.verdict == "accepted", report.problem
-    columns = {
-        "missing": report.columns.missing,
-        "renamed": report.columns.renamed,
-        "loaded": report.columns.loaded,
-    }
-    host.write(f"{RAW}/drifted.csv", data)
-
-    run = ingest(host, "drifted.csv", mapping=DRIFTING.translator("csv", columns))
-
-    assert (run.status, run.message) == ("Succeeded", "")
-    (row,) = bronze(host, "drifted.csv").to_pylist()
-    assert {name: row.get(name) for name in ("id", "day", "at", "colour", "note")} == {
-        "id": 7,
-        "day": datetime(2026, 4, 3),  # noqa: DTZ001 - as Parquet has it
-        "at": datetime(2026, 4, 3, 10),  # noqa: DTZ001 - likewise
-        "colour": "red",
-        "note": None,
-    }
-    assert "note" not in row
 
 
 def test_delete(host: FactoryHost) -> None:

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from landfall.contract.folder import load_folder
+from landfall.contract.folder import Contract, load_folder
 from landfall.gold import GoldFolder, read_gold
 from spark_jobs.gold import build as build_gold
 from spark_jobs.silver import load as load_silver
+from tests.unit.validation import run_validation
 
 MARKETPLACE = Path(__file__).resolve().parents[2] / "marketplace"
 
@@ -84,18 +85,52 @@ class SparkHarness:
         rows: Sequence[Mapping[str, Any]] | pa.Table,
         landed_at: str,
     ) -> dict[str, Any]:
-        """Write a drop's folder; the drop as the batch document names it."""
-        schema = pa.schema([(name, ARROW[kind]) for name, kind in types.items()])
-        table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), schema)
-        folder = self.root / "bronze" / dataset / run_id
-        folder.mkdir(parents=True)
-        pq.write_table(table, folder / "data.parquet")
+        """Write a drop's folder; the drop as the batch document names it.
+
+        Rows are written as validation writes them; a table as it is, as an earlier release may have
+        copied it.
+        """
+        file = self.root / "bronze" / dataset / run_id / "data.parquet"
+        file.parent.mkdir(parents=True)
+        if isinstance(rows, pa.Table):
+            table, written = rows, {}
+            pq.write_table(table, file)
+        else:
+            places = {"_record": pa.int64(), "_line": pa.int64()}
+            schema = pa.schema(
+                [*((name, ARROW[kind]) for name, kind in types.items()), *places.items()]
+            )
+            placed = [{**row, "_record": at, "_line": at + 1} for at, row in enumerate(rows, 1)]
+            table = pa.Table.from_pylist(placed, schema)
+            pq.write_table(table, file)
+            written = {"size": file.stat().st_size, "files": 1}
         return {
+            **written,
             "run_id": run_id,
             "bronze": f"bronze/{dataset}/{run_id}",
             "rows": table.num_rows,
             "landed_at": landed_at,
             "source": f"landing/{dataset}/{run_id}.csv",
+        }
+
+    def validated(
+        self, run_id: str, data: bytes, contract: Contract, landed_at: str
+    ) -> dict[str, Any]:
+        """Validate a file and write what is accepted to bronze; the drop as `bronze` gives it."""
+        report, findings = run_validation(data, contract)
+        assert report.parquet is not None, report.problem
+        file = self.root / "bronze" / contract.dataset / run_id / "data.parquet"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(findings["accepted"] or b"")
+        return {
+            "run_id": run_id,
+            "bronze": f"bronze/{contract.dataset}/{run_id}",
+            "rows": report.accepted,
+            "rejected": report.rejected,
+            "size": report.parquet.size,
+            "files": report.parquet.files,
+            "landed_at": landed_at,
+            "source": f"landing/{contract.dataset}/{run_id}.csv",
         }
 
     def batch(

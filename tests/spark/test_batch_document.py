@@ -66,6 +66,23 @@ def test_a_batch_document_is_read_as_it_stands() -> None:
     assert expected == parse(document(), dataset="users", batch_id="b1")
 
 
+def test_without_a_key_a_row_is_known_by_its_run_and_number() -> None:
+    """The number is a column of silver; what must be in bronze is said with each drop."""
+    (drop,) = json.loads(document())["drops"]
+    text = document(
+        table={"key": [], "columns": [{"name": "id", "type": "integer"}]},
+        drops=[drop | {"size": 700, "files": 1}],
+    )
+
+    batch = parse(text, dataset="users", batch_id="b1")
+
+    number = SilverColumn("_record", "integer", required=True)
+    assert batch.append_only
+    assert batch.key == (SilverColumn("_run_id", "string", required=True), number)
+    assert batch.columns == (SilverColumn("id", "integer"), number)
+    assert [(d.rows, d.size, d.files) for d in batch.drops] == [(3, 700, 1)]
+
+
 def test_another_batch_in_the_document_means_that_this_start_is_late() -> None:
     """The message names both batches."""
     with pytest.raises(BatchNotCurrentError, match=r"b0 is no longer current.*b1's"):
@@ -81,7 +98,6 @@ def test_another_batch_in_the_document_means_that_this_start_is_late() -> None:
         (document(dataset="orders"), "'orders', not of 'users'"),
         (document(table={"key": ["id"]}), "'columns'"),
         (document(table={"key": ["no"], "columns": [{"name": "id", "type": "integer"}]}), "Key"),
-        (document(table={"key": [], "columns": [{"name": "id", "type": "integer"}]}), "Key"),
         (document(table={"key": ["id"], "columns": [{"name": "id", "type": "array"}]}), "'array'"),
         (
             document(

@@ -21,7 +21,7 @@ USERS = """
 id country  gender bought wished liked sold listed pass offline followers follows app ios seniority
 1  France   F      10     4      30    0    0      0    11      5         8       T   T   3000
 2  France   F      1      0      2     0    0      0    20      4         9       T   T   3000
-3  France   M      2      1      0     25   4      50   737028  3         8       T   F   3000
+3  France   M      2      1      0     25   4      50   -       3         8       T   F   3000
 4  Malte    F      1      0      0     0    0      0    366     3         8       F   F   3000
 5  France   F      0      7      3     1    0      0    100     10        20      F   F   3001
 6  Espagne  F      0      1      0     0    2      0    12      3         9       T   T   3002

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -53,7 +54,7 @@ def test_drops_may_come_late_doubled_and_again(spark_harness: SparkHarness) -> N
 
     # Two drops in one batch, the newer listed first; a key twice within one, and across both.
     noon = drop("r12", 12, sale("n", 1, 10.0), sale(None, 1, 1.5), sale(None, 1, 2.5))
-    ten = drop("r10", 10, sale("n", 1, 9.0), sale("n ", 2, 20.0))
+    ten = drop("r10", 10, sale("n", 1, 9.0), sale("n", 2, 20.0))
     assert load("b1", noon, ten) == ((5, 3, 0, 0, 2), 1)
     first = [
         ("n", 1, 10.0, "r12", "b1", "b1"),
@@ -97,9 +98,12 @@ def test_a_batch_that_is_not_right_is_refused_and_silver_stays(spark_harness: Sp
         return spark_harness.bronze("sales", run_id, TYPES, rows, "2026-11-22T12:00:00Z")
 
     good = drop("good", [sale("n", 1, 10.0)])
-    gone = drop("gone", [sale("n", 2, 1.0)])
-    shutil.rmtree(spark_harness.root / "bronze" / "sales" / "gone")
-    assert "run gone (bronze/sales/gone): the folder does not exist" in refused([good, gone])
+    gone = drop("gone", pa.table({"shop": ["n"], "order": [2], "amount eur": [1.0]}))
+    validated = drop("validated", [sale("n", 2, 1.0)])
+    for dataset, lost in (("gone", gone), ("validated", validated)):
+        shutil.rmtree(spark_harness.root / "bronze" / "sales" / dataset)
+        said = refused([good, lost])
+        assert f"run {dataset} (bronze/sales/{dataset}): the folder does not exist" in said
     (spark_harness.root / "bronze" / "sales" / "gone").mkdir()
     assert "run gone (bronze/sales/gone): the folder holds no Parquet file" in refused([good, gone])
     (spark_harness.root / "bronze" / "sales" / "gone" / "data.parquet").write_bytes(
@@ -117,7 +121,7 @@ def test_a_batch_that_is_not_right_is_refused_and_silver_stays(spark_harness: Sp
     assert "run lacking" in said
     assert "column 'order' is missing (it has 'Order'); column 'amount eur' is missing" in said
 
-    assert "run good (bronze/sales/good): it has 1 rows, and 2 were copied" in refused(
+    assert "run good (bronze/sales/good): it has 1 rows, and 2 were accepted" in refused(
         [good | {"rows": 2}]
     )
 
@@ -132,14 +136,11 @@ def test_a_batch_that_is_not_right_is_refused_and_silver_stays(spark_harness: Sp
 
 
 def test_a_drop_may_lack_what_its_contract_lets_it_lack(spark_harness: SparkHarness) -> None:
-    """A column that validation found missing is read as nulls, beside drops that have it."""
-
-    def drop(run_id: str, names: list[str], row: dict[str, Any]) -> dict[str, Any]:
-        types = {name: TYPES[name] for name in names}
-        return spark_harness.bronze("sales", run_id, types, [row], "2026-11-22T13:00:00+01:00")
-
-    whole = drop("whole", list(TYPES), sale("n", 1, 1.5))
-    without = drop("without", ["shop", "order"], {"shop": "n", "order": 2})
+    """A column that an earlier release found missing is read as nulls, beside one that has it."""
+    at = "2026-11-22T13:00:00+01:00"
+    whole = spark_harness.bronze("sales", "whole", TYPES, [sale("n", 1, 1.5)], at)
+    table = pa.table({"shop": ["n"], "order": [2]})
+    without = spark_harness.bronze("sales", "without", TYPES, table, at)
     lacking = without | {"missing": ["amount eur"]}
 
     spark_harness.load(spark_harness.batch("sales", "b1", COLUMNS, KEY, [whole, lacking]))
@@ -147,6 +148,118 @@ def test_a_drop_may_lack_what_its_contract_lets_it_lack(spark_harness: SparkHarn
     assert [row[:3] for row in sales(spark_harness)] == [("n", 1, 1.5), ("n", 2, None)]
     with pytest.raises(BronzeError, match="column 'amount eur' is missing"):
         spark_harness.load(spark_harness.batch("sales", "b2", COLUMNS, KEY, [without]))
+
+
+def test_what_was_copied_by_earlier_releases_is_brought_to_silvers_types(
+    spark_harness: SparkHarness,
+) -> None:
+    """Data Factory wrote times for dates, and narrower numbers; nothing else is converted."""
+    types = {"id": "integer", "n": "number", "day": "date", "at": "timestamp"}
+    noon = datetime(2026, 11, 22, 12)  # noqa: DTZ001 - as Data Factory writes times
+    table = pa.table(
+        {
+            "id": pa.array([1], pa.int32()),
+            "n": pa.array([3], pa.int64()),
+            "day": pa.array([noon], pa.timestamp("us")),
+            "at": pa.array([noon.date()], pa.date32()),
+            "extra": ["x"],
+        }
+    )
+    drop = spark_harness.bronze("old", "r1", types, table, "2026-11-22T12:00:00Z")
+
+    spark_harness.load(spark_harness.batch("old", "b1", columns_of(types), ["id"], [drop]))
+
+    (row,) = spark_harness.rows("silver/old", "id", "n", "day", "at")
+    midnight = datetime(2026, 11, 22, tzinfo=UTC)
+    assert row == {"id": 1, "n": 3.0, "day": noon.date(), "at": midnight}
+
+
+def test_keys_that_differ_in_the_file_are_rows_of_their_own(spark_harness: SparkHarness) -> None:
+    """Blanks are part of a value; an empty text is one, beside null; days of year 1 are kept."""
+    types = {"k": "string", "day": "date"}
+    keys = ["a", "a ", " a", "a\u00a0", "a\t", "\ufeffa", "", " ", None]
+    rows = [{"k": k, "day": date(1, 1, 1)} for k in keys]
+    drop = spark_harness.bronze("keys", "r1", types, rows, "2026-11-22T12:00:00Z")
+
+    result = spark_harness.load(spark_harness.batch("keys", "b1", columns_of(types), ["k"], [drop]))
+
+    assert counts(result) == (9, 9, 0, 0, 0)
+    found = spark_harness.rows("silver/keys", "k", "day")
+    assert {row["k"] for row in found} == set(keys)
+    assert {row["day"] for row in found} == {date(1, 1, 1)}
+
+
+def test_bronze_that_is_not_what_was_validated_is_not_loaded(spark_harness: SparkHarness) -> None:
+    """More bytes, more files or other rows: the drop is named, and silver stays as it is."""
+    drop = spark_harness.bronze("sales", "r1", TYPES, [sale("n", 1, 1.0)], "2026-11-22T12:00:00Z")
+    file = spark_harness.root / "bronze" / "sales" / "r1" / "data.parquet"
+
+    def refused(**changes: Any) -> str:
+        arguments = spark_harness.batch("sales", "b1", COLUMNS, KEY, [drop | changes])
+        with pytest.raises(BronzeError) as raised:
+            spark_harness.load(arguments)
+        return str(raised.value)
+
+    size = file.stat().st_size
+    told = f"it holds 1 Parquet files of {size} bytes, and validation wrote 1 of {size + 1}"
+    assert told in refused(size=size + 1)
+    assert "it has 1 rows, and 2 were accepted" in refused(rows=2)
+    shutil.copy(file, file.with_name("more.parquet"))
+    assert f"it holds 2 Parquet files of {2 * size} bytes" in refused()
+    assert sales(spark_harness) == []
+
+
+EVENTS = {"kind": "string", "n": "integer"}
+
+
+def test_without_a_key_rows_are_added_and_a_batch_may_come_again(
+    spark_harness: SparkHarness,
+) -> None:
+    """Equal rows are rows of their own; retries, replays and halved batches add none twice."""
+
+    def drop(run_id: str, *rows: tuple[str | None, int | None]) -> dict[str, Any]:
+        named = [{"kind": kind, "n": n} for kind, n in rows]
+        at = f"2026-11-22T1{run_id[-1]}:00:00Z"
+        return spark_harness.bronze("events", run_id, EVENTS, named, at)
+
+    def load(batch_id: str, *drops: dict[str, Any]) -> tuple[tuple[int, ...], int]:
+        arguments = spark_harness.batch("events", batch_id, columns_of(EVENTS), [], drops)
+        result = spark_harness.load(arguments)
+        return counts(result), result["tables"]["silver/events"]["version"]
+
+    def events() -> list[tuple[Any, ...]]:
+        names = ("kind", "n", "_run_id", "_record", "_batch_id")
+        return sorted(tuple(row[n] for n in names) for row in spark_harness.rows("silver/events"))
+
+    one = drop("r1", ("click", 1), ("click", 1), ("view", 2))
+    two = drop("r2", ("click", 1))
+    assert load("b1", one, two) == ((4, 4, 0, 0, 0), 1)
+    first = [
+        ("click", 1, "r1", 1, "b1"),
+        ("click", 1, "r1", 2, "b1"),
+        ("click", 1, "r2", 1, "b1"),
+        ("view", 2, "r1", 3, "b1"),
+    ]
+    assert events() == first
+
+    # The same batch again, as after a job that died; a half of it; its drops in another batch.
+    assert load("b1", one, two) == ((4, 4, 0, 0, 0), 1)
+    assert load("b1.1", one) == ((3, 0, 0, 3, 0), 1)
+    assert load("b2", two, one) == ((4, 0, 0, 4, 0), 1)
+    # A drop that landed before these.
+    early = drop("r0", ("click", 1))
+    assert load("b3", early) == ((1, 1, 0, 0, 0), 2)
+    assert len(events()) == 5
+
+    # A replay by another contract: one row says something else, one is not accepted any more.
+    shutil.rmtree(spark_harness.root / "bronze" / "events" / "r1")
+    again = drop("r1", ("click", 1), ("tap", 1))
+    assert load("b4", again) == ((2, 0, 1, 1, 0), 3)
+    assert [row for row in events() if row[2] == "r1"] == [
+        ("click", 1, "r1", 1, "b1"),
+        ("tap", 1, "r1", 2, "b4"),
+    ]
+    assert len(events()) == 4
 
 
 def test_a_start_for_a_batch_that_is_gone_is_refused(spark_harness: SparkHarness) -> None:

@@ -210,27 +210,20 @@ def test_a_full_disk_leaves_silver_as_it_was(spark_harness: SparkHarness, small_
     assert spark_harness.delta("silver/items").to_pyarrow_table().num_rows == 200_000
 
 
-def test_bronze_is_one_table_with_audit_columns(spark_harness: SparkHarness) -> None:
-    """Run, source file and time stand in each row; its number is its place in the run's file."""
+def test_bronze_is_one_table_with_run_and_place(spark_harness: SparkHarness) -> None:
+    """The run is in the folder's name; number and line of a row stand in the row."""
 
-    def drop(run_id: str, *keys: int) -> None:
-        rows = pa.table(
-            {
-                "id": keys,
-                "_run_id": [run_id] * len(keys),
-                "_source_file": [f"raw/items/{run_id}/a.csv"] * len(keys),
-                "_ingested_at": ["2026-11-22"] * len(keys),
-            }
-        )
-        spark_harness.bronze("items", run_id, TYPES, rows, LANDED)
+    def drop(folder: str, *keys: int) -> None:
+        rows = [{"id": key, "name": "x", "price": 1.0} for key in keys]
+        spark_harness.bronze("items", folder, TYPES, rows, LANDED)
 
-    drop("r1", 7, 8, 9)
+    drop("r1.a2", 7, 8, 9)
     drop("r2", 7)
 
     found = bronze_of(
         SparkLake(spark_harness.spark, f"file://{spark_harness.root}/{{container}}"), "items"
     )
 
-    rows = sorted(tuple(r) for r in found.select("_run_id", "_row_number", "id").collect())
+    rows = sorted(tuple(r) for r in found.select("_run_id", "_record", "id").collect())
     assert rows == [("r1", 1, 7), ("r1", 2, 8), ("r1", 3, 9), ("r2", 1, 7)]
-    assert {"_source_file", "_ingested_at"} <= set(found.columns)
+    assert {"_line", "_ingested_at"} <= set(found.columns)

@@ -63,7 +63,7 @@ def compare(drop: Drop, spark: SparkSession, folder: Path, block: int | None) ->
     there = validate_remotely(spark, folder, drop.data, drop.contract, name=drop.name, block=block)
     assert told(there.report) == told(here), drop
     if here.problem is None or here.rows == there.report.rows:
-        compare_files(findings, there, clean=here.clean is not None)
+        compare_files(findings, there)
     return there
 
 
@@ -79,19 +79,21 @@ def told(report: Report) -> dict[str, Any]:
         "examples": report.examples,
         "columns": (report.columns.missing, set(report.columns.extra), report.columns.reordered),
         "measures": [(one.rule, one.column, one.kept) for one in report.measures],
-        "formats": (report.format, report.rejects, report.clean),
+        "formats": (report.format, report.rejects),
+        "accepted": report.parquet and report.parquet.rows,
     }
 
 
-def compare_files(findings: Findings, there: Remote, *, clean: bool) -> None:
-    """Rejects and reasons are the same bytes; the clean copy has the same records."""
+def compare_files(findings: Findings, there: Remote) -> None:
+    """Rejects and reasons are the same bytes; the accepted records have the same values."""
     files = records(findings, there)
     for kind in ("rejects", "reasons"):
         here, remote = files[kind]
         assert remote == here, kind
-    if clean:
-        here, remote = files["clean"]
-        assert [line for line in remote if line.strip()] == [line for line in here if line.strip()]
+    if findings["accepted"] is not None:
+        assert there.accepted is not None
+        assert there.accepted.schema == findings.parquet().schema
+        assert there.accepted.rows() == findings.parquet().rows()
 
 
 def shuffled(drop: Drop, seed: int) -> Drop:

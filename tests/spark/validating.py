@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from pyspark.sql import SparkSession
 
@@ -31,6 +32,7 @@ class Remote:
     report: Report
     answer: dict[str, Any]
     files: dict[str, bytes]
+    accepted: pl.DataFrame | None
 
 
 def validate_remotely(
@@ -57,11 +59,14 @@ def validate_remotely(
     answer = json.loads(_part(place.parent / "result") or b"")
     files = {
         kind: part
-        for kind in ("rejects", "reasons", "clean")
+        for kind in ("rejects", "reasons")
         if (part := _part(place.parent / kind)) is not None
     }
-    report = handed.report(answer, name=name, size=len(data), sha256="")
-    return Remote(report, answer, files)
+    written = sorted((place.parent / "accepted").glob("*.parquet"))
+    sizes = (len(written), sum(path.stat().st_size for path in written))
+    report = handed.report(answer, name=name, size=len(data), sha256="", parquet=sizes)
+    accepted = pl.read_parquet(written).sort("_record") if written else None
+    return Remote(report, answer, files, accepted)
 
 
 @contextmanager
@@ -89,7 +94,7 @@ def records(findings: Findings, remote: Remote) -> dict[str, tuple[list[str], li
     """What both engines wrote, line by line."""
     return {
         kind: (_lines(findings[kind]), _lines(remote.files.get(kind)))
-        for kind in ("rejects", "reasons", "clean")
+        for kind in ("rejects", "reasons")
     }
 
 

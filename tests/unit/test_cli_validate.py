@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
@@ -136,6 +137,22 @@ def test_rejects_and_reasons(contracts: Path) -> None:
     assert [json.loads(line) for line in reasons] == [
         {"line": 3, "faults": [{"rule": "minimum", "column": "pairs", "value": "-2"}]}
     ]
+
+
+def test_accepted_rows_are_written_typed(contracts: Path) -> None:
+    """As the service loads them; a refused file leaves none, nor what an earlier one has left."""
+    out = contracts.parent / "accepted.parquet"
+
+    _validate(contracts, "code,pairs\na,1\nb,-2\nc,3\nd,4\n", "--accepted", str(out))
+
+    rows = [("a", 1, 1, 2), ("c", 3, 3, 4), ("d", 4, 4, 5)]
+    frame = pl.read_parquet(out)
+    assert (frame.columns, frame.rows()) == (["code", "pairs", "_record", "_line"], rows)
+    refused = _validate(contracts, "code,pairs\na,x\n", "--accepted", str(out))
+    assert (refused.exit_code, out.exists()) == (1, False)
+    drop = contracts.parent / "shoes.csv"
+    mistaken = _validate(contracts, "code,pairs\na,1\n", "--accepted", str(drop))
+    assert "would overwrite" in mistaken.output
 
 
 def test_several_files_share_a_folder(contracts: Path) -> None:

@@ -115,8 +115,8 @@ def test_key_columns_are_required_unless_said_otherwise() -> None:
     assert [c.required for c in contract.columns] == [True, False]
 
 
-def test_table_and_translator() -> None:
-    """The batch's table and Data Factory's mapping name every column with its type."""
+def test_table() -> None:
+    """The batch's table names every column with its type."""
     contract = read(
         {"name": "id", "logicalType": "integer", "primaryKey": True},
         {"name": "at", "logicalType": "timestamp"},
@@ -130,14 +130,6 @@ def test_table_and_translator() -> None:
         ],
     }
     assert not contract.history
-    translator = contract.translator()
-    assert translator["mappings"][0] == {
-        "source": {"name": "id"},
-        "sink": {"name": "id", "type": "Int64"},
-    }
-    assert translator["typeConversion"] is True
-    assert translator["typeConversionSettings"]["allowDataTruncation"] is False
-    assert contract.translator("jsonl")["mappings"][1]["source"] == {"path": "$['at']"}
 
 
 def test_table_says_what_silver_enforces_keeps_and_looks_up() -> None:

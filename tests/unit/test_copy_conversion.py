@@ -196,8 +196,8 @@ def test_the_next_time_of_a_schedule(rule: Recurrence, after: str, due: str | No
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"frequency": "Month"},
-        {"timeZone": "Eastern Standard Time"},
+        {"frequency": "Year"},
+        {"timeZone": "Europe/Berlin"},
         {"interval": 0},
         {"schedule": {"monthDays": [1]}},
         {"frequency": "Hour", "schedule": {"minutes": [5]}},

@@ -17,9 +17,9 @@ def days(every: int) -> list[Path]:
 
 
 def repeats(path: Path) -> int:
-    """Lines whose key an earlier line of the day has."""
+    """Lines whose key an earlier line of the day has, whatever the case of its code."""
     with path.open(newline="", encoding="utf-8") as file:
-        keys = [tuple(row[name] for name in KEY) for row in csv.DictReader(file)]
+        keys = [tuple(row[name].upper() for name in KEY) for row in csv.DictReader(file)]
     return len(keys) - len(set(keys))
 
 
@@ -38,7 +38,7 @@ def test_real_days_are_accepted_but_for_what_they_repeat() -> None:
 
 
 def test_a_day_like_theirs_is_judged_the_same() -> None:
-    """A cancellation, a gift, a code in small letters and a line without a customer are good."""
+    """A cancellation, a gift and a line without a customer are good; a code is one in any case."""
     lines = [
         "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country",
         "536365,85123A,HOLDER ,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom",
@@ -51,5 +51,5 @@ def test_a_day_like_theirs_is_judged_the_same() -> None:
 
     report, _ = run_validation("\n".join(lines).encode(), CONTRACTS["online_retail"])
 
-    assert (report.rows, report.rejected, report.verdict) == (13, 7, "refused")
-    assert [(check.rule, check.failed) for check in report.checks] == [("unique", 7)]
+    assert (report.rows, report.rejected, report.verdict) == (13, 8, "refused")
+    assert [(check.rule, check.failed) for check in report.checks] == [("unique", 8)]

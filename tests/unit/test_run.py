@@ -21,7 +21,7 @@ def full_run(cause: str = "because") -> Run:
     run = run.apply(Event.CLAIM, cause, NOW, raw="raw/users/x/may.csv")
     lease = Lease("worker", NOW + timedelta(minutes=5))
     run = run.apply(Event.START_VALIDATION, "judging", NOW, lease=lease)
-    verdict = Verdict("accepted", 2, 2, 0, "ab", "raw/report.json", None, "raw/x", {"kind": "csv"})
+    verdict = Verdict("accepted", 2, 2, 0, "ab", "raw/report.json", None, {"kind": "csv"})
     run = run.apply(Event.ACCEPT, "good", NOW, verdict=verdict)
     copy = Copy(1, "a.1", NOW, adf_run_id="r", rows=2)
     run = run.apply(Event.START_COPY, "copy", NOW, copy=copy)

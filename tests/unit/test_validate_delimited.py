@@ -56,7 +56,8 @@ def test_accepted_in_every_format(data: bytes, chunk: int) -> None:
     report, findings = run_validation(data, small(), chunk=chunk)
 
     assert (report.verdict, report.rows, report.rejected) == ("accepted", 3, 0), report.problem
-    assert findings.kept == {}
+    assert set(findings.kept) == {"accepted"}
+    assert [row["id"] for row in findings.rows()] == [1, 2, 3]
     assert report.sha256 is not None
 
 
@@ -68,10 +69,8 @@ def test_encodings_by_declaration() -> None:
 
     assert faults(report) == {("type", "id"): (1, [3])}
     assert findings["rejects"] == "id,name,secret\nx,ü,s\n".encode("latin-1")
-    assert findings["clean"] == "id,name,secret\n1,é,s\n".encode()
+    assert findings.rows() == [{"id": 1, "name": "é", "secret": "s"}]
     assert report.format.encoding == "ISO-8859-1"
-    assert report.clean is not None
-    assert report.clean.encoding == "UTF-8"
 
 
 def test_utf16_rejects_keep_their_encoding() -> None:
@@ -84,8 +83,8 @@ def test_utf16_rejects_keep_their_encoding() -> None:
     assert findings["rejects"] == rejects
 
 
-def test_rejects_reasons_and_clean_copy() -> None:
-    """Bad records go to the rejects with their reasons, all others to the clean copy, unchanged."""
+def test_rejects_reasons_and_accepted_records() -> None:
+    """Bad records go to the rejects with their reasons, all others to the typed Parquet."""
     data = b'id,name,secret\r\n1,a,s\r\n1,"b\r\nc",q\r\nx,\xff\xe9,s\r\n4,d\r\n5,e,s'
 
     report, findings = run_validation(data, small())
@@ -93,7 +92,7 @@ def test_rejects_reasons_and_clean_copy() -> None:
     assert report.verdict == "accepted_with_rejects"
     assert (report.rows, report.accepted, report.rejected) == (5, 2, 3)
     assert findings["rejects"] == (b'id,name,secret\r\n1,"b\r\nc",q\r\nx,\xff\xe9,s\r\n4,d\r\n')
-    assert findings["clean"] == b"id,name,secret\r\n1,a,s\r\n5,e,s"
+    assert findings.parquet().rows() == [(1, "a", "s", 1, 2), (5, "e", "s", 5, 7)]
     assert findings["reasons"] is not None
     assert [json.loads(line) for line in findings["reasons"].splitlines()] == [
         {
@@ -117,14 +116,12 @@ def test_rejects_reasons_and_clean_copy() -> None:
     ]
 
 
-def test_a_clean_copy_of_compressed_data_is_plain() -> None:
-    """The report says how to read each file."""
+def test_compressed_data_is_written_typed() -> None:
+    """The compression of a drop is gone with its format."""
     report, findings = run_validation(gzip.compress(b"id,name,secret\n1,a,s\nx,b,s\n"), small())
 
-    assert findings["clean"] == b"id,name,secret\n1,a,s\n"
+    assert findings.rows() == [{"id": 1, "name": "a", "secret": "s"}]
     assert report.format.compression == "gzip"
-    assert report.clean is not None
-    assert report.clean.compression == "none"
 
 
 def test_corrected_rejects_are_accepted() -> None:
@@ -155,7 +152,8 @@ def test_tolerance_decides(bad: int, verdict: str) -> None:
     report, findings = run_validation(b"id,name,secret\n" + b"".join(rows), small(ratio=0.2))
 
     assert report.verdict == verdict
-    assert (findings["clean"] is not None) == (verdict != "refused")
+    assert (findings["accepted"] is not None) == (verdict != "refused")
+    assert (report.parquet is not None) == (verdict != "refused")
     assert (report.problem is not None) == (verdict == "refused")
 
 
@@ -222,7 +220,7 @@ def test_refused_with_reason_and_action(case: str) -> None:
     assert report.problem is not None
     assert reason in report.problem.reason
     assert action in report.problem.action
-    assert findings["clean"] is None
+    assert findings["accepted"] is None
 
 
 def test_another_delimiter_than_declared() -> None:
@@ -327,16 +325,14 @@ def test_empty_parts_of_a_composite_key() -> None:
 ZSTD = zstandard.ZstdCompressor()
 
 
-def test_zstd_is_read_and_rewritten() -> None:
-    """Data Factory does not support zstd, so a clean copy is written even without rejects."""
+def test_zstd_is_read() -> None:
+    """Several frames are one file."""
     data = b"id,name,secret\n1,a,s\n2,b,s\n"
 
     report, findings = run_validation(ZSTD.compress(data) + ZSTD.compress(b"3,c,s\n"), small())
 
     assert (report.verdict, report.rows, report.format.compression) == ("accepted", 3, "zstd")
-    assert report.clean is not None
-    assert report.clean.compression == "none"
-    assert findings["clean"] == data + b"3,c,s\n"
+    assert [row["name"] for row in findings.rows()] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -368,7 +364,8 @@ def test_mixed_line_ends_and_nul_bytes(prefilter: str, monkeypatch: pytest.Monke
 
     assert faults(report) == {("encoding", "name"): (1, [2]), ("newline", None): (1, [9])}
     assert (report.rows, report.rejected) == (6, 2)
-    assert findings["clean"] == data.replace(b"1,a\0,s\n", b"").replace(b"5,f,s\r6,g,s\n", b"")
+    assert findings.parquet()["name"].to_list() == ["b", "c", "d\r\ne", "h"]
+    assert findings.parquet()["_line"].to_list() == [3, 4, 7, 10]
 
 
 @pytest.mark.parametrize("prefilter", PREFILTERS)

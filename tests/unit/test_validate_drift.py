@@ -1,12 +1,11 @@
-"""Drift of columns: each kind by each policy, and the mapping of the Copy."""
+"""Drift of columns: each kind by each policy, and what is stored of it."""
 
 import io
-import json
+from datetime import date
 
 import polars as pl
 import pytest
 
-from ingest.stages.validate.verdicts import drifted
 from landfall.contract.folder import Contract, parse
 from tests.unit.validation import SMALL_YAML, faults, run_validation, small
 
@@ -68,12 +67,17 @@ def test_policies_of_columns(
     kind: str, policy: str | None, names: tuple[str, ...], verdict: str, expected: dict[str, object]
 ) -> None:
     """By default order and extra columns are allowed, and optional columns may be missing."""
-    report, _ = run_validation(csv(*names), drift(kind, policy))
+    report, findings = run_validation(csv(*names), drift(kind, policy))
 
     assert report.verdict == verdict
     assert (report.problem is None) == (verdict == "accepted")
     if verdict == "accepted":
-        assert drifted(report) == expected
+        columns = report.columns
+        loaded = list(columns.loaded)
+        drifted = {"missing": list(columns.missing), "renamed": columns.renamed, "loaded": loaded}
+        assert {name: value for name, value in drifted.items() if value} == expected
+        written = findings.parquet().columns
+        assert written == ["id", "name", "secret", *loaded, "_record", "_line"]
 
 
 def test_cells_of_renamed_and_reordered_columns_stay_with_their_names() -> None:
@@ -83,13 +87,7 @@ def test_cells_of_renamed_and_reordered_columns_stay_with_their_names() -> None:
     report, findings = run_validation(b"SECRET,Name,Id\nhush,a,x\ns,b,2\n", contract)
 
     assert faults(report) == {("type", "id"): (1, [2]), ("enum", "secret"): (1, [2])}
-    assert findings["clean"] == b"SECRET,Name,Id\ns,b,2\n"
-    mappings = contract.translator("csv", drifted(report))["mappings"]
-    assert [(m["source"]["name"], m["sink"]["name"]) for m in mappings] == [
-        ("Id", "id"),
-        ("Name", "name"),
-        ("SECRET", "secret"),
-    ]
+    assert findings.rows() == [{"id": 2, "name": "b", "secret": "s"}]
 
 
 def test_two_headers_for_one_column() -> None:
@@ -102,22 +100,23 @@ def test_two_headers_for_one_column() -> None:
 
 @pytest.mark.parametrize("rows", [3, 40_000])
 def test_a_missing_column_is_empty_in_every_record(rows: int) -> None:
-    """Rules on it see a missing value, in small files and prefiltered ones; nothing is copied."""
+    """Rules on it see a missing value, in small files and prefiltered ones; it is null."""
     quality = f"quality: [{{metric: nullValues, mustBe: {rows}}}, {{metric: invalidValues, "
     quality += "arguments: {validValues: [a]}, mustBe: 0}]"
     text = SMALL_YAML.replace("RATIO", "0").replace("EXTRA", "")
     text = text.replace("{maxLength: 3000000}}", f"{{maxLength: 3000000}}, {quality}}}")
     contract = parse(text, file="small.odcs.yaml")
 
-    report, _ = run_validation(
+    report, findings = run_validation(
         b"id,secret\n" + b"".join(b"%d,s\n" % at for at in range(rows)), contract
     )
 
     assert (report.verdict, report.rows) == ("accepted", rows)
     assert [(m.rule, m.value, m.kept) for m in report.measures] == [("nullValues", rows, True)]
     assert [profile.column for profile in report.profile] == ["id", "secret"]
-    mapped = contract.translator("csv", drifted(report))["mappings"]
-    assert [m["sink"]["name"] for m in mapped] == ["id", "secret"]
+    accepted = findings.parquet()
+    assert accepted.columns == ["id", "name", "secret", "_record", "_line"]
+    assert accepted["name"].null_count() == len(accepted) == rows
 
 
 def parquet(**columns: object) -> bytes:
@@ -149,8 +148,7 @@ def test_a_file_of_other_types(
     assert report.verdict == verdict
     assert faults(report) == expected
     if policy == "evolve":
-        kept = [json.loads(line) for line in (findings["clean"] or b"").splitlines()]
-        assert [record["id"] for record in kept] == ["1", "4"]
+        assert [(row["id"], row["name"]) for row in findings.rows()] == [(1, "1"), (4, "3")]
 
 
 @pytest.mark.parametrize(("policy", "rejected"), [("freeze", 3), ("evolve", 1)])
@@ -162,3 +160,33 @@ def test_json_of_other_types(policy: str, rejected: int) -> None:
     report, _ = run_validation(lines, drift("changedTypes", policy), name="a.jsonl")
 
     assert (report.rows, report.rejected) == (4, rejected)
+
+
+@pytest.mark.parametrize("rows", [2, 20_000])
+def test_extra_columns_are_loaded_as_text_and_fail_no_drop(rows: int) -> None:
+    """But for a cell that is no text; names that a reader would confuse stay behind."""
+    contract = drift("extraColumns", "evolve")
+    lines = b"".join(b"%d,a,s,x%d,,y,z\n" % (at, at) for at in range(rows))
+    data = b"id,name,secret,note,empty,ID,_record\n" + lines + b"%d,a,s,caf\xe9,,y,z\n" % rows
+
+    report, findings = run_validation(data, contract)
+
+    assert faults(report) == {("encoding", "note"): (1, [rows + 2])}
+    assert report.columns.extra == ("note", "empty", "ID", "_record")
+    assert report.columns.loaded == ("note", "empty")
+    accepted = findings.parquet()
+    assert accepted["note"].to_list() == [f"x{at}" for at in range(rows)]
+    assert accepted["empty"].null_count() == len(accepted)
+    assert accepted["_record"].to_list() == list(range(1, rows + 1))
+
+
+def test_extra_columns_of_parquet_are_loaded_as_text() -> None:
+    """Where text can say what they hold; a list stays behind."""
+    day = date(2024, 3, 10)
+    data = parquet(id=[1], name=["a"], secret=["s"], day=[day], price=[1.5], tags=[["x"]])
+
+    report, findings = run_validation(data, drift("extraColumns", "evolve"), name="a.parquet")
+
+    assert (report.verdict, report.columns.loaded) == ("accepted", ("day", "price"))
+    (row,) = findings.rows()
+    assert row == {"id": 1, "name": "a", "secret": "s", "day": "2024-03-10", "price": "1.5"}

@@ -110,8 +110,8 @@ LINE = (
 
 def validate_blocks(
     data: bytes, contract: Contract, *, prefilter: bool
-) -> tuple[int, list[tuple[Reject, bytes, tuple[int, int]]], tuple[Check, ...], int]:
-    """Return rows, rejects with raw records and ranges, checks, and the number of scans."""
+) -> tuple[int, list[tuple[Reject, bytes, int]], tuple[Check, ...], int]:
+    """Return rows, rejects with raw records and sizes, checks, and the number of scans."""
     reader = Delimited(open_stream([data], "t.csv", contract.hints), contract)
     reader.start()
     validator = RecordValidator(contract, reader, prefilter=prefilter)
@@ -122,18 +122,19 @@ def validate_blocks(
         for batch in reader.batches():
             scan = validator.scan(batch)
             scans += scan is not None
-            for reject in chain.from_iterable(validator.validate(batch, scan)):
-                place = batch.span(reject.index)
-                rejects.append((reject, batch.raw(reject.index), place))
+            rejects += [
+                (reject, batch.raw(reject.index), batch.size(reject.index))
+                for reject in chain.from_iterable(validator.validate(batch, scan))
+            ]
     except Refusal as refusal:
         ended = refusal.problem.line or 0
-    same = [(Reject(0, r.line, r.faults), raw, place) for r, raw, place in rejects]
+    same = [(Reject(0, r.line, r.faults), raw, size) for r, raw, size in rejects]
     return validator.rows + ended, same, validator.checks(), scans
 
 
-def unordered_faults(rejects: list[tuple[Reject, bytes, tuple[int, int]]]) -> list[object]:
+def unordered_faults(rejects: list[tuple[Reject, bytes, int]]) -> list[object]:
     """Return rejects with unordered faults: the prefilter changes their order."""
-    return [(r.line, Counter(r.faults), raw, place) for r, raw, place in rejects]
+    return [(r.line, Counter(r.faults), raw, size) for r, raw, size in rejects]
 
 
 @pytest.fixture(autouse=True, params=PREFILTERS[:2])

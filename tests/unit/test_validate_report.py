@@ -1,11 +1,10 @@
-"""Reports as JSON, ranges of rejects, and the Thrift codec."""
+"""Reports as JSON, and the Thrift codec."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from landfall.validation import Report
-from landfall.validation.readers.spans import Spans, without
 from landfall.validation.readers.thrift import I32, STRUCT, Field, Items, decode, encode
 from tests.unit.validation import run_validation, small
 
@@ -45,28 +44,6 @@ def test_other_json_is_no_report(text: str) -> None:
     """A later schema is refused rather than misread."""
     with pytest.raises(ValueError, match=r"schema 1|Expecting"):
         Report.from_json(text)
-
-
-@given(
-    st.binary(max_size=40),
-    st.lists(st.tuples(st.integers(0, 40), st.integers(1, 10)), max_size=5),
-    st.integers(1, 9),
-)
-def test_without_spans(data: bytes, raw: list[tuple[int, int]], chunk: int) -> None:
-    """Bytes outside all ranges pass, with chunks of any size."""
-    spans = Spans()
-    kept = bytearray()
-    at = 0
-    for start, length in sorted(raw):
-        if start < at or start + length > len(data):
-            continue
-        kept += data[at:start]
-        at = start + length
-        spans.extend([(start, at)])
-    kept += data[at:]
-    chunks = [data[i : i + chunk] for i in range(0, len(data), chunk)]
-
-    assert b"".join(without(chunks, spans)) == bytes(kept)
 
 
 def test_thrift_round_trip() -> None:

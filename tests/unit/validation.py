@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from landfall.contract.folder import Contract, load_folder, parse
 from landfall.validation import References, Report, Writer, validate
@@ -56,9 +59,21 @@ class Findings:
         """Why."""
         return self._open("reasons")
 
-    def clean(self) -> AbstractContextManager[Writer]:
-        """The rest."""
-        return self._open("clean")
+    def accepted(self) -> AbstractContextManager[Writer]:
+        """The rest, as typed Parquet."""
+        return self._open("accepted")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The accepted records, without their places; none if they were not kept."""
+        return (
+            []
+            if "accepted" not in self.kept
+            else self.parquet().drop("_record", "_line").rows(named=True)
+        )
+
+    def parquet(self) -> pl.DataFrame:
+        """The accepted records."""
+        return pl.read_parquet(io.BytesIO(self.kept["accepted"].getvalue()))
 
     def __getitem__(self, name: str) -> bytes | None:
         return self.kept[name].getvalue() if name in self.kept else None

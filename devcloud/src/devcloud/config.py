@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import os
 import secrets
@@ -114,7 +115,16 @@ class CloudConfig:
     @property
     def secrets(self) -> dict[str, str]:
         """What the key vault holds, by name."""
-        return {"function-key": self.function_key, "database-password": self.database_password}
+        topic_key = hmac.digest(self.identity_secret.encode(), b"event-topic-key", "sha256")
+        return {
+            "function-key": self.function_key,
+            "database-password": self.database_password,
+            "event-topic-key": base64.b64encode(topic_key).decode(),
+        }
+
+    def topic_url(self, topic: str) -> str:
+        """Endpoint of an Event Grid topic; its key is the secret `event-topic-key`."""
+        return f"{self.url('datafactory')}/topics/{topic}/api/events"
 
     @property
     def database_url(self) -> str:

@@ -73,9 +73,19 @@ def view(reads: Reads) -> dict[str, Any]:
         "trouble": _trouble(reads),
         "freshness": [view_of_freshness(reads, dataset) for dataset in reads.datasets],
         "waits": list(_waits(reads)),
+        "wrong": _wrong(reads),
         "set_aside": sorted(backlog.set_aside.items()),
         "caps": backlog.caps,
     }
+
+
+def _wrong(reads: Reads) -> list[tuple[str, str]]:
+    """Contracts, gold tables and source files that are left out, and why."""
+    service = reads.service
+    problems = [*service.store.problems, *service.loading.gold.deployed.problems]
+    wrong = [(problem.file, f"{problem.place}: {problem.reason}") for problem in problems]
+    errors = service.extraction.files.current.errors.values()
+    return wrong + [(error.file, str(error)) for error in errors]
 
 
 def _trouble(reads: Reads) -> list[Listed]:

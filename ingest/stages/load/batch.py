@@ -64,9 +64,13 @@ def new_id(dataset: str, now: datetime) -> str:
 
 
 def drop_of(run: Run) -> dict[str, Any]:
-    """A drop as batch documents carry it."""
-    missing = run.verdict.drifted.get("missing") if run.verdict else None
-    return ({"missing": missing} if missing else {}) | {
+    """A drop as batch documents carry it, with what its folder in bronze has to hold."""
+    verdict = run.verdict
+    missing = verdict.drifted.get("missing") if verdict else None
+    copied = verdict.parquet if verdict and verdict.parquet else {}
+    return {
+        **({"missing": missing} if missing else {}),
+        **{name: copied[name] for name in ("size", "files") if name in copied},
         "run_id": run.run_id,
         "bronze": run.bronze,
         "rows": run.verdict.accepted if run.verdict else None,

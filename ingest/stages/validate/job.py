@@ -4,7 +4,7 @@ The worker validates the beginning of the file, writes the plan of its contract 
 this attempt, starts the job, and streams the file once for its hash; then nobody holds the run. The
 job's idempotency token is made of run and attempt, so a start that is asked for again finds the job
 run that is there. When the job has ended, its answer and files become the same report, rejects and
-clean copy as those of the engine in `landfall.validation`.
+Parquet of the accepted records as those of the engine in `landfall.validation`.
 
 The hash is taken here and not by the job: SHA-256 takes the bytes one after the other, so a cluster
 could not share the work, and both engines must know a content by the same hash.
@@ -28,7 +28,7 @@ from ingest.runs.register import Register, Stored
 from ingest.runs.run import Lease, Run, ValidationAttempt
 from ingest.runs.states import Event
 from ingest.stages.claim import end
-from ingest.stages.validate.outputs import ValidationPaths
+from ingest.stages.validate.outputs import ACCEPTED, ValidationPaths
 from ingest.stages.validate.references import LakeSource
 from landfall.contract.folder import Contract
 from landfall.protocol import State
@@ -250,14 +250,32 @@ class ValidationJob:
             name=run.name,
             size=run.source.size,
             sha256=judging.sha256 or "",
+            parquet=self._parquet(folder, places),
             seconds=round((self.clock() - run.updated).total_seconds(), 3),
         )
         if report.rejects:
             self._move(f"{folder}/rejects", places.rejects)
             self._move(f"{folder}/reasons", f"{places.rejects}.reasons.jsonl")
-        if report.clean:
-            self._move(f"{folder}/clean", places.clean)
+        if report.parquet:
+            self._move_folder(f"{folder}/{ACCEPTED}", places.accepted)
         return report
+
+    def _parquet(self, folder: str, places: ValidationPaths) -> tuple[int, int]:
+        """How many Parquet files the job wrote of the accepted records, and their bytes in sum."""
+        for place in (f"{folder}/{ACCEPTED}", places.accepted):  # it may have been moved before
+            versions = [entry.version for entry in self.lake.list(f"{place}/")]
+            sizes = [version.size for version in versions if version.path.endswith(".parquet")]
+            if sizes:
+                return len(sizes), sum(sizes)
+        return 0, 0
+
+    def _move_folder(self, folder: str, target: str) -> None:
+        """Bring a folder to its place; it may be there already."""
+        try:
+            self.lake.rename(folder, target)
+        except NotFound:
+            if next(iter(self.lake.list(f"{target}/")), None) is None:
+                raise
 
     def _move(self, folder: str, target: str) -> None:
         """Bring the one part file of a folder to its place; it may be there already."""

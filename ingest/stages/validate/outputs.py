@@ -12,6 +12,8 @@ from ingest.ports import BinaryWriter, Lake
 from ingest.runs.run import Run
 from ingest.stages.validate.parts import FolderParts
 
+ACCEPTED, ACCEPTED_FILE = "accepted", "data.parquet"
+
 
 @dataclass(frozen=True)
 class ValidationPaths:
@@ -30,12 +32,6 @@ class ValidationPaths:
         if self.run.raw is None:
             raise ValueError(f"run {self.run.run_id} is {self.run.state} without its file")
         return self.run.raw
-
-    @property
-    def copied(self) -> str:
-        """What of it is copied: the file, or the pattern of a folder's files."""
-        parts = self.run.source.parts
-        return f"{self.drop}/{parts}" if parts else self.drop
 
     @property
     def name(self) -> str:
@@ -67,9 +63,9 @@ class ValidationPaths:
         return f"{self.findings}/rejects{dot}{suffix if dot else ''}"
 
     @property
-    def clean(self) -> str:
-        """The drop without its rejected records."""
-        return f"{self.own}/clean/{self._plain_name}"
+    def accepted(self) -> str:
+        """The folder of the accepted records, as Parquet files."""
+        return f"{self.own}/{ACCEPTED}"
 
     def clear(self, lake: Lake) -> None:
         """Delete what the attempt has written; its places are nobody else's."""
@@ -84,7 +80,7 @@ def new_attempt() -> str:
 
 @dataclass(frozen=True)
 class LakeOutputs:
-    """Where the engine's by-products go: rejects to quarantine, the clean copy beside the drop."""
+    """Where the engine's output goes: rejects to quarantine, accepted records beside the drop."""
 
     lake: Lake
     places: ValidationPaths
@@ -104,6 +100,6 @@ class LakeOutputs:
         with self.lake.writer(path) as sink, parts.reasons(sink) as writer:
             yield writer
 
-    def clean(self) -> AbstractContextManager[BinaryWriter]:
-        """The drop without its rejected records."""
-        return self.lake.writer(self.places.clean)
+    def accepted(self) -> AbstractContextManager[BinaryWriter]:
+        """The accepted records, as typed Parquet."""
+        return self.lake.writer(f"{self.places.accepted}/{ACCEPTED_FILE}")

@@ -132,7 +132,7 @@ class ValidationStage:
 
     def _clear(self, places: ValidationPaths, report: Report) -> None:
         """Delete what an attempt wrote that does not count; its places are nobody else's."""
-        if report.rejects or report.clean or report.verdict == "refused":
+        if report.rejects or report.parquet or report.verdict == "refused":
             with suppress(Retryable):  # it lies there in nobody's way
                 places.clear(self.lake)
 
@@ -294,7 +294,8 @@ class ValidationStage:
             cause = f"the same content was already accepted as run {other}"
             path = f"{places.own}/{paths.REPORT}"
             self.lake.put(path, report.to_json().encode())
-            short_verdict = replace(short_verdict, report=path)
+            self.lake.delete_folder(places.accepted)
+            short_verdict = replace(short_verdict, report=path, parquet=None)
             final = run.apply(Event.REPEAT, cause, self.clock(), verdict=short_verdict)
             return end(stored, final, self.manifest)
         rejected = f", {report.rejected} rejected" if report.rejected else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
 
 from ingest.runs.run import Run, Verdict
 from ingest.runs.states import Event
@@ -28,13 +27,14 @@ def verdict(places: ValidationPaths, report: Report, path: str, digest: str | No
         sha256=report.sha256 or "",
         report=path,
         rejects=places.rejects if report.rejects else None,
-        copy_from=places.clean if report.clean else places.copied,
-        format=asdict(report.clean or report.format),
+        format=asdict(report.format),
         problem=report.problem.reason if report.problem else None,
-        drifted=drifted(report),
         attempt=places.attempt,
         contract=report.contract_version,
         digest=digest,
+        parquet=None
+        if report.parquet is None
+        else {"folder": places.accepted, **asdict(report.parquet)},
     )
 
 
@@ -49,19 +49,6 @@ def refusal(report: Report) -> str:
         f"{report.max_rejected_ratio:.2%} it tolerates; most often {worst.rule}"
         f" on {worst.column or 'the record'} ({worst.failed} rows)"
     )
-
-
-def drifted(report: Report) -> dict[str, Any]:
-    """How the columns of what is copied differ from the contract's: what its mapping must know.
-
-    JSON names its values record by record, and a clean copy made of Parquet has the contract's
-    names.
-    """
-    kind, columns = (report.clean or report.format).kind, report.columns
-    drift: dict[str, Any] = {"missing": list(columns.missing)}
-    if kind == report.format.kind:
-        drift |= {"renamed": columns.renamed, "loaded": list(columns.loaded)}
-    return {key: value for key, value in drift.items() if value}
 
 
 def no_contract(run: Run, known: list[str]) -> Report:

@@ -296,6 +296,7 @@ class ColumnarScan:
         self.rows = len(record_index.starts)
         self.candidates = candidates
         self.lines: Sequence[int] = record_index.lines  # type: ignore[assignment]
+        self.cells: pl.DataFrame | None = frame
         self._frame = frame
         self._record_index = record_index
 

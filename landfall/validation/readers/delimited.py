@@ -14,10 +14,8 @@ from landfall.validation.readers import plain
 from landfall.validation.readers.header import check_header, choose_delimiter
 from landfall.validation.readers.opening import Opened
 from landfall.validation.readers.plain import Block
-from landfall.validation.readers.spans import without
 from landfall.validation.readers.splitting import Splitter, UnclosedQuote
 from landfall.validation.report import Columns, Format
-from landfall.validation.streams import Writer
 
 if TYPE_CHECKING:  # loaded only for large blocks
     from landfall.validation.prefilter.kernel.library import Library
@@ -40,29 +38,17 @@ class Delimited:
         self._suffix = opened.suffix
         self._rest = b""
         self._ended = False
-        self._offset = 0
         self._line = 1
         self._splitter = Splitter(",", contract.hints.quote, contract.hints.escape)
-        self._chunks = opened.chunks
         self.format = opened.format
         self.head = b""
         self.names: Sequence[str] = ()
         self.columns = Columns()
 
     @property
-    def clean_format(self) -> Format:
-        """Format of the clean copy: as the file, but in UTF-8 and not compressed."""
-        return replace(self.format, encoding="UTF-8", compression="none")
-
-    @property
     def rejects_format(self) -> Format:
         """Format of rejects: as the file, but not compressed."""
         return replace(self.format, compression="none")
-
-    def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
-        """Write the content without the `rejected` byte ranges."""
-        for piece in without(self._chunks, rejected):
-            writer.write(piece)
 
     def start(self) -> None:
         """Read the header.
@@ -89,7 +75,6 @@ class Delimited:
         self.names = [known_as.get(name, name) for name in split.names]
         self.head = head
         self._rest = data[len(head) :]
-        self._offset = len(head)
         self._line = 1 + head.count(b"\n")
 
     def _header(self) -> _Header:
@@ -188,7 +173,7 @@ class Delimited:
                 raise record_too_long(self._line)
 
     def _batch(self, data: bytes) -> tuple[RecordBatch, int]:
-        line, offset = self._line, self._offset
+        line = self._line
         record_index = split = None
         used, newlines = len(data), 0
         library = self._kernel(data)
@@ -203,12 +188,9 @@ class Delimited:
             text = data.decode("utf-8", "surrogateescape")
             split = self._try(lambda: self._splitter.split(text, final=self._ended))
             used, newlines = _length(data, text[: split.consumed]), split.newlines
-        self._offset += used
         self._line += newlines
         kept = data if used == len(data) else data[:used]
-        return Block(
-            kept, line, offset, self._splitter, record_index=record_index, split=split
-        ), used
+        return Block(kept, line, self._splitter, record_index=record_index, split=split), used
 
     def _kernel(self, data: bytes) -> Library | None:
         """Return the kernel, if it can find the records of a block."""

@@ -25,10 +25,11 @@ MAX_GROUP = 512 << 20
 MAX_CELLS = 64 << 20
 """Most values of a row group; a run of equal values takes almost no bytes in the file."""
 SCHEMA, ROWS, GROUPS = 2, 3, 4
-COLUMNS, GROUP_ROWS, GROUP_OFFSET = 1, 3, 5
+COLUMNS, GROUP_ROWS, GROUP_OFFSET, _ORDINAL = 1, 3, 5, 7
 AGAIN = "write the file again with a current Parquet writer and send it again"
 
-_TAIL = 8
+TAIL = 8
+"""Bytes after a footer: its length and the magic number."""
 _CHUNK_OFFSET, _META = 2, 3
 _INDEXES = frozenset({4, 5, 6, 7})
 _VALUES, _COMPRESSED, _DATA, _INDEX, _DICTIONARY, _BLOOM = 5, 7, 9, 10, 11, frozenset({14, 15})
@@ -50,14 +51,14 @@ def read_footer(source: ByteSource) -> thrift.Struct:
         Refusal: there is none, or it is damaged.
     """
     size = source.size
-    tail = source.read(max(size - _TAIL, 0), _TAIL)
+    tail = source.read(max(size - TAIL, 0), TAIL)
     length = int.from_bytes(tail[:4], "little")
-    if tail[4:] != PARQUET_MAGIC or length > size - _TAIL - len(PARQUET_MAGIC):
+    if tail[4:] != PARQUET_MAGIC or length > size - TAIL - len(PARQUET_MAGIC):
         raise Refusal("the Parquet file has no footer: it is cut off or damaged", AGAIN)
     if length > MAX_FOOTER:
         raise Refusal(f"the Parquet footer is larger than {MAX_FOOTER >> 20} MiB", AGAIN)
     try:
-        footer = thrift.decode(source.read(size - _TAIL - length, length))
+        footer = thrift.decode(source.read(size - TAIL - length, length))
         thrift.check(footer, _FOOTER)
         _check_counts(footer)
     except ValueError as error:
@@ -78,9 +79,21 @@ def _check_counts(footer: thrift.Struct) -> None:
 
 def assemble(data: bytes, footer: thrift.Struct) -> bytes:
     """Return a complete file of pages and a footer."""
+    return PARQUET_MAGIC + data + encoded_footer(footer)
+
+
+def encoded_footer(footer: thrift.Struct) -> bytes:
+    """Return a footer as it ends a file, with its length and the magic number."""
     encoded = thrift.encode(footer)
-    length = len(encoded).to_bytes(4, "little")
-    return PARQUET_MAGIC + data + encoded + length + PARQUET_MAGIC
+    return encoded + len(encoded).to_bytes(4, "little") + PARQUET_MAGIC
+
+
+def group_elsewhere(group: thrift.Struct, by: int) -> thrift.Struct:
+    """Return a row group whose pages stand `by` bytes later in another file."""
+    moved = deepcopy([field for field in group if field.id not in (GROUP_OFFSET, _ORDINAL)])
+    for chunk in thrift.get(moved, COLUMNS).values:
+        _shift_offsets(chunk, -by)
+    return moved
 
 
 def without_groups(footer: thrift.Struct) -> thrift.Struct:

@@ -109,9 +109,21 @@ def check_columns(names: Sequence[str], contract: Contract) -> Columns:
             line=1,
         )
     evolve = contract.drift.extra == "evolve"
-    loadable = (name for name in extra if counts[name] == 1 and not _NO_BRONZE.search(name))
-    loaded = tuple(loadable) if evolve else ()
+    loaded = _loadable(extra, contract) if evolve else ()
     return Columns(missing, extra, kept != expected, renamed, loaded)
+
+
+def _loadable(extra: Sequence[str], contract: Contract) -> tuple[str, ...]:
+    """Return the extra columns with a name that bronze can have and that is no other's."""
+    taken = {column.name.casefold() for column in contract.columns}
+    counts = Counter(name.casefold() for name in extra)
+    return tuple(
+        name
+        for name in extra
+        if not _NO_BRONZE.search(name)
+        and name.casefold() not in taken
+        and counts[name.casefold()] == 1
+    )
 
 
 def _renamed(

@@ -16,10 +16,8 @@ from landfall.validation.problems import MAX_RECORD, record_too_long
 from landfall.validation.readers.array import Elements
 from landfall.validation.readers.delimited import blocks
 from landfall.validation.readers.opening import Opened
-from landfall.validation.readers.spans import without
 from landfall.validation.readers.splitting import MalformedRecord
 from landfall.validation.report import Columns, Format
-from landfall.validation.streams import Writer
 
 _MAX_EXTRA = 1000
 _INVALID_BYTE = re.compile("[\udc80-\udcff]")
@@ -92,11 +90,6 @@ class _JsonReader:
         """One object a line."""
         return replace(self.format, kind="jsonl", compression="none")
 
-    @property
-    def clean_format(self) -> Format:
-        """One object a line, in UTF-8."""
-        return replace(self.rejects_format, encoding="UTF-8")
-
     def start(self) -> None:
         """Do nothing: there is no header."""
 
@@ -106,21 +99,20 @@ class Lines(_JsonReader):
 
     def batches(self) -> Iterator[ParsedBatch]:
         """Yield all records; raise Refusal if a line is too long."""
-        rest, number, offset = b"", 1, 0
+        rest, number = b"", 1
         for block in blocks(self._chunks):
             data = rest + block
             cut = data.rfind(b"\n") + 1
             rest = data[cut:]
             if cut:
-                yield self._batch(data[:cut], number, offset)
+                yield self._batch(data[:cut], number)
                 number += data.count(b"\n", 0, cut)
-                offset += cut
             if len(rest) > MAX_RECORD:
                 raise record_too_long(number)
         if rest:
-            yield self._batch(rest, number, offset)
+            yield self._batch(rest, number)
 
-    def _batch(self, data: bytes, number: int, offset: int) -> ParsedBatch:
+    def _batch(self, data: bytes, number: int) -> ParsedBatch:
         rows: list[list[Any]] = []
         lines: list[int] = []
         spans: list[tuple[int, int]] = []
@@ -141,23 +133,18 @@ class Lines(_JsonReader):
         def raw(index: int) -> bytes:
             return data[slice(*spans[index])]
 
-        def span(index: int) -> tuple[int, int]:
-            return offset + spans[index][0], offset + spans[index][1]
+        def size(index: int) -> int:
+            start, end = spans[index]
+            return end - start
 
-        return ParsedBatch(rows, lines, raw, span, broken)
-
-    def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
-        """Write the content without the `rejected` byte ranges."""
-        for piece in without(self._chunks, rejected):
-            writer.write(piece)
+        return ParsedBatch(rows, lines, raw, size, broken)
 
 
 class Array(_JsonReader):
-    """Reads one JSON array of objects; the range of a record is its position in the array."""
+    """Reads one JSON array of objects."""
 
     def batches(self) -> Iterator[ParsedBatch]:
         """Yield all elements; raise Refusal if the array itself is malformed."""
-        position = 0
         for elements in Elements(self._chunks):
             rows: list[list[Any]] = []
             broken: dict[int, MalformedRecord] = {}
@@ -167,8 +154,7 @@ class Array(_JsonReader):
                     broken[index] = cells
                     cells = []
                 rows.append(cells)
-            yield self._batch(rows, broken, elements, position)
-            position += len(elements)
+            yield self._batch(rows, broken, elements)
 
     def _cells(self, text: str) -> list[Any] | MalformedRecord:
         if not text.isascii() and (match := _INVALID_BYTE.search(text)) is not None:
@@ -181,29 +167,14 @@ class Array(_JsonReader):
         rows: list[list[Any]],
         broken: dict[int, MalformedRecord],
         elements: list[tuple[str, int]],
-        position: int,
     ) -> ParsedBatch:
         return ParsedBatch(
             rows,
             [line for _, line in elements],
             lambda index: _one_line(elements[index][0]),
-            lambda index: (position + index, position + index + 1),
+            lambda _: 1,
             broken,
         )
-
-    def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
-        """Write all elements that are not `rejected`, one a line."""
-        start, end = next(rejected, (-1, -1))
-        position = 0
-        for elements in Elements(self._chunks):
-            kept = []
-            for text, _ in elements:
-                if position == end:
-                    start, end = next(rejected, (-1, -1))
-                if not start <= position < end:
-                    kept.append(_one_line(text))
-                position += 1
-            writer.write(b"".join(kept))
 
 
 def _one_line(text: str) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -38,7 +39,7 @@ from landfall.validation.readers.footer import (
 from landfall.validation.readers.header import check_columns
 from landfall.validation.readers.opening import Opened
 from landfall.validation.report import Columns, Format
-from landfall.validation.streams import ByteSource, Writer
+from landfall.validation.streams import ByteSource
 
 _ROWS = 10_000
 
@@ -65,11 +66,6 @@ class Parquet:
         """One JSON object a line."""
         return Format("jsonl", encoding="UTF-8")
 
-    @property
-    def clean_format(self) -> Format:
-        """One JSON object a line, in UTF-8."""
-        return Format("jsonl", encoding="UTF-8")
-
     def start(self) -> None:
         """Read the footer.
 
@@ -84,6 +80,9 @@ class Parquet:
         present = [c for c in self._contract.columns if c.name not in self.columns.missing]
         self.names = [column.name for column in present]
         self._present = [(self.columns.renamed.get(c.name, c.name), c) for c in present]
+        textual = [name for name in self.columns.loaded if not _is_opaque(schema[name])]
+        self.columns = replace(self.columns, loaded=tuple(textual))
+        self.names = [*self.names, *textual]
         for name, column in self._present:
             if not _is_compatible(schema[name], column, self._contract.drift.changed):
                 raise Refusal(
@@ -107,22 +106,8 @@ class Parquet:
             rows,
             range(number + 1, number + 1 + len(rows)),
             lambda index: self._line(rows[index]),
-            lambda index: (number + index, number + index + 1),
+            lambda _: 1,
         )
-
-    def copy(self, rejected: Iterator[tuple[int, int]], writer: Writer) -> None:
-        """Write all records that are not `rejected` as JSON Lines."""
-        self.start()
-        start, end = next(rejected, (-1, -1))
-        number = 0
-        for frame in self._frames():
-            for part in frame.iter_slices(_ROWS):
-                for row in python_rows(part):
-                    if number == end:
-                        start, end = next(rejected, (-1, -1))
-                    if not start <= number < end:
-                        writer.write(self._line(row))
-                    number += 1
 
     def _line(self, row: tuple[Any, ...]) -> bytes:
         return json_line(self.names, row)
@@ -151,12 +136,17 @@ class Parquet:
             yield frame.select(
                 normalized(name, frame.schema[name], column).alias(column.name)
                 for name, column in self._present
-            )
+            ).hstack(frame.select(pl.col(name).cast(pl.String) for name in self.columns.loaded))
 
     def _frame(self, group: thrift.Struct) -> pl.DataFrame:
-        names = [name for name, _ in self._present]
+        names = [*(name for name, _ in self._present), *self.columns.loaded]
         data = group_as_file(self._source, self._footer, group, names)
         return pl.read_parquet(io.BytesIO(data), columns=names)
+
+
+def _is_opaque(dtype: pl.DataType) -> bool:
+    """Whether no text can say what a column holds."""
+    return dtype.is_nested() or isinstance(dtype, (pl.Binary, pl.Object))
 
 
 def _is_compatible(dtype: pl.DataType, column: Column, policy: str) -> bool:

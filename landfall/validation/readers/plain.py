@@ -20,15 +20,14 @@ SMALLEST = 256 << 10
 class Block:
     """Records of a block: parsed as a whole or, if prefiltered, only those that are requested.
 
-    `line` and `offset` are the physical line and the byte offset of the block in the file. It ends
-    with a complete record. See `RecordBatch`.
+    `line` is the physical line of the block in the file. It ends with a complete record. See
+    `RecordBatch`.
     """
 
     def __init__(
         self,
         data: bytes,
         line: int,
-        offset: int,
         splitter: Splitter,
         *,
         record_index: RecordIndex | None = None,
@@ -36,7 +35,6 @@ class Block:
     ) -> None:
         self._data = data
         self._line = line
-        self._offset = offset
         self._splitter = splitter
         self._record_index = record_index
         self._whole = split
@@ -98,10 +96,10 @@ class Block:
         start, end = self._ranges_or_scan.byte_range(index)
         return self._data[start:end]
 
-    def span(self, index: int) -> tuple[int, int]:
-        """Return the byte range of a record in the file."""
+    def size(self, index: int) -> int:
+        """Return how many bytes a record has."""
         start, end = self._ranges_or_scan.byte_range(index)
-        return self._offset + start, self._offset + end
+        return end - start
 
     def subset(self, indexes: Sequence[int]) -> RecordSubset:
         """Return the records at these positions."""

@@ -14,6 +14,7 @@ from starlette.types import Scope
 from devcloud import faults
 from devcloud.clock import Clock, SystemClock
 from devcloud.config import CloudConfig
+from devcloud.datafactory import events
 from devcloud.datafactory.arm import Arm
 from devcloud.datafactory.engine import Engine
 from devcloud.datafactory.resources import Resources
@@ -40,7 +41,7 @@ def create_app(config: CloudConfig, clock: Clock | None = None) -> Starlette:
     resources = Resources(folder / "factories")
     runs = Runs(folder / "runs", clock.now())
     engine = Engine(resources, runs, clock, lambda resource: identity.issue(resource)[0])
-    triggers = Triggers(resources, engine, clock)
+    triggers = Triggers(config, resources, engine, runs, clock)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -59,6 +60,7 @@ def create_app(config: CloudConfig, clock: Clock | None = None) -> Starlette:
             *identity_endpoint.routes(identity, config),
             *vault.routes(identity, config),
             *management.routes(identity, config),
+            *events.routes(triggers, config),
             Route("/{path:path}", manage, methods=["GET", "PUT", "POST", "PATCH", "DELETE"]),
         ],
     )

@@ -18,9 +18,8 @@ from starlette.responses import JSONResponse, Response
 from devcloud.clock import Clock, stamp
 from devcloud.config import CloudConfig
 from devcloud.datafactory import query
-from devcloud.datafactory.azure_error import AzureError, bad_request, not_implemented
+from devcloud.datafactory.azure_error import AzureError, not_implemented
 from devcloud.datafactory.engine import Engine
-from devcloud.datafactory.recurrence import Recurrence
 from devcloud.datafactory.resources import KINDS, FactoryId, Resources
 from devcloud.datafactory.runs import PipelineRun, Runs
 from devcloud.datafactory.triggers import Triggers
@@ -118,9 +117,9 @@ class Arm:
         match (method, *rest):
             case ("POST", "pipelines", name, action) if action.lower() == "createrun":
                 return self._create_run(call, name)
-            case ("POST", "triggers", name, action) if action.lower() in ("start", "stop"):
-                return self._switch(call, name, action.lower())
-            case ("POST", "querypipelineruns" | "querytriggerruns"):
+            case ("POST", "triggers", _, *_):
+                return self._of_trigger(call)
+            case ("POST", "querypipelineruns" | "querytriggerruns" | "querytriggers"):
                 return self._query(call)
             case (_, "pipelineruns", run_id, *action):
                 return self._run_action(call, run_id, "".join(action).lower())
@@ -162,10 +161,14 @@ class Arm:
         if kind == "triggers":
             self.triggers.check_change(key, name)
         if request.method == "DELETE":
-            return Response(status_code=200 if self.resources.delete(key, kind, name) else 204)
+            gone = self.resources.delete(key, kind, name)
+            if gone and kind == "triggers":
+                self.triggers.forget(key, name)
+            return Response(status_code=200 if gone else 204)
         body = call.body
         if kind == "triggers":
-            body = _stopped(body)
+            self.triggers.check(key, name, body)
+            body = {**body, "properties": {**body["properties"], "runtimeState": "Stopped"}}
         match = request.headers.get("If-Match")
         return JSONResponse(_shown(self.resources.put(call.factory, kind, name, body, match)))
 
@@ -177,9 +180,36 @@ class Arm:
         run = self.engine.start(call.factory.key, name, call.body, caller)
         return JSONResponse({"runId": run.run_id})
 
-    def _switch(self, call: ArmRequest, name: str, action: str) -> Response:
-        act: Callable[[str, str], None] = getattr(self.triggers, action)
-        act(call.factory.key, name)
+    def _of_trigger(self, call: ArmRequest) -> Response:
+        match call.rest[1:]:
+            case (name, action):
+                return self._trigger_action(call, name, action.lower())
+            case (name, runs, run_id, action) if runs.lower() == "triggerruns":
+                return self._trigger_run_action(call, name, run_id, action.lower())
+        raise not_implemented(f"POST /{'/'.join(call.rest)} of a factory")
+
+    def _trigger_action(self, call: ArmRequest, name: str, action: str) -> Response:
+        key = call.factory.key
+        if action in ("start", "stop"):
+            act: Callable[[str, str], None] = getattr(self.triggers, action)
+            act(key, name)
+            return Response(status_code=200)
+        subscribing = ("subscribetoevents", "unsubscribefromevents", "geteventsubscriptionstatus")
+        if action not in subscribing:
+            raise not_implemented(f"{action} of a trigger")
+        # A trigger that is started is subscribed, one that is stopped is not; no call changes that.
+        properties = self.resources.get(key, "triggers", name)["properties"]
+        enabled = properties.get("runtimeState") == "Started"
+        status = "Enabled" if enabled else "Disabled"
+        return JSONResponse({"triggerName": name, "status": status})
+
+    def _trigger_run_action(
+        self, call: ArmRequest, name: str, run_id: str, action: str
+    ) -> Response:
+        if action not in ("rerun", "cancel"):
+            raise not_implemented(f"{action} of a trigger run")
+        act: Callable[[str, str, str], None] = getattr(self.triggers, action)
+        act(call.factory.key, name, run_id)
         return Response(status_code=200)
 
     def _run(self, call: ArmRequest, run_id: str) -> PipelineRun:
@@ -205,9 +235,13 @@ class Arm:
         raise not_implemented(f"{method} {action} of a pipeline run")
 
     def _query(self, call: ArmRequest) -> Response:
+        if call.rest[0] == "querytriggers":
+            stored = self.resources.list(call.factory.key, "triggers")
+            return JSONResponse({"value": [_shown(each) for each in stored]})
         if call.rest[0] == "querytriggerruns":
-            triggered = _trigger_runs(self.runs, call.factory.key)
-            return JSONResponse(query.trigger_runs(call.body, triggered))
+            triggered = self.triggers.runs.of_factory(call.factory.key)
+            documents = [run.to_json() for run in triggered]
+            return JSONResponse(query.trigger_runs(call.body, documents))
         scope = call.request.scope
         lag = self.faults.take(
             "query_lag", method="POST", target=target(scope), user_agent=user_agent(scope)
@@ -224,43 +258,6 @@ class Arm:
             if status is not None:
                 documents.append(run.to_json(status))
         return JSONResponse(query.pipeline_runs(call.body, documents))
-
-
-def _stopped(body: dict[str, Any]) -> dict[str, Any]:
-    """A trigger's body with its recurrence checked; whatever it says, it is stopped when put."""
-    properties = body.get("properties")
-    if not isinstance(properties, dict):
-        raise bad_request("the body must have the object 'properties'", "properties")
-    if properties.get("type") == "ScheduleTrigger":
-        Recurrence.read(properties.get("typeProperties", {}).get("recurrence"))
-    return {**body, "properties": {**properties, "runtimeState": "Stopped"}}
-
-
-def _trigger_runs(runs: Runs, factory: str) -> list[dict[str, Any]]:
-    """The runs of triggers, as the pipeline runs that they started tell of them."""
-    trigger_runs: dict[str, dict[str, Any]] = {}
-    for run in runs.all():
-        if run.factory != factory or run.trigger is None:
-            continue
-        identity = f"{run.invoked_by['name']}/{run.invoked_by['id']}"
-        trigger_run = trigger_runs.setdefault(
-            identity,
-            {
-                "triggerRunId": identity,
-                "triggerName": run.invoked_by["name"],
-                "triggerType": run.invoked_by["invokedByType"],
-                "triggerRunTimestamp": run.trigger["startTime"],
-                "status": "Succeeded",
-                "message": "",
-                "properties": {
-                    "TriggerTime": run.trigger["startTime"],
-                    "ScheduleTime": run.trigger["scheduledTime"],
-                },
-                "triggeredPipelines": {},
-            },
-        )
-        trigger_run["triggeredPipelines"][run.pipeline] = run.run_id
-    return list(trigger_runs.values())
 
 
 def _shown(stored: dict[str, Any]) -> dict[str, Any]:

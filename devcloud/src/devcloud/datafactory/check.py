@@ -31,6 +31,7 @@ _REFERENCE_TYPES = {
     "LinkedServiceReference": "linkedservices",
     "DatasetReference": "datasets",
     "PipelineReference": "pipelines",
+    "TriggerReference": "triggers",
 }
 
 
@@ -174,15 +175,59 @@ def dataset(properties: dict[str, Any]) -> Iterator[ResourceReference]:
 
 
 def trigger(properties: dict[str, Any]) -> Iterator[ResourceReference]:
-    """Check a trigger; its recurrence is checked where it is computed."""
+    """Check a trigger; its times are checked where they are computed.
+
+    Yields:
+        The pipelines it starts, and the triggers it depends on.
+    """
     fits("trigger", properties, shapes.TRIGGER)
     shape = typed("trigger", properties, shapes.TRIGGERS)
-    fits("typeProperties", properties["typeProperties"], shape)
-    for number, entry in enumerate(properties.get("pipelines", [])):
+    inside = fits("typeProperties", properties["typeProperties"], shape)
+    windows = properties["type"] == "TumblingWindowTrigger"
+    other = "pipelines" if windows else "pipeline"
+    if other in properties:
+        needed = "pipeline, and one" if windows else "pipelines"
+        raise bad_request(f"a {properties['type']} has the property {needed}, not {other}", other)
+    for number, entry in enumerate(started_by(properties)):
         place = f"pipelines[{number}]"
         fits(place, entry, Shape(frozenset(("pipelineReference",)), frozenset(("parameters",))))
         expressions(place, entry.get("parameters", {}))
         yield reference(place, entry["pipelineReference"], "PipelineReference")
+    for entry in inside.get("dependsOn") or []:
+        if isinstance(entry, dict) and "referenceTrigger" in entry:
+            yield reference("dependsOn", entry["referenceTrigger"], "TriggerReference")
+    if "events" in inside:
+        _events(properties["type"], inside)
+
+
+def started_by(properties: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a trigger starts: each with `pipelineReference` and `parameters`."""
+    if properties["type"] == "TumblingWindowTrigger":
+        entry = properties.get("pipeline")
+        return [] if entry is None else [entry]
+    return list(properties.get("pipelines") or [])
+
+
+def _events(kind: str, inside: dict[str, Any]) -> None:
+    events = inside["events"]
+    if not isinstance(events, list) or not events or not all(isinstance(e, str) for e in events):
+        raise bad_request("typeProperties.events must be an array of types of events", "events")
+    if kind != "BlobEventsTrigger":
+        return
+    unknown = [event for event in events if event not in shapes.BLOB_EVENTS]
+    if unknown:
+        raise bad_request(f"events: {unknown[0]!r} is not one of {shapes.BLOB_EVENTS}", "events")
+    begins, ends = inside.get("blobPathBeginsWith"), inside.get("blobPathEndsWith")
+    if not begins and not ends:
+        raise bad_request(
+            "typeProperties needs blobPathBeginsWith or blobPathEndsWith", "blobPathBeginsWith"
+        )
+    if begins and "/blobs/" not in str(begins) and str(begins).strip("/").count("/"):
+        raise bad_request(
+            "blobPathBeginsWith: between container and folder there must be /blobs/, such as "
+            "/landing/blobs/orders/",
+            "blobPathBeginsWith",
+        )
 
 
 def factory(properties: dict[str, Any]) -> Iterator[ResourceReference]:

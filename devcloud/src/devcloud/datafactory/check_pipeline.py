@@ -19,6 +19,7 @@ from devcloud.datafactory.check import (
 )
 from devcloud.datafactory.connectors.pagination import Pagination
 from devcloud.datafactory.connectors.partition import CONDITION, OPTIONS
+from devcloud.datafactory.expressions.evaluate import is_expression
 from devcloud.datafactory.expressions.syntax import Call, Literal
 from devcloud.datafactory.policy import Policy
 from devcloud.datafactory.shapes import Shape
@@ -251,6 +252,8 @@ def _partitions(place: str, document: dict[str, Any]) -> None:
     if option not in OPTIONS:
         raise bad_request(f"{place}.partitionOption must be one of {OPTIONS}", place)
     settings = document.get("partitionSettings") or {}
+    if is_expression(settings):
+        return
     fits(f"{place}.partitionSettings", settings, shapes.PARTITION_SETTINGS)
     query = document.get("query", document.get("sqlReaderQuery"))
     if option == "DynamicRange" and query is not None:

@@ -27,7 +27,7 @@ from devcloud.datafactory.runs import PipelineRun, Runs
 MOST_QUEUED = 100
 COPIES_AT_ONCE = 8
 _EMPTY: dict[str, Any] = {"string": "", "bool": False, "boolean": False, "array": [], "integer": 0}
-_INTERRUPTED = (
+INTERRUPTED = (
     "The local data factory was stopped while this run was in progress; what its activities had "
     "done by then stands, the rest was not done."
 )
@@ -63,6 +63,11 @@ class Engine:
         )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ended: dict[str, asyncio.Event] = {}
+        self._listeners: list[Callable[[PipelineRun], None]] = []
+
+    def on_end(self, listener: Callable[[PipelineRun], None]) -> None:
+        """Call somebody when a run has ended."""
+        self._listeners.append(listener)
 
     def start(
         self,
@@ -132,7 +137,7 @@ class Engine:
             if run.status == "Canceling":
                 self._end(run, "Cancelled", "Cancelled by the end of the local data factory")
             elif run.status == "InProgress":
-                self._end(run, "Failed", _INTERRUPTED)
+                self._end(run, "Failed", INTERRUPTED)
         for run in left:
             self._admit(run.factory, run.pipeline)
 
@@ -215,6 +220,8 @@ class Engine:
         waiting = self._ended.pop(run.run_id, None)
         if waiting is not None:
             waiting.set()
+        for listener in self._listeners:
+            listener(run)
 
     def _execute(
         self, parent: PipelineRun, pipeline: str, parameters: dict[str, Any]

@@ -24,7 +24,13 @@ _RUN_OPERANDS = {
     "runstart": "runStart",
     "runend": "runEnd",
 }
-_TRIGGER_OPERANDS = {"triggername": "triggerName", "status": "status"}
+_TRIGGER_OPERANDS = {
+    "triggername": "triggerName",
+    "status": "status",
+    "runid": "triggerRunId",
+    "triggerruntimestamp": "triggerRunTimestamp",
+}
+_UNFINISHED = ("Waiting", "WaitingOnDependency", "Running")  # of a window
 _ACTIVITY_OPERANDS = {
     "activityname": "activityName",
     "activitytype": "activityType",
@@ -72,13 +78,42 @@ def activity_runs(body: dict[str, Any], runs: Iterable[dict[str, Any]]) -> dict[
 
 
 def trigger_runs(body: dict[str, Any], runs: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The runs of triggers that a query body asks for, latest first, all on one page."""
-    keep = _filters(body, _TRIGGER_OPERANDS)
+    """One page of the runs of triggers that a query body asks for, latest first.
+
+    The status `Inprogress` stands for all that have not ended.
+    """
+    keep = _filters(_opened(body), _TRIGGER_OPERANDS)
     window = _window(body)
     matches = [
         run for run in runs if keep(run) and window({"lastUpdated": run["triggerRunTimestamp"]})
     ]
-    return {"value": sorted(matches, key=lambda run: str(run["triggerRunTimestamp"]), reverse=True)}
+    matches.sort(key=_trigger_position, reverse=True)
+    after = _read_token(body.get("continuationToken"))
+    if after is not None:
+        matches = [run for run in matches if _trigger_position(run) < after]
+    answer: dict[str, Any] = {"value": matches[:PAGE]}
+    if len(matches) > PAGE:
+        answer["continuationToken"] = _write_token(_trigger_position(matches[PAGE - 1]))
+    return answer
+
+
+def _trigger_position(run: dict[str, Any]) -> tuple[str, str]:
+    return str(run["triggerRunTimestamp"]), str(run["triggerRunId"])
+
+
+def _opened(body: dict[str, Any]) -> dict[str, Any]:
+    """A query of which `Inprogress` names every status that is no end."""
+    filters = []
+    for each in body.get("filters") or []:
+        values = each.get("values")
+        if isinstance(values, list) and "inprogress" in [str(value).lower() for value in values]:
+            operator = {"equals": "In", "notequals": "NotIn"}.get(
+                str(each.get("operator")).lower(), each.get("operator")
+            )
+            filters.append({**each, "operator": operator, "values": [*values, *_UNFINISHED]})
+        else:
+            filters.append(each)
+    return {**body, "filters": filters}
 
 
 Test = Callable[[dict[str, Any]], bool]

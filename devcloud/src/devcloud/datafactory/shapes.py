@@ -59,7 +59,9 @@ DATASET = _shape(
 LINKED_SERVICE = _shape(
     "type typeProperties", "parameters version", "annotations connectVia description"
 )
-TRIGGER = _shape("type typeProperties", "pipelines runtimeState", "annotations description")
+TRIGGER = _shape(
+    "type typeProperties", "pipeline pipelines runtimeState", "annotations description"
+)
 
 EXECUTION_ACTIVITIES = {
     "Copy": _shape(
@@ -242,18 +244,28 @@ SETTINGS = {
     "ParquetReadSettings": _shape("type"),
     "BinaryReadSettings": _shape("type"),
     "ParquetWriteSettings": _shape("type"),
-    # The extension names files of a sink that is a folder; here a sink is a file.
+    # The extension names files of a sink that is a folder; here such a sink is a file.
     "DelimitedTextWriteSettings": _shape("type", "quoteAllText", "fileExtension"),
     "JsonWriteSettings": _shape("type", "filePattern"),
 }
 TRIGGERS = {
     "ScheduleTrigger": _shape("recurrence"),
+    "TumblingWindowTrigger": _shape(
+        "frequency interval startTime maxConcurrency", "endTime delay retryPolicy dependsOn"
+    ),
     "BlobEventsTrigger": _shape(
         "events scope", "blobPathBeginsWith blobPathEndsWith ignoreEmptyBlobs"
     ),
+    "CustomEventsTrigger": _shape("events scope", "subjectBeginsWith subjectEndsWith"),
 }
-RECURRENCE = _shape("frequency interval startTime timeZone", "endTime schedule")
+RECURRENCE = _shape("frequency interval startTime", "endTime schedule timeZone")
+RETRY_POLICY = _shape("", "count intervalInSeconds")
+WINDOW_DEPENDENCIES = {
+    "TumblingWindowTriggerDependencyReference": _shape("type referenceTrigger", "offset size"),
+    "SelfDependencyTumblingWindowTriggerReference": _shape("type offset", "size"),
+}
 
+BLOB_EVENTS = ("Microsoft.Storage.BlobCreated", "Microsoft.Storage.BlobDeleted")
 PARAMETER_TYPES = ("String", "Int", "Float", "Bool", "Array", "Object", "SecureString")
 VARIABLE_TYPES = ("String", "Bool", "Boolean", "Array", "Integer")
 CONDITIONS = ("Succeeded", "Failed", "Skipped", "Completed")

@@ -33,7 +33,12 @@ from devcloud.lake import (
 )
 from devcloud.lake.auth import Authenticator
 from devcloud.lake.errors import ClientGoneError, LakeError, NotModifiedError
-from devcloud.lake.events import EventFactory, Subscription, subscriptions
+from devcloud.lake.events import (
+    EventFactory,
+    Subscription,
+    TriggerSubscriptions,
+    subscriptions,
+)
 from devcloud.lake.leases import Leases
 from devcloud.lake.messages import LakeRequest, LakeResponse
 from devcloud.lake.replying import refusal, send_reply, standard_headers
@@ -101,7 +106,12 @@ def create_app(
         blocks=Blocks(system_folder(store, "blocks"), store),
         appends=Appends(system_folder(store, "appends"), store),
         events=EventFactory(config),
-        delivery=delivery.EventDelivery(system_folder(store, "events"), event_subscriptions, rules),
+        delivery=delivery.EventDelivery(
+            system_folder(store, "events"),
+            event_subscriptions,
+            rules,
+            TriggerSubscriptions(config).current,
+        ),
     )
     return app
 

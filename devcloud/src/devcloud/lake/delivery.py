@@ -13,7 +13,7 @@ import heapq
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -36,10 +36,24 @@ log = logging.getLogger("devcloud.lake.events")
 class EventDelivery:
     """Posts events to subscribers."""
 
-    def __init__(self, folder: Path, subscriptions: Sequence[Subscription], faults: Faults) -> None:
-        """Keep the queue in a folder; what an earlier process left there is delivered first."""
+    def __init__(
+        self,
+        folder: Path,
+        subscriptions: Sequence[Subscription],
+        faults: Faults,
+        changing: Callable[[], Sequence[Subscription]] = tuple,
+    ) -> None:
+        """Keep the queue in a folder; what an earlier process left there is delivered first.
+
+        Args:
+            folder: of the queue.
+            subscriptions: those that are always there.
+            faults: that the deliveries have.
+            changing: gives those that come and go.
+        """
         self._folder = folder
-        self._subscriptions = {each.name: each for each in subscriptions}
+        self._always = {each.name: each for each in subscriptions}
+        self._changing = changing
         self._faults = faults
         self._due: list[tuple[float, int, str]] = []  # when, attempts so far, file
         self._wake = asyncio.Event()
@@ -56,11 +70,15 @@ class EventDelivery:
 
     def subscribe(self, subscription: Subscription) -> None:
         """Deliver to a subscription, in the place of one of its name."""
-        self._subscriptions[subscription.name] = subscription
+        self._always[subscription.name] = subscription
 
     def unsubscribe(self, name: str) -> None:
         """Deliver to a subscription no more; what is owed to it is given up."""
-        self._subscriptions.pop(name, None)
+        self._always.pop(name, None)
+
+    @property
+    def _subscriptions(self) -> dict[str, Subscription]:
+        return self._always | {each.name: each for each in self._changing()}
 
     def pending(self) -> int:
         """How many deliveries are still owed."""

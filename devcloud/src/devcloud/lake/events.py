@@ -26,6 +26,7 @@ DIRECTORY_RENAMED = "Microsoft.Storage.DirectoryRenamed"
 # What says that a file is complete; CreateFile (zero bytes) and CopyBlob (only begun) do not.
 COMPLETE = ("PutBlob", "PutBlockList", "FlushWithClose", "SftpCommit")
 SUBSCRIPTIONS = "event-subscriptions.json"
+TRIGGERS = "trigger-subscriptions.json"
 
 Event = dict[str, Any]
 
@@ -78,6 +79,33 @@ def subscriptions(config: CloudConfig) -> list[Subscription]:
     if added.exists():
         given += [subscription(each) for each in json.loads(added.read_text())]
     return given
+
+
+class TriggerSubscriptions:
+    """The subscriptions of started triggers, which the data factory keeps in a file.
+
+    The file holds a list as `event-subscriptions.json` does; a change counts for the next event.
+    """
+
+    def __init__(self, config: CloudConfig) -> None:
+        self._file = config.root / TRIGGERS
+        self._seen: tuple[int, int] | None = None
+        self._subscriptions: list[Subscription] = []
+
+    def current(self) -> list[Subscription]:
+        """Those of now."""
+        try:
+            status = self._file.stat()
+        except FileNotFoundError:
+            self._seen, self._subscriptions = None, []
+            return []
+        version = status.st_mtime_ns, status.st_ino
+        if version != self._seen:
+            self._subscriptions = [
+                subscription(each) for each in json.loads(self._file.read_text())
+            ]
+            self._seen = version
+        return self._subscriptions
 
 
 def blob_trigger(config: CloudConfig, name: str, function: str, container: str) -> Subscription:

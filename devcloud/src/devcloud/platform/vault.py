@@ -1,8 +1,8 @@
 """The key vault: the secrets of the local cloud's configuration, and those that are put into it.
 
 What is put, here or through the Resource Manager (see `management`), is kept in `vault.json` of the
-data folder, which its owner alone can read; the secrets of the configuration itself cannot be put.
-Only the newest version of a secret is kept.
+data folder, which its owner alone can read. Those of the configuration are replaced through the
+Resource Manager only. Only the newest version of a secret is kept.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class VaultSecrets(Mapping[str, str]):
         self._file = config.root / _FILE
 
     def __getitem__(self, name: str) -> str:
-        return self._own[name] if name in self._own else str(self._put()[name]["value"])
+        kept = self._put()
+        return str(kept[name]["value"]) if name in kept else self._own[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self._put(), **self._own})
@@ -46,16 +47,13 @@ class VaultSecrets(Mapping[str, str]):
         """The tags of a secret."""
         return dict(self._put().get(name, {}).get("tags", {}))
 
-    def put(self, name: str, value: str, tags: Mapping[str, str] | None = None) -> bool:
-        """Keep a secret; false for a name that the configuration has."""
-        if name in self._own:
-            return False
+    def put(self, name: str, value: str, tags: Mapping[str, str] | None = None) -> None:
+        """Keep a secret, in the place of the configuration's of that name."""
         secrets = {**self._put(), name: {"value": value, "tags": dict(tags or {})}}
         staged = Path(f"{self._file}.{uuid.uuid4().hex}.tmp")
         with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             json.dump(secrets, file, indent=1)
         staged.replace(self._file)
-        return True
 
     def _put(self) -> dict[str, dict[str, Any]]:  # read anew: another process may have put one
         try:
@@ -85,8 +83,9 @@ def routes(identity: Identity, config: CloudConfig) -> list[Route]:
                 value = None
             if not isinstance(value, str):
                 return _error(400, "BadParameter", "the body must be JSON with the text 'value'")
-            if not secrets.put(name, value):
+            if name in config.secrets:  # what runs here uses them; a deployment may replace them
                 return _error(403, "Forbidden", f"{name} is a secret of the local cloud itself")
+            secrets.put(name, value)
         known = secrets.get(name)
         if known is None or request.path_params.get("version", _CURRENT) != _CURRENT:
             return _error(404, "SecretNotFound", f"a secret with (name/id) {name} was not found")

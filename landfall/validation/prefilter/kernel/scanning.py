@@ -78,6 +78,7 @@ class KernelScan:
         self.rows = rows
         self.candidates = buffers.candidates(rows)
         self.measured: Sequence[tuple[int, Any, Any, Any]] = ()
+        self.cells = None
         self.facts = facts
 
     def byte_range(self, index: int) -> tuple[int, int]:

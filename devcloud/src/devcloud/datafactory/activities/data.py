@@ -41,8 +41,8 @@ async def copy(activity: Activity, frame: Frame, effect: Effect) -> None:
     if (source.kind == "Binary") != (sink.kind == "Binary"):
         raise wrong("a Binary dataset", "copied to a Binary dataset", sink.kind)
     behaviour = values["sink"].get("storeSettings", {}).get("copyBehavior", "")
-    if behaviour not in ("", "MergeFiles"):
-        raise wrong("copyBehavior", "MergeFiles or left out", behaviour)
+    if behaviour not in ("", "MergeFiles", "PreserveHierarchy"):
+        raise wrong("copyBehavior", "MergeFiles, PreserveHierarchy or left out", behaviour)
     at_once = values.get("parallelCopies")
     if at_once is not None and (not isinstance(at_once, int) or not 1 <= at_once <= _MOST_COPIES):
         raise wrong("parallelCopies", f"an integer from 1 to {_MOST_COPIES}", at_once)
@@ -53,7 +53,7 @@ async def copy(activity: Activity, frame: Frame, effect: Effect) -> None:
                 frame,
                 source,
                 values["source"],
-                merge=behaviour == "MergeFiles",
+                several=behaviour == "MergeFiles" or (sink.kind == "Binary" and sink.is_folder),
                 skip_faults=skip,
                 parts=at_once,
             ),

@@ -65,7 +65,7 @@ def source_of(frame: Frame, end: End, source: dict[str, Any], **options: Any) ->
         frame: of the activity.
         end: the dataset with its linked service.
         source: the `source` of the activity.
-        options: `merge` and `skip_faults` of a file source; `parts` of a partitioned one.
+        options: `several` and `skip_faults` of a file source; `parts` of a partitioned one.
 
     Raises:
         ActivityError: it does not go with the dataset.
@@ -143,7 +143,7 @@ def _rest(frame: Frame, end: End, source: dict[str, Any]) -> CopySource:
 
 def _files(frame: Frame, end: End, source: dict[str, Any], options: dict[str, Any]) -> FileSource:
     settings = source.get("storeSettings") or {}
-    merge, skip = bool(options.get("merge")), bool(options.get("skip_faults"))
+    several, skip = bool(options.get("several")), bool(options.get("skip_faults"))
     if end.store == "HttpServer":
         service = HttpService(end.service, frame.services.token)
         pause = _pause(frame)
@@ -162,10 +162,10 @@ def _files(frame: Frame, end: End, source: dict[str, Any], options: dict[str, An
                 _seconds(settings, "requestTimeout", None, 100.0),
             )
 
-        return FileSource(end, "", merge, skip, opened)
+        return FileSource(end, "", several, skip, opened)
     if end.store != "AzureBlobFS":
         raise wrong("the linked service of a file", "AzureBlobFS or HttpServer", end.store)
-    return FileSource(end, to_text(settings.get("wildcardFileName") or ""), merge, skip)
+    return FileSource(end, to_text(settings.get("wildcardFileName") or ""), several, skip)
 
 
 def _pause(frame: Frame) -> Any:

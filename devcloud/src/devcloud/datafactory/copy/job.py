@@ -59,6 +59,11 @@ class End:
         container, _ = self.place
         return container, str(self.properties["location"].get("folderPath") or "").strip("/")
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether the dataset names a folder and no file in it."""
+        return not self.properties["location"].get("fileName")
+
     def in_folder(self, name: str, stop: threading.Event) -> LakeFile:
         """A file of the folder."""
         container, folder = self.folder
@@ -70,7 +75,7 @@ class End:
         Raises:
             CopyError: the dataset names a folder.
         """
-        if not self.properties["location"].get("fileName"):
+        if self.is_folder:
             raise CopyError(
                 "UserErrorInvalidDataset", "location.fileName is empty: a file is copied, no folder"
             )
@@ -102,14 +107,15 @@ class FileSource:
         end: the dataset.
         wildcard: `wildcardFileName`: which files of the source's folder, `*` and `?` as in names;
             empty takes the one file that the dataset names.
-        merge: `copyBehavior` MergeFiles: several files become the one that the sink names.
+        several: whether there may be several files: they become the one that the sink names
+            (`copyBehavior` MergeFiles), or the sink is a folder that takes them as they are.
         skip_faults: whether rows with a wrong number of values are left out.
         over_http: opens the file that the dataset names, where it is not one of the lake.
     """
 
     end: End
     wildcard: str = ""
-    merge: bool = False
+    several: bool = False
     skip_faults: bool = False
     over_http: Callable[[threading.Event], ReadableFile] | None = None
 
@@ -146,7 +152,7 @@ class FileSource:
             raise CopyError(
                 "UserErrorFileNotFound", f"no file of {container}/{folder} is like {self.wildcard}"
             )
-        if len(names) > 1 and not self.merge:
+        if len(names) > 1 and not self.several:
             raise CopyError(
                 "UserErrorInvalidCopyBehavior",
                 f"{len(names)} files are like {self.wildcard}, and the sink names one: here they "
@@ -208,19 +214,29 @@ class CopyJob:
         }
 
     def _bytes(self, stop: threading.Event) -> dict[str, Any]:
-        """Copy files byte by byte."""
+        """Copy files byte by byte.
+
+        Into a folder each goes under its own name, else all become the one that the sink names.
+        """
         assert isinstance(self.source, FileSource)  # noqa: S101  (checked before)
         files = self.source.files(stop)
-        writer = self.sink.file(stop).writer()
-        for file in files:
-            for chunk in file.chunks():
-                writer.write(chunk)
-        writer.publish()
+        if self.sink.is_folder:
+            targets = [(self.sink.in_folder(f.name.rpartition("/")[2], stop), [f]) for f in files]
+        else:
+            targets = [(self.sink.file(stop), files)]
+        written = 0
+        for target, sources in targets:
+            writer = target.writer()
+            for source in sources:
+                for chunk in source.chunks():
+                    writer.write(chunk)
+            writer.publish()
+            written += writer.bytes_written
         return {
             "dataRead": sum(file.bytes_read for file in files),
-            "dataWritten": writer.bytes_written,
+            "dataWritten": written,
             "filesRead": len(files),
-            "filesWritten": 1,
+            "filesWritten": len(targets),
             "usedParallelCopies": 1,
         }
 

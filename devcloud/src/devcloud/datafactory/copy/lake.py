@@ -18,7 +18,7 @@ from devcloud.datafactory.copy.failure import CopyError, CopyStoppedError
 
 AGENT = "devcloud-datafactory"
 _CHUNK = 4 * 1024 * 1024
-_BLOCK = 8 * 1024 * 1024
+_BLOCK = 4 * 1024 * 1024
 
 
 @contextmanager
