@@ -30,6 +30,9 @@ from devcloud.supervisor import Supervisor
 from landfall.azure.arm import data_factory_client
 from landfall.cli.deploy import deploy_local_factory
 from landfall.cli.identity import LocalIdentity
+from landfall.contract.folder import load_folder
+from landfall.sources import reader
+from landfall.sources.triggers import trigger_of
 from marketplace import carrier, shop
 from marketplace.generator import write_users
 from tests.e2e.conftest import REPOSITORY, wait
@@ -63,6 +66,15 @@ objects:
     mode: window
     timeFormat: date
 """
+HOURLY = """\
+schedule:
+  window: 1h
+  start: 2026-06-01T00:00:00Z
+  end: 2026-06-02T00:00:00Z
+  atOnce: 4
+  retries: 2
+  retryAfter: 30s
+"""
 
 
 @dataclass
@@ -74,6 +86,7 @@ class Sources:
     factory: DataFactoryManagementClient
     dsn: str
     api: carrier.CarrierServer
+    project: Path
 
     def sql(self, statement: str) -> list[Any]:
         """Carry out one statement in the shop's database."""
@@ -163,10 +176,16 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
     with (project / "sources" / "shop.yaml").open("a") as file:
         file.write(READINGS.lstrip("\n"))
     (project / "sources" / "files.yaml").write_text(FILES)
+    text = (
+        (project / "sources" / "carrier.yaml").read_text().replace("name: carrier", "name: hourly")
+    )
+    before, _, after = text.partition("schedule:")
+    after = after[after.index("objects:") :]
+    (project / "sources" / "hourly.yaml").write_text(f"{before}{HOURLY}{after}")
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("DEVCLOUD_FACTORY_SPEED", "30")  # an activity waits 30 s before it tries again
-        parcels = carrier.Parcels(PARCELS, BEGIN, timedelta(hours=6))
+        parcels = carrier.Parcels(PARCELS, BEGIN, timedelta(hours=24))
         api = stack.enter_context(carrier.serving(parcels, SECRET))
         config = create(root / "cloud", REPOSITORY)
         files = stack.enter_context(_serving(root / "files"))
@@ -192,7 +211,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
         http = stack.enter_context(
             httpx.Client(base_url=config.url("functions"), headers=headers, timeout=60)
         )
-        yield Sources(config, http, factory, dsn, api)
+        yield Sources(config, http, factory, dsn, api, project)
 
 
 @contextmanager
@@ -243,6 +262,7 @@ def _settings(
         "LANDFALL_SOURCE_SHOP": json.dumps(server),
         "LANDFALL_SOURCE_CARRIER": json.dumps(service),
         "LANDFALL_SOURCE_FILES": json.dumps({"url": files}),
+        "LANDFALL_SOURCE_HOURLY": json.dumps(service),
         "LANDFALL_TICK": "0 0 0 1 1 *",
         "LANDFALL_REFERENCE_WAIT_SECONDS": "86400",
     }
@@ -279,9 +299,9 @@ def test_a_types_survives_from_the_database_to_the_drop(sources: Sources) -> Non
 
 
 def test_windows_of_an_api_come_side_by_side_and_each_once(sources: Sources) -> None:
-    """Six hours, each with several pages behind a token; a second backfill changes nothing."""
-    end = BEGIN + timedelta(hours=6)
-    body = {"from": BEGIN.isoformat(), "to": end.isoformat(), "every": "1h"}
+    """Six windows with several pages behind a token; a second backfill changes nothing."""
+    end = BEGIN + timedelta(hours=24)
+    body = {"from": BEGIN.isoformat(), "to": end.isoformat(), "every": "4h"}
     assert sources.extract("carrier/parcels", **body) == ["Succeeded"] * 6
     expected = {p["parcel_id"]: p for p in sources.api.parcels.all()}
     extracted = sources.parcels()
@@ -352,3 +372,32 @@ def test_a_file_of_a_server_is_fetched_for_its_day(sources: Sources) -> None:
     absent = {"from": "2026-06-02T00:00:00Z", "to": "2026-06-03T00:00:00Z"}
     assert sources.extract("files/readings", **absent) == ["Failed"]
     assert "404" in sources.state("files/readings")["failure"]["error"]
+
+
+def test_a_backfill_by_windows_delivers_each_hour_once(sources: Sources) -> None:
+    """A trigger of the source file: 24 windows, four at a time, one of which fails twice."""
+    contracts = load_folder(sources.project / "contracts")
+    folder = reader.load_folder(sources.project / "sources", contracts)
+    trigger = trigger_of(folder.sources["hourly"])
+    assert trigger is not None
+    # The Copy tries twice in a pipeline run: so often two runs of this window fail.
+    sources.api.failing["2026-06-01T05:00:00Z"] = 4
+    client: Any = sources.factory.triggers  # raw JSON is taken as well as models
+    client.create_or_update("landfall", "landfall", trigger["name"], trigger)
+    client.begin_start("landfall", "landfall", trigger["name"]).result()
+    wait(
+        lambda: sources.state("hourly/parcels")["extracts"] == 24,
+        240,
+        lambda: json.dumps(sources.state("hourly/parcels")),
+    )
+    client.begin_stop("landfall", "landfall", trigger["name"]).result()
+    assert sources.api.failing["2026-06-01T05:00:00Z"] == 0
+    state = sources.state("hourly/parcels")
+    assert (state["running"], state["failure"]) == ([], None)
+    rows = [
+        json.loads(line)["parcel_id"]
+        for path in sources.drops("parcels")
+        if "-hourly-" in path.name
+        for line in path.read_text().splitlines()
+    ]
+    assert sorted(rows) == sorted(parcel["parcel_id"] for parcel in sources.api.parcels.all())
