@@ -24,7 +24,7 @@ class Running:
     Attributes:
         kind: incremental, window or full.
         low, high: its range, as text; low is None where it is open.
-        staged: lake path that the pipeline writes: a file, or a folder of parts.
+        staged: lake path that the pipeline writes.
         target: lake path in landing that it is renamed to.
         delivering: the pipeline has said that it has written. From then on the bytes are on their
             way to landing: whoever comes next completes that.
@@ -39,7 +39,6 @@ class Running:
     high: str
     staged: str
     target: str
-    folder: bool = False
     delivering: bool = False
     rows: int | None = None
     size: int | None = None

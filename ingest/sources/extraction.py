@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -250,21 +251,18 @@ class Extraction:
         )
         if delivered and not asked.window.again:
             return _skip("delivered already", runs)
-        parted = entry.partition is not None
         suffix = PARQUET if source.database else ".jsonl"
         if source.connector == "http":
             suffix = http.suffix(entry)
-        file = "" if parted else suffix
         running = running_of(
             name,
             asked.adf_run_id,
             self.clock(),
             extent,
             staged=paths.staged_extract(
-                source.name, entry.name, f"{name}.{asked.adf_run_id}{file}"
+                source.name, entry.name, f"{name}.{asked.adf_run_id}{suffix}"
             ),
-            target=f"{LANDING}/{entry.dataset}/{source.name}-{entry.name}-{name}{file}",
-            folder=parted,
+            target=f"{LANDING}/{entry.dataset}/{source.name}-{entry.name}-{name}{suffix}",
         )
         self.register.put(stored, state.started(running, rival))
         return ExtractionAnswer(self._grant(source, entry, running), tuple(runs))
@@ -311,13 +309,13 @@ class Extraction:
             "low": running.low,
             "high": running.high,
             "container": container,
-            "folder": key if running.folder else above,
-            "file": "" if running.folder else last,
+            "folder": above,
+            "file": last,
         }
         if source.database:
             partition = entry.partition
             return grant | {
-                "case": "folder" if running.folder else "file",
+                "case": "parted" if entry.partition else "file",
                 "query": sql.read_query(entry, source.connector, extent),
                 "partition": {
                     "column": partition.column if partition else "",
@@ -412,11 +410,7 @@ class Extraction:
         """Raise Conflict if rows were read and there are no bytes for them."""
         if rows == 0:
             return
-        if running.folder:
-            there = any(True for _ in self.lake.list(f"{running.staged}/"))
-        else:
-            there = self.lake.head(running.staged) is not None
-        if not there:
+        if self.lake.head(running.staged) is None:
             raise Conflict(f"{rows} rows were read, but nothing stands at {running.staged}")
 
     def _deliver(self, source: Source, entry: SourceObject, running: Running) -> list[Run]:
@@ -424,7 +418,7 @@ class Extraction:
         runs: list[Run] = []
         run_id: str | None = None
         if running.rows == 0:
-            self._discard(running)
+            self.lake.delete(running.staged)
         else:
             self._move(running)
             run = self._claimed(entry, running)
@@ -454,33 +448,17 @@ class Extraction:
             self.lake.delete(running.staged.replace(_DELETES, PARQUET))
         return runs
 
-    def _discard(self, running: Running) -> None:
-        if running.folder:
-            self.lake.delete_folder(running.staged)
-        else:
-            self.lake.delete(running.staged)
-
     def _move(self, running: Running) -> None:
         """One rename to landing; where the bytes are gone, it was done before."""
-        etag: str | None = None
-        if running.folder:
-            if not any(True for _ in self.lake.list(f"{running.staged}/")):
-                return
-            self.lake.put(f"{running.staged}/{paths.MARKER}", b"")
-        else:
-            version = self.lake.head(running.staged)
-            if version is None:
-                return
-            etag = version.etag
-        try:
-            self.lake.rename(running.staged, running.target, etag=etag)
-        except NotFound:
+        version = self.lake.head(running.staged)
+        if version is None:
             return
+        with suppress(NotFound):
+            self.lake.rename(running.staged, running.target, etag=version.etag)
 
     def _claimed(self, entry: SourceObject, running: Running) -> Run | None:
         """Claim the drop, if it still stands in landing. No event tells of a rename."""
-        path = f"{running.target}/{paths.MARKER}" if running.folder else running.target
-        version = self.lake.head(path)
+        version = self.lake.head(running.target)
         if version is None:
             return None
         stored = claim(

@@ -252,12 +252,8 @@ def _check_rows(node: SourceNode, entry: SourceObject, contract: Contract) -> No
     required = [c.name for c in contract.columns if c.required and c.name not in entry.columns]
     if required:
         raise node.at("columns").error(f"leaves out {required[0]!r}, which the contract requires")
-    if entry.partition is not None and contract.delivery.kind != "folder":
-        raise node.at("partition").error(
-            f"gives folders of files: the contract of {entry.dataset} needs dropKind: folder"
-        )
-    if entry.partition is None and contract.delivery.kind == "folder":
-        raise node.at("dataset").error("has drops that are folders: say partition")
+    if contract.delivery.kind == "folder":
+        raise node.at("dataset").error("has drops that are folders; an extract is one file")
     if entry.deletes.kind != "none":
         _check_deletes(node.at("deletes"), entry, contract)
 
@@ -273,8 +269,6 @@ def _check_deletes(node: SourceNode, entry: SourceObject, contract: Contract) ->
         raise node.at("column").error("is not among the columns that are read")
     if entry.deletes.kind == "compare" and not contract.key:
         raise node.error("needs a key to compare; the contract has none")
-    if entry.deletes.kind == "compare" and contract.delivery.kind == "folder":
-        raise node.error("gives files, and the dataset's drops are folders")
 
 
 def _check_path(node: SourceNode, source: Source, entry: SourceObject, contract: Contract) -> None:

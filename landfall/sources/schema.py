@@ -303,7 +303,7 @@ TABLE = record(
         ),
     ),
     partition=record(
-        "Read in parts at once. The dataset's drops must be folders.",
+        "Read in parts, by ranges of a column, at once.",
         ("column",),
         column=_word("Integer or date column whose ranges make the parts."),
         lower=_bound("Bound of the first part. Default: the least value."),

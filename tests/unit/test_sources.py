@@ -95,8 +95,6 @@ WRONG = [
     (SHOP, "type: timestamptz}", "type: integer}\n    lag: 1m", 16, "objects[0].lag", "overlap"),
     (SHOP, "where:", "overlap: '5'\n    where:", 16, "objects[0].overlap", "a time is needed"),
     (SHOP, "where:", "columns: [order_id]\n    where:", 16, "objects[0].columns", "requires"),
-    (SHOP, "where:", "partition: {column: order_id}\n    where:", 16,
-     "objects[0].partition", "drop"),
     (SHOP, "where:", "every: 1d\n    where:", 16, "objects[0].every", "mode: full"),
     (SHOP, "objects:", "schedule: {window: 1m, start: 2026-01-01T00:00:00Z}\nobjects:", 10,
      "schedule.window", "5m or more"),
