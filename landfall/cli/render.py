@@ -122,6 +122,14 @@ def runs_table(runs: Sequence[Json], width: int = _UNLIMITED) -> RenderableType:
     return table
 
 
+def whereabouts(run: Json) -> Text:
+    """Return one line that says what became of a drop."""
+    landed = datetime.fromisoformat(run["landed_at"]).astimezone()
+    text = Text(f"{landed:%Y-%m-%d %H:%M:%S}  {run['dataset']}/{run['name']}  ")
+    text.append(state(run["state"]))
+    return text.append(f"  {run.get('cause') or ''}  ({run['run_id']})")
+
+
 _COUNTS = 36
 """Columns that state and counts take, with the gaps before them."""
 _OTHER_COLUMNS = 44
