@@ -66,7 +66,7 @@ class LoadBatch:
     """A frozen batch.
 
     Attributes:
-        key: the columns that together identify a row of the dataset.
+        key: the columns that together identify a row of the dataset; none where nothing does.
         drops: what is loaded.
         history: whether statements that others have superseded are kept.
         references: what of other datasets the rows speak of.
@@ -144,7 +144,7 @@ def _reference(item: dict[str, Any]) -> BatchReference:
 
 def _key(names: list[str], columns: tuple[SilverColumn, ...]) -> tuple[SilverColumn, ...]:
     by_name = {column.name: column for column in columns}
-    if not names or not by_name.keys() >= set(names):
+    if not by_name.keys() >= set(names):
         raise BatchError(f"Key {names} is not made of the columns {sorted(by_name)}.")
     return tuple(by_name[name] for name in names)
 

@@ -135,8 +135,10 @@ def census(batch: LoadBatch, rows: DataFrame) -> Census:
     """
     of_key = [F.col(quoted(column.name)) for column in batch.key]
     # Numbered in the order of the key: of millions of rows hardly two share one, and sorting keys
-    # costs less than a table of them all that no cache holds.
-    first = F.row_number().over(Window.partitionBy(*of_key).orderBy(*of_key)) == 1
+    # costs less than a table of them all that no cache holds. Without a key each row is its own.
+    first = F.lit(True)
+    if of_key:
+        first = F.row_number().over(Window.partitionBy(*of_key).orderBy(*of_key)) == 1
     counts = F.count(F.lit(1)), F.count_if("_first")
     counted = rows.select(RUN_ID, first.alias("_first")).groupBy(RUN_ID).agg(*counts).collect()
     row_counts = {row[0]: int(row[1]) for row in counted}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pyspark.sql.types import DateType, StructField, StructType, TimestampType
 
-from spark_jobs.columns import SilverColumn, quoted
+from spark_jobs.columns import RUN_ID, SilverColumn, quoted
 from spark_jobs.errors import SilverError
 from spark_jobs.silver.constraints import PREFIX, text
 
@@ -43,7 +43,7 @@ def statistics(schema: StructType, key: Sequence[SilverColumn]) -> dict[str, str
     A load names keys, and a reader days. Of other columns every file has much the same values, and
     their statistics would take a quarter of the time in which silver is written.
     """
-    keys = {column.name for column in key}
+    keys = {column.name for column in key} or {RUN_ID}  # without a key a run's rows are replaced
     chosen = [
         field.name
         for field in schema

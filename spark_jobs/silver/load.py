@@ -24,6 +24,7 @@ from spark_jobs.session import (
     partitions_for,
     small_queries,
 )
+from spark_jobs.silver.append import replace_runs
 from spark_jobs.silver.bronze import Census, census, counts_by_run, read_bronze
 from spark_jobs.silver.cleaning import emptied, rules_of
 from spark_jobs.silver.constraints import condition
@@ -153,6 +154,9 @@ def _merge(
 ) -> None:
     """Merge the batch's rows, of which there are so many."""
     key, columns = batch.key, batch.columns
+    if not key:
+        replace_runs(lake, rows, silver, batch, count)
+        return
     has, last, met = _before(silver, rows, count, key)
     in_order = last is None or last < min(drop.landed_micros for drop in batch.drops)
     # Finding the newest of each key sorts whole rows: only where a key comes twice.

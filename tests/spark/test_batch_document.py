@@ -81,7 +81,6 @@ def test_another_batch_in_the_document_means_that_this_start_is_late() -> None:
         (document(dataset="orders"), "'orders', not of 'users'"),
         (document(table={"key": ["id"]}), "'columns'"),
         (document(table={"key": ["no"], "columns": [{"name": "id", "type": "integer"}]}), "Key"),
-        (document(table={"key": [], "columns": [{"name": "id", "type": "integer"}]}), "Key"),
         (document(table={"key": ["id"], "columns": [{"name": "id", "type": "array"}]}), "'array'"),
         (
             document(
