@@ -289,6 +289,31 @@ def backlog(document: Json) -> RenderableType:
     return Group(*parts, Text(), table)
 
 
+def datasets(document: Json) -> RenderableType:
+    """Return the datasets with version, key and number of columns, and what is wrong."""
+    table = _table(None)
+    for name in ("Dataset", "Version", "Key"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("Columns", justify="right", no_wrap=True)
+    table.add_column("Description", overflow="ellipsis", no_wrap=True)
+    for dataset in document["datasets"]:
+        pushed = " (pushed)" if dataset.get("from") == "pushed" else ""
+        table.add_row(
+            escape(dataset["dataset"]),
+            escape(f"{dataset.get('version') or ''}{pushed}"),
+            escape(", ".join(dataset.get("key") or ()) or "-"),
+            number(len(dataset.get("columns") or ())),
+            escape(dataset.get("description") or ""),
+        )
+    problems = [Text(f"wrong: {contract_problem(it)}") for it in document.get("problems") or ()]
+    gold = [
+        Text(f"wrong: gold/{it['file']}: {it['reason']}")
+        for it in document.get("gold_problems") or ()
+    ]
+    parts: list[RenderableType] = [table] if document["datasets"] else [Text("no datasets")]
+    return Group(*parts, *problems, *gold)
+
+
 def contract_problem(problem: Json) -> str:
     """Return what is wrong with a contract, and whose drops wait for it."""
     text = f"{problem['file']}: {problem['place']}: {problem['reason']}"

@@ -220,11 +220,10 @@ def backlog(data: Path | None, *, as_json: bool) -> None:
 @data_option
 @json_option
 def datasets(data: Path | None, *, as_json: bool) -> None:
-    """List the datasets of the service."""
+    """List the datasets of the service: version, key, columns, and contracts that are wrong."""
     with Client(find(data)) as client:
         document = client.datasets()
     if as_json:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    for dataset in document["datasets"]:
-        click.echo(f"{dataset['dataset']}  {dataset.get('description') or ''}".rstrip())
+    render.console().print(render.datasets(document))
