@@ -25,25 +25,38 @@ pytestmark = [pytest.mark.slow, pytest.mark.spark, pytest.mark.timeout(1500)]
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEN_MINUTES = 600.0
 
-# Trips as a taxi authority publishes them: no key, an empty cell, a quoted comma.
-TAXI = "pickup,dropoff,passengers,distance,fare,payment,pickup_zone\n" + "".join(
-    f"2026-03-{n % 28 + 1:02} {n % 24:02}:15:00,2026-03-{n % 28 + 1:02} {n % 24:02}:38:00,"
-    f"{n % 4 + 1},{n % 90 / 10 + 0.4:.1f},{n % 40 + 4.5},"
-    f"{('credit card', 'cash', '')[n % 3]},{('Lenox Hill', 'Upper West, South', 'Astoria')[n % 3]}\n".replace(
-        "Upper West, South", '"Upper West, South"'
-    )
-    for n in range(400)
-)
-# Stock as a German ERP exports it: semicolons, umlauts, names of columns in upper case.
-STOCK = "ARTIKELNR;BEZEICHNUNG;LAGER;MENGE;GEAENDERT\n" + "".join(
-    f"{100_000 + n};Türgriff Größe {n % 7};{('Köln', 'Jena')[n % 2]};{n % 50};2026-10-{n % 30 + 1:02}\n"
-    for n in range(250)
-)
-# Answers to a survey: a byte order mark, blanks in names, a free text.
-SURVEY = "\ufeffRespondent ID,Age group,Do you like it?,Comment\r\n" + "".join(
-    f'{n + 1},{("18-29", "30-44", "45-60")[n % 3]},{("Yes", "No")[n % 2]},"well, ""{n}"" times"\r\n'
-    for n in range(120)
-)
+ZONES = ("Lenox Hill", '"Upper West, South"', "Astoria")
+PAYMENTS = ("credit card", "cash", "")
+
+
+def trips() -> str:
+    """Trips as a taxi authority publishes them: no key, an empty cell, a quoted comma."""
+    lines = ["pickup,dropoff,passengers,distance,fare,payment,pickup_zone"]
+    for n in range(400):
+        hour = f"2026-03-{n % 28 + 1:02} {n % 24:02}"
+        lines.append(
+            f"{hour}:15:00,{hour}:38:00,{n % 4 + 1},{n % 90 / 10 + 0.4:.1f},{n % 40 + 4.5},"
+            f"{PAYMENTS[n % 3]},{ZONES[n % 3]}"
+        )
+    return "\n".join([*lines, ""])
+
+
+def stock() -> str:
+    """Stock as a German ERP exports it: semicolons, umlauts, names of columns in upper case."""
+    lines = ["ARTIKELNR;BEZEICHNUNG;LAGER;MENGE;GEAENDERT"]
+    for n in range(250):
+        site, day = ("Köln", "Jena")[n % 2], n % 30 + 1
+        lines.append(f"{100_000 + n};Türgriff Größe {n % 7};{site};{n % 50};2026-10-{day:02}")
+    return "\n".join([*lines, ""])
+
+
+def survey() -> str:
+    """Answers to a survey: a byte order mark, blanks in names, a free text."""
+    lines = ["\ufeffRespondent ID,Age group,Do you like it?,Comment"]
+    for n in range(120):
+        group, like = ("18-29", "30-44", "45-60")[n % 3], ("Very much", "Not at all")[n % 2]
+        lines.append(f'{n + 1},{group},{like},"well, ""{n}"" times"')
+    return "\r\n".join([*lines, ""])
 
 
 @dataclass
@@ -80,7 +93,7 @@ def test_three_files_of_three_domains(landfall: CommandLine) -> None:
     """Five commands and ten minutes for the first, three commands for each of the others."""
     folder, started = landfall.folder, time.monotonic()
     project = folder / "shop"
-    (folder / "taxi.csv").write_text(TAXI)
+    (folder / "taxi.csv").write_text(trips())
     landfall("init", "shop")
     landfall("contract", "infer", "taxi.csv", "--out", "shop/contracts")
     (project / "gold" / "trips_by_zone.sql").write_text(
@@ -102,13 +115,18 @@ def test_three_files_of_three_domains(landfall: CommandLine) -> None:
     assert rows(folder, "silver/taxi") == 400
     assert served(landfall, "SELECT sum(trips) FROM trips_by_zone") == 400
 
-    for name, content, encoding, sql, table, expected in (
-        ("stock", STOCK, "utf-8", "LAGER AS site, sum(MENGE) AS pieces", "pieces_by_site", 250),
-        ("survey", SURVEY, "utf-8", "count(*) AS answers", "answers", 120),
+    for name, content, table, statement, expected in (
+        (
+            "stock",
+            stock(),
+            "pieces_by_site",
+            "SELECT LAGER AS site, sum(MENGE) AS pieces FROM silver_stock GROUP BY LAGER",
+            250,
+        ),
+        ("survey", survey(), "answers", "SELECT count(*) AS answers FROM silver_survey", 120),
     ):
-        (folder / f"{name}.csv").write_bytes(content.encode(encoding))
-        group = " GROUP BY LAGER" if name == "stock" else ""
-        (project / "gold" / f"{table}.sql").write_text(f"SELECT {sql} FROM silver_{name}{group}")
+        (folder / f"{name}.csv").write_bytes(content.encode())
+        (project / "gold" / f"{table}.sql").write_text(statement)
         before = len(landfall.ran)
         landfall("contract", "infer", f"{name}.csv", "--out", "shop/contracts")
         landfall("drop", f"{name}.csv", "--dataset", name, "--wait")
