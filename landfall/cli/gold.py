@@ -44,6 +44,11 @@ class Place:
     options: Mapping[str, str]
     lake: str | None = None
 
+    @property
+    def base(self) -> str:
+        """What stands before the name of a container: a folder, or a scheme."""
+        return self.root.partition("{layer}")[0]
+
     def table(self, path: str) -> DeltaTable:
         """Open a table, `gold/<table>` or `silver/<dataset>`.
 
@@ -191,8 +196,8 @@ def _list(place: Place, *, as_json: bool) -> None:
         click.echo(json.dumps({"tables": listed}, indent=2, default=datetime.isoformat))
         return
     for row in listed:
-        made = f"{row['committed_at']:%Y-%m-%d %H:%M:%S} UTC"
-        click.echo(f"{row['table']:<40} version {row['version']:<5} {made}")
+        when = f"{row['committed_at']:%Y-%m-%d %H:%M:%S} UTC"
+        click.echo(f"{row['table']:<40} version {row['version']:<5} {when}")
     if not listed:
         click.echo("no tables yet: `landfall drop FILE` makes some")
 
