@@ -81,6 +81,7 @@ peers: .venv-peers/.ready ## Install other validators beside, to compare with (i
 test-crash: $(READY) ## Kill the service at every point where it touches the outside; writes docs/reference/crash-matrix*.md
 	$(BIN)/python -m tests.faults.matrix --out docs/reference/crash-matrix.md
 	$(BIN)/python -m tests.faults.matrix --spark --out docs/reference/crash-matrix-spark.md
+	$(BIN)/python -m tests.faults.extraction --out docs/reference/crash-matrix-extract.md
 
 test-soak: $(READY) ## 10,000 drops (or DROPS=n) under faults and kills; writes docs/reference/soak.md
 	$(BIN)/python -m tests.faults.soak --drops $(or $(DROPS),10000) --out docs/reference/soak.md

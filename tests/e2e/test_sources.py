@@ -9,10 +9,13 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +30,51 @@ from devcloud.supervisor import Supervisor
 from landfall.azure.arm import data_factory_client
 from landfall.cli.deploy import deploy_local_factory
 from landfall.cli.identity import LocalIdentity
+from landfall.contract.folder import load_folder
+from landfall.sources import reader
+from landfall.sources.triggers import trigger_of
 from marketplace import carrier, shop
 from marketplace.generator import write_users
 from tests.e2e.conftest import REPOSITORY, wait
+from tests.ingest.harness import FOLDERS
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("sources")]
 Json = dict[str, Any]
 ORDERS, PARCELS, SECONDS = 3000, 1300, 120.0
 SECRET = "carrier-secret"
 BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+READINGS = """
+  - name: readings
+    dataset: readings
+    table: public.readings
+    mode: full
+    partition: {column: id}
+"""
+FILES = """\
+apiVersion: landfall/v1
+kind: Source
+name: files
+connector: http
+connection:
+  url: http://replaced.example/
+objects:
+  - name: readings
+    dataset: measures
+    path: exports/measures-{low}.csv
+    mode: window
+    timeFormat: date
+"""
+HOURLY = """\
+schedule:
+  window: 1h
+  start: 2026-06-01T00:00:00Z
+  end: 2026-06-02T00:00:00Z
+  atOnce: 4
+  retries: 2
+  retryAfter: 30s
+"""
 
 
 @dataclass
@@ -47,6 +86,7 @@ class Sources:
     factory: DataFactoryManagementClient
     dsn: str
     api: carrier.CarrierServer
+    project: Path
 
     def sql(self, statement: str) -> list[Any]:
         """Carry out one statement in the shop's database."""
@@ -92,6 +132,10 @@ class Sources:
         files = [path for path in folder.glob("*-*") if path.is_file()]
         return iter(sorted(files, key=lambda path: path.name))
 
+    def claimed(self, dataset: str, run_id: str) -> Path:
+        """The drop of a run where its claim has put it."""
+        return next((self.config.lake_folder / "raw" / dataset).glob(f"{run_id}-*"))
+
     def orders(self) -> dict[int, Json]:
         """What silver would have: of each order the record that came last."""
         rows: dict[int, Json] = {}
@@ -130,13 +174,26 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
             contract.unlink()
     text = (project / "sources" / "shop.yaml").read_text()
     (project / "sources" / "shop.yaml").write_text(_quick(text))
+    (project / "contracts" / "readings.odcs.yaml").write_text(FOLDERS)
+    measures = FOLDERS.replace("readings", "measures").replace("value: folder", "value: file")
+    (project / "contracts" / "measures.odcs.yaml").write_text(measures)
+    with (project / "sources" / "shop.yaml").open("a") as file:
+        file.write(READINGS.lstrip("\n"))
+    (project / "sources" / "files.yaml").write_text(FILES)
+    text = (
+        (project / "sources" / "carrier.yaml").read_text().replace("name: carrier", "name: hourly")
+    )
+    before, _, after = text.partition("schedule:")
+    after = after[after.index("objects:") :]
+    (project / "sources" / "hourly.yaml").write_text(f"{before}{HOURLY}{after}")
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("DEVCLOUD_FACTORY_SPEED", "30")  # an activity waits 30 s before it tries again
-        parcels = carrier.Parcels(PARCELS, BEGIN, timedelta(hours=6))
+        parcels = carrier.Parcels(PARCELS, BEGIN, timedelta(hours=24))
         api = stack.enter_context(carrier.serving(parcels, SECRET))
         config = create(root / "cloud", REPOSITORY)
-        config = replace(config, settings=_settings(config, project, api))
+        files = stack.enter_context(_serving(root / "files"))
+        config = replace(config, settings=_settings(config, project, api, files))
         config.save()
         services = ("lake", "datafactory", "functions", DATABASE)
         stack.enter_context(Supervisor(config, services=services))
@@ -158,7 +215,24 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
         http = stack.enter_context(
             httpx.Client(base_url=config.url("functions"), headers=headers, timeout=60)
         )
-        yield Sources(config, http, factory, dsn, api)
+        yield Sources(config, http, factory, dsn, api, project)
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[str]:
+    """A web server for the files of a folder; its URL."""
+    (folder / "exports").mkdir(parents=True)
+    (folder / "exports" / "measures-2026-06-01.csv").write_text("id,value\n1,0.5\n2,0.25\n")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def _quick(text: str) -> str:
@@ -166,7 +240,9 @@ def _quick(text: str) -> str:
     return text.replace("lag: 5s", "lag: 1s")
 
 
-def _settings(config: CloudConfig, project: Path, api: carrier.CarrierServer) -> dict[str, str]:
+def _settings(
+    config: CloudConfig, project: Path, api: carrier.CarrierServer, files: str
+) -> dict[str, str]:
     server = {
         "server": "127.0.0.1",
         "port": config.ports[DATABASE],
@@ -189,6 +265,8 @@ def _settings(config: CloudConfig, project: Path, api: carrier.CarrierServer) ->
         "LANDFALL_PROJECT": str(project),
         "LANDFALL_SOURCE_SHOP": json.dumps(server),
         "LANDFALL_SOURCE_CARRIER": json.dumps(service),
+        "LANDFALL_SOURCE_FILES": json.dumps({"url": files}),
+        "LANDFALL_SOURCE_HOURLY": json.dumps(service),
         "LANDFALL_TICK": "0 0 0 1 1 *",
         "LANDFALL_REFERENCE_WAIT_SECONDS": "86400",
     }
@@ -225,9 +303,9 @@ def test_a_types_survives_from_the_database_to_the_drop(sources: Sources) -> Non
 
 
 def test_windows_of_an_api_come_side_by_side_and_each_once(sources: Sources) -> None:
-    """Six hours, each with several pages behind a token; a second backfill changes nothing."""
-    end = BEGIN + timedelta(hours=6)
-    body = {"from": BEGIN.isoformat(), "to": end.isoformat(), "every": "1h"}
+    """Six windows with several pages behind a token; a second backfill changes nothing."""
+    end = BEGIN + timedelta(hours=24)
+    body = {"from": BEGIN.isoformat(), "to": end.isoformat(), "every": "4h"}
     assert sources.extract("carrier/parcels", **body) == ["Succeeded"] * 6
     expected = {p["parcel_id"]: p for p in sources.api.parcels.all()}
     extracted = sources.parcels()
@@ -268,3 +346,60 @@ def test_a_column_dropped_between_plan_and_copy_is_told(sources: Sources) -> Non
     assert "channel" in sources.state("shop/orders")["failure"]["error"]
     sources.sql("ALTER TABLE public.orders RENAME COLUMN way TO channel")
     sources.caught_up("shop/orders", sources.agrees)
+
+
+def test_a_big_table_is_read_in_parts_and_is_one_drop(sources: Sources) -> None:
+    """A folder of files, closed by its marker, that came to landing by one rename."""
+    sources.sql("CREATE TABLE public.readings AS SELECT n::bigint AS id, n / 2.0::float8 AS value "
+                "FROM generate_series(1, 1000) AS n")  # fmt: skip
+    assert sources.extract("shop/readings") == ["Succeeded"], sources.state("shop/readings")
+    last = sources.state("shop/readings")["last"]
+    assert last["rows"] == 1000
+    parts = list(sources.claimed("readings", last["run_id"]).glob("*.parquet"))
+    assert len(parts) > 1
+    ids: list[Any] = [row for part in parts for row in pq.read_table(part)["id"].to_pylist()]
+    assert sorted(ids) == list(range(1, 1001))
+
+
+def test_a_file_of_a_server_is_fetched_for_its_day(sources: Sources) -> None:
+    """Byte for byte; a day without a file fails, and says so."""
+    day = {"from": "2026-06-01T00:00:00Z", "to": "2026-06-02T00:00:00Z"}
+    assert sources.extract("files/readings", **day) == ["Succeeded"], sources.state(
+        "files/readings"
+    )
+    last = sources.state("files/readings")["last"]
+    assert last["path"].endswith(".csv")
+    content = sources.claimed("measures", last["run_id"]).read_text()
+    assert content == "id,value\n1,0.5\n2,0.25\n"
+    absent = {"from": "2026-06-02T00:00:00Z", "to": "2026-06-03T00:00:00Z"}
+    assert sources.extract("files/readings", **absent) == ["Failed"]
+    assert "404" in sources.state("files/readings")["failure"]["error"]
+
+
+def test_a_backfill_by_windows_delivers_each_hour_once(sources: Sources) -> None:
+    """A trigger of the source file: 24 windows, four at a time, one of which fails twice."""
+    contracts = load_folder(sources.project / "contracts")
+    folder = reader.load_folder(sources.project / "sources", contracts)
+    trigger = trigger_of(folder.sources["hourly"])
+    assert trigger is not None
+    # The Copy tries twice in a pipeline run: so often two runs of this window fail.
+    sources.api.failing["2026-06-01T05:00:00Z"] = 4
+    client: Any = sources.factory.triggers  # raw JSON is taken as well as models
+    client.create_or_update("landfall", "landfall", trigger["name"], trigger)
+    client.begin_start("landfall", "landfall", trigger["name"]).result()
+    wait(
+        lambda: sources.state("hourly/parcels")["extracts"] == 24,
+        240,
+        lambda: json.dumps(sources.state("hourly/parcels")),
+    )
+    client.begin_stop("landfall", "landfall", trigger["name"]).result()
+    assert sources.api.failing["2026-06-01T05:00:00Z"] == 0
+    state = sources.state("hourly/parcels")
+    assert (state["running"], state["failure"]) == ([], None)
+    rows = [
+        json.loads(line)["parcel_id"]
+        for path in sources.drops("parcels")
+        if "-hourly-" in path.name
+        for line in path.read_text().splitlines()
+    ]
+    assert sorted(rows) == sorted(parcel["parcel_id"] for parcel in sources.api.parcels.all())

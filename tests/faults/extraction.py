@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import psycopg
@@ -189,7 +190,6 @@ def extracting(root: Path) -> Iterator[ExtractEnvironment]:
     file.write_text(text)
     cloud = root / "cloud"
     ports = create(cloud, REPOSITORY).ports  # kept by whoever makes the same folder again
-    os.environ["DEVCLOUD_FACTORY_SPEED"] = "10"  # an activity waits 30 s before it tries again
     connection = {
         "server": "127.0.0.1",
         "port": ports[DATABASE],
@@ -202,7 +202,10 @@ def extracting(root: Path) -> Iterator[ExtractEnvironment]:
         "LANDFALL_SOURCE_SHOP": json.dumps(connection),
         "LANDFALL_REFERENCE_WAIT_SECONDS": "86400",
     }
-    with fault_environment(cloud, settings=settings) as environment:
+    with (
+        mock.patch.dict(os.environ, DEVCLOUD_FACTORY_SPEED="10"),  # 30 s between two tries
+        fault_environment(cloud, settings=settings) as environment,
+    ):
         config = environment.config
         dsn = shop.create_database(config.database_dsn, "shop")
         write_users(root / "users.csv", 200, 7)
