@@ -203,7 +203,8 @@ class Oracle:
             body = who[f"size_{system}"].astype(str).to_numpy()[:, None]
             wrong = of_system[None, :] & (body != self.size[live][None, :])
             suits -= c["wrong_size"] * wrong
-        return np.log(likely + 1e-12) + suits / c["unit"]
+        scores: np.ndarray[Any, np.dtype[np.float64]] = np.log(likely + 1e-12) + suits / c["unit"]
+        return scores
 
 
 def item_knn(moment: Moment, users: Ints) -> Floats:

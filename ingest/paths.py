@@ -10,7 +10,7 @@ from collections.abc import Collection
 from urllib.parse import unquote, urlsplit
 
 from ingest.errors import BadRequest
-from landfall.protocol import LANDING, RESEND, dataset_of, day_and_dataset
+from landfall.protocol import GOLD_DEFINITIONS, LANDING, RESEND, dataset_of, day_and_dataset
 
 RAW, QUARANTINE, BRONZE, MANIFEST = "raw", "quarantine", "bronze", "manifest"
 SILVER = "silver"
@@ -100,7 +100,7 @@ def contracts_folder(dataset: str) -> str:
     return f"{MANIFEST}/contracts/{dataset}/"
 
 
-CURRENT_GOLD_DEFINITIONS = f"{MANIFEST}/definitions/gold.json"
+CURRENT_GOLD_DEFINITIONS = GOLD_DEFINITIONS
 """The gold tables of the app that was deployed last."""
 
 

@@ -104,8 +104,13 @@ class Lake(Protocol):
     def upload_url(self, path: str, until: datetime) -> str:
         """An address by which anybody may create this one file until then, and do nothing else."""
 
-    def list(self, prefix: str, *, metadata: bool = False) -> Iterator[ListEntry]:
-        """All files below a prefix, in the order of their names; nothing where there are none."""
+    def list(
+        self, prefix: str, *, metadata: bool = False, page: int | None = None
+    ) -> Iterator[ListEntry]:
+        """All files below a prefix, in the order of their names; nothing where there are none.
+
+        `page` is how many are asked for at once, where the caller expects to stop early.
+        """
 
     def folders(self, prefix: str) -> Iterator[str]:
         """The names of the folders right below a prefix that ends in `/`."""

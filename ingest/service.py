@@ -40,6 +40,7 @@ from ingest.runs.document import Listed, slim
 from ingest.runs.messages import Advance, Claim, LoadDataset, Message, Replay, decode
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import Run, held_up
+from ingest.runs.search import RunQuery
 from ingest.runs.states import COMMANDS, Command, Event
 from ingest.sources.extraction import Extraction
 from ingest.stages.claim import claim, end, take, taken
@@ -485,6 +486,19 @@ class Landfall:
     def replays(self) -> Replays:
         """Replays of many runs."""
         return Replays(self.lake, self.manifest, self.operators, self.clock)
+
+    def find_runs(
+        self, query: RunQuery, limit: int, cursor: str | None = None
+    ) -> tuple[list[Listed], str | None]:
+        """The runs that a caller means, newest first, and the cursor that goes on after them."""
+        return self.manifest.search(
+            query.matches,
+            limit=limit,
+            before=min(filter(None, (cursor, query.before)), default=None),
+            since=query.since,
+            dataset=query.dataset,
+            state=query.state,
+        )
 
     def report(self, run_id: str) -> Mapping[str, Any]:
         """The validation report of a run.

@@ -12,6 +12,8 @@ from enum import StrEnum
 
 LANDING = "landing"
 RESEND = "_resend"
+GOLD_DEFINITIONS = "manifest/definitions/gold.json"
+"""The definitions of the gold tables that jobs build now."""
 UNASSIGNED = "unassigned"
 """The dataset of a drop outside every dataset's folder."""
 

@@ -223,12 +223,14 @@ class AzureLake:
         )
         return f"{blob.url}?{signature}"
 
-    def list(self, prefix: str, *, metadata: bool = False) -> Iterator[ListEntry]:
+    def list(
+        self, prefix: str, *, metadata: bool = False, page: int | None = None
+    ) -> Iterator[ListEntry]:
         """See `ingest.ports.Lake`; metadata is asked for in any case, it tells folders apart."""
         container, key = split(prefix)
         with _translated(prefix):
             blobs = self._blobs.get_container_client(container).list_blobs(
-                name_starts_with=key or None, include=["metadata"]
+                name_starts_with=key or None, include=["metadata"], results_per_page=page
             )
             for blob in blobs:
                 tags = blob.metadata or {}

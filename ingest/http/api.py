@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Protocol
 
 from ingest.errors import BadRequest
@@ -25,6 +26,7 @@ from ingest.http.web import (
 from ingest.runs.document import run_json, summary
 from ingest.runs.messages import Advance, Message
 from ingest.runs.run import Run
+from ingest.runs.search import RunQuery, parse_moment
 from ingest.service import Landfall
 from landfall.contract.folder import Contract, ContractProblem
 from landfall.protocol import UNASSIGNED, State, is_dataset, is_run_id
@@ -49,22 +51,51 @@ def ingest(service: Landfall, request: ApiRequest) -> ApiResponse:
 
 
 def list_runs(service: Landfall, request: ApiRequest) -> ApiResponse:
-    """`GET /runs?dataset=&state=&limit=&cursor=`: newest first; `next` is the following cursor."""
-    unknown = set(request.query) - {"dataset", "state", "limit", "cursor", "code"}
-    if unknown:
+    """`GET /runs`: newest first; `next` is the cursor that goes on.
+
+    Parameters: dataset, state, name, since, until, sha256, limit, cursor.
+    """
+    if unknown := set(request.query) - _RUNS_PARAMETERS:
         raise BadRequest(f"unknown parameter {min(unknown)!r}")
     limit = _limit(request.query.get("limit"))
     cursor = request.query.get("cursor") or None
     if cursor and not is_run_id(cursor):
         raise BadRequest(f"cursor {cursor!r} is not one of this list's")
-    runs = service.manifest.newest(
-        limit=limit + 1,
-        before=cursor,
+    query = _query(service, request)
+    runs, following = service.find_runs(query, limit, cursor)
+    return ApiResponse(200, {"runs": [dict(run.summary) for run in runs], "next": following})
+
+
+_RUNS_PARAMETERS = frozenset(
+    {"dataset", "state", "name", "since", "until", "sha256", "limit", "cursor", "code"}
+)
+
+
+def _query(service: Landfall, request: ApiRequest) -> RunQuery:
+    sha256 = request.query.get("sha256") or None
+    if sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise BadRequest(f"sha256 {sha256!r} is not 64 hexadecimal digits")
+    return RunQuery(
         dataset=_dataset_name(request.query.get("dataset")),
         state=_state(request.query.get("state")),
+        name=request.query.get("name") or None,
+        since=_moment(service, request, "since"),
+        until=_moment(service, request, "until"),
+        sha256=sha256.lower() if sha256 else None,
     )
-    more = runs[limit - 1].run_id if len(runs) > limit else None
-    return ApiResponse(200, {"runs": [dict(run.summary) for run in runs[:limit]], "next": more})
+
+
+def _moment(service: Landfall, request: ApiRequest, name: str) -> datetime | None:
+    text = request.query.get(name)
+    if not text:
+        return None
+    try:
+        return parse_moment(text, service.clock())
+    except ValueError:
+        raise BadRequest(
+            f"{name} {text!r} is not a time: say a day or an ISO 8601 time, today, yesterday, or "
+            "how long ago, as 90m, 6h or 7d"
+        ) from None
 
 
 def get_run(service: Landfall, request: ApiRequest) -> ApiResponse:

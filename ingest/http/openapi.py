@@ -187,6 +187,7 @@ _SUMMARY = {
     "inserted": MAYBE_WHOLE,
     "updated_rows": MAYBE_WHOLE,
     "resend_of": MAYBE_TEXT,
+    "sha256": MAYBE_TEXT,
     "size": WHOLE,
     "landed_at": TIME,
     "created": TIME,
@@ -303,6 +304,7 @@ _SUMMARY_EXAMPLE = {
     "inserted": 600,
     "updated_rows": 398,
     "resend_of": None,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "size": 130000,
     "landed_at": "2026-11-22T13:01:14+00:00",
     "created": "2026-11-22T13:01:15+00:00",
@@ -386,6 +388,28 @@ OPERATIONS: dict[str, Operation] = {
         query=(
             {"name": "dataset", "schema": DATASET, "example": "users"},
             {"name": "state", "schema": ref("State"), "example": "succeeded"},
+            {
+                "name": "name",
+                "description": "only files of this name, with `*` and `?`",
+                "schema": {"type": "string"},
+                "example": "may*.csv",
+            },
+            *(
+                {
+                    "name": name,
+                    "description": f"landed {word} this time: ISO 8601, a day, `today`, "
+                    "`yesterday`, or how long ago, as `6h`",
+                    "schema": {"type": "string"},
+                    "example": "2026-11-22",
+                }
+                for name, word in (("since", "from"), ("until", "before"))
+            ),
+            {
+                "name": "sha256",
+                "description": "only files of this content",
+                "schema": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
+                "example": "0" * 64,
+            },
             {
                 "name": "limit",
                 "schema": {"type": "integer", "minimum": 1, "maximum": 500, "default": 50},

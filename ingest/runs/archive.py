@@ -5,8 +5,8 @@ otherwise are noted once more under `manifest/index/<state>/<dataset>/<day>/`, w
 so that few among many are found at once.
 
 What a look costs: a folder listing for each dataset that is asked for, and one list call for each
-of its days that has to be read; of a day with more than `PAGE` runs a page is read in vain, and
-then it is read hour by hour, and such an hour minute by minute. Days with few runs are read by
+of its days that has to be read; of a day with more than `PROBE` runs so many are read in vain,
+and then it is read hour by hour, and such an hour minute by minute. Days with few runs are read by
 months.
 """
 
@@ -27,6 +27,8 @@ PAGE = 5000
 """How many entries the lake tells in one answer."""
 _FEW, _FEW_DAYS = 100, 2
 """A dataset that had fewer runs than this on two days in turn is read by months."""
+PROBE = 500
+"""Entries of a day that are asked for first: with more it is read by hours, from its end."""
 UNCOMMON = FINAL - {State.SUCCEEDED}
 
 
@@ -112,12 +114,13 @@ def latest_first(
     A listing goes from the oldest to the latest. Where it has more than a page, it is asked for by
     hours, then by minutes and seconds, so that the latest are found without reading all.
     """
-    page = list(islice(lake.list(prefix, metadata=True), PAGE))
-    if len(page) == PAGE and spans:
+    probe = min(PROBE, PAGE)
+    page = list(islice(lake.list(prefix, metadata=True, page=probe), probe))
+    if len(page) == probe and spans:
         for part in reversed(range(spans[0])):
             yield from latest_first(lake, f"{prefix}{part:02}", read, spans[1:])
         return
-    entries = page if len(page) < PAGE else lake.list(prefix, metadata=True)
+    entries = page if len(page) < probe else lake.list(prefix, metadata=True)
     yield from sorted(read(entries), key=age, reverse=True)
 
 

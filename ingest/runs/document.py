@@ -121,6 +121,7 @@ def summary(run: Run) -> dict[str, Any]:
         "inserted": result.get("inserted") if result else None,
         "updated_rows": result.get("updated") if result else None,
         "resend_of": run.resend.of if run.resend else None,
+        "sha256": verdict.sha256 or None if verdict else None,
         "size": run.source.size,
         "landed_at": run.source.landed.isoformat(),
         "created": run.created.isoformat(),

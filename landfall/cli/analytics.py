@@ -123,7 +123,7 @@ def _run_job(data: Path | None, given: dict[str, str], only: list[str]) -> _Ende
 
 def _with_places(summary: dict[str, Any], data: Path | None) -> None:
     """Say where tables and page are: folders of a local cloud, URLs of a deployed one."""
-    root = place_of(data).root.removesuffix("/gold").removesuffix("gold")
+    root = place_of(data).base
     for table in summary["tables"].values():
         table["path"] = f"{root.rstrip('/')}/{table['path']}"
     if summary["page"]:
@@ -170,7 +170,7 @@ def show(*, models: tuple[str, ...], limit: int, data: Path | None, as_json: boo
 
 def page_of(place: Place) -> str:
     """Return where the page is."""
-    root = place.root.removesuffix("gold").rstrip("/")
+    root = place.base.rstrip("/")
     return f"{root}/manifest/analytics/page.html"
 
 
@@ -182,7 +182,7 @@ def rows_of(place: Place, table: str, limit: int) -> list[dict[str, Any]]:
     """
     import polars as pl  # noqa: PLC0415 - slow to import
 
-    rows = pl.read_delta(place.table(table))
+    rows = pl.read_delta(place.table(f"gold/{table}"))
     if table == "sales_forecast":
         rows = rows.filter(pl.col("level") == "total").sort("day")
     elif table == "segment_profile":
@@ -194,7 +194,7 @@ def last_verdicts(place: Place, models: Sequence[str]) -> dict[str, str]:
     """Return what became of each model in its last run."""
     import polars as pl  # noqa: PLC0415 - slow to import
 
-    ledger = pl.read_delta(place.table("model_ledger")).sort("trained_at")
+    ledger = pl.read_delta(place.table("gold/model_ledger")).sort("trained_at")
     verdicts = {}
     for model in models:
         rows = ledger.filter(pl.col("model") == model).tail(1).to_dicts()

@@ -71,9 +71,16 @@ class Client:
         return self._request("POST", "/ingest", json={"dataset": dataset, "path": path})
 
     def runs(
-        self, dataset: str | None = None, state: str | None = None, limit: int = 50
+        self,
+        dataset: str | None = None,
+        state: str | None = None,
+        limit: int = 50,
+        **only: str | None,
     ) -> list[Json]:
-        """Return summaries of the latest runs, at most `limit`, newest first."""
+        """Return summaries of the latest runs, at most `limit`, newest first.
+
+        `only` are further parameters of `GET /runs`: name, since, until, sha256.
+        """
         runs: list[Json] = []
         cursor: str | None = None
         while len(runs) < limit:
@@ -82,6 +89,7 @@ class Client:
                 "state": state,
                 "limit": str(min(limit - len(runs), 100)),
                 "cursor": cursor,
+                **only,
             }
             page = self._request("GET", "/runs", params={k: v for k, v in parameters.items() if v})
             runs += page["runs"]

@@ -17,7 +17,7 @@ import click
 from devcloud import config as devcloud_config
 from devcloud.config import CloudConfig, app_settings, bundle_variables
 from landfall.cli.errors import CliError
-from landfall.cli.target import app_folder, data_option, home, json_option
+from landfall.cli.target import app_folder, data_option, home, json_option, project_folder
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -35,8 +35,26 @@ _azure_option = click.option(
 
 
 @click.group()
-def deploy() -> None:
-    """Deploy the factory, to the local cloud or to Azure, or the bundle to the local workspace."""
+@click.option("--force", is_flag=True, help="Deploy though files of the project are wrong.")
+def deploy(*, force: bool) -> None:
+    """Deploy the factory, to the local cloud or to Azure, or the bundle to the local workspace.
+
+    The project is checked first, as `landfall lint` does.
+    """
+    from landfall.authoring.project import check  # noqa: PLC0415 - its model is slow to import
+
+    project = project_folder()
+    try:
+        wrong = [finding for finding in check(project) if finding.wrong]
+    except OSError:
+        return  # what is deployed here needs no project
+    for finding in wrong:
+        click.echo(str(finding), err=True)
+    if wrong and not force:
+        raise CliError(
+            f"{len(wrong)} files of {project} are wrong: correct them, or deploy with "
+            "`landfall deploy --force …`; all others are served either way"
+        )
 
 
 @deploy.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ _NOT_FOUND = 404
     callback=not_empty,
     help="Name in the lake (default: the file's name).",
 )
+@click.option("--force", is_flag=True, help="Do not ask the service for the dataset first.")
 @click.option("--post", is_flag=True, help="Start the run by POST /ingest, not by the event.")
 @click.option("--wait", is_flag=True, help="Follow the runs until they end.")
 @click.option("--timeout", default=900.0, show_default=True, help="Seconds to wait at most.")
@@ -55,6 +57,7 @@ def drop(
     data: Path | None,
     timeout: float,
     *,
+    force: bool,
     post: bool,
     wait: bool,
     as_json: bool,
@@ -73,6 +76,7 @@ def drop(
     console = render.console(stderr=as_json)
     paths = [(file, f"landing/{dataset}/{name or file.name}") for file in files]
     with Client(target) as client:
+        _check_dataset(client, dataset, force=force)
         landed = _upload(target, paths, console, announce=not post)
         if post:
             for file_ in landed:
@@ -90,6 +94,33 @@ def drop(
         raise click.exceptions.Exit(REFUSED)
     if wait and not live.all_final(runs):
         raise CliError(f"not all runs ended within {timeout:.0f} s; `landfall watch` shows them")
+
+
+def _check_dataset(client: Client, dataset: str, *, force: bool) -> None:
+    """Check that a dataset exists, before its file is uploaded.
+
+    A service that does not answer, or does not say, is no obstacle: a drop needs the lake alone.
+
+    Raises:
+        CliError: there is none of this name.
+    """
+    if force:
+        return
+    try:
+        document = client.datasets()
+    except CliError:
+        return
+    problems = document.get("problems", ())
+    waiting = {name: problem for problem in problems for name in problem["datasets"]}
+    if dataset in waiting:
+        click.echo(f"landfall: note: {render.contract_problem(waiting[dataset])}", err=True)
+        return
+    known = [each["dataset"] for each in document["datasets"]]
+    if dataset in known:
+        return
+    near = difflib.get_close_matches(dataset, known, n=1, cutoff=0.6)
+    meant = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
+    raise CliError(f"there is no dataset {dataset!r}; {meant} (--force uploads it anyway)")
 
 
 def _current_run(client: Client, landed: Landed) -> dict[str, Any]:
@@ -122,12 +153,17 @@ def _wait(
 ) -> list[dict[str, Any]]:
     with live.board(console) as view:
         view.show([version.summary() for version in landed])  # before the first poll
-        return live.follow(
-            lambda: [_current_run(client, version) for version in landed],
-            view,
-            done=live.all_final,
-            seconds=seconds,
-        )
+        try:
+            return live.follow(
+                lambda: [_current_run(client, version) for version in landed],
+                view,
+                done=live.all_final,
+                seconds=seconds,
+            )
+        except KeyboardInterrupt:
+            ids = ", ".join(version.run_id for version in landed)
+            click.echo(f"landfall: not followed any more; it goes on as {ids}", err=True)
+            raise
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,15 +28,29 @@ _POLL_SECONDS = 1.0
 _JOB = "landfall_maintain"
 
 
+LAYERS = ("gold", "silver")
+_TABLE = re.compile(r"(?:(gold|silver)/)?([A-Za-z0-9_]{1,100})")
+
+
 @dataclass(frozen=True)
 class Place:
-    """Location of the gold tables, with storage options of Delta readers."""
+    """Location of the lake's tables, with storage options of Delta readers.
+
+    `root` has `{layer}` where the container is named; `lake` reaches it by the SDK, if it is not a
+    folder.
+    """
 
     root: str
     options: Mapping[str, str]
+    lake: str | None = None
 
-    def table(self, name: str) -> DeltaTable:
-        """Open a table.
+    @property
+    def base(self) -> str:
+        """What stands before the name of a container: a folder, or a scheme."""
+        return self.root.partition("{layer}")[0]
+
+    def table(self, path: str) -> DeltaTable:
+        """Open a table, `gold/<table>` or `silver/<dataset>`.
 
         Raises:
             CliError: there is no table of this name.
@@ -42,53 +58,117 @@ class Place:
         from deltalake import DeltaTable  # noqa: PLC0415 - only this needs it
         from deltalake.exceptions import DeltaError, TableNotFoundError  # noqa: PLC0415
 
+        layer, _, name = path.partition("/")
+        url = f"{self.root.format(layer=layer)}/{name}"
         try:
-            return DeltaTable(f"{self.root}/{name}", storage_options=dict(self.options) or None)
-        except (TableNotFoundError, DeltaError, OSError) as error:
-            raise CliError(f"there is no gold table {name!r}: {error}") from None
+            return DeltaTable(url, storage_options=dict(self.options) or None)
+        except (TableNotFoundError, FileNotFoundError):
+            raise CliError(f"there is no table {path}{self._nearest(path)}") from None
+        except (DeltaError, OSError) as error:
+            if "not found" in str(error).lower() or "no such file" in str(error).lower():
+                raise CliError(f"there is no table {path}{self._nearest(path)}") from None
+            raise CliError(f"{path} cannot be read: {_first_line(error)}") from None
+
+    def paths(self) -> list[str]:
+        """Return all tables as `gold/<table>` and `silver/<dataset>`, gold first."""
+        return [f"{layer}/{name}" for layer in LAYERS for name in self._names(layer)]
+
+    def _names(self, layer: str) -> list[str]:
+        if self.lake is None:
+            logs = Path(self.root.format(layer=layer)).glob("*/_delta_log")
+            return sorted(log.parent.name for log in logs if log.is_dir())
+        from landfall.cli.lake import folders  # noqa: PLC0415 - the SDK takes a while to import
+
+        return folders(self.lake, layer)
+
+    def _nearest(self, path: str) -> str:
+        known = self.paths()
+        by_name = {each.partition("/")[2]: each for each in reversed(known)}
+        near = difflib.get_close_matches(path.partition("/")[2], by_name, n=1, cutoff=0.7)
+        if near:
+            return f"; did you mean {by_name[near[0]]}?"
+        return f"; there are: {', '.join(known)}" if known else "; there is none yet"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _path_of(table: str) -> str:
+    """Return the lake path of a table as it is named: gold, where no layer is said.
+
+    Raises:
+        click.BadParameter: that is no name of a table.
+    """
+    match = _TABLE.fullmatch(table)
+    if match is None:
+        raise click.BadParameter(f"{table!r} is not TABLE, gold/TABLE or silver/DATASET")
+    return f"{match[1] or 'gold'}/{match[2]}"
 
 
 @click.command()
-@click.argument("table", metavar="TABLE")
+@click.argument("table", metavar="[TABLE]", required=False)
 @click.option(
     "--as-of",
     metavar="WHEN",
     help="The version at this time: a day (its end, UTC) or a time such as 2026-11-17T09:30.",
 )
 @click.option("--version", type=click.IntRange(0), help="This version of the table.")
-@click.option("--limit", default=_SHOWN_ROWS, show_default=True, help="Rows to show; 0 for all.")
+@click.option(
+    "--limit",
+    default=_SHOWN_ROWS,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Rows to show; 0 for all.",
+)
+@click.option("--drop", is_flag=True, help="Delete a gold table that has no definition any more.")
 @data_option
 @json_option
 def gold(
     *,
-    table: str,
+    table: str | None,
     as_of: str | None,
     version: int | None,
     limit: int,
+    drop: bool,
     data: Path | None,
     as_json: bool,
 ) -> None:
-    """Show a gold table, the current or an old version.
+    """Show a gold table, the current or an old version; without TABLE, list all tables.
 
-    Time travel reaches 30 days back, unless `landfall maintain` ran with other --keep-days.
+    TABLE may be silver/DATASET too. Time travel reaches 30 days back, unless `landfall maintain`
+    ran with other --keep-days.
     """
     if as_of is not None and version is not None:
         raise click.UsageError("--as-of and --version exclude each other")
-    table_ = place_of(data).table(table)
+    place = place_of(data)
+    if table is None:
+        _list(place, as_json=as_json)
+        return
+    path = _path_of(table)
+    if drop:
+        from landfall.cli.gold_drop import drop_table  # noqa: PLC0415 - rarely needed
+
+        drop_table(place, path, data, as_json=as_json)
+        return
+    table_ = place.table(path)
     from deltalake.exceptions import DeltaError  # noqa: PLC0415 - only this needs it
 
+    newest = table_.version()
     if as_of is not None:
         version = version_at(table_, parse_time(as_of))
     elif version is None:
-        version = table_.version()
+        version = newest
+    if version > newest:
+        raise CliError(f"{path} has no version {version}: the newest is {newest}")
+    made = _commit_time(table_, version)  # before another version is loaded: it numbers from there
     try:
         table_.load_as_version(version)
     except (DeltaError, OSError, ValueError) as error:
-        raise CliError(f"gold/{table} has no version {version} any more: {error}") from None
+        raise CliError(f"{path} has no version {version} any more: {_first_line(error)}") from None
     import polars as pl  # noqa: PLC0415 - slow to import
 
     rows = pl.read_delta(table_)
-    made = _commit_time(table_, version)
     if as_json:
         shown = rows if limit == 0 else rows.head(limit)
         document = {"table": table, "version": version, "committed_at": made.isoformat()}
@@ -98,10 +178,28 @@ def gold(
     from landfall.cli.demo.gold import GoldTable, preview  # noqa: PLC0415 - needs rich's tables
 
     head = rows if limit == 0 else rows.head(limit)
-    view = GoldTable(table, Path(table), rows.height, tuple(rows.columns), head.rows())
+    layer, _, name = path.partition("/")
+    view = GoldTable(name, Path(name), rows.height, tuple(rows.columns), head.rows(), layer)
     console = render.console()
     console.print(preview(view, console.width))
     console.print(f"version {version}, committed {made:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
+
+
+def _list(place: Place, *, as_json: bool) -> None:
+    """List all tables with version and time of the newest commit."""
+    listed = []
+    for path in place.paths():
+        table = place.table(path)
+        made = _commit_time(table, table.version())
+        listed.append({"table": path, "version": table.version(), "committed_at": made})
+    if as_json:
+        click.echo(json.dumps({"tables": listed}, indent=2, default=datetime.isoformat))
+        return
+    for row in listed:
+        when = f"{row['committed_at']:%Y-%m-%d %H:%M:%S} UTC"
+        click.echo(f"{row['table']:<40} version {row['version']:<5} {when}")
+    if not listed:
+        click.echo("no tables yet: `landfall drop FILE` makes some")
 
 
 def parse_time(text: str) -> datetime:
@@ -164,7 +262,7 @@ def place_of(data: Path | None) -> Place:
             f"no local cloud in {home(data)}: start one with `landfall up`, "
             "or set LANDFALL_URL and LANDFALL_LAKE to reach a deployed one"
         ) from None
-    return Place(str(config.lake_folder / "gold"), {})
+    return Place(f"{config.lake_folder}/{{layer}}", {})
 
 
 def _deployed(lake: str | None) -> Place:
@@ -182,7 +280,7 @@ def _deployed(lake: str | None) -> Place:
     if "BlobEndpoint" in fields:
         options["azure_storage_endpoint"] = fields["BlobEndpoint"]
         options["allow_http"] = str(fields["BlobEndpoint"].startswith("http:")).lower()
-    return Place("az://gold", options)
+    return Place("az://{layer}", options, lake)
 
 
 def workspace(data: Path | None) -> WorkspaceClient:

@@ -9,7 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceNotFoundError,
+)
 from azure.storage.filedatalake import DataLakeServiceClient, ExponentialRetry, FileSystemClient
 
 from landfall.cli.errors import CliError
@@ -53,12 +58,8 @@ def landing(lake: str) -> Iterator[FileSystemClient]:
         lake: its connection string, or its https URL, which uses the credential of the environment
             (`az login`, a managed identity).
     """
-    retry_policy = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
-    try:
-        with _service(lake, retry_policy) as service:
-            yield service.get_file_system_client(LANDING)
-    except (AzureError, ValueError) as error:
-        raise CliError(explain(error)) from None
+    with _container(lake, LANDING) as container:
+        yield container
 
 
 def _service(
@@ -110,3 +111,41 @@ def explain(error: Exception) -> str:
         code = getattr(error, "error_code", None) or error.status_code
         return f"the lake answered {code}: {str(error.message).splitlines()[0]}"
     return f"no connection to the lake: {str(error).splitlines()[0]}"
+
+
+def folders(lake: str, container: str) -> list[str]:
+    """Return the folders right in a container of a storage account, by name.
+
+    Raises:
+        CliError: it cannot be reached.
+    """
+    with _container(lake, container) as client:
+        paths = client.get_paths(recursive=False)
+        return sorted(path.name for path in paths if path.is_directory)
+
+
+def read_file(lake: str, path: str) -> bytes | None:
+    """Return a file of a storage account; None where there is none."""
+    container, _, key = path.partition("/")
+    with _container(lake, container) as client:
+        try:
+            return bytes(client.get_file_client(key).download_file().readall())
+        except ResourceNotFoundError:
+            return None
+
+
+def delete_folder(lake: str, path: str) -> None:
+    """Delete a folder with all that is in it."""
+    container, _, key = path.partition("/")
+    with _container(lake, container) as client:
+        client.get_directory_client(key).delete_directory()
+
+
+@contextmanager
+def _container(lake: str, container: str) -> Iterator[FileSystemClient]:
+    retry_policy = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
+    try:
+        with _service(lake, retry_policy) as service:
+            yield service.get_file_system_client(container)
+    except (AzureError, ValueError) as error:
+        raise CliError(explain(error)) from None

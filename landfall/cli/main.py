@@ -27,6 +27,7 @@ _COMMANDS = {
     "lint": "landfall.cli.project",
     "drop": "landfall.cli.drop",
     "runs": "landfall.cli.runs",
+    "where": "landfall.cli.runs",
     "show": "landfall.cli.runs",
     "report": "landfall.cli.runs",
     "watch": "landfall.cli.runs",

@@ -122,6 +122,14 @@ def runs_table(runs: Sequence[Json], width: int = _UNLIMITED) -> RenderableType:
     return table
 
 
+def whereabouts(run: Json) -> Text:
+    """Return one line that says what became of a drop."""
+    landed = datetime.fromisoformat(run["landed_at"]).astimezone()
+    text = Text(f"{landed:%Y-%m-%d %H:%M:%S}  {run['dataset']}/{run['name']}  ")
+    text.append(state(run["state"]))
+    return text.append(f"  {run.get('cause') or ''}  ({run['run_id']})")
+
+
 _COUNTS = 36
 """Columns that state and counts take, with the gaps before them."""
 _OTHER_COLUMNS = 44
@@ -279,6 +287,31 @@ def backlog(document: Json) -> RenderableType:
             why = dataset["waits"].get(name, "")
             table.add_row(escape(dataset["dataset"]), state(name), number(count), escape(why))
     return Group(*parts, Text(), table)
+
+
+def datasets(document: Json) -> RenderableType:
+    """Return the datasets with version, key and number of columns, and what is wrong."""
+    table = _table(None)
+    for name in ("Dataset", "Version", "Key"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("Columns", justify="right", no_wrap=True)
+    table.add_column("Description", overflow="ellipsis", no_wrap=True)
+    for dataset in document["datasets"]:
+        pushed = " (pushed)" if dataset.get("from") == "pushed" else ""
+        table.add_row(
+            escape(dataset["dataset"]),
+            escape(f"{dataset.get('version') or ''}{pushed}"),
+            escape(", ".join(dataset.get("key") or ()) or "-"),
+            number(len(dataset.get("columns") or ())),
+            escape(dataset.get("description") or ""),
+        )
+    problems = [Text(f"wrong: {contract_problem(it)}") for it in document.get("problems") or ()]
+    gold = [
+        Text(f"wrong: gold/{it['file']}: {it['reason']}")
+        for it in document.get("gold_problems") or ()
+    ]
+    parts: list[RenderableType] = [table] if document["datasets"] else [Text("no datasets")]
+    return Group(*parts, *problems, *gold)
 
 
 def contract_problem(problem: Json) -> str:

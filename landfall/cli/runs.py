@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -24,22 +25,91 @@ _RUN = click.argument("run_id", metavar="RUN", callback=not_empty)
     "--dataset", "-d", metavar="NAME", callback=not_empty, help="Only runs of this dataset."
 )
 @click.option("--state", type=click.Choice(_STATES), metavar="STATE", help="Only runs in a state.")
+@click.option("--name", metavar="PATTERN", callback=not_empty, help="File name, with * and ?.")
+@click.option(
+    "--since",
+    metavar="WHEN",
+    callback=not_empty,
+    help="Landed since a day or time; also today, yesterday, 90m, 6h, 7d.",
+)
+@click.option("--until", metavar="WHEN", callback=not_empty, help="Landed before.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--quiet", "-q", is_flag=True, help="Print the run ids alone.")
 @data_option
 @json_option
 def runs(
-    dataset: str | None, state: str | None, limit: int, data: Path | None, *, as_json: bool
+    dataset: str | None,
+    state: str | None,
+    limit: int,
+    data: Path | None,
+    *,
+    name: str | None,
+    since: str | None,
+    until: str | None,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """List the latest runs."""
     with Client(find(data)) as client:
-        listed_runs = client.runs(dataset, state, limit)
+        listed_runs = client.runs(dataset, state, limit, name=name, since=since, until=until)
     if as_json:
         click.echo(json.dumps({"runs": listed_runs}, indent=2))
+    elif quiet:
+        for run in listed_runs:
+            click.echo(run["run_id"])
     elif listed_runs:
         console = render.console()
         console.print(render.runs_table(listed_runs, console.width))
     else:
-        click.echo("no runs" if dataset or state else "no runs yet: `landfall drop FILE` makes one")
+        click.echo(
+            "no runs"
+            if dataset or state or name or since or until
+            else "no runs yet: `landfall drop FILE` makes one"
+        )
+
+
+@click.command()
+@click.argument("file", metavar="FILE", callback=not_empty)
+@click.option(
+    "--dataset", "-d", metavar="NAME", callback=not_empty, help="Only runs of this dataset."
+)
+@click.option("--limit", default=5, show_default=True, type=click.IntRange(1, 200))
+@data_option
+@json_option
+def where(file: str, dataset: str | None, limit: int, data: Path | None, *, as_json: bool) -> None:
+    """Say what became of a FILE: its runs by name (with * and ?) and, if it is here, by content.
+
+    Exits with 1 if there is no run, or the newest was refused, failed or cancelled.
+    """
+    name, sha256 = file.replace("\\", "/").rpartition("/")[2], _content_of(Path(file))
+    with Client(find(data)) as client:
+        found = client.runs(dataset, None, limit, name=name)
+        same = client.runs(dataset, None, limit, sha256=sha256) if sha256 else []
+        by_id = {run["run_id"]: run for run in [*found, *same]}
+        listed = [by_id[run_id] for run_id in sorted(by_id, reverse=True)][:limit]
+        newest = client.run(listed[0]["run_id"]) if listed else None
+    if as_json:
+        click.echo(json.dumps({"runs": listed}, indent=2))
+    elif newest is None:
+        click.echo(f"no run of {file}: it was not dropped here, or lies in landing still")
+    else:
+        console = render.console()
+        for run in listed:
+            console.print(render.whereabouts(run), soft_wrap=True)
+        if newest.get("waits"):
+            console.print(f"waits: {newest['waits']}", markup=False, soft_wrap=True)
+        click.echo(f"more: landfall show {newest['run_id']}")
+    if newest is None or newest["state"] in render.BAD:
+        raise click.exceptions.Exit(REFUSED)
+
+
+def _content_of(file: Path) -> str | None:
+    """The SHA-256 of a file that is here; None where it is not."""
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 @click.command()
@@ -150,11 +220,10 @@ def backlog(data: Path | None, *, as_json: bool) -> None:
 @data_option
 @json_option
 def datasets(data: Path | None, *, as_json: bool) -> None:
-    """List the datasets of the service."""
+    """List the datasets of the service: version, key, columns, and contracts that are wrong."""
     with Client(find(data)) as client:
         document = client.datasets()
     if as_json:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    for dataset in document["datasets"]:
-        click.echo(f"{dataset['dataset']}  {dataset.get('description') or ''}".rstrip())
+    render.console().print(render.datasets(document))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # circular imports, or loaded only for large blocks
     import polars as pl
 
     from landfall.validation.columns import Key
+    from landfall.validation.metrics import Metric
     from landfall.validation.readers.record_index import RecordIndex
     from landfall.validation.references import Reference
 
@@ -50,6 +51,10 @@ class ScanResult(Protocol):
     @property
     def measured(self) -> Sequence[tuple[int, Any, Any, Any]]:
         """Count, sum and extremes of each summed metric, over all records but the candidates."""
+
+    @property
+    def matched(self) -> Sequence[tuple[Metric, list[int]]]:
+        """Other records than candidates of which a quality rule allows none, by its metric."""
 
     @property
     def facts(self) -> dict[int, Fact]:

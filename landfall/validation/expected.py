@@ -7,7 +7,6 @@ reads a report has not the contract beside it.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from landfall.contract.model import Column, Contract
 from landfall.validation.report import Check, Report
@@ -61,16 +60,16 @@ def expected(check: Check, contract: Contract) -> str | None:
             if ",".join(it.columns) == check.column
         ]
         return f"a value of {to[0]}" if to else None
-    if column is not None and (text := _of_column(rule, column, contract)):
+    if column is not None and (text := _of_column(rule, column)):
         return _cut(text)
     if rule == "unique" and len(names) > 1:
         return "each combination of values once"
     return _FIXED.get(rule)
 
 
-def _of_column(rule: str, column: Column, contract: Contract) -> str | None:
+def _of_column(rule: str, column: Column) -> str | None:
     if rule == "type":
-        return _type(column, contract)
+        return _type(column)
     if rule == "enum":
         listed = ", ".join(str(value) for value in column.enum[:_LISTED])
         more = len(column.enum) - _LISTED
@@ -82,10 +81,10 @@ def _of_column(rule: str, column: Column, contract: Contract) -> str | None:
     return None
 
 
-def _type(column: Column, contract: Contract) -> str:
+def _type(column: Column) -> str:
     """Return a type in words, with the format by which it is read."""
     kind = column.logical_type
-    written: Any = getattr(column, "cleaning", contract.hints)
+    written = column.cleaning
     if kind in _MOMENTS:
         return f"{_article(kind)} {kind}, {column.format or _MOMENTS[kind]}"
     if kind == "boolean":
@@ -94,8 +93,12 @@ def _type(column: Column, contract: Contract) -> str:
     if kind == "integer":
         return f"a whole number{f' of {column.format}' if column.format else ''}, as 42"
     if kind == "number":
-        point = getattr(written, "decimal", ".")
-        return f"a number with the decimal separator {point!r}, as 12{point}50"
+        point = written.decimal
+        text = f"a number with the decimal separator {point!r}, as 12{point}50"
+        if column.decimal is None:
+            return text
+        precision, scale = column.decimal
+        return f"{text}; at most {precision - scale} digits before and {scale} after it"
     return f"{_article(kind)} {kind}"
 
 

@@ -277,13 +277,21 @@ class RecordValidator:
             (reference, scan.orphans(reference, validated[id(reference.key)]))
             for reference in self._referring
         ]
-        marked = {*scan.candidates}.union(*(positions for _, positions in (*duplicates, *orphans)))
+        found = (*scan.matched, *duplicates, *orphans)
+        marked = {*scan.candidates}.union(*(positions for _, positions in found))
         for piece in self._pieces(sorted(marked)):
             faults: _Faults = {}
             if candidates := _within(scan.candidates, piece):
                 subset = split.subset(candidates)
                 well_formed = self._validate_form(subset, candidates, faults)
                 self._validate_cells(subset.rows, well_formed, candidates, faults)
+            for metric, positions in scan.matched:
+                indexes = _within(positions, piece)
+                for index, row in zip(
+                    indexes, batch.subset(indexes).rows if indexes else (), strict=True
+                ):
+                    fault = self._condition_fault(metric, row)
+                    faults.setdefault(index, []).append(fault)
             for key, positions in duplicates:
                 indexes = _within(positions, piece)
                 for index, row in zip(
@@ -363,12 +371,14 @@ class RecordValidator:
                 if not metric.matches(values):
                     continue
                 if metric.rule.per_record:
-                    shown = self._condition_shown(metric, [column[at] for column in table])
-                    fault = Fault(metric.rule.name, metric.rule.column, shown)
+                    fault = self._condition_fault(metric, [column[at] for column in table])
                     faults.setdefault(indexes[well_formed[at]], []).append(fault)
                 else:
                     metric.add_record(values)
         return table
+
+    def _condition_fault(self, metric: Metric, row: Sequence[Any]) -> Fault:
+        return Fault(metric.rule.name, metric.rule.column, self._condition_shown(metric, row))
 
     def _condition_shown(self, metric: Metric, row: Sequence[Any]) -> str | None:
         """Return the values of the columns that a condition reads."""

@@ -10,17 +10,13 @@ import numpy as np
 
 from marketplace.generator.chance import Ints, below, exponential, gamma, weighted, words
 
-DEAR_FROM = 9_500
-"""Median price in cents from which a category is expensive."""
-
 
 class Kind(NamedTuple):
     """A type of buyer.
 
     `weight` is its share in percent; `rate` the mean number of orders in 1,000 days, spread by a
     gamma distribution of `shape`; `days` the mean lifetime; `alpha` of the Pareto distribution of
-    lines in an order; `tiers` the weights of the preferred price tiers from cheap to luxury; `dear`
-    whether the favourite categories are expensive ones.
+    lines in an order; `tiers` the weights of the preferred price tiers from cheap to luxury.
     """
 
     name: str
@@ -30,15 +26,14 @@ class Kind(NamedTuple):
     days: int
     alpha: float
     tiers: tuple[int, int, int, int]
-    dear: bool = False
 
 
 KINDS = (
-    Kind("regular", 28, 14, 9.0, 900, 2.3, (30, 50, 18, 2)),
-    Kind("collector", 14, 60, 9.0, 1_100, 1.5, (4, 16, 50, 30)),
-    Kind("occasional", 26, 3, 6.0, 900, 3.2, (70, 24, 5, 1)),
-    Kind("one_shot", 18, 24, 4.0, 20, 3.2, (60, 30, 8, 2)),
-    Kind("big_ticket", 14, 3, 6.0, 900, 4.0, (0, 0, 10, 90), dear=True),
+    Kind("regular", 28, 16, 4.0, 520, 2.3, (34, 40, 20, 6)),
+    Kind("collector", 12, 48, 5.0, 700, 1.5, (10, 26, 40, 24)),
+    Kind("occasional", 30, 5, 3.0, 640, 2.8, (46, 34, 15, 5)),
+    Kind("one_shot", 20, 24, 3.0, 24, 3.0, (44, 32, 18, 6)),
+    Kind("big_ticket", 10, 5, 4.0, 640, 4.0, (2, 8, 24, 66)),
 )
 
 _RATE_UNIT = 4

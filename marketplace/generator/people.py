@@ -18,7 +18,7 @@ from marketplace.generator.chance import (
     weighted,
     words,
 )
-from marketplace.generator.lifecycles import DEAR_FROM, KINDS, Lifecycles, kind_of
+from marketplace.generator.lifecycles import KINDS, Lifecycles, kind_of
 from marketplace.generator.users import User
 
 FAVOURITES = 2
@@ -123,12 +123,12 @@ class Crowd:
     def favourites(self, users: Ints) -> Ints:
         """Return the favourite categories, one row for each user."""
         columns = []
-        dear = np.array([kind.dear for kind in KINDS])[kind_of(self._seed, users)]
         likes_men = self._men[users] & share(words(self._seed, "men", users), _MEN_LIKE_MEN)
         for number in range(FAVOURITES):
             bits = words(self._seed, f"favourite {number}", users)
-            ordinary = np.where(likes_men, weighted(bits, _FOR_MEN), weighted(bits, _FOR_WOMEN))
-            columns.append(np.where(dear, weighted(bits, _DEAR), ordinary))
+            columns.append(
+                np.where(likes_men, weighted(bits, _FOR_MEN), weighted(bits, _FOR_WOMEN)),
+            )
         return np.stack(columns, axis=1)
 
 
@@ -159,5 +159,4 @@ class Members:
 
 _FOR_WOMEN = tuple(c.weight // (10 if c.audience == "men" else 1) for c in CATEGORIES)
 _FOR_MEN = tuple(c.weight * (4 if c.audience == "men" else 1) // 4 for c in CATEGORIES)
-_DEAR = tuple(c.weight if c.price >= DEAR_FROM else 0 for c in CATEGORIES)
 BRAND_WEIGHTS = tuple(brand.weight for brand in BRANDS)

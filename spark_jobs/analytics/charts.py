@@ -129,7 +129,8 @@ def bars(rows: Sequence[tuple[str, Mapping[str, float]]], classes: Sequence[str]
 def flows(moves: Sequence[tuple[str, str, int]]) -> str:
     """Return a matrix of moves: rows from, columns to; darker is more of the row."""
     sources = list(dict.fromkeys(source for source, _, _ in moves))
-    targets = list(dict.fromkeys(target for _, target, _ in moves))
+    reached = {target for _, target, _ in moves}
+    targets = [name for name in dict.fromkeys([*sources, *sorted(reached)]) if name in reached]
     if not sources:
         return ""
     counts = {(source, target): count for source, target, count in moves}
@@ -160,8 +161,8 @@ def flows(moves: Sequence[tuple[str, str, int]]) -> str:
             x = label + column * cell
             parts.append(
                 f'<rect class="cell" x="{x}" y="{y}" width="{cell - 3}" height="{row_height - 3}"'
-                f' rx="3" style="fill-opacity:{0.08 + 0.8 * share:.2f}"/>'
-                f'<text x="{x + cell / 2 - 1:.0f}" y="{y + 16}" class="tick"'
+                f' rx="3" style="fill-opacity:{0.08 + 0.6 * share:.2f}"/>'
+                f'<text x="{x + cell / 2 - 1:.0f}" y="{y + 16}" class="count"'
                 f' text-anchor="middle">{count:,}</text>'
             )
     return _svg(head + len(sources) * row_height + 4, parts, "Moves between segments")

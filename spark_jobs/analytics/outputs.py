@@ -86,6 +86,9 @@ def arranged(name: str, rows: pd.DataFrame) -> pa.Table:
     for column in columns:
         kind = pa.int32() if _is_short(column) else _ARROW[column.logical_type]
         values = rows[column.name] if column.name in rows else pd.Series([], dtype=object)
+        if not len(values):
+            arrays.append(pa.array([], kind))
+            continue
         if column.logical_type == "string":
             values = values.astype(object).where(values.notna() & (values != ""), None)
         if column.logical_type == "number":

@@ -10,14 +10,14 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from landfall.console_links import token
 from tests.console import seeded
 from tests.ingest.conftest import REPOSITORY
 
 CHROMIUM = "/usr/bin/chromium"
-SIZE = {"width": 1280, "height": 860}
+SIZE: ViewportSize = {"width": 1280, "height": 860}
 
 
 def main(folder: Path) -> None:

@@ -211,7 +211,7 @@ def test_paths_of_the_lake_are_all_there() -> None:
         paths.raw_file("<dataset>", "<run id>", "").replace("drop", "<file>"),
         paths.raw_file("<dataset>", "<run id>", "", 7).replace("7-drop", "<n>-<file>"),
         paths.quarantined_file("<dataset>", "<run id>", "").replace("drop", "<file>"),
-        f"{paths.bronze_folder('<dataset>', '<run id>', '<run id>.a<number>')}/data.parquet",
+        f"{paths.bronze_folder('<dataset>', '<run id>', '<run id>.a<number>')}/*.parquet",
     ]
 
     assert [path for path in made if path not in listed] == []

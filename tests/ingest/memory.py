@@ -110,7 +110,13 @@ class InMemoryLake:
         for name in [name for name in self.files if name.startswith(f"{path}/")]:
             del self.files[name]
 
-    def list(self, prefix: str, *, metadata: bool = False) -> Iterator[ListEntry]:
+    def list(
+        self,
+        prefix: str,
+        *,
+        metadata: bool = False,
+        page: int | None = None,  # noqa: ARG002 - it has no pages
+    ) -> Iterator[ListEntry]:
         for path in sorted(self.files):
             if path.startswith(prefix):
                 version = self.head(path)

@@ -279,3 +279,14 @@ def test_a_gold_table_is_taken_without_a_restart(many: Instances) -> None:
     drop(many, one, "landing/things/y.csv")
     many.settle(one)
     assert gold_names(many) == {"more"}
+
+
+def test_a_file_in_the_wrong_folder_says_where_it_belongs(many: Instances) -> None:
+    """It has a header, and that is another dataset's."""
+    more = "".join(f"      - {{name: {name}, logicalType: string}}\n" for name in ("day", "rain"))
+    write(many, "weather.odcs.yaml", contract("weather", more=more).replace("name: id", "name: n"))
+    one = many.process()
+    name = many.land("landing/things/KNYC.csv", b"n,day,rain\n1,mon,yes\n")
+    many.run_on(one, messages=one.on_landing("landing/things/KNYC.csv"))
+    assert many.state(name) == [State.QUARANTINED]
+    assert "looks like a file of dataset weather" in many.run(name).cause

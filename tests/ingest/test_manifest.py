@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -160,9 +161,9 @@ def test_the_newest_of_many_active_are_found_from_the_end(
     lists: list[str] = []
     listed = storage_account_server.lake.list
 
-    def counted(prefix: str, *, metadata: bool = False) -> Iterator[ListEntry]:
+    def counted(prefix: str, **given: Any) -> Iterator[ListEntry]:
         lists.append(prefix)
-        return listed(prefix, metadata=metadata)
+        return listed(prefix, **given)
 
     monkeypatch.setattr(storage_account_server.lake, "list", counted)
     found = manifest.newest(limit=3, dataset="burst")

@@ -302,10 +302,10 @@ def test_a_long_backlog_is_not_listed_for_each_run_that_is_shown(
     lists = 0
     listed = many.lake.list
 
-    def counted(prefix: str, *, metadata: bool = False) -> Iterator[ListEntry]:
+    def counted(prefix: str, **given: Any) -> Iterator[ListEntry]:
         nonlocal lists
         lists += prefix == paths.ACTIVE
-        return listed(prefix, metadata=metadata)
+        return listed(prefix, **given)
 
     monkeypatch.setattr(many.lake, "list", counted)
     for name in names:

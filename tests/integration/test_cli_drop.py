@@ -42,9 +42,31 @@ def _drop(
     cloud: CloudConfig, answers: dict[str, Any], *arguments: str
 ) -> tuple[int, str, list[str]]:
     with serving(answers) as (environ, asked):
+        answers.setdefault("GET /datasets", (200, {"datasets": [{"dataset": "users"}]}))
         env = environ | {"LANDFALL_LAKE": cloud.lake_connection_string, "COLUMNS": "120"}
         result = CliRunner().invoke(landfall, ["drop", *arguments], env=env)
-    return result.exit_code, result.stdout, asked
+    asked = [request for request in asked if request != "GET /datasets"]
+    return result.exit_code, result.stdout if "--json" in arguments else result.output, asked
+
+
+def test_a_name_that_is_no_dataset_is_not_uploaded(cloud: CloudConfig, file: Path) -> None:
+    """The message has the name that may be meant; `--force` uploads it anyway."""
+    code, output, asked = _drop(cloud, {}, str(file), "-d", "userz")
+    assert (code, asked) == (2, [])
+    assert "there is no dataset 'userz'; did you mean users?" in output
+    assert not (cloud.lake_folder / "landing" / "userz").exists()
+    code, _, _ = _drop(cloud, {}, str(file), "-d", "userz", "--force")
+    assert code == 0
+    assert (cloud.lake_folder / "landing" / "userz" / "may.csv").exists()
+
+
+def test_a_dataset_whose_contract_is_wrong_is_told(cloud: CloudConfig, file: Path) -> None:
+    """The file waits: it is uploaded, and the command says for what."""
+    problem = {"file": "bad.odcs.yaml", "place": "document", "reason": "no", "datasets": ["bad"]}
+    answers = {"GET /datasets": (200, {"datasets": [], "problems": [problem]})}
+    code, output, _ = _drop(cloud, answers, str(file), "-d", "bad")
+    assert code == 0
+    assert "bad.odcs.yaml: document: no; drops of bad wait until it is corrected" in output
 
 
 def test_a_dropped_file_stands_in_landing(cloud: CloudConfig, file: Path) -> None:

@@ -68,7 +68,8 @@ def test_current_and_old_versions(cloud: Path) -> None:
     [
         (["--as-of", "2001-01-01"], "no version before 2001-01-02"),
         (["--as-of", "yesterday"], "neither a day"),
-        (["--version", "9"], "no version 9"),
+        (["--version", "9"], "no version 9: the newest is 1"),
+        (["--limit", "-1"], "not in the range"),
         (["--as-of", "2026-11-17", "--version", "1"], "exclude each other"),
     ],
 )
@@ -83,7 +84,7 @@ def test_errors_say_what_is_available(cloud: Path, arguments: list[str], words: 
 def test_a_missing_table_is_named(cloud: Path) -> None:
     """The message names a missing table, or the folder without a local cloud."""
     none = CliRunner().invoke(landfall, ["gold", "none", "--data", str(cloud)])
-    assert "there is no gold table 'none'" in none.output + str(none.exception)
+    assert "there is no table gold/none" in none.output + str(none.exception)
     nowhere = CliRunner().invoke(landfall, ["gold", "sales", "--data", str(cloud / "nowhere")])
     assert "no local cloud in" in nowhere.output + str(nowhere.exception)
 
@@ -95,3 +96,66 @@ def test_a_day_means_its_end() -> None:
     assert parse_time("2026-11-17T09:30+02:00") == datetime(2026, 11, 17, 7, 30, tzinfo=UTC)
     with pytest.raises(click.BadParameter):
         parse_time("Tuesday")
+
+
+def test_an_old_version_has_its_own_commit_time(cloud: Path) -> None:
+    """delta-rs counts history from the version that is loaded: the time is taken before."""
+    history = DeltaTable(str(cloud / "lake/gold/sales")).history()
+    times = [
+        json.loads(ask(cloud, "--version", str(version), "--json").stdout)["committed_at"]
+        for version in (0, 1)
+    ]
+    expected = [
+        datetime.fromtimestamp(commit["timestamp"] / 1000, UTC).isoformat()
+        for commit in reversed(history)
+    ]
+    assert times == expected
+
+
+def run(cloud: Path, *arguments: str) -> Result:
+    """Run the command with any table."""
+    return CliRunner().invoke(landfall, ["gold", *arguments, "--data", str(cloud)])
+
+
+def test_tables_are_listed_and_silver_is_shown(cloud: Path) -> None:
+    """Without a name all tables; a name may be of silver."""
+    table = pa.table({"id": [1, 2], "note": ["a", None]})
+    write_deltalake(str(cloud / "lake/silver/things"), table, mode="overwrite")
+    listed = json.loads(run(cloud, "--json").stdout)["tables"]
+    assert [row["table"] for row in listed] == ["gold/sales", "silver/things"]
+    assert "gold/sales" in run(cloud).stdout
+    shown = run(cloud, "silver/things").stdout
+    assert "silver/things: 2 rows, 2 columns" in shown
+    assert "NULL" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("sale", "there is no table gold/sale; did you mean gold/sales?"),
+        ("users", "there is no table gold/users; there are: gold/sales"),
+        ("../silver/things", "is not TABLE, gold/TABLE or silver/DATASET"),
+    ],
+)
+def test_a_table_that_is_none(cloud: Path, name: str, words: str) -> None:
+    """The message has the name that may be meant, and nothing of the reader's own."""
+    result = run(cloud, name)
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.split())
+    assert "Os {" not in result.output
+
+
+def test_a_table_without_a_definition_is_dropped(cloud: Path) -> None:
+    """One that is defined would be built again, and silver is never dropped."""
+    write_deltalake(str(cloud / "lake/gold/old"), pa.table({"n": [1]}))
+    definitions = cloud / "lake/manifest/definitions/gold.json"
+    definitions.parent.mkdir(parents=True)
+    definitions.write_text(json.dumps({"schema": 1, "tables": [{"name": "sales"}]}))
+    defined = run(cloud, "sales", "--drop")
+    assert (defined.exit_code, "still defined" in defined.output) == (2, True)
+    dropped = run(cloud, "old", "--drop")
+    assert (dropped.exit_code, "dropped gold/old" in dropped.output) == (0, True)
+    assert 'DROP TABLE IF EXISTS gold."old"' in dropped.output  # the database is not running
+    assert not (cloud / "lake/gold/old").exists()
+    assert run(cloud, "old", "--drop").exit_code == 2
+    assert "is not of gold" in run(cloud, "silver/things", "--drop").output

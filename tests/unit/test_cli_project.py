@@ -117,3 +117,17 @@ def test_a_local_cloud_remembers_its_project(
     assert project_folder() == tmp_path / "other"
     with pytest.raises(CliError, match=r"has no folder contracts/"):
         _project(None, root)
+
+
+def test_deploy_checks_the_project_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong file is named, and nothing is deployed; `--force` goes on to what is next."""
+    folder = tmp_path / "contracts"
+    folder.mkdir()
+    (folder / "broken.odcs.yaml").write_text("schema: [")
+    monkeypatch.setenv("LANDFALL_PROJECT", str(tmp_path))
+    nowhere = ["--data", str(tmp_path / "nowhere")]
+    stopped = run("deploy", "adf", *nowhere)
+    assert stopped.exit_code == 2
+    assert "contracts/broken.odcs.yaml" in stopped.output
+    assert "1 files" in stopped.output
+    assert "no local cloud" in run("deploy", "--force", "adf", *nowhere).output

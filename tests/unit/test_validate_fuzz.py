@@ -221,8 +221,8 @@ def test_with_and_without_prefilter(monkeypatch: pytest.MonkeyPatch) -> None:
         header = ",".join(f"c{at}" for at in range(width))
         text = "\n".join([header, *(",".join(line) for line in lines)]).encode()
 
-        rows, rejects, checks, _ = validate_blocks(text, contract, prefilter=False)
-        prefiltered_rows, prefiltered, prefiltered_checks, _ = validate_blocks(
+        rows, rejects, checks, _, _ = validate_blocks(text, contract, prefilter=False)
+        prefiltered_rows, prefiltered, prefiltered_checks, _, _ = validate_blocks(
             text, contract, prefilter=True
         )
 

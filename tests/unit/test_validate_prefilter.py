@@ -14,6 +14,7 @@ from landfall.validation.problems import Refusal
 from landfall.validation.readers.delimited import Delimited
 from landfall.validation.readers.opening import open_stream
 from landfall.validation.record_validator import RecordValidator, Reject
+from landfall.validation.report import Measure
 from marketplace.generator import break_records, write_users
 from marketplace.generator.breakers import DAMAGES
 from tests.unit.prefilters import PREFILTERS, use_prefilter
@@ -49,6 +50,27 @@ schema:
 customProperties:
   - {property: delimiter, value: ","}
 """,
+    file="t",
+)
+CONDITIONS = parse(
+    CONTRACT.text.replace(
+        "customProperties:",
+        """    quality:
+      - type: sql
+        query: SELECT COUNT(*) FROM ${object} WHERE small > number * 20 OR text LIKE 'a%' AND truth
+        mustBe: 0
+      - type: sql
+        query: SELECT COUNT(*) FROM ${object} WHERE LENGTH(text) > 3 AND maybe IS NULL
+        mustBe: 0
+      - type: sql
+        query: SELECT SUM(a) FROM ${object} WHERE b IS NULL
+        mustBeGreaterThan: 0
+      - type: sql
+        query: SELECT MAX(number) FROM ${object}
+        mustBeLessThan: 5
+      - {metric: rowCount, mustBeGreaterThan: 0}
+customProperties:""",
+    ),
     file="t",
 )
 GOOD = ["1", "2", "3", "50", "a b", "true", "", "7", "x"]
@@ -108,10 +130,11 @@ LINE = (
 )
 
 
-def validate_blocks(
-    data: bytes, contract: Contract, *, prefilter: bool
-) -> tuple[int, list[tuple[Reject, bytes, int]], tuple[Check, ...], int]:
-    """Return rows, rejects with raw records and sizes, checks, and the number of scans."""
+Blocks = tuple[int, list[tuple[Reject, bytes, int]], tuple[Check, ...], tuple[Measure, ...], int]
+
+
+def validate_blocks(data: bytes, contract: Contract, *, prefilter: bool) -> Blocks:
+    """Return rows, rejects with raw records and sizes, checks, measures, and number of scans."""
     reader = Delimited(open_stream([data], "t.csv", contract.hints), contract)
     reader.start()
     validator = RecordValidator(contract, reader, prefilter=prefilter)
@@ -129,7 +152,7 @@ def validate_blocks(
     except Refusal as refusal:
         ended = refusal.problem.line or 0
     same = [(Reject(0, r.line, r.faults), raw, size) for r, raw, size in rejects]
-    return validator.rows + ended, same, validator.checks(), scans
+    return validator.rows + ended, same, validator.checks(), validator.measures(), scans
 
 
 def unordered_faults(rejects: list[tuple[Reject, bytes, int]]) -> list[object]:
@@ -147,22 +170,31 @@ HEADER = ",".join(column.name for column in CONTRACT.columns).encode()
 
 @pytest.mark.large
 @settings(max_examples=250, deadline=None)
-@given(st.lists(LINE, max_size=25), st.sampled_from([b"\n", b"\r\n"]), st.booleans())
-@example([b"1,1,1,,,,1,", b"2,1,1,,,,1,,"], b"\n", True)
-@example([b"1,1,1,,,,1", b"2,1,1,,,,1,,"], b"\n", True)
-@example([b"1,1,1,,,,1,x", b"1,1,1,,,,01,x"], b"\n", False)
-def test_same_rejects_with_and_without(lines: list[bytes], end: bytes, closed: bool) -> None:
-    """For any cells and any number of fields."""
+@given(
+    st.lists(LINE, max_size=25),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.booleans(),
+    st.sampled_from([CONTRACT, CONDITIONS]),
+)
+@example([b"1,1,1,,,,1,", b"2,1,1,,,,1,,"], b"\n", True, CONTRACT)
+@example([b"1,1,1,,,,1", b"2,1,1,,,,1,,"], b"\n", True, CONTRACT)
+@example([b"1,1,1,,,,1,x", b"1,1,1,,,,01,x"], b"\n", False, CONTRACT)
+@example([b"1,99,1.5,,a b,true,7,", b"", b"2,1,1.5,,a b,true,8,x"], b"\r\n", False, CONDITIONS)
+def test_same_rejects_with_and_without(
+    lines: list[bytes], end: bytes, closed: bool, contract: Contract
+) -> None:
+    """For any cells and any number of fields, with and without conditions on several columns."""
     data = end.join([HEADER, *lines]) + (end if closed else b"")
 
-    rows, rejects, checks, _ = validate_blocks(data, CONTRACT, prefilter=False)
-    prefiltered_rows, prefiltered, prefiltered_checks, _ = validate_blocks(
-        data, CONTRACT, prefilter=True
+    rows, rejects, checks, measures, _ = validate_blocks(data, contract, prefilter=False)
+    prefiltered_rows, prefiltered, prefiltered_checks, prefiltered_measures, _ = validate_blocks(
+        data, contract, prefilter=True
     )
 
     assert rows == prefiltered_rows
     assert unordered_faults(rejects) == unordered_faults(prefiltered)
     assert checks == prefiltered_checks
+    assert measures == prefiltered_measures
 
 
 def test_damaged_users_are_prefiltered_and_found(tmp_path: Path) -> None:
@@ -172,7 +204,7 @@ def test_damaged_users_are_prefiltered_and_found(tmp_path: Path) -> None:
     injected = break_records(tmp_path / "good.csv", tmp_path / "bad.csv", plenty, 6)
     data = (tmp_path / "bad.csv").read_bytes()
 
-    rows, rejects, _, scans = validate_blocks(data, CONTRACTS["users"], prefilter=True)
+    rows, rejects, _, _, scans = validate_blocks(data, CONTRACTS["users"], prefilter=True)
 
     assert scans == 1
     assert rows == 3000

@@ -82,10 +82,17 @@ def view(reads: Reads) -> dict[str, Any]:
 def _wrong(reads: Reads) -> list[tuple[str, str]]:
     """Contracts, gold tables and source files that are left out, and why."""
     service = reads.service
-    problems = [*service.store.problems, *service.loading.gold.deployed.problems]
-    wrong = [(problem.file, f"{problem.place}: {problem.reason}") for problem in problems]
-    errors = service.extraction.files.current.errors.values()
-    return wrong + [(error.file, str(error)) for error in errors]
+    contracts = service.store.problems
+    gold = service.loading.gold.deployed.problems
+    sources = service.extraction.files.current.errors.values()
+    return [
+        *((each.file, f"{each.path or 'document'}: {each.reason}") for each in contracts),
+        *(
+            (each.file, f"{each.place}: {each.reason}" if each.place else each.reason)
+            for each in gold
+        ),
+        *((each.file, str(each)) for each in sources),
+    ]
 
 
 def _trouble(reads: Reads) -> list[Listed]:

@@ -263,7 +263,19 @@ class ValidationStage:
             on_progress=keep,
             references=LakeReferences(self.lake, self.copied, fresh=last),
         )
-        return parts.located(report, run.name) if parts else report
+        if parts:
+            return parts.located(report, run.name)
+        return self._lookalike(report, places)
+
+    def _lookalike(self, report: Report, places: ValidationPaths) -> Report:
+        """The report with the dataset that a file in the wrong folder seems to be of."""
+        from landfall.validation import lookalike  # noqa: PLC0415 - few drops are refused so
+
+        if not lookalike.is_about_header(report):
+            return report
+        length = min(lookalike.HEAD, places.run.source.size)
+        head = self.lake.read(places.drop, 0, length) if length else b""
+        return lookalike.with_lookalike(report, head, self.contracts.deployed)
 
     def _refuse(
         self, stored: Stored, report: Report, places: ValidationPaths, contract: Contract | None

@@ -47,8 +47,6 @@ def prefilter_of(
     reason = _unsupported_by_kernel(delimiter, quote, hints, cells, [*keys, *foreign])
     if not all(key.whole_numbers for key in foreign):
         reason = "the contract refers to other datasets, and not by one whole number"
-    elif metrics.needed or metrics.summed:
-        reason = "the contract has conditions"
     elif log_keys:
         reason = "the keys are compared elsewhere"
     library = kernel.loaded() if reason is None else None
@@ -67,7 +65,7 @@ def prefilter_of(
     for key in keys:
         key.seen = SeenNumbers(library, whole_numbers=key.whole_numbers)
     prefilter = KernelPrefilter(
-        library, (len(reader.names), delimiter, quote), cells, [*keys, *foreign]
+        library, (len(reader.names), delimiter, quote), cells, [*keys, *foreign], metrics
     )
     return PrefilterChoice(prefilter, lambda: KernelSketch(library))
 

@@ -18,7 +18,8 @@ from landfall.contract.model import Column
 from landfall.validation.batches import ScannableBlock
 from landfall.validation.columns import Cells, Key
 from landfall.validation.keys import KeyLog, Seen
-from landfall.validation.metrics import Metrics
+from landfall.validation.metrics import Metric, Metrics
+from landfall.validation.prefilter.conditions import measured
 from landfall.validation.prefilter.expressions import expression
 from landfall.validation.prefilter.facts import Fact
 from landfall.validation.profile import hashes
@@ -82,19 +83,17 @@ class ColumnarPrefilter:
         candidates = self._candidates(frame, typed, summary)
         candidates.update(record_index.odd.tolist())
         self._add_ragged(block.data, text, record_index, candidates)
-        measured: list[tuple[int, Any, Any, Any]] = []
+        sums: list[tuple[int, Any, Any, Any]] = []
         if self._metrics.needed:
             values = self._metrics.frame(frame)
             candidates |= self._condition_candidates(values)
-            measured = self._measured(values, candidates)
+            sums = self._measured(values, candidates)
         listed = sorted(candidates)
         kept = frame
         if listed:
             kept = _without(frame, listed)
             summary = self._summary(kept, typed)
-        return ColumnarScan(
-            frame, record_index, listed, measured, self._facts(kept, typed, summary)
-        )
+        return ColumnarScan(frame, record_index, listed, sums, self._facts(kept, typed, summary))
 
     def _parse(self, text: bytes, typed: Sequence[Cells], *, quoted: bool) -> pl.DataFrame | None:
         numbers = {column_cells.position for column_cells in typed}
@@ -152,17 +151,7 @@ class ColumnarPrefilter:
         self, values: pl.DataFrame, candidates: set[int]
     ) -> list[tuple[int, Any, Any, Any]]:
         """Return count, sum and extremes of each summed metric, without the candidates."""
-        if not self._metrics.summed:
-            return []
-        if candidates:
-            values = _without(values, list(candidates))
-        expressions = [
-            expr.alias(f"{at} {part}")
-            for at, metric in enumerate(self._metrics.summed)
-            for part, expr in enumerate(metric.aggregates())
-        ]
-        row = values.select(expressions).row(0)
-        return [row[at : at + 4] for at in range(0, len(row), 4)]
+        return measured(self._metrics, _without(values, list(candidates)) if candidates else values)
 
     def _add_ragged(
         self, block: bytes, text: bytes, record_index: RecordIndex, candidates: set[int]
@@ -293,6 +282,7 @@ class ColumnarScan:
     ) -> None:
         self.facts = facts
         self.measured = measured
+        self.matched: Sequence[tuple[Metric, list[int]]] = ()
         self.rows = len(record_index.starts)
         self.candidates = candidates
         self.lines: Sequence[int] = record_index.lines  # type: ignore[assignment]

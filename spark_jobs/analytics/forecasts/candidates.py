@@ -36,6 +36,8 @@ def seasonal_naive(values: Floats, days: pd.DatetimeIndex, horizon: int) -> Floa
 def seasonal_mean(values: Floats, days: pd.DatetimeIndex, horizon: int) -> Floats:  # noqa: ARG001
     """Return the mean of the last four same weekdays."""
     weeks = min(_WEEKS_OF_MEAN, len(values) // WEEK)
+    if not weeks:
+        return np.full(horizon, values.mean() if len(values) else 0.0)
     return np.resize(values[-weeks * WEEK :].reshape(weeks, WEEK).mean(axis=0), horizon)
 
 

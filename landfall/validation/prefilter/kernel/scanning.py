@@ -12,6 +12,7 @@ from typing import Any
 
 from landfall.validation.batches import ScannableBlock
 from landfall.validation.columns import Cells, Key
+from landfall.validation.metrics import Metric, Metrics
 from landfall.validation.prefilter.facts import Fact
 from landfall.validation.prefilter.kernel import SMALLEST
 from landfall.validation.prefilter.kernel.buffers import ScanBuffers
@@ -50,7 +51,10 @@ class KernelPrefilter:
         dialect: Dialect,
         cells: Sequence[Cells],
         keys: Sequence[Key],
+        metrics: Metrics,
     ) -> None:
+        self._dialect = dialect
+        self._metrics = metrics
         self._new_scanner = partial(_Scanner, library, dialect, cells, keys)
         self._idle: SimpleQueue[_Scanner] = SimpleQueue()
 
@@ -61,9 +65,19 @@ class KernelPrefilter:
         except Empty:  # one scanner for each thread
             scanner = self._new_scanner()
         try:
-            return scanner.scan(block.data)
+            scan = scanner.scan(block.data)
         finally:
             self._idle.put(scanner)
+        if scan is None or not self._metrics.needed:
+            return scan
+        # Imported only for contracts with conditions: it loads Polars.
+        from landfall.validation.prefilter.conditions import ConditionScanner  # noqa: PLC0415
+
+        found = ConditionScanner(self._metrics, *self._dialect).scan(block.data, *scan.places)
+        if found is None:
+            return None
+        scan.matched, scan.measured = found
+        return scan
 
 
 class KernelScan:
@@ -78,8 +92,14 @@ class KernelScan:
         self.rows = rows
         self.candidates = buffers.candidates(rows)
         self.measured: Sequence[tuple[int, Any, Any, Any]] = ()
+        self.matched: Sequence[tuple[Metric, list[int]]] = ()
         self.cells = None
         self.facts = facts
+
+    @property
+    def places(self) -> tuple[Any, Any, list[int]]:
+        """Starts and ends of all records, and the candidates."""
+        return self._starts, self._ends, self.candidates
 
     def byte_range(self, index: int) -> tuple[int, int]:
         """Return start and end of a record in the block."""
