@@ -194,6 +194,7 @@ def test_our_own_bundle_deploys(workspace: LocalWorkspace, tmp_path: Path, targe
     wanted = {
         "landfall_load": ["load_silver", "build_gold", "serve"],
         "landfall_maintain": ["maintain", "serve_behind", "publish"],
+        "landfall_analytics": ["segment", "recommend", "forecast", "serve_analytics", "page"],
         "landfall_validate": ["validate"],
     }
     settings = {name: workspace.client.jobs.get(job_id).settings for name, job_id in jobs.items()}
