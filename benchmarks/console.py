@@ -21,11 +21,13 @@ import httpx
 from azure.storage.blob import BlobServiceClient
 
 from benchmarks.register import DATASETS, RARE, LakeSeed, _ended, _run
-from devcloud.config import CloudConfig, create
+from devcloud.config import CloudConfig, app_settings, create
 from devcloud.supervisor import Supervisor
 from ingest import paths
 from ingest.console import render
 from ingest.runs.archive import UNCOMMON
+from ingest.settings import read
+from ingest.wiring import build
 from landfall.console_links import CONSOLE_KEY, token
 from landfall.protocol import State
 
@@ -42,6 +44,7 @@ def main(size: int) -> None:
         config = create(Path(root), REPOSITORY, settings=settings)
         _seed(config, size)
         with Supervisor(config, services=["lake", "functions"]):
+            _tick(config)
             floor = best(lambda: _list(config))
             print(f"one list call of 5,000 documents by the SDK: {floor * 1000:.0f} ms")
             with httpx.Client(base_url=config.url("functions"), timeout=60) as http:
@@ -61,6 +64,13 @@ def _seed(config: CloudConfig, size: int) -> None:
         seed.put(paths.archived_document(run.run_id), run)
         if state in UNCOMMON:
             seed.put(paths.index_entry(state, run.run_id), run, empty=True)
+
+
+def _tick(config: CloudConfig) -> None:
+    """Make the figures of days, as the timer does."""
+    days = build(read(app_settings(config), app=REPOSITORY)).days
+    while days.tick():
+        pass
 
 
 def _sign_in(http: httpx.Client) -> None:
@@ -110,7 +120,7 @@ def _rendering() -> float:
     return best(lambda: render.page("runs.html", values, now))
 
 
-def best(act: Callable[[], object], times: int = 5) -> float:
+def best(act: Callable[[], object], times: int = 3) -> float:
     """The shortest of several times, in seconds."""
     act()
     took = []
