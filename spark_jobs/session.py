@@ -16,6 +16,8 @@ SMALL_BYTES = 1024 * 1024
 """Up to so many rows of a batch, and bytes of tables, planning costs more than running."""
 
 _NOTHING: Mapping[str, str] = {}
+# Spark's default, INT96, is read in nanoseconds by others, who have no year after 2262 then.
+_TIMES: Mapping[str, str] = {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}
 _PARTITIONS = "spark.sql.shuffle.partitions"
 _SMALL: Mapping[str, str] = {
     # One job for a statement instead of one a stage, each planned anew; one partition needs neither
@@ -38,7 +40,7 @@ def job_session(wishes: Mapping[str, str] = _NOTHING) -> SparkSession:
     """
     spark = SparkSession.builder.getOrCreate()
     spark.conf.set("spark.sql.session.timeZone", "UTC")
-    for name, value in wishes.items():
+    for name, value in {**_TIMES, **wishes}.items():
         _set(spark, name, value)
     return spark
 

@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
         JobError: the plan is not one that this job can follow, or the file cannot be read.
     """
     arguments = ValidateArguments(**parse_named(argv, "validate", required=("lake", "plan")))
-    lake = SparkLake(job_session(_TIMES), arguments.lake)
+    lake = SparkLake(job_session(), arguments.lake)
     text = read_text(lake, arguments.plan)
     if text is None:
         raise PlanError(f"There is no plan at {arguments.plan}.")
@@ -54,10 +54,6 @@ def main(argv: list[str] | None = None) -> None:
         result = Validation(lake, plan, arguments.folder).run()
     write_document(lake, f"{arguments.folder}/result", result)
     say({name: result[name] for name in ("rows", "rejected", "problem")})
-
-
-_TIMES = {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}
-"""So that times are written as the other engine writes them."""
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def test_a_task_reads_the_password_from_the_secret_scope(tmp_path: Path) -> None
         secrets = workspace.client.secrets
         assert [scope.name for scope in secrets.list_scopes()] == ["landfall"]
         names = [each.key for each in secrets.list_secrets("landfall")]
-        assert names == ["database-password", "function-key"]
+        assert names == ["database-password", "event-topic-key", "function-key"]
         with pytest.raises(NotFound, match="other"):
             secrets.get_secret("other", "database-password")
         with pytest.raises(NotFound, match="none"):

@@ -286,7 +286,11 @@ class PartValidator:
         raw: Sequence[bytes] = (),
     ) -> ParsedBatch:
         return ParsedBatch(
-            rows, lines, lambda index: raw[index], lambda index: len(raw[index]), broken
+            rows,
+            lines,
+            lambda index: raw[index],
+            lambda index: len(raw[index]) if raw else 1,
+            broken,
         )
 
     def _sample(self, batch: RecordBatch, lines: Sequence[int]) -> None:

@@ -376,6 +376,7 @@ def test_a_file_of_a_server_is_fetched_for_its_day(sources: Sources) -> None:
     assert "404" in sources.state("files/readings")["failure"]["error"]
 
 
+@pytest.mark.slow
 def test_a_backfill_by_windows_delivers_each_hour_once(sources: Sources) -> None:
     """A trigger of the source file: 24 windows, four at a time, one of which fails twice."""
     contracts = load_folder(sources.project / "contracts")

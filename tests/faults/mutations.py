@@ -203,12 +203,6 @@ MUTATIONS = (
         "if False:",
     ),
     Mutation(
-        "the copy goes by the deployed contract",
-        "ingest/service.py",
-        "self.store.of(run.dataset, run.verdict.digest if run.verdict else None)",
-        "self.store.of(run.dataset, None)",
-    ),
-    Mutation(
         "the load goes by the deployed contract",
         "ingest/service.py",
         "return self.store.of(dataset, digest).table()",
@@ -287,16 +281,10 @@ MUTATIONS = (
         "if True:",
     ),
     Mutation(
-        "the second pass renews no lease",
-        "landfall/validation/engine.py",
-        "chunks = _told(self._source.stream(), self._tell)",
-        "chunks = self._source.stream()",
-    ),
-    Mutation(
         "Parquet renews no lease while it is validated",
         "landfall/validation/engine.py",
-        "            self._tell()\n            for rejects in",
-        "            for rejects in",
+        "            self._tell()\n            before = validator.rows",
+        "            before = validator.rows",
     ),
     Mutation(
         "each instance lets the whole room through",

@@ -154,13 +154,16 @@ class InterleavedService(RuleBasedStateMachine):
         lake: Any = Interceptor("lake", self.lake)
         factory: Any = Interceptor("adf", self.factory)
         workspace: Any = Interceptor("databricks", self.workspace)
-        return build(
+        service = build(
             read(env, app=self.contracts),
             clock=self.clock,
             lake=lake,
             copier=factory,
             loader=workspace,
         )
+        # Asked for pushed contracts here: until then all threads of a process wait for the lake.
+        assert service.contracts
+        return service
 
     def hire(self, work: Callable[[Landfall], list[Message]]) -> ControlledWorker:
         """Let a process begin a piece of work."""

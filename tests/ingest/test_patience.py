@@ -110,14 +110,14 @@ def test_a_lease_is_given_back_when_the_lake_does_not_answer(harness: ServiceHar
 
 HEAD = (
     "product_id,seller_id,title,category,audience,brand,size,colour,condition,price,currency,"
-    "listed_at\n"
+    "listed_at,status,delisted_at\n"
 )
 
 
 def products(sellers: list[int]) -> bytes:
     """A drop with one product of each of these sellers."""
     rows = [
-        f"{at},{seller},Dress,dresses,women,,,red,good,12.50,EUR,2026-11-01 10:00:00\n"
+        f"{at},{seller},Dress,dresses,women,,,red,good,12.50,EUR,2026-11-01 10:00:00,live,\n"
         for at, seller in enumerate(sellers, 1)
     ]
     return (HEAD + "".join(rows)).encode()

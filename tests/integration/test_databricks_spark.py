@@ -164,7 +164,7 @@ def test_our_own_job_through_abfs(workspace: LocalWorkspace) -> None:
         "batch_id": "batch-1",
         "batch": "manifest/batches/words/current.json",
     }
-    job_id = int(next(each.id for each in changes if each.kind == "job"))
+    job_id = int(next(each.id for each in changes if each.name.endswith("landfall_load")))
     run = workspace.run(job_id, job_parameters=given)
     assert states(run) == ("TERMINATED", "SUCCESS"), workspace.logs(run) + workspace.logs(run, 1)
     [part] = (folder / "manifest/results/words/batch-1").glob("part-*")

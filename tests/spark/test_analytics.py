@@ -161,6 +161,7 @@ def test_every_user_with_an_act_has_a_segment_and_a_reason(
     assert profile["share_of_amount"].sum() == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_same_silver_gives_the_same_rows_and_a_replay_the_same_figures(
     ran: Analytics,
 ) -> None:
@@ -221,6 +222,7 @@ def test_an_error_leaves_what_stands_and_is_written_down(
     assert ledger["reason"].to_list() == ["ArithmeticError: no such luck"]
 
 
+@pytest.mark.slow
 def test_many_series_are_forecast_by_workers_alike(
     ran: Analytics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
