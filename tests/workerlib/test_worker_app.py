@@ -45,6 +45,26 @@ def _drive(config: CloudConfig, calls: list[Mapping[str, Any]]) -> dict[str, Any
     return answer
 
 
+def _of_an_absent_source() -> list[Mapping[str, Any]]:
+    """Calls of the functions of sources."""
+    source, entry = {"source": "none"}, {"source": "none", "object": "orders"}
+    run = {"adf_run_id": "p1"}
+    return [
+        _http("get_source", **source),
+        _http("get_source_object", **entry),
+        _http("get_source_run", **source, **run),
+        _http("plan_extracts", run, **source),
+        _http("extract_source", {}, **source),
+        _http("begin_extract", run, **entry),
+        _http("finish_extract", run | {"extract_id": "e1"}, **entry),
+        _http("fail_extract", run, **entry),
+        _http("extract_object", {}, **entry),
+        _http("rewind_object", {"to": None}, **entry),
+        _http("pause_object", {}, **entry),
+        _http("resume_object", {}, **entry),
+    ]
+
+
 def test_every_function_runs_in_the_real_worker(config: CloudConfig) -> None:
     """The worker loads the app, and each function of it answers, none by an exception."""
     first: list[Mapping[str, Any]] = [
@@ -81,6 +101,15 @@ def test_every_function_runs_in_the_real_worker(config: CloudConfig) -> None:
         _http("resend_rejects", {}, run_id=run_id),
         _http("start_replay", {"dataset": "users", "dry_run": True}),
         _http("get_replay", replay_id="none"),
+        _http("openapi"),
+        _http("docs"),
+        _http("console", path="runs"),
+        _http("console_verb", {}, path="runs"),
+        _http("get_contract", dataset="users"),
+        _http("put_contract", {}, dataset="users"),
+        _http("delete_contract", dataset="users"),
+        _http("list_sources"),
+        *_of_an_absent_source(),
     ]
     results = _drive(config, second)["results"]
     states = [each["response"] and each["response"]["status"] for each in results]
