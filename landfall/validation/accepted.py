@@ -22,6 +22,7 @@ import polars as pl
 from landfall.contract.model import Contract
 from landfall.protocol import LINE, RECORD
 from landfall.validation.batches import Reader, RecordBatch, ScanResult
+from landfall.validation.block_parser import parse_block
 from landfall.validation.columns import Cells
 from landfall.validation.readers.plain import Block
 from landfall.validation.report import AcceptedParquet
@@ -162,21 +163,8 @@ class AcceptedWriter:
         if not padded:
             schema |= {str(c.position): c.parsed for c in self._columns if c.parsed is not None}
         wanted = {c.position for c in self._columns if c.position >= 0} | {*self._loaded.values()}
-        try:
-            return pl.read_csv(
-                text,
-                has_header=False,
-                schema=schema,
-                separator=self._delimiter,
-                quote_char=self._quote if quoted else None,
-                ignore_errors=True,
-                empty_string_is_null=False,
-                extra_columns="ignore",
-                missing_columns="insert",
-                columns=sorted(wanted),
-            )
-        except pl.exceptions.PolarsError:
-            return None
+        quote = self._quote if quoted else None
+        return parse_block(text, schema, wanted, delimiter=self._delimiter, quote=quote)
 
     def _placed(self, columns: list[pl.Series], kept: Any, lines: Any) -> pl.DataFrame:
         """Return the columns with the line of each record and its number in the batch."""

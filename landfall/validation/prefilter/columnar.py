@@ -16,6 +16,7 @@ import polars as pl
 
 from landfall.contract.model import Column
 from landfall.validation.batches import ScannableBlock
+from landfall.validation.block_parser import parse_block
 from landfall.validation.columns import Cells, Key
 from landfall.validation.keys import KeyLog, Seen
 from landfall.validation.metrics import Metric, Metrics
@@ -101,23 +102,9 @@ class ColumnarPrefilter:
             str(position): pl.Int64 if position in numbers else pl.String
             for position in range(self._width + 1)  # the last one takes surplus fields
         }
-        try:
-            return pl.read_csv(
-                text,
-                has_header=False,
-                schema=schema,
-                separator=self._delimiter,
-                quote_char=self._quote if quoted else None,
-                ignore_errors=True,
-                empty_string_is_null=False,
-                extra_columns="ignore",
-                missing_columns="insert",
-                columns=sorted(
-                    {column_cells.position for column_cells in self._cells} | {self._width}
-                ),
-            )
-        except pl.exceptions.PolarsError:
-            return None
+        positions = {column_cells.position for column_cells in self._cells} | {self._width}
+        quote = self._quote if quoted else None
+        return parse_block(text, schema, positions, delimiter=self._delimiter, quote=quote)
 
     def _candidates(
         self, frame: pl.DataFrame, typed: Sequence[Cells], summary: dict[str, Any]
