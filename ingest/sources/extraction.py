@@ -42,7 +42,6 @@ from ingest.sources.files import SourceFiles
 from ingest.sources.register import TRIES, ExtractRegister, StoredState
 from ingest.stages.claim import claim
 from ingest.stages.copy import RUNNING
-from landfall.protocol import LANDING
 from landfall.sources import http, sql
 from landfall.sources.durations import dotnet, duration
 from landfall.sources.model import Source, SourceObject
@@ -183,7 +182,8 @@ class Extraction:
         item: dict[str, Any] = {"object": entry.name}
         if source.database:
             asked = replace(entry, mode="full") if window.given else entry
-            item["high_query"] = sql.high_query(asked, source.connector)
+            first = entry.mode == "incremental" and self.state(source, entry).watermark is None
+            item["high_query"] = sql.high_query(asked, source.connector, first=first)
         return item
 
     def begin(
@@ -262,7 +262,7 @@ class Extraction:
             staged=paths.staged_extract(
                 source.name, entry.name, f"{name}.{asked.adf_run_id}{suffix}"
             ),
-            target=f"{LANDING}/{entry.dataset}/{source.name}-{entry.name}-{name}{suffix}",
+            target=paths.landed_extract(entry.dataset, source.name, entry.name, f"{name}{suffix}"),
         )
         self.register.put(stored, state.started(running, rival))
         return ExtractionAnswer(self._grant(source, entry, running), tuple(runs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from landfall.contract.folder import Contract, load_folder
 from landfall.sources import http, reader, schedule, sql, triggers
-from landfall.sources.model import Source
+from landfall.sources.model import Source, Watermark
 from landfall.sources.ranges import (
     EXTRACT_ID,
     Range,
@@ -210,6 +211,18 @@ def test_the_query_for_the_high_end_leaves_out_what_is_younger_than_the_lag() ->
     assert sql.high_query(entry, "postgresql").endswith(
         "WHERE \"updated_at\" <= now() - interval '120 seconds' AND (status <> 'draft')"
     )
+
+
+def test_the_first_query_for_the_high_end_finds_rows_without_a_watermark() -> None:
+    """A mark before all where there are no others; the index is left alone from then on."""
+    entry = source(SHOP).objects[0]
+    first = sql.high_query(entry, "postgresql", first=True)
+    assert "CASE WHEN count(*) > 0 THEN COALESCE(" in first
+    assert "'1900-01-01T00:00:00Z'" in first
+    assert 'OR "updated_at" IS NULL)' in first
+    assert "IS NULL" not in sql.high_query(entry, "postgresql")
+    excluding = replace(entry, watermark=Watermark("updated_at", "timestamptz", "exclude"))
+    assert "IS NULL" not in sql.high_query(excluding, "postgresql", first=True)
 
 
 names = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1, max_size=20)
