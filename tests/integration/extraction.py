@@ -101,7 +101,7 @@ class Extraction:
             "objects": [{"name": OBJECT, "dataset": "items", **entry}],
         }
         (self.project / "sources" / f"{name}.yaml").write_text(json.dumps(document, indent=1))
-        folder = self.service.extraction.files.current
+        folder = self.service.extraction.catalog.files.current
         assert name in folder.sources, folder.errors
 
     def start(self, source: str, **body: Any) -> list[str]:

@@ -31,33 +31,15 @@ from landfall.sources.ranges import (
 )
 from landfall.sources.schema import SOURCE
 from landfall.sources.shape import SourceError
+from tests.shop_source import ORDERS, WHOLE_ORDERS, shop
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTRACTS: Mapping[str, Contract] = load_folder(REPOSITORY / "marketplace" / "contracts")
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 END = datetime(2026, 1, 1, 1, tzinfo=UTC)
 
-SHOP = """\
-apiVersion: landfall/v1
-kind: Source
-name: shop
-connector: postgresql
-connection:
-  server: db.example
-  database: shop
-  username: reader
-  auth: {kind: password, secret: shop-password}
-objects:
-  - name: orders
-    dataset: orders
-    table: public.orders
-    mode: incremental
-    watermark: {column: updated_at, type: timestamptz}
-    where: status <> 'draft'
-"""
-WHOLE = SHOP.replace("incremental", "full").replace(
-    "    watermark: {column: updated_at, type: timestamptz}\n", ""
-)
+SHOP = shop(ORDERS + "    where: status <> 'draft'\n")
+WHOLE = shop(WHOLE_ORDERS + "    where: status <> 'draft'\n")
 CARRIER = """\
 apiVersion: landfall/v1
 kind: Source
