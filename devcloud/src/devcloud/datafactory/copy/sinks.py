@@ -17,7 +17,7 @@ from devcloud.datafactory.copy.json_text import dump
 from devcloud.datafactory.copy.lake import BlockWriter
 
 _GROUP_ROWS = 131_072
-_GROUP_BYTES = 16 * 1024 * 1024
+_GROUP_BYTES = 8 * 1024 * 1024  # of each part that is copied at once
 _CODECS: dict[str, Any] = {"snappy": "snappy", "gzip": "gzip", "none": "none", "": "snappy"}
 _UTF8 = ("", "utf-8", "utf-8 without bom")
 _LINE = "\r\n"  # what Copy ends the rows of delimited text with
