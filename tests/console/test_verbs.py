@@ -272,7 +272,7 @@ def test_many_runs_are_counted_before_they_are_replayed(service: Landfall, refus
     assert len(reply.messages) == 1
     text = browser.open(reply.headers["Location"]).text
     assert "In progress" in text
-    assert "Asked by ada" in text
+    assert "Requested by ada" in text
     bad = browser.fill(page, "/console/replay", **asked, landed_to="soon", step="count")
     assert bad.status == 422
     assert b"not an ISO 8601 time" in bad.body
