@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from landfall.contract.folder import Contract, load_folder
-from marketplace.generator.calendar import Window
+from marketplace.generator.calendar import Period
 from marketplace.generator.listings import Catalogue
 from marketplace.generator.market import MarketPlan
 from marketplace.generator.orders import Trade
@@ -122,7 +122,7 @@ def read_users(path: Path) -> Iterator[User]:
 
 
 def _orders(crowd: Crowd, count: int, seed: int) -> Iterator[Any]:
-    window = Window(seed, MarketPlan.start, MarketPlan.days)
+    window = Period(seed, MarketPlan.start, MarketPlan.days)
     # Each piece is sold once: there must be enough of them for the orders' lines.
     catalogue = Catalogue(crowd, MarketPlan(orders=count).number_of_products, window)
     stock = Stock(catalogue, window)

@@ -81,7 +81,7 @@ def _rejects(visit: Visit) -> ConsoleResponse:
 
 def _report(visit: Visit) -> ConsoleResponse:
     shown = run_of(visit)
-    report = visit.service.validation.contents.report(shown)
+    report = visit.service.context.contents.report(shown)
     body = json.dumps(report, ensure_ascii=False, indent=2).encode(errors="replace")
     return render.download(body, "application/json", f"{shown.run_id}-report.json")
 

@@ -133,7 +133,7 @@ class _Record:
             if answer := kept["answer"]:
                 messages = tuple(decode(message.encode()) for message in answer["messages"])
                 return ApiResponse(answer["status"], answer["body"], answer["headers"], messages)
-            if age < min(PATIENCE, self._service.validation.rules.lease):
+            if age < min(PATIENCE, self._service.context.rules.validation.lease):
                 raise Conflict("the first request with this Idempotency-Key is still running")
         try:
             return self._lake.put(self._path, self._body(), if_match=etag)

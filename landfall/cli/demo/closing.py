@@ -18,7 +18,7 @@ from rich.text import Text
 from landfall.cli import render
 from landfall.cli.demo import extraction, served
 from landfall.cli.demo.extraction import DemoExtract
-from landfall.cli.demo.gold import GoldTable, preview
+from landfall.cli.demo.gold import TablePreview, preview
 from landfall.cli.demo.play import DemoDelivery
 from landfall.cli.demo.scenario import Scenario
 from landfall.cli.demo.served import Serving
@@ -68,7 +68,7 @@ def show(
     deliveries: Sequence[DemoDelivery],
     broken: tuple[str, Mapping[str, Any]] | None,
     *,
-    gold: Sequence[GoldTable],
+    gold: Sequence[TablePreview],
     serving: Serving,
     small_seconds: float | None,
     extracts: Sequence[DemoExtract] = (),
@@ -121,7 +121,7 @@ def show(
 
 def document(
     deliveries: Sequence[DemoDelivery],
-    gold: Sequence[GoldTable],
+    gold: Sequence[TablePreview],
     serving: Serving,
     small_seconds: float | None,
     extracts: Sequence[DemoExtract] = (),
@@ -163,7 +163,7 @@ def print_commands(console: Console, kept: Path | None) -> None:
         console.print("\n`landfall demo --keep DIR` keeps the lake, the tables and the logs.")
 
 
-def _all_served(gold: Sequence[GoldTable], serving: Serving) -> bool:
+def _all_served(gold: Sequence[TablePreview], serving: Serving) -> bool:
     return {table.name: table.rows for table in gold} == serving.rows
 
 

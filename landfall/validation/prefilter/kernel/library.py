@@ -19,7 +19,7 @@ from ctypes import (
 )
 from pathlib import Path
 
-from landfall.validation.prefilter.kernel.building import PATH, sources_hash
+from landfall.validation.prefilter.kernel.sources import PATH, sources_hash
 
 _LOG = logging.getLogger(__name__)
 
@@ -148,9 +148,10 @@ def load(path: Path = PATH) -> Library | None:
     except (OSError, AttributeError) as error:
         _LOG.warning("the kernel at %s cannot be loaded, Polars prefilters: %s", path, error)
         return None
-    if library.built_from != sources_hash():
+    current = sources_hash()
+    if current and library.built_from != current:
         _LOG.warning(
-            "the kernel at %s was built from other sources, Polars prefilters: build it again", path
+            "the kernel at %s was built from other sources, Polars prefilters: install anew", path
         )
         return None
     return library
