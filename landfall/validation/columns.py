@@ -58,6 +58,7 @@ class Cells:
             self._validate = text_validator(column)
             self._read = text_reader(column)
         self._typed = typed
+        self._clean = column.cleaning.cleaner() if column.cleaning.changes else None
         self._valid: set[Any] = set()
         self._values: dict[str, Any] = {}
 
@@ -125,6 +126,14 @@ class Cells:
             for cell in distinct
             if (value := known.get(cell, parsed.get(cell))) is not None
         }
+
+    def canonical(self, cell: Any, value: Any) -> int | str:
+        """Return what distinct values are counted by: an integer, or the clean text of a cell."""
+        if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        if self._clean is not None and isinstance(cell, str):
+            return self._clean(cell) or ""
+        return str(cell)
 
     def missing(self, cells: Iterable[Any]) -> list[Any]:
         """Return the cells that have no value: empty, or cleaned away."""

@@ -76,8 +76,6 @@ def _unsupported_by_kernel(
     """Return why the kernel cannot prefilter; None if it can."""
     if not kernel.is_plain(delimiter, quote, hints.escape):
         return "the text is not in the kernel's dialect"
-    if any(column_cells.column.cleaning.changes for column_cells in cells):
-        return "the contract has cells cleaned"
     if len(cells) > kernel.MOST_COLUMNS:
         return f"the contract has more than {kernel.MOST_COLUMNS} columns"
     present = {column_cells.column.name for column_cells in cells}

@@ -14,6 +14,8 @@ from ctypes import (
     c_int32,
     c_int64,
     c_uint8,
+    c_uint16,
+    c_uint32,
     c_uint64,
     c_void_p,
 )
@@ -25,6 +27,10 @@ _LOG = logging.getLogger(__name__)
 
 ASK, INTEGER, NUMBER, TEXT, MOMENT = range(5)
 """How the kernel validates the cells of a column."""
+
+
+NONE, RECASE, SEPARATORS = range(3)
+"""How the characters of a cell are changed before it is validated."""
 
 
 class Ref(Structure):
@@ -46,6 +52,15 @@ class KernelColumn(Structure):
         ("high", c_int64),
         ("least", c_double),
         ("most", c_double),
+        ("trim", c_int32),
+        ("rewrite", c_int32),
+        ("cases", POINTER(c_uint16)),
+        ("decimal", c_char_p),
+        ("thousands", c_char_p),
+        ("missing", c_int64),
+        ("missing_lengths", c_uint64),
+        ("missing_texts", c_char_p),
+        ("missing_sizes", POINTER(c_uint32)),
         ("nulls", c_int64),
         ("any", c_int64),
         ("low_found", c_int64),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from ctypes import c_int32
+from ctypes import c_int32, c_uint16, c_uint32
+from functools import cache
 from typing import Any
 
+from landfall.contract.cleaning import CASES
 from landfall.contract.domains import EXACT
 from landfall.contract.formats import NUMBERS
 from landfall.contract.model import Column
@@ -17,6 +19,8 @@ from landfall.validation.prefilter.kernel.library import (
     INTEGER,
     MOMENT,
     NUMBER,
+    RECASE,
+    SEPARATORS,
     TEXT,
     KernelColumn,
     KeyColumns,
@@ -24,10 +28,68 @@ from landfall.validation.prefilter.kernel.library import (
 from landfall.validation.rules import whole_range
 
 _WIDEST = 2**63 - 1
+_FIRST_HALF, _LAST_HALF = "\ud800", "\udfff"
+_SIGMA = "\u03a3"
+"""A letter whose lower case depends on whether it is the last one of its word."""
 
 
-def program(cells: Cells) -> KernelColumn:
-    """Compile the checks of a column; `ASK` if only Python can validate its cells."""
+def program(cells: Cells, *, in_key: bool) -> KernelColumn:
+    """Compile cleaning and checks of a column; `ASK` if only Python can validate its cells.
+
+    `in_key` tells whether a key has the column.
+    """
+    compiled = _checks(cells)
+    _add_cleaning(compiled, cells.column, rewrites=in_key or compiled.kind != ASK)
+    return compiled
+
+
+def _add_cleaning(compiled: KernelColumn, column: Column, *, rewrites: bool) -> None:
+    """Add how cells are cleaned; where nothing `rewrites` them their characters stay."""
+    cleaning = column.cleaning
+    compiled.trim = int(cleaning.trim)
+    # A cell with a NUL or with half a surrogate is refused before it is compared.
+    texts = [
+        text.encode()
+        for text in cleaning.missing
+        if text and not any(char == "\0" or _FIRST_HALF <= char <= _LAST_HALF for char in text)
+    ]
+    if texts:
+        compiled.missing = len(texts)
+        compiled.missing_texts = b"".join(texts)
+        compiled.missing_sizes = (c_uint32 * len(texts))(*map(len, texts))
+        for text in texts:
+            compiled.missing_lengths |= 1 << min(len(text), 63)
+    if not rewrites:
+        return
+    if cleaning.case is not None:
+        compiled.rewrite = RECASE
+        compiled.cases = _cases(cleaning.case)
+    elif cleaning.separated:
+        compiled.rewrite = SEPARATORS
+        compiled.decimal = cleaning.decimal.encode()
+        compiled.thousands = (cleaning.thousands or "").encode()
+
+
+@cache
+def _cases(case: str) -> Any:
+    """Return what each character of 16 bits becomes; 0 where only Python knows.
+
+    That is where it becomes several characters or one of more bytes, and where it depends on what
+    is around it.
+    """
+    table = (c_uint16 * (1 << 16))()
+    recase = CASES[case]
+    for code in range(1, 1 << 16):
+        char = chr(code)
+        if _FIRST_HALF <= char <= _LAST_HALF or char == _SIGMA:
+            continue
+        other = recase(char)
+        if len(other) == 1 and len(other.encode()) <= len(char.encode()):
+            table[code] = ord(other)
+    return table
+
+
+def _checks(cells: Cells) -> KernelColumn:
     column = cells.column
     compiled = KernelColumn(position=cells.position, kind=ASK, required=int(column.required))
     if column.enum or column.multiple_of is not None or column.pattern is not None:

@@ -136,7 +136,7 @@ static inline int validate_cell(scanner *s, size_t index, ref cell) {
     return 1;
 }
 
-/* The bytes of a field with unescaped quotes; the scratch buffer is as large as the block. */
+/* The bytes of a field with unescaped quotes; the scratch buffer is large enough for all. */
 static ref content(scanner *s, const field *f) {
     ref cell = {f->start, f->end - f->start};
     if (!f->doubled)
@@ -150,6 +150,28 @@ static ref content(scanner *s, const field *f) {
     cell.length = (uint64_t)(to - begin);
     s->scratched += cell.length;
     return cell;
+}
+
+/* The cell without blanks at its ends, if the contract says so; empty if it has no value. */
+static inline ref valued(const scanner *s, const column *c, ref cell) {
+    const uint8_t *end;
+    return cell.length ? without_blanks(c, bytes_of(s, cell, &end), cell) : cell;
+}
+
+/* Cleans a cell without blanks: what the checks and keys get; 0 if only Python can. */
+static int clean(scanner *s, const column *c, ref *cell) {
+    if (c->rewrite == NONE)
+        return 1;
+    const uint8_t *end, *at = bytes_of(s, *cell, &end);
+    uint8_t *to = s->scratch + s->scratched;
+    int64_t length = rewritten(c, at, cell->length, to);
+    if (length < 0)
+        return 0;
+    if ((uint64_t)length == cell->length && memcmp(to, at, cell->length) == 0)
+        return 1;
+    *cell = (ref){s->w.length + s->scratched, (uint64_t)length};
+    s->scratched += (uint64_t)length;
+    return 1;
 }
 
 /* Writes the text of a composite key; returns its length, -1 if Python has to make it. */
@@ -252,6 +274,8 @@ static int scan_record(scanner *s, size_t record) {
     for (size_t i = 0; i < s->n_columns; i++) {
         column *c = &s->columns[i];
         ref cell = content(s, &s->fields[c->position]);
+        if (c->trim || c->missing)
+            cell = valued(s, c, cell);
         s->cells[i] = cell;
         if (cell.length == 0) {
             if (c->required)
@@ -259,7 +283,10 @@ static int scan_record(scanner *s, size_t record) {
             s->empty[empty++] = (int32_t)i;
             continue;
         }
-        int status = validate_cell(s, i, cell);
+        if (c->rewrite && !clean(s, c, &s->cells[i]))
+            return 0;
+        /* Python cleans what it is asked itself. */
+        int status = validate_cell(s, i, c->kind == ASK ? cell : s->cells[i]);
         if (status == 0)
             return 0;
         if (status < 0)
@@ -288,10 +315,17 @@ EXPORT int lf_begin(scanner *s, const uint8_t *data, uint64_t length, uint32_t *
     s->records = s->asked = s->at = s->scratched = 0;
     s->line = 0;
     s->failed = 0;
-    if (length && memchr(data, s->w.quote, length) && length > s->scratch_room) {
+    /* All cells unquoted, one of them again, and all cells rewritten. */
+    size_t needed = length && memchr(data, s->w.quote, length) ? 2 * length : 0;
+    for (size_t i = 0; i < s->n_columns; i++)
+        if (s->columns[i].rewrite) {
+            needed += length + 1;
+            break;
+        }
+    if (needed > s->scratch_room) {
         free(s->scratch);
-        s->scratch = malloc(length);
-        s->scratch_room = s->scratch ? length : 0;
+        s->scratch = malloc(needed);
+        s->scratch_room = s->scratch ? needed : 0;
         if (!s->scratch)
             return 0;
     }
@@ -336,12 +370,17 @@ static void subtract_nulls(scanner *s, size_t record) {
     walker held = s->w;
     size_t at = s->starts[record], count;
     uint32_t lines = 0;
+    size_t scratched = s->scratched;
     go_to(&s->w, at);
     cut(&s->w, &at, s->fields, s->width, &count, &lines);
     s->w = held;
     for (size_t i = 0; i < s->n_columns; i++) {
-        const field *f = &s->fields[s->columns[i].position];
-        s->columns[i].nulls -= f->start == f->end;
+        column *c = &s->columns[i];
+        ref cell = content(s, &s->fields[c->position]);
+        if (c->trim || c->missing)
+            cell = valued(s, c, cell);
+        c->nulls -= cell.length == 0;
+        s->scratched = scratched;
     }
 }
 

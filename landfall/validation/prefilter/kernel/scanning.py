@@ -143,7 +143,11 @@ class _Scanner:
         self._library = library
         self._cells = cells
         self._of_keys = keys
-        programs = [program(column_cells) for column_cells in cells]
+        in_keys = {part.column.name for key in keys for part in key.cells}
+        programs = [
+            program(column_cells, in_key=column_cells.column.name in in_keys)
+            for column_cells in cells
+        ]
         key_programs = [key_columns(key, cells) for key in keys]
         self._columns = (KernelColumn * len(cells))(*programs)
         self._keys = (KeyColumns * len(keys))(*key_programs)
@@ -273,8 +277,8 @@ class _CellAnswers:
             least, most = (min(extremes), max(extremes)) if extremes else (None, None)
         else:
             known = self._values[index]
-            whole = self._cells[index].column.logical_type == "integer"
-            values = list(known.values()) if whole else list(known)
+            canonical = self._cells[index].canonical
+            values = [canonical(cell, value) for cell, value in known.items()]
             least, most = (min(known.values()), max(known.values())) if known else (None, None)
         hashes = ctypes.string_at(column.hash, 8 * column.hashes) if column.hashes else None
         return Fact(column.nulls, least, most, values, hashes)
