@@ -229,6 +229,13 @@ class Key:
         frame = pl.DataFrame({str(at): texts for at, texts in enumerate(columns)})
         return frame.select(pl.concat_str(marked)).to_series()
 
+    def of_frame(
+        self, values: pl.DataFrame, candidates: Sequence[int], validated: Sequence[Hashable]
+    ) -> pl.Series:
+        """Return the keys of a block's values; `validated` are those of the candidates."""
+        keys = self.of_values([values[cells.column.name] for cells in self.cells])
+        return keys.scatter(candidates, self.series(validated)) if candidates else keys
+
     def series(self, keys: Sequence[Hashable]) -> pl.Series:
         """Return keys as a column."""
         import polars as pl  # noqa: PLC0415 - loaded only for relationships
@@ -279,6 +286,14 @@ def _texts(values: pl.Series, whole_numbers: bool) -> pl.Series:
         return values.cast(pl.Int64, strict=False)
     if values.dtype.is_integer() or values.dtype == pl.String:
         return values.cast(pl.String)
+    if values.dtype == pl.Date:
+        return values.dt.strftime("%Y-%m-%d")
+    if isinstance(values.dtype, pl.Datetime):
+        whole = values.dt.strftime("%Y-%m-%d %H:%M:%S+00:00")
+        if not (values.dt.microsecond() != 0).any():
+            return whole
+        fine = values.dt.strftime("%Y-%m-%d %H:%M:%S%.6f+00:00")
+        return whole.zip_with((values.dt.microsecond() == 0).fill_null(value=True), fine)
     distinct = values.unique().drop_nulls()
     texts = pl.Series([_text(value) for value in distinct.to_list()], dtype=pl.String)
     return values.replace_strict(distinct, texts, default=None, return_dtype=pl.String)

@@ -39,6 +39,7 @@ class ColumnarPrefilter:
     """Prefilters the blocks of one file; `names` are its columns in file order."""
 
     smallest = 256 << 10
+    keeps_values = False
 
     def __init__(
         self,
@@ -279,6 +280,7 @@ class ColumnarScan:
         self.candidates = candidates
         self.lines: Sequence[int] = record_index.lines  # type: ignore[assignment]
         self.cells: pl.DataFrame | None = frame
+        self.values: pl.DataFrame | None = None
         self._frame = frame
         self._record_index = record_index
 

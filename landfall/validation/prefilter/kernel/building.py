@@ -13,7 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SOURCES = ("kernel.h", "records.h", "known.h", "cells.c", "cleaning.c", "sets.c", "scan.c")
+SOURCES = (
+    *("kernel.h", "records.h", "known.h", "values.h"),
+    *("cells.c", "cleaning.c", "values.c", "sets.c", "scan.c"),
+)
 PATH = HERE / "_kernel.so"
 
 _FLAGS = ("-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden")

@@ -46,19 +46,19 @@ static ref trimmed(const uint8_t *at, ref cell) {
     return cell;
 }
 
-static int is_missing(const column *c, const uint8_t *at, size_t length) {
-    if (!(c->missing_lengths >> (length < 63 ? length : 63) & 1))
+int is_one_of(const words_of *words, const uint8_t *at, size_t length) {
+    if (!(words->lengths >> (length < 63 ? length : 63) & 1))
         return 0;
-    const uint8_t *text = c->missing_texts;
-    for (int64_t i = 0; i < c->missing; text += c->missing_sizes[i++])
-        if (c->missing_sizes[i] == length && memcmp(text, at, length) == 0)
+    const uint8_t *text = words->texts;
+    for (int64_t i = 0; i < words->count; text += words->sizes[i++])
+        if (words->sizes[i] == length && memcmp(text, at, length) == 0)
             return 1;
     return 0;
 }
 
 ref without_blanks(const column *c, const uint8_t *at, ref cell) {
     ref clean = c->trim ? trimmed(at, cell) : cell;
-    if (c->missing && is_missing(c, at + (clean.at - cell.at), clean.length))
+    if (clean.length && is_one_of(&c->missing, at + (clean.at - cell.at), clean.length))
         clean.length = 0;
     return clean;
 }
