@@ -58,6 +58,7 @@ class Cells:
             self._validate = text_validator(column)
             self._read = text_reader(column)
         self._typed = typed
+        self._clean = column.cleaning.cleaner() if column.cleaning.changes else None
         self._valid: set[Any] = set()
         self._values: dict[str, Any] = {}
 
@@ -125,6 +126,14 @@ class Cells:
             for cell in distinct
             if (value := known.get(cell, parsed.get(cell))) is not None
         }
+
+    def canonical(self, cell: Any, value: Any) -> int | str:
+        """Return what distinct values are counted by: an integer, or the clean text of a cell."""
+        if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        if self._clean is not None and isinstance(cell, str):
+            return self._clean(cell) or ""
+        return str(cell)
 
     def missing(self, cells: Iterable[Any]) -> list[Any]:
         """Return the cells that have no value: empty, or cleaned away."""
@@ -220,6 +229,13 @@ class Key:
         frame = pl.DataFrame({str(at): texts for at, texts in enumerate(columns)})
         return frame.select(pl.concat_str(marked)).to_series()
 
+    def of_frame(
+        self, values: pl.DataFrame, candidates: Sequence[int], validated: Sequence[Hashable]
+    ) -> pl.Series:
+        """Return the keys of a block's values; `validated` are those of the candidates."""
+        keys = self.of_values([values[cells.column.name] for cells in self.cells])
+        return keys.scatter(candidates, self.series(validated)) if candidates else keys
+
     def series(self, keys: Sequence[Hashable]) -> pl.Series:
         """Return keys as a column."""
         import polars as pl  # noqa: PLC0415 - loaded only for relationships
@@ -270,6 +286,14 @@ def _texts(values: pl.Series, whole_numbers: bool) -> pl.Series:
         return values.cast(pl.Int64, strict=False)
     if values.dtype.is_integer() or values.dtype == pl.String:
         return values.cast(pl.String)
+    if values.dtype == pl.Date:
+        return values.dt.strftime("%Y-%m-%d")
+    if isinstance(values.dtype, pl.Datetime):
+        whole = values.dt.strftime("%Y-%m-%d %H:%M:%S+00:00")
+        if not (values.dt.microsecond() != 0).any():
+            return whole
+        fine = values.dt.strftime("%Y-%m-%d %H:%M:%S%.6f+00:00")
+        return whole.zip_with((values.dt.microsecond() == 0).fill_null(value=True), fine)
     distinct = values.unique().drop_nulls()
     texts = pl.Series([_text(value) for value in distinct.to_list()], dtype=pl.String)
     return values.replace_strict(distinct, texts, default=None, return_dtype=pl.String)

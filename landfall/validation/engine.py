@@ -166,6 +166,7 @@ class _ValidationRun:
         # Imported only if it is used: it loads Polars.
         from landfall.validation.accepted import AcceptedWriter  # noqa: PLC0415
 
+        validator.keep_values()
         writer = stack.enter_context(output)
         return stack.enter_context(
             AcceptedWriter(self._contract, reader, validator.contract_cells, writer)
