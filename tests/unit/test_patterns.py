@@ -103,7 +103,9 @@ def test_all_engines_have_one_meaning(prefilter: str, monkeypatch: pytest.Monkey
     use_prefilter(prefilter, monkeypatch)
     cells = ["ab", "AB", "b", "ä", "a b", "\u0661", "7", "x\u00a0y", "\u017fb", "-", "a-b"]
     for pattern in (r"^\w+$", r"\d", r"\s", r"\bb$", r"[^\W\d]", r"^[a-b-]+$", r"(?i)^a"):
-        expected = [at for at, cell in enumerate(cells) if not TextPattern(pattern).among([cell])]
+        expected = [
+            str(at) for at, cell in enumerate(cells) if not TextPattern(pattern).among([cell])
+        ]
         text = "id,text\n" + "".join(f"{at},{cell}\n" for at, cell in enumerate(cells))
         records = "".join(json.dumps({"id": i, "text": t}) + "\n" for i, t in enumerate(cells))
 
@@ -111,7 +113,7 @@ def test_all_engines_have_one_meaning(prefilter: str, monkeypatch: pytest.Monkey
         of_json, _ = run_validation(records.encode(), contract(pattern), name="x.jsonl")
 
         for report in (of_text, of_json):
-            assert [int(example.cells["id"]) for example in report.examples] == expected
+            assert [example.cells["id"] for example in report.examples] == expected
 
 
 _ATOMS = st.sampled_from(
