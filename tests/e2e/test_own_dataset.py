@@ -51,10 +51,10 @@ def stock() -> str:
 
 
 def survey() -> str:
-    """Answers to a survey: a byte order mark, blanks in names, a free text."""
+    """Answers to a survey: a byte order mark, blanks in names, `Yes` and `No`, a free text."""
     lines = ["\ufeffRespondent ID,Age group,Do you like it?,Comment"]
     for n in range(120):
-        group, like = ("18-29", "30-44", "45-60")[n % 3], ("Very much", "Not at all")[n % 2]
+        group, like = ("18-29", "30-44", "45-60")[n % 3], ("Yes", "No")[n % 2]
         lines.append(f'{n + 1},{group},{like},"well, ""{n}"" times"')
     return "\r\n".join([*lines, ""])
 
