@@ -17,8 +17,8 @@ Verdict = Literal["accepted", "accepted_with_rejects", "refused"]
 class Format:
     """Format of a file: enough to read it as it was validated.
 
-    `kind` is csv, jsonl, json or parquet; `compression` none, gzip or zstd; `encoding` a name
-    such as UTF-8, UTF-16 or ISO-8859-1. The three characters are None if the kind has none.
+    `kind` is csv, jsonl, json, parquet or xlsx; `compression` none, gzip, zstd or zip; `encoding` a
+    name such as UTF-8, UTF-16 or ISO-8859-1. The three characters are None if the kind has none.
     """
 
     kind: str = "csv"

@@ -15,6 +15,7 @@ from typing import Any
 
 from ingest import paths
 from ingest.ports import BinaryWriter, Lake, Version
+from landfall.contract.model import Hints
 from landfall.validation import Problem, Report
 
 _HEAD = 64 * 1024
@@ -43,9 +44,11 @@ class _Start:
 class FolderParts:
     """The parts of a claimed folder drop, as the engine reads a file."""
 
-    def __init__(self, lake: Lake, folder: str) -> None:
+    def __init__(self, lake: Lake, folder: str, hints: Hints | None = None) -> None:
+        """`hints` are the contract's: whether files have a header, and what no record is."""
         self._lake = lake
         self._folder = folder
+        self._hints = hints or Hints()
         self._parts: list[_Part] = []
         self._starts: list[_Start] = []
         versions = [e.version for e in lake.list(f"{folder}/") if paths.is_drop(e.version.path)]
@@ -68,7 +71,7 @@ class FolderParts:
             if problem := _unfit(name, head, paths.ending(versions[0].path)):
                 return problem
             skip = 0
-            if not name.endswith(_BARE) and head:
+            if self._hints.header and not name.endswith(_BARE) and head:
                 line, end, _ = head.partition(b"\n")
                 mine = line.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r")
                 if not end and version.size > len(head):

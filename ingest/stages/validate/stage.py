@@ -250,7 +250,7 @@ class ValidationStage:
         run = places.run
         if contract is None:
             return no_contract(run, sorted(self.contracts.deployed))
-        parts = FolderParts(self.lake, places.drop) if run.source.parts else None
+        parts = FolderParts(self.lake, places.drop, contract.hints) if run.source.parts else None
         if parts and parts.problem:
             return refused(run, parts.problem)
         from landfall.validation import validate  # noqa: PLC0415 - a cold start does without
