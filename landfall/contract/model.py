@@ -189,7 +189,8 @@ class Drift:
 
     `freeze` always refuses the file. `extra`: discard does not load them, evolve loads them to
     bronze as text. `reordered`: evolve matches by name. `missing`: evolve fills optional columns
-    with null, and refuses the file if a required one is missing. `renamed`, by letter case and
+    with null, and refuses the file if a required one is missing; None, the default, also refuses it
+    if silver has values in a missing column. `renamed`, by letter case and
     separators: evolve maps them to the contract's columns, discard treats them as extra. `changed`
     types, in formats with types: evolve accepts values that can be read as the contract's type,
     discard rejects the records whose value cannot.
@@ -197,7 +198,7 @@ class Drift:
 
     extra: str = "discard"
     reordered: str = "evolve"
-    missing: str = "evolve"
+    missing: str | None = None
     renamed: str = "freeze"
     changed: str = "freeze"
 

@@ -31,6 +31,7 @@ from ingest.stages import copy
 from ingest.stages.claim import end
 from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.validate.job import Answer, ValidationJob
+from ingest.stages.validate.missing import without_loss
 from ingest.stages.validate.outputs import LakeOutputs, ValidationPaths, new_attempt
 from ingest.stages.validate.parts import FolderParts
 from ingest.stages.validate.references import CopiedDrops, LakeReferences, LakeSource
@@ -205,6 +206,10 @@ class ValidationStage:
         until = postponement(stored.run, report, self._patience(contract), self.clock())
         if until is not None and not last:
             return self._postpone(stored, report, places, until)
+        if contract is not None and report.verdict != "refused":
+            report = without_loss(report, contract, self.lake)
+            if report.verdict == "refused":
+                self.lake.delete_folder(places.accepted)
         if report.verdict == "refused":
             return self._refuse(stored, report, places, contract)
         return self._accept(stored, report, places, contract)
