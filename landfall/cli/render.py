@@ -363,7 +363,7 @@ def _checks(checks: Sequence[Json]) -> Table:
         table.add_column("Expected", overflow="fold", min_width=12)
     for check in checks:
         samples = "; ".join(
-            f"{_file(sample)}line {sample['line']}: {_value(sample['value'])}"
+            f"{_file(sample)}line {sample['line']}{_first(sample)}: {_value(sample['value'])}"
             for sample in check["samples"][:_SAMPLES]
         )
         table.add_row(
@@ -374,6 +374,15 @@ def _checks(checks: Sequence[Json]) -> Table:
             *([escape(check.get("expected") or "")] if expected else []),
         )
     return table
+
+
+def _first(sample: Json) -> str:
+    """Say where the first record with the same key stands."""
+    if not sample.get("first"):
+        return ""
+    file = sample.get("first_file")
+    elsewhere = f"{file} " if file and file != sample.get("file") else ""
+    return f" (first on {elsewhere}line {sample['first']})"
 
 
 def _file(sample: Json) -> str:

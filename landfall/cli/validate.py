@@ -14,6 +14,7 @@ from landfall.cli.target import json_option, project_folder
 from landfall.contract.folder import SUFFIX, Contract, ContractError, parse
 from landfall.validation import Report
 from landfall.validation import validate as run_validation
+from landfall.validation.first_lines import with_first_lines
 from landfall.validation.local_files import FileOutputs, FileReferences, FileSource
 
 _OUT = click.Path(path_type=Path)
@@ -122,14 +123,16 @@ def _validate(
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as it:
         task = it.add_task(file.name, total=file.stat().st_size or 1)
-        return run_validation(
-            FileSource(file),
+        source = FileSource(file)
+        report = run_validation(
+            source,
             contract,
             name=file.name,
             outputs=outputs,
             on_progress=lambda done: it.update(task, completed=done),
             references=references,
         )
+        return with_first_lines(report, contract, source, name=file.name)
 
 
 def _clear(option: str, output: Path | None, files: tuple[Path, ...], suffix: str = "") -> None:

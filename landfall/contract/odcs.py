@@ -11,6 +11,7 @@ from landfall.contract.columns import TWO_DIGIT_YEARS, read_column
 from landfall.contract.delivery import DELIVERY, read_delivery
 from landfall.contract.files import WRITTEN, read_hints
 from landfall.contract.model import Column, Contract, Drift
+from landfall.contract.names import meant
 from landfall.contract.quality import read_quality
 from landfall.contract.reader import Node
 from landfall.contract.relationships import read_relationships
@@ -133,7 +134,8 @@ def _deleted_when(columns: tuple[Column, ...], node: Node | None) -> str | None:
     name = node.text()
     column = next((column for column in columns if column.name == name), None)
     if column is None:
-        raise node.error(f"is {name!r}, which is no column")
+        known = [column.name for column in columns]
+        raise node.error(f"is {name!r}, which is no column{meant(name, known)}")
     if column.logical_type not in {"timestamp", "date", "boolean"}:
         raise node.error(f"is {name!r}, a {column.logical_type}; a time, date or boolean is needed")
     if column.required or column.key_position is not None:

@@ -17,6 +17,7 @@ from ingest import paths
 from ingest.ports import BinaryWriter, Lake, Version
 from landfall.contract.model import Hints
 from landfall.validation import Problem, Report
+from landfall.validation.report import Sample
 
 _HEAD = 64 * 1024
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PAR1": "Parquet"}
@@ -124,7 +125,14 @@ class FolderParts:
             part, line = self.place(finding.line)
             return replace(finding, line=line, file=part)
 
-        checks = [replace(c, samples=tuple(map(move, c.samples))) for c in report.checks]
+        def move_sample(sample: Sample) -> Sample:
+            moved: Sample = move(sample)
+            if sample.first is None:
+                return moved
+            part, line = self.place(sample.first)
+            return replace(moved, first=line, first_file=part)
+
+        checks = [replace(c, samples=tuple(map(move_sample, c.samples))) for c in report.checks]
         problem = report.problem
         if problem and problem.line is not None and self._starts:
             part, line = self.place(problem.line)

@@ -259,15 +259,19 @@ class ValidationStage:
         if parts and parts.problem:
             return refused(run, parts.problem)
         from landfall.validation import validate  # noqa: PLC0415 - a cold start does without
+        from landfall.validation.first_lines import with_first_lines  # noqa: PLC0415 - likewise
 
+        source = parts or LakeSource(self.lake, places.drop, run.source.size)
+        name = parts.name if parts else run.name
         report = validate(
-            parts or LakeSource(self.lake, places.drop, run.source.size),
+            source,
             contract,
-            name=parts.name if parts else run.name,
+            name=name,
             outputs=LakeOutputs(self.lake, places, parts),
             on_progress=keep,
             references=LakeReferences(self.lake, self.copied, fresh=last),
         )
+        report = with_first_lines(report, contract, source, name=name, on_progress=keep)
         if parts:
             return parts.located(report, run.name)
         return self._lookalike(report, places)
