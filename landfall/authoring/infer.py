@@ -96,10 +96,21 @@ class _Draft:
         lead = [
             f"Inferred from {sample.records:,} records of a {sample.format.kind} file. Add what is",
             "not in the sample: descriptions, classification, bounds, keys.",
-            *(f"- {remark}" for remark in self.remarks),
+            *(f"- {remark}" for remark in [*self.remarks, *self._guessed()]),
         ]
         comment = "".join(f"# {_line(remark)}\n" for remark in lead)
         return comment + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+
+    def _guessed(self) -> list[str]:
+        """Return what is only as wide as the sample."""
+        listed = [p.document["name"] for p in self.properties if "enum" in p.document]
+        if not listed:
+            return []
+        one = len(listed) == 1
+        subject = f"{'Column' if one else 'Columns'} {', '.join(listed)} {'has' if one else 'have'}"
+        return [
+            f"{subject} few values: they are the enum. Take it out where the list is not closed."
+        ]
 
 
 def infer(source: ByteSource, *, name: str, dataset: str) -> str:
@@ -136,7 +147,8 @@ def _remark(draft: _Draft) -> None:
             "position. Give them names; their order is the file's."
         )
     if sample.skipped:
-        draft.remarks.append(f"The header comes after {sample.skipped} lines, which are skipped.")
+        lines = "a line" if sample.skipped == 1 else f"{sample.skipped} lines"
+        draft.remarks.append(f"The header comes after {lines} to be skipped.")
     if sample.comment is not None:
         draft.remarks.append(f"Lines that begin with {sample.comment} are comments.")
     if sample.sheet is not None:
@@ -274,9 +286,21 @@ def _add_rules(
         document.setdefault("logicalTypeOptions", {})["minimum"] = 0
     elif guess.kind == "string" and not draft.evolve:
         values = sorted({cell for cell in cells if isinstance(cell, str) and cell})
-        if 0 < len(values) <= min(_FEW, len(cells) // _FEW):
+        if 0 < len(values) <= min(_FEW, len(cells) // _FEW) and not _goes_on(values):
             document["enum"] = [{"value": value} for value in values]
     return False
+
+
+_MONTHS = frozenset(
+    {"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}
+)
+_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
+
+
+def _goes_on(values: Sequence[str]) -> bool:
+    """Whether other values are sure to come: months of which some are missing, years, dates."""
+    folded = [value.casefold()[:3] for value in values]
+    return all(_YEAR.search(value) for value in values) or all(one in _MONTHS for one in folded)
 
 
 def _unique(texts: Sequence[str]) -> bool:

@@ -321,3 +321,12 @@ def test_a_workbook_is_inferred() -> None:
     ]
     assert (contract.hints.skip_lines, contract.hints.sheet) == (1, "Orders")
     assert "Notes" in text
+
+
+def test_a_list_that_goes_on_is_no_enum() -> None:
+    """Half a year's months, or years; a closed list is one, and that is said."""
+    months = ("Jan", "Feb", "March")
+    rows = "".join(f"{months[n % 3]},Q{n % 3} 2026,{'ab'[n % 2]}\n" for n in range(120))
+    contract, text = inferred(f"month,quarter,kind\n{rows}".encode())
+    assert [column.enum for column in contract.columns] == [(), (), ("a", "b")]
+    assert "Column kind has few values: they are the enum" in text
