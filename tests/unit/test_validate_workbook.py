@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import struct
 import zipfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 import openpyxl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from landfall.contract.folder import Contract, parse
 from landfall.validation.local_files import BytesSource
@@ -361,3 +365,40 @@ def test_archives_and_workbooks_are_validated_by_the_service() -> None:
     """The job reads neither: their content cannot be cut into blocks."""
     for data, name in ((workbook(HEADER, FIRST), "may.xlsx"), (zipped(a_csv=b"id\n"), "may.zip")):
         assert prepare(BytesSource(data), orders(), name) is None
+
+
+TEXTS = st.text(
+    st.characters(min_codepoint=32, exclude_characters="=_", exclude_categories=("C", "Z")),
+    min_size=1,
+    max_size=8,
+)
+RECORDS = st.lists(
+    st.tuples(
+        TEXTS,
+        st.decimals(min_value=-99_999, max_value=99_999, places=2),
+        st.dates(min_value=date(1901, 1, 1)),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(RECORDS)
+def test_a_sheet_gives_the_rows_that_the_same_text_gives(
+    records: list[tuple[str, Decimal, date, bool]],
+) -> None:
+    """Texts, decimals, dates and booleans, whatever they are."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    rows = []
+    for number, (name, total, day, paid) in enumerate(records):
+        writer.writerow([number, name, total, day, "", "", str(paid).lower()])
+        rows.append([number, name, float(total), day, None, None, paid])
+    plain = parse(ORDERS.partition("  - {property: missing")[0], file="orders.odcs.yaml")
+    _, expected = run_validation(text.getvalue().encode(), plain)
+    report, found = run_validation(workbook(HEADER, *rows), plain, name="may.xlsx")
+    assert faults(report) == {}
+    assert found.rows() == expected.rows()
