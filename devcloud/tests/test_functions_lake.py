@@ -110,7 +110,7 @@ def test_failures_end_in_the_poison_queue(served: Running, landing: ContainerCli
 def test_a_blob_that_is_gone_is_dropped(
     config: CloudConfig, served: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An event for a blob that is not there any more runs nothing and is no failure."""
+    """An event for a blob that no longer exists runs nothing and is no failure."""
     caplog.set_level("INFO", "devcloud.functions")
     reply = served.notify(f"{config.lake_url}/landing/users/gone", "Host.Functions.on_landing")
     assert reply.status_code == 202

@@ -72,7 +72,7 @@ def _rejects(visit: Visit) -> ConsoleResponse:
         raise NotFound(f"run {shown.run_id} has no rejects")
     version = visit.service.lake.head(path)
     if version is None:
-        raise NotFound(f"{path} is not there any more")
+        raise NotFound(f"{path} no longer exists")
     if version.size > _DOWNLOAD:
         raise BadRequest(f"{path} has {version.size} bytes: fetch it from the lake", 413)
     body, _ = visit.service.lake.get(path)

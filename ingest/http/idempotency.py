@@ -134,8 +134,8 @@ class _Record:
                 messages = tuple(decode(message.encode()) for message in answer["messages"])
                 return ApiResponse(answer["status"], answer["body"], answer["headers"], messages)
             if age < min(PATIENCE, self._service.validation.rules.lease):
-                raise Conflict("the first request with this Idempotency-Key is still worked on")
+                raise Conflict("the first request with this Idempotency-Key is still running")
         try:
             return self._lake.put(self._path, self._body(), if_match=etag)
         except Stale:
-            raise Conflict("another request with this Idempotency-Key was faster") from None
+            raise Conflict("a concurrent request with this Idempotency-Key came first") from None

@@ -147,7 +147,7 @@ def rewind(service: Landfall, request: ApiRequest) -> ApiResponse:
 
 @once
 def pause(service: Landfall, request: ApiRequest) -> ApiResponse:
-    """`POST /sources/{source}/{object}/pause`: schedules pass it over."""
+    """`POST /sources/{source}/{object}/pause`: schedules skip it."""
     return _paused(service, request, paused=True)
 
 

@@ -120,7 +120,7 @@ class Operators:
             return run  # asked twice: it is on its way, or has ended again
         if run.state not in RETRYABLE:
             hint = "; replay it to load it again" if run.state is State.SUCCEEDED else ""
-            raise Conflict(f"run {run_id} is {run.state}: there is nothing to try again{hint}")
+            raise Conflict(f"run {run_id} is {run.state}: there is nothing to retry{hint}")
         return self._reopen(stored, operator_request, self._resumption)
 
     def replay(self, run_id: str, origin: ReplayOrigin, operator_request: OperatorRequest) -> Run:
@@ -152,7 +152,7 @@ class Operators:
         run = self.manifest.get(run_id, fresh=True).run
         if run.dataset not in self.store.deployed and not self.store.problem_of(run.dataset):
             raise Conflict(
-                f"run {run_id} is of no known dataset: drop its file in a dataset's folder"
+                f"run {run_id} belongs to no known dataset: drop its file in a dataset's folder"
             )
         if not run.has_rejects:
             raise Conflict(f"run {run_id} is {run.state} and has no rejects to fix")
@@ -166,7 +166,7 @@ class Operators:
                 413,
             )
         if not name or "/" in name or not paths.is_drop(name):
-            raise BadRequest(f"{name!r} is no name of a drop: say name=<file>", 422)
+            raise BadRequest(f"{name!r} is not a valid file name: send name=<file>", 422)
         tag = (operator_request.token or hashlib.sha256(body).hexdigest())[:12]
         path = paths.landing_path(
             f"{paths.resend_folder(run.dataset, run_id)}/{tag}/{name}", frozenset()
@@ -183,7 +183,7 @@ class Operators:
         if version is None:  # an event was faster
             if known := self._resent(path):
                 return known
-            raise NotFound(f"{path} was taken away while it was being claimed")
+            raise NotFound(f"{path} was removed while it was being claimed")
         return claim(
             version, dataset, "resend", lake=self.lake, manifest=self.manifest, clock=self.clock
         ).run
@@ -252,7 +252,7 @@ class Operators:
                 f"run {run.run_id} is {run.state} and was not copied: replay it from raw"
             )
         if next(iter(self.lake.list(f"{run.bronze}/")), None) is None:
-            raise Conflict(f"{run.bronze} is not there any more: replay it from raw")
+            raise Conflict(f"{run.bronze} no longer exists: replay it from raw")
         self._check_content(run)
         return Event.REPLAY_BRONZE, {"load": None, "content_taken_by": None}
 
@@ -268,14 +268,14 @@ class Operators:
         report = contents.report(run)
         if holder := contents.holder(run, run.verdict.sha256, report, attempt):
             raise Conflict(
-                f"run {run.run_id} cannot be taken up again: "
+                f"run {run.run_id} cannot be restarted:  "
                 f"its content was meanwhile accepted as run {holder}"
             )
 
     def _file(self, run: Run) -> dict[str, Any]:
         """The changes that let a run's file be validated again, wherever it stands."""
         if not exists(run, self.lake):
-            raise Conflict(f"{run.raw} is not there any more: drop the file of the run again")
+            raise Conflict(f"{run.raw} no longer exists: drop the file of the run again")
         return to_raw(run)
 
 

@@ -173,7 +173,7 @@ def test_what_cannot_be_replayed_says_why(harness: ServiceHarness) -> None:
     assert done.raw is not None
     harness.storage_account.lake.delete(done.raw)
     reply = harness.post(api_verbs.replay_run, run_id=done.run_id)
-    assert (reply.status, "is not there any more" in reply.body["detail"]) == (409, True)
+    assert (reply.status, "no longer exists" in reply.body["detail"]) == (409, True)
     harness.factory.holding = True
     under_way = harness.take("landing/users/now.csv", good(12))
     reply = harness.post(api_verbs.replay_run, run_id=under_way.run_id)

@@ -211,7 +211,7 @@ def _calendar(reads: Reads, contract: Contract | None, days: list[Day]) -> Any:
             "bad" if bad else "warn" if day.rejected or day.ended.get(State.CANCELLED) else "good"
         )
         if not day.ended:
-            tone, told = "busy", f"{day.active} on their way"
+            tone, told = "busy", f"{day.active} active"
         tones[datetime.strptime(day.day, "%Y%m%d").replace(tzinfo=UTC).date()] = (tone, told)
     often = promise(contract)
     if often is not None and often <= timedelta(days=1) and tones:

@@ -83,7 +83,7 @@ def _picture(edges: list[tuple[Node, Node]]) -> Markup:
     parts = Markup("").join([*heads, *curves, *boxes])
     return Markup(
         '<svg class="plot lineage" viewBox="0 0 {} {}" width="{}" height="{}" role="group" '
-        'aria-label="What is made of what: the list below says the same">{}</svg>'
+        'aria-label="Lineage; the list below has the same content">{}</svg>'
     ).format(width, height, width, height, parts)
 
 

@@ -147,6 +147,6 @@ def outcome_stacks(days: list[tuple[str, Day | None]]) -> list[Stack]:
         told = ", ".join(f"{count} {state}" for state, count in day.ended.items())
         if day.active:
             parts.append(("busy", float(day.active)))
-            told = f"{told}, {day.active} on their way".lstrip(", ")
+            told = f"{told}, {day.active} active".lstrip(", ")
         stacks.append(Stack(f"{label}: {told or 'no drop'}", parts))
     return stacks

@@ -74,7 +74,7 @@ def verbs(run: Run, person: Person, *, known: bool) -> list[Verb]:
     retry = ended
     if run.final and run.state not in RETRYABLE:
         retry = f"it {'has succeeded' if run.state is State.SUCCEEDED else f'is a {run.state}'}: "
-        retry += "there is nothing to try again; replay it instead"
+        retry += "there is nothing to retry; replay it instead"
     cancel = None
     if (run.state, Event.CANCEL) not in TRANSITIONS:
         cancel = (
@@ -103,7 +103,7 @@ def _report(reads: Reads, run: Run) -> tuple[Mapping[str, Any] | None, str | Non
             report
         ), None
     except NotFound:
-        return None, f"its report {run.verdict.report} is not there any more"
+        return None, f"its report {run.verdict.report} no longer exists"
     except (LandfallError, ValueError, KeyError, TypeError) as error:
         return None, f"its report {run.verdict.report} cannot be read: {error}"
 
