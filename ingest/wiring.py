@@ -29,7 +29,6 @@ from ingest.service import Landfall
 from ingest.settings import Settings, read, trigger_problem
 from ingest.sources.extraction import Extraction
 from ingest.sources.files import SourceFiles
-from ingest.sources.register import ExtractRegister
 from ingest.stages.base import Context
 from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.load.batching import Limits
@@ -104,13 +103,12 @@ def build(
         account_hosts=settings.lake.hosts,
         reminders=SentMessages(min(PATIENCE, settings.nudge)),
         days=DayBook(lake, manifest, contents.broken_rules, clock),
-        extraction=Extraction(
-            lake=lake,
-            manifest=manifest,
-            register=ExtractRegister(lake),
-            files=SourceFiles(settings.project / "sources", store, settings.sources),
-            clock=clock,
-            pipelines=pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
+        extraction=Extraction.of(
+            lake,
+            manifest,
+            SourceFiles(settings.project / "sources", store, settings.sources),
+            clock,
+            pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
         ),
     )
 

@@ -290,7 +290,7 @@ class ValidationStage:
         path = paths.content_document(run.dataset, report.sha256 or "")
         short_verdict = verdict(places, report, path, contract.digest if contract else None)
         if other := self.context.contents.holder(
-            run, short_verdict.sha256, report.to_dict(), places.attempt
+            run, short_verdict.sha256, report.to_dict(), places.attempt, contract
         ):
             cause = f"the same content was already accepted as run {other}"
             path = f"{places.own}/{paths.REPORT}"
