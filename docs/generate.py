@@ -299,7 +299,7 @@ def access_page() -> str:
             *(f"- `{action}`" for action in runner["actions"]),
             "",
             (
-                "In Databricks, the app may run `landfall_load` and `landfall_validate` "
+                "In Databricks, the app may run `landfall_load`, `landfall_validate` and `landfall_forget` "
                 "(CAN_MANAGE_RUN), and nothing else."
             ),
             "",

@@ -28,6 +28,7 @@ from ingest.errors import (
     WorkerLost,
 )
 from ingest.log import log, once
+from ingest.operations.erasure.erasures import Erasures
 from ingest.operations.operators import Operators
 from ingest.operations.replays import Replays
 from ingest.ports import Clock, Lake, ListEntry, Version
@@ -37,7 +38,7 @@ from ingest.reconcile.reminders import SentMessages
 from ingest.reconcile.tick import TickRules, due, unannounced, validated_remotely
 from ingest.runs import archive
 from ingest.runs.document import Listed, slim
-from ingest.runs.messages import Advance, Claim, LoadDataset, Message, Replay, decode
+from ingest.runs.messages import Advance, Claim, Erase, LoadDataset, Message, Replay, decode
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import Run, held_up
 from ingest.runs.search import RunQuery
@@ -84,6 +85,7 @@ class Landfall:
     reminders: SentMessages
     days: DayBook
     extraction: Extraction
+    erasures: Erasures
     contract_changes: ContractChanges = field(default_factory=ContractChanges)
     max_faults: int = 5
     max_blocked: timedelta = timedelta(days=3)
@@ -203,6 +205,8 @@ class Landfall:
                 reopened, more = self.replays.step(replay_id)
                 messages = [message for run in reopened for message in next_messages(run)]
                 return [*messages, message] if more else messages
+            case Erase(erasure_id):
+                return [message] if self.erasures.step(erasure_id) else []
 
     def sweep(self, path: str) -> list[Message]:
         """Claim a settled file of which no event has told."""
@@ -437,6 +441,7 @@ class Landfall:
             *_answered(due(watched, now, self.ticks, rules, service)),
             *_answered(validated_remotely(watched, self.validation.job.jobs)),
             *_answered(self.replays.open()),
+            *_answered(self.erasures.open()),
             *_answered(unannounced(self._landing(), now, self.ticks, self.folders)),
         ]
         # The loads of datasets are looked at by each tick; there are few of them.

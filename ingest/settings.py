@@ -52,6 +52,7 @@ class Settings:
     databricks_token: str | None
     job: str
     validation_job: str
+    forget_job: str
     spark_above: int
     project: Path
     contracts_every: timedelta
@@ -88,6 +89,7 @@ def read(env: Mapping[str, str], *, app: Path) -> Settings:
         databricks_token=env.get("DATABRICKS_TOKEN") or None,
         job=env.get("LANDFALL_JOB") or "landfall_load",
         validation_job=env.get("LANDFALL_VALIDATION_JOB") or "landfall_validate",
+        forget_job=env.get("LANDFALL_FORGET_JOB") or "landfall_forget",
         spark_above=_count(env, "LANDFALL_VALIDATE_IN_SPARK_ABOVE", 512 << 20),
         project=Path(env.get("LANDFALL_PROJECT") or app / "marketplace"),
         contracts_every=_seconds(env, "LANDFALL_CONTRACTS_SECONDS", 60),

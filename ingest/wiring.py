@@ -18,6 +18,7 @@ from typing import Any
 from ingest.contract_store import ContractStore
 from ingest.errors import LandfallError, Misconfigured
 from ingest.gold_store import GoldStore
+from ingest.operations.erasure.erasures import Erasures
 from ingest.ports import Clock, CopyService, JobService, Lake
 from ingest.reconcile.backlog import Caps
 from ingest.reconcile.days import DayBook
@@ -69,6 +70,7 @@ def build(
     copier: CopyService | None = None,
     loader: JobService | None = None,
     validator: JobService | None = None,
+    eraser: JobService | None = None,
     pipelines: Callable[[str], CopyService] | None = None,
 ) -> Landfall:
     """Put the service together; parts that are given replace the real ones.
@@ -82,6 +84,14 @@ def build(
     store = ContractStore(lake, settings.project / "contracts", clock, settings.contracts_every)
     gate = CopyLimit(settings.max_copies, lambda: manifest.count(*_COPIES), clock)
     batches = Limits(max_drops=settings.batch_drops, window=settings.batch_window)
+    extraction = Extraction(
+        lake=lake,
+        manifest=manifest,
+        register=ExtractRegister(lake),
+        files=SourceFiles(settings.project / "sources", store, settings.sources),
+        clock=clock,
+        pipelines=pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
+    )
     return Landfall(
         lake=lake,
         manifest=manifest,
@@ -137,13 +147,15 @@ def build(
         max_blocked=settings.blocked,
         reminders=SentMessages(min(PATIENCE, settings.nudge)),
         days=DayBook(lake, manifest, contents.broken_rules, clock),
-        extraction=Extraction(
+        extraction=extraction,
+        erasures=Erasures(
             lake=lake,
             manifest=manifest,
-            register=ExtractRegister(lake),
-            files=SourceFiles(settings.project / "sources", store, settings.sources),
+            store=store,
             clock=clock,
-            pipelines=pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
+            jobs=eraser or Lazy(lambda: _databricks(settings, settings.forget_job)),
+            spark_lake=settings.spark_lake,
+            staged=extraction.staged,
         ),
     )
 

@@ -19,7 +19,7 @@ COMMITS_SEARCHED = 20
 _COMMIT = ("version", "operation", "userMetadata", "operationMetrics", "operationParameters")
 # Commits that leave a table's rows as they are.
 _SAME_ROWS = frozenset(
-    {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD CONSTRAINT"}
+    {"OPTIMIZE", "REORG", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD CONSTRAINT"}
 )
 _CHANGE_FEED = "delta.enableChangeDataFeed"
 _ABSENT = frozenset({"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"})

@@ -45,13 +45,21 @@ class Replay:
     replay_id: str
 
 
-Message = Advance | Claim | LoadDataset | Replay
+@dataclass(frozen=True)
+class Erase:
+    """Take the erasure of a subject one step further."""
+
+    erasure_id: str
+
+
+Message = Advance | Claim | LoadDataset | Replay | Erase
 
 _KINDS: dict[str, type[Message]] = {
     "advance": Advance,
     "claim": Claim,
     "load": LoadDataset,
     "replay": Replay,
+    "erase": Erase,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

@@ -140,6 +140,18 @@ class Extraction:
             known = ", ".join(entry.name for entry in source.objects)
             raise NotFound(f"{source.name} has no object {name!r}; there are: {known}") from None
 
+    def staged(self, dataset: str) -> tuple[list[str], frozenset[str]]:
+        """Where the extracts of a dataset are staged, and which files there are on their way."""
+        folders: list[str] = []
+        moving: set[str] = set()
+        for source in self.files.current.sources.values():
+            for entry in source.objects:
+                if entry.dataset == dataset:
+                    folders.append(paths.staged_extracts(source.name, entry.name))
+                    running = self.register.get(source.name, entry.name).state.running
+                    moving.update(each.staged for each in running)
+        return folders, frozenset(moving)
+
     def state(self, source: Source, entry: SourceObject) -> ObjectState:
         """Where an object stands."""
         return self.register.get(source.name, entry.name).state
