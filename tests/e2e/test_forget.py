@@ -61,7 +61,7 @@ def command(cloud: Cloud, *arguments: str) -> subprocess.CompletedProcess[str]:
         "LANDFALL_KEY": cloud.config.function_key,
     }
     return subprocess.run(
-        [sys.executable, "-m", "landfall", *arguments],
+        [sys.executable, "-c", "from landfall.cli.main import main; main()", *arguments],
         cwd=REPOSITORY,
         env=environment,
         capture_output=True,
