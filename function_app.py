@@ -74,9 +74,7 @@ def reconcile(timer: func.TimerRequest, todo: Messages) -> None:
     """One tick: find what can move, and what has landed unannounced."""
     if timer.past_due:
         logging.getLogger("landfall").info("the tick is late")
-    service = wiring.service()
-    _send(todo, service.reconcile())
-    service.days.tick()
+    _send(todo, wiring.service().tick())
 
 
 @app.route(**binding("list_runs"))

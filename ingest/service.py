@@ -34,11 +34,21 @@ from ingest.operations.replays import Replays
 from ingest.ports import Clock, Lake, ListEntry, Version
 from ingest.reconcile.backlog import Backlog, Caps
 from ingest.reconcile.days import DayBook
+from ingest.reconcile.pulse import Pulse
 from ingest.reconcile.reminders import SentMessages
 from ingest.reconcile.tick import TickRules, due, unannounced, validated_remotely
 from ingest.runs import archive
 from ingest.runs.document import Listed, slim
-from ingest.runs.messages import Advance, Claim, Erase, LoadDataset, Message, Replay, decode
+from ingest.runs.messages import (
+    Advance,
+    Claim,
+    Erase,
+    LoadDataset,
+    Message,
+    Replay,
+    Tick,
+    decode,
+)
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import Run, held_up
 from ingest.runs.search import RunQuery
@@ -86,6 +96,7 @@ class Landfall:
     days: DayBook
     extraction: Extraction
     erasures: Erasures
+    pulse: Pulse
     contract_changes: ContractChanges = field(default_factory=ContractChanges)
     max_faults: int = 5
     max_blocked: timedelta = timedelta(days=3)
@@ -194,6 +205,8 @@ class Landfall:
         Raises:
             Retryable: another side did not answer; the queue delivers the message again.
         """
+        if not isinstance(message, Tick):
+            self.pulse.beat()
         match message:
             case Advance(run_id, in_raw):
                 return self.advance(run_id, in_raw=in_raw, redelivered=deliveries > 1)
@@ -207,6 +220,8 @@ class Landfall:
                 return [*messages, message] if more else messages
             case Erase(erasure_id):
                 return [message] if self.erasures.step(erasure_id) else []
+            case Tick(due):
+                return self.tick(due)
 
     def sweep(self, path: str) -> list[Message]:
         """Claim a settled file of which no event has told."""
@@ -423,11 +438,23 @@ class Landfall:
             self._shown[:] = [shown]
         return shown
 
+    def tick(self, due: str = "") -> list[Message]:
+        """One tick of the timer, or of the pulse, which goes on while something is active."""
+        messages, active = self._look()
+        self.days.tick()
+        if active:
+            self.pulse.beat(due)
+        return messages
+
     def reconcile(self) -> list[Message]:
-        """One tick: messages for all that can move, and for what has landed unannounced.
+        """Messages for all that can move, and for what has landed unannounced.
 
         A side that does not answer is left for the next tick; the others are looked at anyway.
         """
+        return self._look()[0]
+
+    def _look(self) -> tuple[list[Message], bool]:
+        """What `reconcile` returns, and whether anything is on its way."""
         now = self.clock()
         service, rules = self.copying.service, self.copying.rules
         watched = list(_answered(self._watched()))
@@ -437,18 +464,20 @@ class Landfall:
             for run in watched
             if run.dataset in corrected and run.steering.get("blocked")
         ]
+        landed = _Counted(self._landing())
         messages = [
             *_answered(due(watched, now, self.ticks, rules, service)),
             *_answered(validated_remotely(watched, self.validation.job.jobs)),
             *_answered(self.replays.open()),
             *_answered(self.erasures.open()),
-            *_answered(unannounced(self._landing(), now, self.ticks, self.folders)),
+            *_answered(unannounced(landed, now, self.ticks, self.folders)),
         ]
         # The loads of datasets are looked at by each tick; there are few of them.
         loads = [message for message in messages if isinstance(message, LoadDataset)]
         others = [message for message in messages if not isinstance(message, LoadDataset)]
         fresh = list(self.reminders.fresh(others, now))
-        return [*loads, *(m for m in unblocked if m not in fresh), *fresh]
+        found = [*loads, *(m for m in unblocked if m not in fresh), *fresh]
+        return found, bool(watched or messages or landed.count)
 
     def _landing(self) -> Iterator[ListEntry]:
         entries = self.lake.list(f"{protocol.LANDING}/")
@@ -512,6 +541,19 @@ class Landfall:
             NotFound: there is no such run, or it has not been validated yet.
         """
         return self.validation.contents.report(self.manifest.get(run_id, fresh=True).run)
+
+
+class _Counted:
+    """Items, and how many of them were asked for."""
+
+    def __init__(self, items: Iterator[ListEntry]) -> None:
+        self._items = items
+        self.count = 0
+
+    def __iter__(self) -> Iterator[ListEntry]:
+        for item in self._items:
+            self.count += 1
+            yield item
 
 
 def _answered(items: Iterator[Item]) -> Iterator[Item]:

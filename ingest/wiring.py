@@ -22,6 +22,7 @@ from ingest.operations.erasure.erasures import Erasures
 from ingest.ports import Clock, CopyService, JobService, Lake
 from ingest.reconcile.backlog import Caps
 from ingest.reconcile.days import DayBook
+from ingest.reconcile.pulse import Pulse
 from ingest.reconcile.reminders import PATIENCE, SentMessages
 from ingest.reconcile.tick import TickRules
 from ingest.runs.contents import AcceptedContents
@@ -148,6 +149,7 @@ def build(
         reminders=SentMessages(min(PATIENCE, settings.nudge)),
         days=DayBook(lake, manifest, contents.broken_rules, clock),
         extraction=extraction,
+        pulse=Pulse(lake, clock, _queue(settings), settings.pulse),
         erasures=Erasures(
             lake=lake,
             manifest=manifest,
@@ -217,6 +219,20 @@ def _lake(settings: Settings) -> Lake:
     from ingest.azure.lake import AzureLake  # noqa: PLC0415 - see the module's docstring
 
     return AzureLake(settings.lake, None if settings.lake.connection_string else _credential())
+
+
+def _queue(settings: Settings) -> Any:
+    """The service's own queue; None where none is named, or no ticks are wanted of it."""
+    if not settings.pulse or not (settings.queue or settings.queue_url):
+        return None
+
+    def build_queue() -> Any:
+        from ingest.azure.queue import DelayedQueue  # noqa: PLC0415
+
+        credential = None if settings.queue else _credential()
+        return DelayedQueue(settings.queue, settings.queue_url, credential)
+
+    return Lazy(build_queue)
 
 
 def _copier(settings: Settings) -> CopyService:

@@ -13,9 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
+from uuid import uuid4
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
 
 from landfall.contract.folder import parse
 from spark_jobs.arguments import parse_named
@@ -29,7 +31,7 @@ from spark_jobs.session import job_session
 from spark_jobs.silver.constraints import text
 from spark_jobs.silver.history import history_path
 from spark_jobs.silver.tables import is_conflict
-from spark_jobs.tables import delta_detail, delta_table, vacuum
+from spark_jobs.tables import delta_detail, delta_table, mark_erased, vacuum
 
 CONFLICT_TRIES = 5
 SHORTEST_HOURS = 168
@@ -87,6 +89,8 @@ def forget(lake: SparkLake, erasure: Mapping[str, Any], keep_days: str) -> dict[
             rows[table.path] = deleted
     hours = erasure.get("keep_hours")
     gone = None if hours is None else _vacuum(lake, [*rows, *built], int(hours))
+    for path in _distinct([*(path for path, deleted in rows.items() if deleted), *built]):
+        mark_erased(lake, path, None if hours is None else int(hours))
     return {
         "rows": rows,
         "gold": {path: table.version for path, table in built.items()},
@@ -109,13 +113,8 @@ def erase(lake: SparkLake, target: Target) -> int | None:
         table = delta_table(lake, target.path)
         if not rows or table is None:
             return rows
-        name = lake.sql_name(target.path)
         try:
-            where = _condition(target, table)
-            lake.spark.sql(f"DELETE FROM {name} WHERE {where}").collect()  # noqa: S608 - quoted
-            if delta_detail(lake, target.path).properties.get(_DELETION_VECTORS) == "true":
-                # The rows are only marked as deleted, in files that stay.
-                lake.spark.sql(f"REORG TABLE {name} APPLY (PURGE)").collect()
+            _delete(lake, target, table)
         except Exception as error:
             if not is_conflict(error) or attempt == CONFLICT_TRIES:
                 raise
@@ -123,6 +122,26 @@ def erase(lake: SparkLake, target: Target) -> int | None:
         else:
             return rows
     raise AssertionError  # the last attempt has returned or raised
+
+
+def _delete(lake: SparkLake, target: Target, table: DataFrame) -> None:
+    """Delete by a MERGE with the key as data: Delta notes the condition of a DELETE in its log."""
+    view, name = f"subject_{uuid4().hex}", lake.sql_name(target.path)
+    key = [
+        F.lit(value).cast(table.schema[column].dataType).alias(column)
+        for column, value in target.values.items()
+    ]
+    matches = " AND ".join(f"old.{quoted(each)} = new.{quoted(each)}" for each in target.values)
+    lake.spark.range(1).select(*key).createOrReplaceTempView(view)
+    try:
+        lake.spark.sql(
+            f"MERGE INTO {name} AS old USING {view} AS new ON {matches} WHEN MATCHED THEN DELETE"
+        ).collect()
+    finally:
+        lake.spark.catalog.dropTempView(view)
+    if delta_detail(lake, target.path).properties.get(_DELETION_VECTORS) == "true":
+        # The rows are only marked as deleted, in files that stay.
+        lake.spark.sql(f"REORG TABLE {name} APPLY (PURGE)").collect()
 
 
 def count(lake: SparkLake, target: Target) -> int | None:

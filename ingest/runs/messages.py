@@ -52,7 +52,14 @@ class Erase:
     erasure_id: str
 
 
-Message = Advance | Claim | LoadDataset | Replay | Erase
+@dataclass(frozen=True)
+class Tick:
+    """Look at all that is active; `due` is the time for which the tick was sent."""
+
+    due: str
+
+
+Message = Advance | Claim | LoadDataset | Replay | Erase | Tick
 
 _KINDS: dict[str, type[Message]] = {
     "advance": Advance,
@@ -60,6 +67,7 @@ _KINDS: dict[str, type[Message]] = {
     "load": LoadDataset,
     "replay": Replay,
     "erase": Erase,
+    "tick": Tick,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spark_jobs import forget
+from spark_jobs import forget, maintain
 from spark_jobs.errors import JobError
 from spark_jobs.forget import Target, erase, modelled
 from spark_jobs.lake import SparkLake
@@ -101,6 +103,37 @@ def test_rows_that_are_only_marked_as_deleted_are_written_out(
     assert files_with(silver, b"person-4") == []
     assert files_with(silver, b"person-5")
     assert spark_harness.spark.read.format("delta").load(lake.uri("silver/people")).count() == 9
+
+
+def test_the_log_forgets_when_the_horizon_is_past(
+    spark_harness: SparkHarness, lake: SparkLake
+) -> None:
+    """Its statistics have the smallest and largest keys of files; a night later they have not."""
+    path = "silver/people"
+    table(lake, path, "SELECT concat('key-', id) AS id FROM range(8)")
+    folder = spark_harness.root / path
+    assert files_with(folder, b"key-7")
+    target = {"dataset": "people", "values": {"id": "key-7"}}
+    started(spark_harness, lake, targets=[target], keep_hours=0)
+    version = delta_version(lake, path)
+    days_pass(lake, folder)
+    maintain.main(["--lake", lake.template, "--keep-days", "7"])
+    assert files_with(folder, b"key-7") == []
+    assert spark_harness.delta(path).to_pyarrow_table().num_rows == 7
+    assert delta_version(lake, path) == (version or 0) + 3  # a mark, and two of the trim
+    maintain.main(["--lake", lake.template, "--keep-days", "7"])
+    assert delta_version(lake, path) == (version or 0) + 3
+
+
+def days_pass(lake: SparkLake, table: Path) -> None:
+    """Make a table's log three days older than it is, and its mark too."""
+    past = datetime.now(UTC) - timedelta(days=3)
+    lake.spark.sql(
+        f"ALTER TABLE delta.`file://{table}` SET TBLPROPERTIES "
+        f"('landfall.erased' = '{past:%Y-%m-%dT%H:%M:%SZ} 0')"
+    )
+    for each in (table / "_delta_log").iterdir():
+        os.utime(each, (past.timestamp(), past.timestamp()))
 
 
 def test_a_load_that_comes_between_is_looked_at_again(
