@@ -341,7 +341,7 @@ def personal_page() -> str:
             "<!-- Made from the contracts by docs/generate.py: change it there. -->",
             "",
             "Columns that a contract classifies as `personal`, and where they may stand.",
-            "[Erase a subject](../how-to/forget-a-subject.md) says how one is erased from all of it.",
+            "[Erase a subject](../how-to/forget-a-subject.md): how one is erased from all of it.",
             "",
             "## Columns",
             "",
