@@ -314,6 +314,36 @@ def access_page() -> str:
     )
 
 
+def checks_page() -> str:
+    """Return the page of checks of the templates that are skipped, with their reasons."""
+    skips = json.loads((ROOT / "infra" / "checkov.json").read_text(encoding="utf-8"))["skips"]
+    return "\n".join(
+        [
+            "# Checks of the infrastructure",
+            "",
+            "<!-- Made from infra/checkov.json by docs/generate.py: change it there. -->",
+            "",
+            (
+                "`make infra-check` compiles, lints and evaluates the Bicep templates, and compares "
+                "them with the code."
+            ),
+            (
+                "After `make checkov` it has checkov look at what would be deployed too, for "
+                "`network=public` with defaults and for `network=private` with every option."
+            ),
+            "All its findings are mended but these; a test fails at any other.",
+            "",
+            "| check | on | with | why it is skipped |",
+            "|---|---|---|---|",
+            *(
+                f"| {skip['check']} | `{skip['on']}` | {', '.join(skip['in'])} | {skip['reason']} |"
+                for skip in skips
+            ),
+            "",
+        ]
+    )
+
+
 SCOPES = {
     "containers": "lake, container `{container}`",
     "accounts": "storage account of the {account}",
@@ -562,6 +592,7 @@ PAGES = {
     FOLDER / "access.md": access_page,
     FOLDER / "openapi.md": openapi_page,
     FOLDER / "personal-data.md": personal_page,
+    FOLDER / "infra-checks.md": checks_page,
     FOLDER / "cli.md": cli_page,
     FOLDER / "parity.md": parity_page,
     FOLDER / "states.md": states_page,
