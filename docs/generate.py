@@ -324,7 +324,7 @@ def checks_page() -> str:
             "<!-- Made from infra/checkov.json by docs/generate.py: change it there. -->",
             "",
             (
-                "`make infra-check` compiles, lints and evaluates the Bicep templates, and compares "
+                "`make infra-check` compiles, lints and evaluates the templates, and compares "
                 "them with the code."
             ),
             (
