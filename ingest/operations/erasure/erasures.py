@@ -20,7 +20,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -84,6 +84,8 @@ class Erasures:
     jobs: JobService
     spark_lake: str
     staged: Staged
+    _empty: dict[str, datetime] = field(default_factory=dict)
+    """When this process last saw that none is open."""
 
     def preview(self, asked: ErasureRequest) -> dict[str, Any]:
         """What an erasure would be about: nothing is changed.
@@ -141,6 +143,7 @@ class Erasures:
             if (known["subject"], known["cascade"]) != (erasure.subject, erasure.cascade):
                 raise BadRequest("this Idempotency-Key was used for another erasure", 422)
             return known
+        self._empty.clear()
         try:
             self.lake.put(paths.erasure_document(erasure_id), dump(erasure), if_absent=True)
         except AlreadyExists:
@@ -170,9 +173,17 @@ class Erasures:
         return [self.get(_id_of(version.path)) for version in [*entries, *newest][:SHOWN]]
 
     def open(self) -> Iterator[Message]:
-        """A message for each erasure that is not done."""
-        for entry in self.lake.list(paths.ERASURES):
-            yield Erase(_id_of(entry.version.path))
+        """A message for each erasure that is not done.
+
+        It costs a list call, but for a tick soon after one that found none: those are most.
+        """
+        now = self.clock()
+        if (seen := self._empty.get("at")) is not None and now - seen < PAUSE:
+            return
+        entries = list(self.lake.list(paths.ERASURES))
+        if not entries:
+            self._empty["at"] = now
+        yield from (Erase(_id_of(entry.version.path)) for entry in entries)
 
     def step(self, erasure_id: str) -> bool:
         """Take an erasure one step further; returns whether the next step can follow at once.
