@@ -15,7 +15,7 @@ from spark_jobs import forget, maintain
 from spark_jobs.errors import JobError
 from spark_jobs.forget import Target, erase, modelled
 from spark_jobs.lake import SparkLake
-from spark_jobs.tables import data_version, delta_version
+from spark_jobs.tables import data_version, delta_detail, delta_version
 from tests.spark.harness import SparkHarness
 
 pytestmark = pytest.mark.spark
@@ -142,7 +142,7 @@ def test_a_load_that_comes_between_is_looked_at_again(
     """Delta refuses the one that commits second: it deletes what the other brought, too."""
     table(lake, "silver/people", "SELECT 1 AS id, 'a' AS name")
     conflicts = 0
-    real = forget.delta_detail
+    real = delta_detail
 
     def overtaken(*arguments: Any) -> Any:
         nonlocal conflicts
