@@ -32,6 +32,7 @@ from devcloud.lake import (
     subscribing,
 )
 from devcloud.lake.auth import Authenticator
+from devcloud.lake.deadletters import DeadLetters
 from devcloud.lake.errors import ClientGoneError, LakeError, NotModifiedError
 from devcloud.lake.events import (
     EventFactory,
@@ -111,6 +112,7 @@ def create_app(
             event_subscriptions,
             rules,
             TriggerSubscriptions(config).current,
+            DeadLetters(store),
         ),
     )
     return app
