@@ -17,7 +17,9 @@ from spark_jobs.analytics.forecasts import candidates, forecast
 from spark_jobs.analytics.forecasts.reconcile import reconcile, to_cents
 from spark_jobs.analytics.forecasts.series import Calendar, build, closed_ahead, complete_until
 from spark_jobs.analytics.recommendations.market import acts_of, listings_of
-from spark_jobs.analytics.recommendations.ranking import Moment, recommend
+from spark_jobs.analytics.recommendations.ranking import Moment, most_touched, recommend
+from spark_jobs.analytics.recommendations.ranking import candidates as candidates_for
+from spark_jobs.analytics.recommendations.taste import taste
 from spark_jobs.analytics.recommendations.trees import Boosting, train
 from spark_jobs.analytics.segments import clusters, customers
 
@@ -279,6 +281,52 @@ def test_lists_hold_what_can_be_bought_and_three_of_a_seller() -> None:
     assert all(each.value_counts().max() == 3 for each in sellers.values())
 
 
+def busy(users: int = 40, acts: int = 900) -> Moment:
+    """A market of 300 listings of 150 sellers, some of whom look at things too."""
+    rng = np.random.default_rng(8)
+    listings = listings_of(products(300, 150).assign(seller_id=rng.integers(1, 150, 300)))
+    events = pd.DataFrame(
+        {
+            "user_id": rng.integers(1, users + 1, acts),
+            "product_id": rng.integers(1, 301, acts),
+            "kind": rng.choice(["view", "like", "wish"], acts),
+            "at": pd.Timestamp("2026-05-01") + pd.to_timedelta(rng.integers(0, 1400, acts), "h"),
+        }
+    )
+    return Moment.of(listings, acts_of(events, listings), 20_600.0)
+
+
+def test_few_are_looked_at_and_the_best_are_among_them() -> None:
+    """Candidates and popular lists are what scoring everything on sale gives."""
+    moment = busy()
+    users = np.arange(len(moment.acts.user_ids))
+    past = moment.acts.before(moment.at)
+    known = taste(moment.listings, moment.acts, moment.base, moment.at, users)
+    category = moment.listings.facets["category"]
+    scores = known.lifts["category"][:, category] + moment.popular[None, :]
+    counts = np.tile(moment.count, (len(users), 1))
+    barred = np.ones(scores.shape, dtype=bool)
+    barred[:, moment.live] = False
+    barred[moment.acts.users[past], moment.acts.listings[past]] = True
+    barred |= moment.listings.seller[None, :] == moment.acts.user_ids[:, None]
+    scores[barred], counts[barred] = -np.inf, -np.inf
+    every = np.arange(len(category))
+
+    found = candidates_for(moment, users, 30)
+    popular, _ = most_touched(moment, users, moment.count)
+
+    for row, user in enumerate(users):
+        best = np.sort(scores[row])[::-1][:30]
+        assert found.scores[row].tolist() == best.tolist(), user
+        assert scores[row, found.listings[row]].tolist() == best.tolist(), user
+        assert len(set(found.listings[row])) == 30
+        ranked = np.lexsort((every, -counts[row]))
+        sellers = pd.Series(moment.listings.seller[ranked])
+        kept = ranked[sellers.groupby(sellers).cumcount() < 3][:20]
+        assert popular[row].tolist() == kept.tolist(), user
+    assert len(np.unique(found.acts.users)) == len(users)
+
+
 def test_trees_in_json_score_as_scikit_learn_does() -> None:
     """The document is the model."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - slow to import
@@ -314,7 +362,7 @@ def frames(**changed: pd.DataFrame) -> dict[str, pd.DataFrame]:
             {"user_id": [5], "product_id": [2], "kind": ["view"], "occurred_at": [when]}
         ),
         "users": pd.DataFrame({"identifierHash": [5, 6], "countryCode": ["fr", None]}),
-        "objections": pd.DataFrame({"user_id": []}),
+        "objections": pd.DataFrame({"user_id": [], "withdrawn_at": []}),
     } | changed  # fmt: skip
     return {f"silver/{name}": table for name, table in tables.items()}
 
@@ -410,13 +458,17 @@ def test_a_feed_that_stopped_warns_and_counts_from_its_last_day() -> None:
 
 
 def test_who_objects_is_gone_from_every_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a segment nor a list; sales still count."""
-    data = inputs.clean(frames(objections=pd.DataFrame({"user_id": [5]})))
+    """Neither a segment nor a list; sales still count. A withdrawn objection holds no more."""
+    objections = pd.DataFrame(
+        {"user_id": [5, 6], "withdrawn_at": [pd.NaT, pd.Timestamp("2026-04-01")]}
+    )
+    data = inputs.clean(frames(objections=objections))
     verdicts = built(data, monkeypatch)
 
     assert 5 not in set(verdicts["segments"].tables["customer_segments"]["user_id"])
     assert verdicts["recommendations"].tables["recommendations_by_user"].empty
     assert len(data.purchases) == 1
+    assert data.objectors == {5}
 
 
 def test_a_table_that_breaks_its_contract_is_not_written() -> None:

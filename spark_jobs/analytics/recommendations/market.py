@@ -74,16 +74,13 @@ class Acts:
         low, high = np.searchsorted(self.at, [begin, end], side="right")
         return slice(int(low), int(high))
 
-    def of(self, users: Ints) -> Acts:
-        """Return the acts of these users alone; they keep their positions."""
-        wanted = np.zeros(len(self.user_ids), dtype=bool)
-        wanted[users] = True
-        kept = wanted[self.users]
+    def take(self, positions: Ints) -> Acts:
+        """Return the acts at ascending positions; users and listings keep theirs."""
         return Acts(
-            self.users[kept],
-            self.listings[kept],
-            self.kinds[kept],
-            self.at[kept],
+            self.users[positions],
+            self.listings[positions],
+            self.kinds[positions],
+            self.at[positions],
             self.user_ids,
             self.unknown,
         )
@@ -107,7 +104,7 @@ def listings_of(products: pd.DataFrame) -> Listings:
         "category": category,
         "brand": products["brand"].fillna(_UNKNOWN).astype(str),
         "band": _bands(category, price),
-        "size": _sizes(category, products["size"].fillna(_UNKNOWN).astype(str)),
+        "size": products["size"].fillna(_UNKNOWN).astype(str),
     }
     for facet, values in columns.items():
         known = sorted(set(values) - {_UNKNOWN})
@@ -130,11 +127,6 @@ def _bands(category: pd.Series[str], price: Floats) -> pd.Series[str]:
     rank = pd.Series(price).groupby(category.to_numpy()).rank(method="average", pct=True)
     fifth = np.minimum((rank.to_numpy() * _BANDS).astype(int), _BANDS - 1)
     return category + "/" + pd.Series(fifth).astype(str)
-
-
-def _sizes(category: pd.Series[str], size: pd.Series[str]) -> pd.Series[str]:
-    """Return sizes as they are written: letters of one kind of clothes are those of another."""
-    return size.where(category != _UNKNOWN, size)
 
 
 def acts_of(events: pd.DataFrame, listings: Listings) -> Acts:
