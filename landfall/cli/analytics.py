@@ -14,6 +14,7 @@ from landfall.cli import render
 from landfall.cli.errors import REFUSED, CliError
 from landfall.cli.gold import Place, place_of, workspace
 from landfall.cli.target import data_option, json_option
+from landfall.protocol import ANALYTICS_PAGE
 
 if TYPE_CHECKING:
     from databricks.sdk.service.jobs import Run
@@ -171,7 +172,7 @@ def show(*, models: tuple[str, ...], limit: int, data: Path | None, as_json: boo
 def page_of(place: Place) -> str:
     """Return where the page is."""
     root = place.base.rstrip("/")
-    return f"{root}/manifest/analytics/page.html"
+    return f"{root}/{ANALYTICS_PAGE}"
 
 
 def rows_of(place: Place, table: str, limit: int) -> list[dict[str, Any]]:
