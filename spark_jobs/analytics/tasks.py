@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spark_jobs.analytics import drift, inputs, ledger, outputs
+from spark_jobs.analytics import drift, inputs, ledger, outputs, registry
 from spark_jobs.analytics.forecasts import forecast as forecasts
 from spark_jobs.analytics.forecasts.candidates import SEASONAL_MEAN
 from spark_jobs.analytics.forecasts.series import Calendar, build, fill_closed
@@ -105,7 +105,10 @@ def run(argv: list[str] | None, model: str, builder: Builder, first_table: str) 
         JobError: the parameters are wrong, or a replay gives other figures.
     """
     given = parse_named(
-        argv, model, required=("lake",), optional=("run", "seed", "events", "replay")
+        argv,
+        model,
+        required=("lake",),
+        optional=("run", "seed", "events", "replay", "mlflow", "mlflow-models"),
     )
     lake = SparkLake(job_session(), given["lake"])
     seed = _seed(given["seed"])
@@ -126,9 +129,9 @@ def run(argv: list[str] | None, model: str, builder: Builder, first_table: str) 
         rows = _publish(lake, verdict, data, version)
     except Exception as error:
         failed = Verdict(FAILED, f"{type(error).__name__}: {str(error).strip()[:500]}")
-        _finish(lake, model, version, given["run"], seed=seed, verdict=failed, data=data, rows={})
+        _finish(lake, model, version, given, seed=seed, verdict=failed, data=data, rows={})
         raise
-    _finish(lake, model, version, given["run"], seed=seed, verdict=verdict, data=data, rows=rows)
+    _finish(lake, model, version, given, seed=seed, verdict=verdict, data=data, rows=rows)
 
 
 def _seed(text: str) -> int:
@@ -157,14 +160,15 @@ def _finish(
     lake: SparkLake,
     model: str,
     version: str,
-    run_id: str,
+    given: Mapping[str, str],
     *,
     seed: int,
     verdict: Verdict,
     data: inputs.Inputs | None,
     rows: Mapping[str, int],
 ) -> None:
-    ledger.write(
+    run_id = given["run"]
+    row = ledger.write(
         lake, model, version=version, run=run_id or "none", seed=seed, verdict=verdict, inputs=data
     )
     document = {
@@ -182,6 +186,7 @@ def _finish(
     }  # fmt: skip
     write_document(lake, latest_folder(model), document)
     say({key: document[key] for key in ("model", "version", "verdict", "reason", "tables")})
+    registry.tell(registry.Registry(given["mlflow"], given["mlflow-models"]), row)
 
 
 def replay(lake: SparkLake, builder: Builder, version: str) -> None:

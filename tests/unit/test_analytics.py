@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tomllib
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -11,16 +14,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from marketplace.generator.market import DATASETS, MarketPlan, write_market
 from spark_jobs.analytics import drift, inputs, outputs, tasks
 from spark_jobs.analytics.forecasts import candidates, forecast
 from spark_jobs.analytics.forecasts.reconcile import reconcile, to_cents
 from spark_jobs.analytics.forecasts.series import Calendar, build, closed_ahead, complete_until
+from spark_jobs.analytics.gates import at_least
 from spark_jobs.analytics.recommendations.market import acts_of, listings_of
 from spark_jobs.analytics.recommendations.ranking import Moment, most_touched, recommend
 from spark_jobs.analytics.recommendations.ranking import candidates as candidates_for
 from spark_jobs.analytics.recommendations.taste import taste
-from spark_jobs.analytics.recommendations.trees import Boosting, train
+from spark_jobs.analytics.recommendations.trees import RATE, TREES, Boosting, train
+from spark_jobs.analytics.registry import EXPERIMENT, Registry, tell
 from spark_jobs.analytics.segments import clusters, customers
 
 RNG = np.random.default_rng(3)
@@ -62,6 +69,18 @@ def test_forecasts_beat_the_naive_one_and_add_up() -> None:
         "sales_forecast", outputs.arranged("sales_forecast", table.assign(model_version="v"))
     )
     assert set(table["fallback"]) == {""}
+
+
+def test_a_new_category_begins_with_a_baseline() -> None:
+    """It says so; the others keep the median."""
+    new = pd.DataFrame({"day": DAYS[-20:].date, "category": "hats", "country": "de", "amount": 9.0})
+    series = build(pd.concat([sales(demand()), new], ignore_index=True), DAYS[-1].date())
+
+    table = forecast.forecast(series, Calendar({})).table.drop_duplicates(["level", "key"])
+
+    fallbacks = table.set_index(["level", "key"])["fallback"]
+    assert fallbacks[("category", "hats")] == "baseline"
+    assert fallbacks[("category", "bags")] == ""
 
 
 @pytest.mark.parametrize(("length", "said"), [(3, "too little data"), (60, "too little data")])
@@ -327,6 +346,24 @@ def test_few_are_looked_at_and_the_best_are_among_them() -> None:
     assert len(np.unique(found.acts.users)) == len(users)
 
 
+def test_a_facet_that_nobody_has_seen_says_nothing() -> None:
+    """A new brand has lift 0 for everybody, and its pieces are candidates."""
+    moment = busy()
+    fresh = products(3, 2).iloc[:2].assign(product_id=[900, 901], brand="New", seller_id=500)
+    known = products(300, 150).assign(seller_id=np.random.default_rng(8).integers(1, 150, 300))
+    fresh["delisted_at"] = pd.NaT
+    parts: list[pd.DataFrame] = [known, fresh]
+    listings = listings_of(pd.concat(parts))
+    later = Moment.of(listings, moment.acts, moment.at)
+    users = np.arange(len(moment.acts.user_ids))
+
+    found = candidates_for(later, users, 302)
+
+    code = listings.names["brand"].index("New")
+    assert not found.taste.lifts["brand"][:, code].any()
+    assert np.isin([300, 301], found.listings).all()
+
+
 def test_trees_in_json_score_as_scikit_learn_does() -> None:
     """The document is the model."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - slow to import
@@ -335,7 +372,7 @@ def test_trees_in_json_score_as_scikit_learn_does() -> None:
     labels = (rows[:, 0] + rows[:, 1] ** 2 + RNG.normal(size=3000) > 1).astype(float)
     ours = train(rows, labels, ["a", "b", "c"], 4)
     theirs = HistGradientBoostingClassifier(
-        max_iter=80, max_leaf_nodes=8, learning_rate=0.1, min_samples_leaf=40,
+        max_iter=TREES, max_leaf_nodes=8, learning_rate=RATE, min_samples_leaf=40,
         l2_regularization=1.0, early_stopping=False, random_state=4,
     ).fit(rows, labels)  # fmt: skip
 
@@ -409,6 +446,34 @@ def test_one_of_everything_is_served_by_rules(monkeypatch: pytest.MonkeyPatch) -
     assert segments[5] == "new"
     lists = verdicts["recommendations"].tables["recommendations_by_user"]
     assert set(lists["source"]) <= {"popular", "one_stage"}
+
+
+def test_the_order_of_rows_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restated drop, or another order of Spark's rows, gives the same tables to the last bit."""
+    plan = MarketPlan(
+        datasets=DATASETS, users=1_500, products=3_000, orders=900, visits=12_000, days=260, seed=3
+    )
+    write_market(plan, tmp_path)
+    tables = {
+        name: pd.read_csv(tmp_path / f"{name}.csv", keep_default_na=False).replace("", None)
+        for name in DATASETS
+    }
+    tables["orders"]["_landed_at"] = "2026-11-30"
+    shuffled = {name: table.sample(frac=1, random_state=5) for name, table in tables.items()}
+
+    first = built(inputs.clean(frames(**tables)), monkeypatch)
+    again = built(inputs.clean(frames(**shuffled)), monkeypatch)
+
+    assert len(first["recommendations"].tables["recommendations_by_user"]) > 1_000
+    for model, verdict in first.items():
+        assert json.dumps(verdict.figures) == json.dumps(again[model].figures)
+        for name, rows in verdict.tables.items():
+            assert arranged_alike(name, rows, again[model].tables[name]), name
+
+
+def arranged_alike(name: str, one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether two frames would be written as the same table."""
+    return bool(outputs.arranged(name, one).equals(outputs.arranged(name, other)))
 
 
 def test_broken_rows_are_left_out_counted_and_stop_the_publication() -> None:
@@ -487,3 +552,82 @@ def test_models_never_read_the_truth() -> None:
     folder = Path(tasks.__file__).parent
     texts = [path.read_text() for path in folder.rglob("*.py")]
     assert not [text for text in texts if "marketplace" in text or "truth/" in text]
+
+
+def ledger_row(**changed: Any) -> dict[str, Any]:
+    """A row of the ledger of a model that froze its clusters."""
+    clusters_ = {"features": ["recency_days", "orders"], "centres": [[0.0, 1.0]], "names": ["new"]}
+    return {
+        "model": "segments", "version": "segments-1", "run": "7", "verdict": "published",
+        "reason": "", "baseline": "rules", "seed": 1, "code": "abc", "inputs": "[]", "params": "{}",
+        "as_of": date(2026, 5, 1), "metrics": json.dumps({"k": 5, "psi": {"orders": 0.1}}),
+        "gates": json.dumps([at_least("S2", 0.9, 0.8, "stability").to_json()]),
+        "document": json.dumps({"clusters": clusters_}),
+    } | changed  # fmt: skip
+
+
+def test_mlflow_is_told_and_keeps_the_champion(tmp_path: Path) -> None:
+    """Two published versions: both are there, and the alias points to the newer one."""
+    mlflow = pytest.importorskip("mlflow")
+    store = Registry(f"sqlite:///{tmp_path}/mlflow.db", "shop.")
+
+    tell(store, ledger_row())
+    tell(store, ledger_row(version="segments-2"))
+    tell(store, ledger_row(version="segments-3", verdict="not_published", document=None))
+
+    client = mlflow.MlflowClient(store.tracking, store.tracking)
+    champion = client.get_model_version_by_alias("shop.landfall_segments", "champion")
+    assert str(champion.version) == "2"
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.info.run_name for run in runs) == ["segments-1", "segments-2", "segments-3"]
+    assert runs[0].data.metrics == {"S2": 0.9, "k": 5.0}
+    document = next(tmp_path.glob(f"mlflow-artifacts/{champion.run_id}/**/document.json"))
+    assert json.loads(document.read_text())["clusters"]["names"] == ["new"]
+
+
+def test_a_store_that_is_down_or_missing_fails_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said; the ledger has everything."""
+    tell(Registry(""), ledger_row())
+    assert capsys.readouterr().out == ""
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # as where it is not installed
+    tell(Registry(f"sqlite:///{tmp_path}/mlflow.db"), ledger_row())
+    assert "not installed" in capsys.readouterr().out
+    monkeypatch.delitem(sys.modules, "mlflow")
+    (tmp_path / "file").touch()
+    tell(Registry(f"sqlite:///{tmp_path}/file/mlflow.db"), ledger_row())
+    assert "MLflow" in capsys.readouterr().out
+
+
+def test_a_load_needs_none_of_what_the_models_import() -> None:
+    """The tasks of a load run where scikit-learn, statsforecast and jinja2 are not installed."""
+    script = """
+import sys
+for name in ("sklearn", "statsforecast", "scipy", "numba", "jinja2", "mlflow"):
+    sys.modules[name] = None
+import spark_jobs.silver.load, spark_jobs.gold.build, spark_jobs.serving.serve
+import spark_jobs.validate, spark_jobs.maintain, spark_jobs.serving.serve_behind
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_the_bundle_gives_the_models_an_environment_of_their_own() -> None:
+    """What they import is named there, as in the extra of the wheel, and nowhere else."""
+    root = Path(tasks.__file__).parents[2]
+    jobs = yaml.safe_load((root / "databricks.yml").read_text())["targets"]["dev"]["resources"]
+    installed = {
+        name: {
+            package
+            for environment in job["environments"]
+            for package in environment["spec"]["dependencies"]
+            if not package.endswith(".whl")
+        }
+        for name, job in jobs["jobs"].items()
+    }
+    extra = tomllib.loads((root / "spark_jobs" / "pyproject.toml").read_text())["project"]
+    wanted = set(extra["optional-dependencies"]["analytics"]) - {"pandas<3"}  # Databricks has it
+
+    assert installed.pop("landfall_analytics") == wanted
+    assert set(map(len, installed.values())) == {0}

@@ -17,6 +17,7 @@ from spark_jobs.analytics.gates import Gate, at_least
 from spark_jobs.analytics.recommendations.market import Acts, Floats, Ints, Listings
 from spark_jobs.analytics.recommendations.ranking import (
     LIST,
+    LOOKED_AT,
     WEEK,
     Moment,
     blocks,
@@ -25,6 +26,7 @@ from spark_jobs.analytics.recommendations.ranking import (
     order,
     shortlist,
     some_of,
+    suitable,
     touched_later,
     train_second_stage,
 )
@@ -112,9 +114,10 @@ def _lists(
 ) -> dict[str, Ints]:
     lists: dict[str, list[Ints]] = {name: [] for name in (ONE_STAGE, TWO_STAGES, *more)}
     for block in blocks(users):
-        found = candidates(moment, block)
+        found = candidates(moment, block, LOOKED_AT)
         lists[ONE_STAGE].append(shortlist(moment, found.listings, found.scores)[0])
-        lists[TWO_STAGES].append(shortlist(moment, *order(moment, found, model))[0])
+        few = found if model is None else suitable(moment, found)
+        lists[TWO_STAGES].append(shortlist(moment, *order(moment, few, model))[0])
         for name, scorer in more.items():
             lists[name].append(_by_scorer(moment, block, scorer))
     joined = {name: np.concatenate(parts) for name, parts in lists.items()}

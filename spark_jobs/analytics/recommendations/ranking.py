@@ -1,14 +1,15 @@
-"""Two stages: a score of two terms picks candidates, boosting on facets orders them anew.
+"""Two stages: a score of two terms finds candidates, boosting on facets orders them anew.
 
 Stage one is log popularity per day listed, plus the user's lift for the category. It is also what
-is published where the second stage does not win. Boosting is trained on the candidates that it will
-see (hard negatives): with random negatives it learns what stage one knows already.
+is published where the second stage does not win. Of the thousand that it finds, those go on whose
+lifts of brand, size and price add up best. Boosting is trained on the candidates that it will see
+(hard negatives): with random negatives it learns what stage one knows already.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,14 +25,15 @@ from spark_jobs.analytics.recommendations.taste import (
 )
 from spark_jobs.analytics.recommendations.trees import Boosting, train
 
-CANDIDATES = 300
+CANDIDATES, LOOKED_AT = 300, 1_000
+"""Stage two orders so many candidates, the most suitable of so many that stage one found."""
 LIST = 20
 OF_A_SELLER = 3
 WEEK = 7.0
-TRAINED_WEEKS = 8
+TRAINED_WEEKS = 16
 MOST_USERS = 4_000
 """So many users of a week are trained on, and judged, at most."""
-_NEGATIVES = 10
+_NEGATIVES = 5
 """One of so many candidates that were not touched is trained on."""
 _BLOCK = 500
 _DEEP = 10
@@ -134,6 +136,34 @@ def candidates(moment: Moment, users: Ints, most: int = CANDIDATES) -> Candidate
     return Candidates(users, chosen, best, known, mine)
 
 
+def suitable(moment: Moment, found: Candidates, most: int = CANDIDATES) -> Candidates:
+    """Return the candidates that suit a user best by all facets, as if these were independent.
+
+    Half of a pair of brands' lift counts, for the brand itself has told a part of it.
+    """
+    listings, lifts = moment.listings, found.taste.lifts
+    if found.listings.shape[1] <= most:
+        return found
+    row = np.arange(len(found.users))[:, None]
+    chosen = np.maximum(found.listings, 0)
+
+    def lift(of: str, facet: str) -> Floats:
+        result: Floats = lifts[of][row, listings.facets[facet][chosen]]
+        return result
+
+    suits = found.scores + lift("brand", "brand") + lift("size", "size")
+    suits += 0.5 * lift(LATENT, "brand")
+    # A price band's lift has that of its category in it.
+    suits += lift("band", "band") - lift("category", "category")
+    suits = np.where(found.listings >= 0, suits, -np.inf)
+    turn = np.argsort(-suits, axis=1, kind="stable")[:, :most]
+    return replace(
+        found,
+        listings=np.take_along_axis(found.listings, turn, axis=1),
+        scores=np.take_along_axis(found.scores, turn, axis=1),
+    )
+
+
 def most_touched(moment: Moment, users: Ints, count: Floats) -> tuple[Ints, Floats]:
     """Return listings and scores by popularity alone: the same for all but own and seen.
 
@@ -231,7 +261,7 @@ def train_second_stage(
         moment = Moment.of(listings, acts, until - WEEK * number)
         users, touched = touched_later(moment)
         for block in blocks(some_of(np.unique(users), seed)):
-            found = candidates(moment, block)
+            found = suitable(moment, candidates(moment, block, LOOKED_AT))
             size = len(listings.ids)
             cells = block[:, None] * size + found.listings
             hit = np.isin(cells, users * size + touched) & (found.listings >= 0)
@@ -308,7 +338,10 @@ def recommend(moment: Moment, users: Ints, model: Boosting | None) -> tuple[Ints
     """Return listings and scores of users, 20 or as many as exist, and each user's acts."""
     chosen, given, acts = [], [], []
     for block in blocks(users):
-        found = candidates(moment, block)
+        if model is None:
+            found = candidates(moment, block)
+        else:
+            found = suitable(moment, candidates(moment, block, LOOKED_AT))
         listings, scores = shortlist(moment, *order(moment, found, model))
         short = (listings < 0).any(axis=1)
         if short.any() and len(moment.live) > CANDIDATES:
