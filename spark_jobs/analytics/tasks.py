@@ -294,6 +294,8 @@ def build_recommendations(context: Context) -> Verdict:
     at = float(days(pd.Series([data.at]))[0])
     gates = data.gates()
     params = {"standing": context.standing}
+    if broken := failures(gates):
+        return Verdict(KEPT, reason(broken), gates, params=params, baseline="popularity")
     if not len(listings.ids) or not len(acts.at):
         says = f"too little data: {len(listings.ids)} listings and {len(acts.at)} acts, needs both"
         empty = {name: pd.DataFrame() for name in
@@ -314,7 +316,7 @@ def build_recommendations(context: Context) -> Verdict:
     kept = lists.rules_kept(table, listings, at, [int(n) for n in acts.user_ids[users]])
     gates = [*gates, *model_gates, *kept]
     figures |= {"unknown_listings": acts.unknown, "sources": _shares(table), "method": method}
-    blocked = failures([gate for gate in gates if gate.id.startswith(("B", "R6"))])
+    blocked = failures(kept)
     if blocked or (lost and context.standing and judged.user_weeks >= evaluation.LEAST_USER_WEEKS):
         return Verdict(KEPT, reason(blocked or lost), gates, figures, params, baseline="popularity")
     tables = {
@@ -364,6 +366,8 @@ def build_forecasts(context: Context) -> Verdict:
     data, calendar = context.data, context.calendar()
     gates, params = data.gates(), {"standing": context.standing}
     names = ("sales_forecast", "forecast_history", "forecast_accuracy")
+    if broken := failures(gates):
+        return Verdict(KEPT, reason(broken), gates, params=params, baseline=SEASONAL_MEAN)
     if data.until is None or len(data.purchases) < 2:  # noqa: PLR2004 - nothing to go by
         says = f"too little data: {len(data.purchases)} lines of orders, needs 2"
         empty = {name: pd.DataFrame() for name in names if name != "forecast_history"}
@@ -375,11 +379,9 @@ def build_forecasts(context: Context) -> Verdict:
     run_all = _distributed(context.lake)
     made = forecasts.forecast(series, calendar, run_all)
     gates = [*gates, *made.gates]
-    blocked = failures([gate for gate in gates if gate.id.startswith("B")])
     lost = failures(made.gates)
-    if blocked or (lost and context.standing):
-        why = reason(blocked or lost)
-        return Verdict(KEPT, why, gates, made.figures, params, baseline=SEASONAL_MEAN)
+    if lost and context.standing:
+        return Verdict(KEPT, reason(lost), gates, made.figures, params, baseline=SEASONAL_MEAN)
     if lost:
         made = forecasts.forecast(series, calendar, run_all, baseline=True)
         made.table["fallback"] = "gates failed"

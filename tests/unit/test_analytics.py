@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,6 +30,7 @@ from spark_jobs.analytics.recommendations.taste import taste
 from spark_jobs.analytics.recommendations.trees import RATE, TREES, Boosting, train
 from spark_jobs.analytics.registry import EXPERIMENT, Registry, tell
 from spark_jobs.analytics.segments import clusters, customers
+from tests.realdata import C2C
 
 RNG = np.random.default_rng(3)
 DAYS = pd.date_range("2025-01-01", periods=420, freq="D")
@@ -255,6 +257,40 @@ def test_what_came_later_is_not_known_earlier() -> None:
     assert later.loc[2, "orders"] == 1
 
 
+@pytest.mark.skipif(C2C is None, reason="the published tables are not here")
+def test_the_lifecycle_of_the_published_users_is_exact() -> None:
+    """Ten counts, and an independent query of the files gives the same."""
+    columns = {
+        "productsBought": "bought", "productsSold": "sold", "productsListed": "listed",
+        "productsWished": "wished", "socialProductsLiked": "liked", "daysSinceLastLogin": "offline",
+    }  # fmt: skip
+    files = sorted(Path(C2C or "").glob("users-*.csv"))
+    parts = [pd.read_csv(file, usecols=list(columns)) for file in files]
+    users = pd.concat(parts, ignore_index=True).rename(columns=columns)
+
+    counts = customers.lifecycle(users).value_counts().to_dict()
+
+    assert counts == {
+        "trader": 691, "top_buyer": 179, "repeat_buyer": 1_498, "one_time_buyer": 3_051,
+        "top_seller": 83, "seller": 1_391, "lister": 554, "window_shopper": 14_192,
+        "recent_visitor": 2_474, "dormant": 74_800,
+    }  # fmt: skip
+    (buyers, sellers, traders, idle) = duckdb.execute(
+        """
+        SELECT count(*) FILTER (productsBought > 0 AND productsSold + productsListed = 0),
+               count(*) FILTER (productsBought = 0 AND productsSold > 0),
+               count(*) FILTER (productsBought > 0 AND productsSold + productsListed > 0),
+               count(*) FILTER (productsBought + productsSold + productsListed + productsWished
+                   + socialProductsLiked = 0 AND daysSinceLastLogin > 180)
+        FROM read_csv(?)
+        """,
+        [[str(file) for file in files]],
+    ).fetchall()[0]
+    assert buyers == counts["top_buyer"] + counts["repeat_buyer"] + counts["one_time_buyer"]
+    assert sellers == counts["top_seller"] + counts["seller"]
+    assert (traders, idle) == (counts["trader"], counts["dormant"])
+
+
 def products(count: int = 60, sellers: int = 4) -> pd.DataFrame:
     """Listings on sale since the start, the first five of which are sold where there are more."""
     gone = 5 if count > 5 else 0
@@ -476,7 +512,9 @@ def arranged_alike(name: str, one: pd.DataFrame, other: pd.DataFrame) -> bool:
     return bool(outputs.arranged(name, one).equals(outputs.arranged(name, other)))
 
 
-def test_broken_rows_are_left_out_counted_and_stop_the_publication() -> None:
+def test_broken_rows_are_left_out_counted_and_stop_the_publication(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Null and negative amounts, price 0, other currencies, the future, before the listing."""
     base = frames()
     lines = pd.concat([base["silver/order_lines"]] * 4, ignore_index=True)
@@ -495,6 +533,11 @@ def test_broken_rows_are_left_out_counted_and_stop_the_publication() -> None:
     }  # fmt: skip
     assert data.purchases["order_id"].tolist() == [1]
     assert not data.gates()[0].passed
+    every = inputs.clean(frames(order_lines=lines.assign(amount=-1.0)))
+    for broken in (data, every):
+        verdicts = built(broken, monkeypatch)
+        assert {each.verdict for each in verdicts.values()} == {"not_published"}
+        assert not any(each.tables for each in verdicts.values())
 
 
 def test_unknown_users_and_listings_are_kept_and_counted() -> None:
