@@ -184,7 +184,7 @@ def repeated(listings: Listings, live: Ints, count: int) -> Listings:
     return Listings(
         ids, sellers, listings.listed[places], listings.delisted[places],
         {facet: codes[places] for facet, codes in listings.facets.items()}, listings.names,
-        listings.price[places],
+        listings.price[places], listings.level[places],
     )  # fmt: skip
 
 

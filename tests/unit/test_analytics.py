@@ -191,29 +191,27 @@ def buyers(count: int = 900) -> pd.DataFrame:
 def test_clusters_are_stable_named_and_keep_their_names() -> None:
     """A refit with another seed keeps the names, although its clusters have other numbers."""
     table = buyers()
-    first = clusters.fit(table, 1)
-    again = clusters.fit(table, 7)
+    first, again = clusters.fit(table, 1).model, clusters.fit(table, 7).model
     assert first is not None
     assert again is not None
-    assert first.model.names[0] in ("champions", "loyal")
+    assert first.names[0] in ("champions", "loyal")
 
-    matched = clusters.matched(again.model, first.model)
+    matched = clusters.matched(again, first)
 
-    assert (matched.assign(table) == first.model.assign(table)).mean() > 0.8
-    shuffled = replace(again.model, centres=again.model.centres[::-1])
-    assert (
-        clusters.matched(shuffled, first.model).assign(table) == first.model.assign(table)
-    ).mean() > 0.8
-    document = json.loads(json.dumps(first.model.to_json()))
-    assert clusters.ClusterModel.from_json(document).assign(table).equals(first.model.assign(table))
+    assert (matched.assign(table) == first.assign(table)).mean() > 0.8
+    shuffled = replace(again, centres=again.centres[::-1])
+    assert (clusters.matched(shuffled, first).assign(table) == first.assign(table)).mean() > 0.8
+    document = json.loads(json.dumps(first.to_json()))
+    assert clusters.ClusterModel.from_json(document).assign(table).equals(first.assign(table))
 
 
 def test_a_feature_without_variance_is_dropped_by_name() -> None:
     """And all values equal give no clusters."""
-    fitted = clusters.fit(buyers().assign(orders=1.0), 1)
-    assert fitted is not None
-    assert fitted.model.dropped == ["orders"]
-    assert clusters.fit(buyers().assign(orders=1.0, amount=1.0, recency_days=1.0), 1) is None
+    model = clusters.fit(buyers().assign(orders=1.0), 1).model
+    assert model is not None
+    assert model.dropped == ["orders"]
+    alike = buyers().assign(orders=1.0, amount=1.0, recency_days=1.0)
+    assert clusters.fit(alike, 1).model is None
 
 
 def test_what_came_later_is_not_known_earlier() -> None:

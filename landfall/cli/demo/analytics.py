@@ -20,6 +20,7 @@ from landfall.protocol import ANALYTICS_PAGE
 
 Json = dict[str, Any]
 _ROWS = 3
+_NOTHING = ("failed", "not_published", "")
 
 
 @dataclass
@@ -27,7 +28,8 @@ class DemoAnalytics:
     """What the job made.
 
     Attributes:
-        good: whether the job and all of its gates passed; message: why not.
+        good: whether the job succeeded and each model published something, a baseline where it
+            lost to one; message: why not.
         verdicts: of each model; tables: with a few rows each.
         page: where the page is when the demo has ended.
         seconds: that the job took.
@@ -68,9 +70,9 @@ def run(root: Path, lake: Path, *, kept: bool) -> DemoAnalytics:
         page = Path(tempfile.gettempdir()) / "landfall-analytics.html"
         shutil.copyfile(lake / ANALYTICS_PAGE, page)
     names = [name for tables in analytics.TABLES.values() for name in tables]
-    failed = [model for model in summary["models"].values() if model["reason"]]
+    failed = [model for model in summary["models"].values() if model["verdict"] in _NOTHING]
     return DemoAnalytics(
-        ended.good and bool(summary["ok"]),
+        ended.good and not failed,
         "; ".join(model["reason"] for model in failed),
         analytics.last_verdicts(place, tuple(analytics.TABLES)),
         [_table(place, name, summary["tables"][name]["rows"]) for name in names],

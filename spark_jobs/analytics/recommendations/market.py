@@ -35,6 +35,7 @@ class Listings:
         facets: code of each facet by name; code 0 is unknown and says nothing.
         names: of the codes.
         price: of the listing.
+        level: logarithm of the price, standardised within its category.
     """
 
     ids: Ints
@@ -44,6 +45,7 @@ class Listings:
     facets: dict[str, Ints]
     names: dict[str, list[str]]
     price: Floats
+    level: Floats
 
     def live(self, at: float) -> Ints:
         """Return the positions of what is on sale at a time."""
@@ -119,7 +121,15 @@ def listings_of(products: pd.DataFrame) -> Listings:
         facets,
         names,
         price,
+        _levels(facets["category"], price),
     )
+
+
+def _levels(category: Ints, price: Floats) -> Floats:
+    logs = pd.Series(np.log(np.maximum(price, 0.01))).groupby(category)
+    apart = np.log(np.maximum(price, 0.01)) - logs.transform("mean").to_numpy()
+    spread = logs.transform("std").fillna(0.0).to_numpy()
+    return np.where(spread > 0, apart / np.maximum(spread, 1e-6), 0.0)
 
 
 def _bands(category: pd.Series[str], price: Floats) -> pd.Series[str]:

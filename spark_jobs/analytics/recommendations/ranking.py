@@ -35,12 +35,15 @@ MOST_USERS = 4_000
 """So many users of a week are trained on, and judged, at most."""
 _NEGATIVES = 5
 """One of so many candidates that were not touched is trained on."""
+_FACETS = 0.3
+"""How much the facets count beside stage one's score where candidates are chosen."""
 _BLOCK = 500
 _DEEP = 10
 """How many times a list's length is looked at, for three of a seller at most may be in it."""
 
 FEATURES = (
     "score", "popularity", "age", "category", "brand", "band", "size", LATENT, "price", "acts",
+    "level_gap", "brand_gap",
 )  # fmt: skip
 
 
@@ -137,7 +140,7 @@ def candidates(moment: Moment, users: Ints, most: int = CANDIDATES) -> Candidate
 
 
 def suitable(moment: Moment, found: Candidates, most: int = CANDIDATES) -> Candidates:
-    """Return the candidates that suit a user best by all facets, as if these were independent.
+    """Return the candidates that suit a user best by all facets.
 
     Half of a pair of brands' lift counts, for the brand itself has told a part of it.
     """
@@ -151,10 +154,10 @@ def suitable(moment: Moment, found: Candidates, most: int = CANDIDATES) -> Candi
         result: Floats = lifts[of][row, listings.facets[facet][chosen]]
         return result
 
-    suits = found.scores + lift("brand", "brand") + lift("size", "size")
-    suits += 0.5 * lift(LATENT, "brand")
+    facets = lift("brand", "brand") + lift("size", "size") + 0.5 * lift(LATENT, "brand")
     # A price band's lift has that of its category in it.
-    suits += lift("band", "band") - lift("category", "category")
+    facets += lift("band", "band") - lift("category", "category")
+    suits = found.scores + _FACETS * facets
     suits = np.where(found.listings >= 0, suits, -np.inf)
     turn = np.argsort(-suits, axis=1, kind="stable")[:, :most]
     return replace(
@@ -228,6 +231,8 @@ def features(moment: Moment, found: Candidates) -> Floats:
         lifts[LATENT][row, brand],
         np.log1p(listings.price[listing]),
         np.log1p(found.taste.acts[row]),
+        np.abs(found.taste.level[row] - listings.level[listing]),
+        np.abs(found.taste.brand_level[row] - moment.base.brand_level[brand]),
     ]
     return np.stack(columns, axis=1)
 
