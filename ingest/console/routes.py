@@ -7,7 +7,7 @@ import json
 from ingest.console import render, sources, verbs
 from ingest.console.app import Handler, Visit
 from ingest.console.identity import NotAllowed, set_cookie
-from ingest.console.views import dataset, lineage, overview, run, runs, tables
+from ingest.console.views import analytics, dataset, lineage, overview, run, runs, tables
 from ingest.console.web import ConsoleResponse, redirect
 from ingest.errors import BadRequest, Damaged, NotFound
 from ingest.http.pages import report_page
@@ -110,6 +110,10 @@ def _table(visit: Visit) -> ConsoleResponse:
     return visit.page("table.html", values)
 
 
+def _analytics(visit: Visit) -> ConsoleResponse:
+    return render.document(analytics.page(visit.service.lake))
+
+
 def _lineage(visit: Visit) -> ConsoleResponse:
     return visit.page("lineage.html", lineage.view(visit.reads))
 
@@ -154,6 +158,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", _OBJECT, sources.show),
     ("GET", rf"{_OBJECT}/(?P<verb>{sources.VERBS})", sources.ask),
     ("POST", rf"{_OBJECT}/(?P<verb>{sources.VERBS})", sources.do),
+    ("GET", r"analytics/?", _analytics),
     ("GET", r"lineage/?", _lineage),
     ("GET", r"api/?", _api),
     ("POST", r"signout", _sign_out),

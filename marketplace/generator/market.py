@@ -146,6 +146,12 @@ def write_market(plan: MarketPlan, folder: Path, watch: Watch = lambda _, __: No
     return [*(file.path for file in written), *tables, manifest]
 
 
+def write_trade(plan: MarketPlan, people: People, folder: Path) -> list[Path]:
+    """Write the tables of trade of people that are there already; return the paths."""
+    market = _Market(plan, people.freeze(plan.days))
+    return [file.path for file in _write_trade(market, plan, folder, lambda _, __: None)]
+
+
 def _write_users(
     plan: MarketPlan, folder: Path, people: People, aggregates: Aggregates, watch: Watch
 ) -> list[Written]:

@@ -29,7 +29,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
                            "returned_on"),
     "silver/interactions": ("user_id", "product_id", "kind", "occurred_at"),
     "silver/users": ("identifierHash", "countryCode"),
-    "silver/objections": ("user_id",),
+    "silver/objections": ("user_id", "withdrawn_at"),
 }  # fmt: skip
 MOST_EXCLUDED = 0.01
 STALE_DAYS = 3
@@ -58,7 +58,7 @@ class Inputs:
             `country`, `category`, `cancelled_at`, `returned_at`.
         products, interactions: as in silver.
         countries: country code by user id; users: number of all users.
-        objectors: users who object to profiling.
+        objectors: users who object to profiling and have not withdrawn it.
         until: the newest complete day; None without orders.
         delivered: when the newest order was delivered.
         excluded: number of rows left out by rule; told: numbers of rows worth knowing of.
@@ -190,13 +190,19 @@ def clean(frames: Mapping[str, pd.DataFrame]) -> Inputs:
         products=products,
         interactions=interactions,
         countries=countries,
-        objectors=frozenset(int(user) for user in frames["silver/objections"]["user_id"]),
+        objectors=_objectors(frames["silver/objections"]),
         until=until,
         delivered=delivered.date() if pd.notna(delivered) else None,
         excluded=filters.counts,
         told=told,
         rows=rows,
     )
+
+
+def _objectors(objections: pd.DataFrame) -> frozenset[int]:
+    """Return the users whose objection has not been withdrawn."""
+    holds = objections["withdrawn_at"].isna()
+    return frozenset(int(user) for user in objections.loc[holds, "user_id"])
 
 
 def _euro(frame: pd.DataFrame) -> pd.Series[bool]:

@@ -122,8 +122,8 @@ def write(
     seed: int,
     verdict: ModelVerdict,
     inputs: Inputs | None,
-) -> None:
-    """Add a row."""
+) -> dict[str, Any]:
+    """Add a row, and return it."""
     figures = dict(verdict.figures)
     if inputs is not None:
         figures |= {"excluded": inputs.excluded, "told": inputs.told}
@@ -147,3 +147,4 @@ def write(
         "document": json.dumps(verdict.document, sort_keys=True) if verdict.document else None,
     }
     outputs.append(lake, LEDGER, pd.DataFrame([row]), json.dumps({"model": model, "run": run}))
+    return row

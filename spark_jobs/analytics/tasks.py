@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spark_jobs.analytics import drift, inputs, ledger, outputs
+from spark_jobs.analytics import drift, inputs, ledger, outputs, registry
 from spark_jobs.analytics.forecasts import forecast as forecasts
 from spark_jobs.analytics.forecasts.candidates import SEASONAL_MEAN
 from spark_jobs.analytics.forecasts.series import Calendar, build, fill_closed
@@ -105,7 +105,10 @@ def run(argv: list[str] | None, model: str, builder: Builder, first_table: str) 
         JobError: the parameters are wrong, or a replay gives other figures.
     """
     given = parse_named(
-        argv, model, required=("lake",), optional=("run", "seed", "events", "replay")
+        argv,
+        model,
+        required=("lake",),
+        optional=("run", "seed", "events", "replay", "mlflow", "mlflow-models"),
     )
     lake = SparkLake(job_session(), given["lake"])
     seed = _seed(given["seed"])
@@ -126,9 +129,9 @@ def run(argv: list[str] | None, model: str, builder: Builder, first_table: str) 
         rows = _publish(lake, verdict, data, version)
     except Exception as error:
         failed = ModelVerdict(FAILED, f"{type(error).__name__}: {str(error).strip()[:500]}")
-        _finish(lake, model, version, given["run"], seed=seed, verdict=failed, data=data, rows={})
+        _finish(lake, model, version, given, seed=seed, verdict=failed, data=data, rows={})
         raise
-    _finish(lake, model, version, given["run"], seed=seed, verdict=verdict, data=data, rows=rows)
+    _finish(lake, model, version, given, seed=seed, verdict=verdict, data=data, rows=rows)
 
 
 def _seed(text: str) -> int:
@@ -157,14 +160,15 @@ def _finish(
     lake: SparkLake,
     model: str,
     version: str,
-    run_id: str,
+    given: Mapping[str, str],
     *,
     seed: int,
     verdict: ModelVerdict,
     data: inputs.Inputs | None,
     rows: Mapping[str, int],
 ) -> None:
-    ledger.write(
+    run_id = given["run"]
+    row = ledger.write(
         lake, model, version=version, run=run_id or "none", seed=seed, verdict=verdict, inputs=data
     )
     document = {
@@ -182,6 +186,7 @@ def _finish(
     }  # fmt: skip
     write_document(lake, latest_folder(model), document)
     say({key: document[key] for key in ("model", "version", "verdict", "reason", "tables")})
+    registry.tell(registry.Registry(given["mlflow"], given["mlflow-models"]), row)
 
 
 def replay(lake: SparkLake, builder: Builder, version: str) -> None:
@@ -293,6 +298,8 @@ def build_recommendations(context: BuildContext) -> ModelVerdict:
     at = float(days(pd.Series([data.at]))[0])
     gates = data.gates()
     params = {"standing": context.standing}
+    if broken := failures(gates):
+        return Verdict(KEPT, reason(broken), gates, params=params, baseline="popularity")
     if not len(listings.ids) or not len(acts.at):
         says = f"too little data: {len(listings.ids)} listings and {len(acts.at)} acts, needs both"
         empty = {name: pd.DataFrame() for name in
@@ -313,7 +320,7 @@ def build_recommendations(context: BuildContext) -> ModelVerdict:
     kept = lists.rules_kept(table, listings, at, [int(n) for n in acts.user_ids[users]])
     gates = [*gates, *model_gates, *kept]
     figures |= {"unknown_listings": acts.unknown, "sources": _shares(table), "method": method}
-    blocked = failures([gate for gate in gates if gate.id.startswith(("B", "R6"))])
+    blocked = failures(kept)
     if blocked or (lost and context.standing and judged.user_weeks >= evaluation.LEAST_USER_WEEKS):
         return ModelVerdict(
             KEPT, reason(blocked or lost), gates, figures, params, baseline="popularity"
@@ -365,6 +372,8 @@ def build_forecasts(context: BuildContext) -> ModelVerdict:
     data, calendar = context.data, context.calendar()
     gates, params = data.gates(), {"standing": context.standing}
     names = ("sales_forecast", "forecast_history", "forecast_accuracy")
+    if broken := failures(gates):
+        return Verdict(KEPT, reason(broken), gates, params=params, baseline=SEASONAL_MEAN)
     if data.until is None or len(data.purchases) < 2:  # noqa: PLR2004 - nothing to go by
         says = f"too little data: {len(data.purchases)} lines of orders, needs 2"
         empty = {name: pd.DataFrame() for name in names if name != "forecast_history"}
@@ -376,11 +385,9 @@ def build_forecasts(context: BuildContext) -> ModelVerdict:
     run_all = _distributed(context.lake)
     made = forecasts.forecast(series, calendar, run_all)
     gates = [*gates, *made.gates]
-    blocked = failures([gate for gate in gates if gate.id.startswith("B")])
     lost = failures(made.gates)
-    if blocked or (lost and context.standing):
-        why = reason(blocked or lost)
-        return ModelVerdict(KEPT, why, gates, made.figures, params, baseline=SEASONAL_MEAN)
+    if lost and context.standing:
+        return ModelVerdict(KEPT, reason(lost), gates, made.figures, params, baseline=SEASONAL_MEAN)
     if lost:
         made = forecasts.forecast(series, calendar, run_all, baseline=True)
         made.table["fallback"] = "gates failed"

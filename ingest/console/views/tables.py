@@ -10,6 +10,7 @@ from typing import Any
 from ingest.console import delta, plots, words
 from ingest.console.delta import TableSample
 from ingest.console.reads import Reads
+from ingest.console.views import analytics
 from ingest.errors import Damaged, LandfallError, NotFound
 from ingest.paths import SILVER
 from ingest.runs.run import Run
@@ -41,7 +42,10 @@ class Table:
 
 def index(reads: Reads) -> dict[str, Any]:
     """The values of the template `tables.html`."""
-    return {"tables": list(known(reads).values())}
+    return {
+        "tables": list(known(reads).values()),
+        "analytics": analytics.exists(reads.service.lake),
+    }
 
 
 def known(reads: Reads) -> dict[str, Table]:
