@@ -72,8 +72,10 @@ class Properties:
     def from_bytes(cls, data: bytes) -> Self:
         """The opposite; unknown keys are left out."""
         document: dict[str, Any] = json.loads(data)
-        known = {each.name for each in fields(cls)}
-        return cls(**{key: value for key, value in document.items() if key in known})
+        return cls(**{key: value for key, value in document.items() if key in _FIELDS})
+
+
+_FIELDS = frozenset(each.name for each in fields(Properties))
 
 
 class PropertyStore:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcloud.lake.errors import LakeError
+from devcloud.lake.folders import FolderNames
 from devcloud.lake.messages import CONTAINER, check_container
 from devcloud.lake.properties import APPEND_BLOB, Properties, PropertyStore
 
@@ -93,6 +94,7 @@ class LakeStore:
         shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir(parents=True)
         self.properties = PropertyStore(self.system / "properties", attributes=attributes)
+        self.folders = FolderNames()
         self._root = str(root)
         self.monotonic = time.monotonic
         self.deletion_seconds = deletion_seconds
