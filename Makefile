@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup infra-check package demo test test-unit test-all docs coverage test-crash test-soak test-many peers pictures lint format lock clean
+.PHONY: help setup browser infra-check package demo test test-unit test-all docs coverage test-crash test-soak test-many peers pictures lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,13 @@ test-soak: $(READY) ## 10,000 drops (or DROPS=n) under faults and kills; writes 
 test-many: $(READY) ## Several instances: batches with a poisoned drop, and a worker stopped before each of its calls
 	$(BIN)/python -m tests.faults.many
 	$(BIN)/python -m tests.faults.pauses
+
+browser: ## Install Chromium for the tests of the console, where apt-get and root are at hand
+	@test -x /usr/bin/chromium && exit 0; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		{ apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium; } >/dev/null 2>&1 \
+		&& exit 0; fi; \
+	echo "no Chromium at /usr/bin/chromium, and it could not be installed: the console's browser tests are skipped" >&2
 
 pictures: $(READY) ## Take the pictures of the documentation in Chromium (Debian's package chromium)
 	$(BIN)/python -m tests.console.pictures

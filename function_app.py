@@ -189,7 +189,7 @@ def docs(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(**binding("openapi"))
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """The description of this API, as OpenAPI 3.1."""
-    from ingest.http.openapi import get_document  # noqa: PLC0415 - seldom asked for
+    from ingest.http.openapi.document import get_document  # noqa: PLC0415 - seldom asked for
 
     return _respond(get_document, req)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from ingest.http import openapi
+from ingest.http.openapi.document import document as openapi_document
 from ingest.runs.states import ACTIVE, COMMANDS, RETRYABLE, TRANSITIONS, Command, Event
 from landfall.cli.main import landfall
 from landfall.contract.domains import DOMAINS
@@ -329,9 +329,9 @@ def _assignment(where: str, row: dict[str, str]) -> str:
 
 def openapi_page() -> str:
     """Return the page of the HTTP API, route by route."""
-    document = openapi.document()
+    document = openapi_document()
     lines = [
-        "<!-- Made from ingest/http/openapi.py by docs/generate.py: change it there. -->",
+        "<!-- Made from ingest/http/openapi by docs/generate.py: change it there. -->",
         "# HTTP API, route by route",
         "",
         f"Version {document['info']['version']}, as `GET /openapi.json` describes it.",

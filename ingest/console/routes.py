@@ -115,7 +115,7 @@ def _lineage(visit: Visit) -> ConsoleResponse:
 
 
 def _api(visit: Visit) -> ConsoleResponse:
-    from ingest.http.openapi import document  # noqa: PLC0415 - only this page needs it
+    from ingest.http.openapi.document import document  # noqa: PLC0415 - only this page needs it
 
     return visit.page("api.html", {"api": document()})
 

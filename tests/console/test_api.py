@@ -15,7 +15,8 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from devcloud.config import CloudConfig
-from ingest.http.openapi import OPERATIONS, RUN, document
+from ingest.http.openapi.document import OPERATIONS, document
+from ingest.http.openapi.parts import RUN
 from ingest.http.routes import ROUTES
 from tests.console import seeded
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from datetime import timedelta
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -301,6 +303,29 @@ def test_a_drop_is_uploaded_by_a_link_for_one_file(
     version = storage_account.lake.head("landing/users/by hand.csv")
     assert version is not None
     assert browser.fill(page, "/console/upload", dataset="users", name="by hand.csv").status == 409
+
+
+def test_an_expired_or_foreign_upload_link_is_refused(
+    storage_account: StorageAccount, clock: Clock
+) -> None:
+    """The lake checks expiry and signature; nothing lands."""
+    clock.turn(hours=-3)
+    browser = Browser.signed_in(ServiceHarness(storage_account, clock).service)
+    page = browser.open("/console/upload")
+    browser.fill(page, "/console/upload", dataset="users", name="late.csv")
+    (form,) = [
+        e for e in Html(browser.last.body.decode()).all("form") if "data-url" in e.attributes
+    ]
+    url = form.attributes["data-url"]
+    headers = {"x-ms-blob-type": "BlockBlob", "If-None-Match": "*"}
+    expired = httpx.put(url, content=b"user_id\n1\n", headers=headers)
+    assert expired.status_code == 403
+    later = re.sub("(?<=[?&]se=)[^&]*", quote(f"{clock() + timedelta(days=1):%FT%TZ}"), url)
+    assert later != url
+    foreign = httpx.put(later, content=b"user_id\n1\n", headers=headers)
+    assert foreign.status_code == 403
+    assert "signature" in foreign.text.lower()
+    assert storage_account.lake.head("landing/users/late.csv") is None
 
 
 @pytest.mark.parametrize("name", ["", "a/b.csv", "../x.csv", "x.tmp", "_SUCCESS", "a\x01.csv"])
