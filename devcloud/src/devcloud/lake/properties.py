@@ -39,6 +39,7 @@ class Properties:
         blocks: id and size of each committed block.
         tier: access tier, where somebody set one; tier_changed: when, in nanoseconds.
         copy: the headers x-ms-copy-* of the copy that made it.
+        policies: stored access policies of a container.
         access: owner, group, permissions and acl, as far as somebody set them; never enforced.
     """
 
@@ -60,6 +61,7 @@ class Properties:
     tier_changed: int = 0
     copy: dict[str, str] = field(default_factory=dict)
     access: dict[str, str] = field(default_factory=dict)
+    policies: list[dict[str, str]] = field(default_factory=list)
 
     def to_bytes(self) -> bytes:
         """Compact JSON without what has its default."""

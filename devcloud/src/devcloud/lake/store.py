@@ -150,6 +150,13 @@ class LakeStore:
             raise LakeError("ContainerNotFound")
         return entry
 
+    def policies(self, name: str) -> list[dict[str, str]]:
+        """The stored access policies of a container; none of one that is not there."""
+        try:
+            return self.container(name).properties.policies
+        except LakeError:
+            return []
+
     def delete_container(self, name: str) -> None:
         """Delete a container with all that is in it.
 
