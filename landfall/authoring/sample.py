@@ -306,7 +306,9 @@ def _objects(values: list[Any], opened: Opened, content: ByteSource, name: str) 
             break
         for key in nested:
             _flatten(columns, paths, key)
-    return FileSample(opened.format, list(columns), list(columns.values()), content, name, paths=paths)
+    return FileSample(
+        opened.format, list(columns), list(columns.values()), content, name, paths=paths
+    )
 
 
 _DEEPEST = 5

@@ -299,7 +299,7 @@ def build_recommendations(context: BuildContext) -> ModelVerdict:
     gates = data.gates()
     params = {"standing": context.standing}
     if broken := failures(gates):
-        return Verdict(KEPT, reason(broken), gates, params=params, baseline="popularity")
+        return ModelVerdict(KEPT, reason(broken), gates, params=params, baseline="popularity")
     if not len(listings.ids) or not len(acts.at):
         says = f"too little data: {len(listings.ids)} listings and {len(acts.at)} acts, needs both"
         empty = {name: pd.DataFrame() for name in
@@ -373,7 +373,7 @@ def build_forecasts(context: BuildContext) -> ModelVerdict:
     gates, params = data.gates(), {"standing": context.standing}
     names = ("sales_forecast", "forecast_history", "forecast_accuracy")
     if broken := failures(gates):
-        return Verdict(KEPT, reason(broken), gates, params=params, baseline=SEASONAL_MEAN)
+        return ModelVerdict(KEPT, reason(broken), gates, params=params, baseline=SEASONAL_MEAN)
     if data.until is None or len(data.purchases) < 2:  # noqa: PLR2004 - nothing to go by
         says = f"too little data: {len(data.purchases)} lines of orders, needs 2"
         empty = {name: pd.DataFrame() for name in names if name != "forecast_history"}

@@ -236,7 +236,11 @@ class ValidationStage:
         run = places.run
         if contract is None:
             return no_contract(run, sorted(self.context.contracts.deployed))
-        parts = FolderParts(self.context.lake, places.drop, contract.hints) if run.source.parts else None
+        parts = (
+            FolderParts(self.context.lake, places.drop, contract.hints)
+            if run.source.parts
+            else None
+        )
         if parts and parts.problem:
             return refused(run, parts.problem)
         from landfall.validation import validate  # noqa: PLC0415 - a cold start does without
