@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ingest import paths
 from ingest.errors import Conflict, NotFound
 from ingest.sources.document import ObjectState
 from ingest.sources.files import SourceFiles
@@ -54,3 +55,14 @@ class SourceCatalog:
     def contract(self, entry: SourceObject) -> Contract:
         """The contract of the dataset that an object feeds."""
         return self.files.contract(entry.dataset)
+
+    def staged(self, dataset: str) -> tuple[list[str], frozenset[str]]:
+        """The folders where extracts of a dataset are staged, and the files in delivery there."""
+        folders: list[str] = []
+        moving: set[str] = set()
+        for source in self.files.current.sources.values():
+            for entry in source.objects:
+                if entry.dataset == dataset:
+                    folders.append(paths.staged_extracts(source.name, entry.name))
+                    moving.update(each.staged for each in self.state(source, entry).running)
+        return folders, frozenset(moving)
