@@ -18,6 +18,7 @@ import pytest
 from devcloud.config import DATABASE
 from devcloud.supervisor import Supervisor
 from devcloud.testing.factory import configure
+from ingest import paths
 from landfall.protocol import State
 from tests.integration.extraction import Extraction, extracting
 
@@ -511,12 +512,18 @@ def test_a_table_that_goes_back_to_what_it_was(shop: Shop) -> None:
 
 
 def test_a_row_of_50_megabytes(shop: Shop) -> None:
-    """It comes whole to silver's door: Parquet has no lines that could be too long."""
+    """It comes whole; validation refuses it with its limit, and keeps it."""
     table, extraction = shop.table(1), shop.extraction
     shop.sql(f"UPDATE {table} SET name = repeat('{table} ', 6000000)")
     source = shop.source(table)
-    shop.catch_up(source, table)
-    assert extraction.state(source)["last"]["rows"] == 1
+    assert extraction.delivered(source)["last"]["rows"] == 1
+    (run,) = extraction.drops(source)
+    assert (run.state, run.verdict and run.verdict.problem) == (
+        State.QUARANTINED,
+        "record 1 of the Parquet file is longer than 8 MiB",
+    )
+    kept = paths.quarantined_file("items", run.run_id, run.source.path)
+    assert extraction.service.lake.head(kept) is not None
 
 
 WINDOW = {"from": "2026-06-01T00:00:00Z", "to": "2026-06-01T00:00:30Z"}
