@@ -133,7 +133,7 @@ def list_datasets(service: Landfall, _request: ApiRequest) -> ApiResponse:
     problems = [problem.to_dict() for problem in store.problems]
     gold_problems = [
         {"file": problem.file, "place": problem.place, "reason": problem.reason}
-        for problem in service.loading.gold.deployed.problems
+        for problem in service.context.gold.deployed.problems
     ]
     body = {"datasets": datasets, "problems": problems, "gold_problems": gold_problems}
     return ApiResponse(200, body)

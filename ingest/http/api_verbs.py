@@ -22,9 +22,9 @@ from ingest.http.web import (
 )
 from ingest.operations.operators import OperatorRequest, ReplayOrigin
 from ingest.operations.replays import ReplayPlan, ReplayQuery
-from ingest.runs.messages import Replay
+from ingest.runs.messages import Replay, next_messages
 from ingest.runs.run import Run
-from ingest.service import Landfall, next_messages
+from ingest.service import Landfall
 from landfall.protocol import FINAL, State
 
 _SHOWN = 100

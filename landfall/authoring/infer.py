@@ -16,7 +16,7 @@ import yaml
 
 from landfall.authoring import guesses
 from landfall.authoring.guesses import Guess
-from landfall.authoring.sample import Sample, read_sample
+from landfall.authoring.sample import FileSample, read_sample
 from landfall.contract.columns import NOT_IN_NAMES
 from landfall.contract.odcs import parse
 from landfall.validation.engine import validate
@@ -49,7 +49,7 @@ class _Draft:
     """A contract to be."""
 
     dataset: str
-    sample: Sample
+    sample: FileSample
     properties: list[_Property]
     remarks: list[str]
     ratio: float = 0.0
@@ -183,14 +183,14 @@ def _add_columns(draft: _Draft) -> None:
         draft.remarks.append("No column is a key: records are appended, not merged.")
 
 
-def _guesses(sample: Sample) -> list[Guess | None]:
+def _guesses(sample: FileSample) -> list[Guess | None]:
     return [
         _guess(sample, name, cells)
         for name, cells in zip(sample.names, sample.columns, strict=True)
     ]
 
 
-def _guess(sample: Sample, name: str, cells: Sequence[Any]) -> Guess | None:
+def _guess(sample: FileSample, name: str, cells: Sequence[Any]) -> Guess | None:
     if sample.types:
         return guesses.of_parquet(sample.types[name])
     known = [cell for cell in cells if cell is not None and cell != ""]
@@ -200,7 +200,7 @@ def _guess(sample: Sample, name: str, cells: Sequence[Any]) -> Guess | None:
     return guesses.of_texts(known) if texts else guesses.of_json(known)
 
 
-def _left_out(name: str, sample: Sample, guess: Guess | None) -> str | None:
+def _left_out(name: str, sample: FileSample, guess: Guess | None) -> str | None:
     if not name:
         return "it has no name"
     if sample.names.count(name) > 1:

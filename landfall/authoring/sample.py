@@ -30,7 +30,7 @@ _JUDGED = 200
 
 
 @dataclass
-class Sample:
+class FileSample:
     """Cells of the first records, column by column.
 
     `types` are Parquet's, as Polars reads them. `content` is the sample as a file of its own, named
@@ -62,7 +62,7 @@ class Sample:
         """The sheet that was read, where it has to be said."""
         return self.sheets[0] if len(self.sheets) > 1 else None
 
-    def without_header(self) -> Sample:
+    def without_header(self) -> FileSample:
         """Return the same with the first line as a record, and columns named by their position."""
         names = [f"column_{number}" for number in range(1, len(self.names) + 1)]
         columns = [[name, *cells] for name, cells in zip(self.names, self.columns, strict=True)]
@@ -74,7 +74,7 @@ class Sample:
         return len(self.columns[0]) if self.columns else 0
 
 
-def read_sample(source: ByteSource, name: str) -> Sample:
+def read_sample(source: ByteSource, name: str) -> FileSample:
     """Read the beginning of a file.
 
     Raises:
@@ -152,7 +152,7 @@ def _content(opened: Opened) -> tuple[bytes, bool]:
     return (data if whole else data[: data.rfind(b"\n") + 1]), whole
 
 
-def _delimited(data: bytes, opened: Opened) -> Sample:
+def _delimited(data: bytes, opened: Opened) -> FileSample:
     text = data.decode()
     body = text.lstrip("\r\n")
     if not body:
@@ -188,7 +188,7 @@ def _delimited(data: bytes, opened: Opened) -> Sample:
         for at, row in enumerate(split.rows)
         if at and at not in split.broken and len(row) == len(names)
     ]
-    return Sample(
+    return FileSample(
         replace(opened.format, delimiter=delimiter),
         names,
         list(zip(*rows, strict=True)),
@@ -265,12 +265,12 @@ def _fitness(split: Split | UnclosedQuote) -> tuple[float, int]:
     return (share if width > 1 else 0.0), width
 
 
-def _lines(data: bytes, opened: Opened) -> Sample:
+def _lines(data: bytes, opened: Opened) -> FileSample:
     values = [_decoded(line) for line in data.decode().split("\n") if line.strip(" \t\r")]
     return _objects(values, opened, BytesSource(data), "sample.jsonl")
 
 
-def _array(opened: Opened) -> Sample:
+def _array(opened: Opened) -> FileSample:
     texts: list[str] = []
     length, whole = 0, True
     for elements in Elements(opened.chunks):
@@ -293,7 +293,7 @@ def _decoded(text: str) -> Any:
         return None
 
 
-def _objects(values: list[Any], opened: Opened, content: ByteSource, name: str) -> Sample:
+def _objects(values: list[Any], opened: Opened, content: ByteSource, name: str) -> FileSample:
     objects = [value for value in values if isinstance(value, dict)]
     columns: dict[str, list[Any]] = {
         key: [value.get(key) for value in objects]
@@ -306,7 +306,9 @@ def _objects(values: list[Any], opened: Opened, content: ByteSource, name: str) 
             break
         for key in nested:
             _flatten(columns, paths, key)
-    return Sample(opened.format, list(columns), list(columns.values()), content, name, paths=paths)
+    return FileSample(
+        opened.format, list(columns), list(columns.values()), content, name, paths=paths
+    )
 
 
 _DEEPEST = 5
@@ -329,7 +331,7 @@ def _flatten(columns: dict[str, list[Any]], paths: dict[str, tuple[str, ...]], n
             paths[flat] = (*above, key)
 
 
-def _workbook(source: ByteSource, opened: Opened, name: str) -> Sample:
+def _workbook(source: ByteSource, opened: Opened, name: str) -> FileSample:
     from landfall.validation.readers.workbook import (  # noqa: PLC0415 - most samples are CSV
         rows_of,
         sheets_of,
@@ -358,7 +360,7 @@ def _workbook(source: ByteSource, opened: Opened, name: str) -> Sample:
         ]
         for row in table[1:]
     ]
-    return Sample(
+    return FileSample(
         opened.format,
         names,
         [list(cells) for cells in zip(*texts, strict=True)],
@@ -369,7 +371,7 @@ def _workbook(source: ByteSource, opened: Opened, name: str) -> Sample:
     )
 
 
-def _parquet(source: ByteSource, opened: Opened, name: str) -> Sample:
+def _parquet(source: ByteSource, opened: Opened, name: str) -> FileSample:
     import polars as pl  # noqa: PLC0415 - most samples are CSV
 
     try:
@@ -384,4 +386,4 @@ def _parquet(source: ByteSource, opened: Opened, name: str) -> Sample:
         else [None] * len(frame)
         for column, dtype in schema.items()
     ]
-    return Sample(opened.format, frame.columns, texts, source, name, types=dict(schema))
+    return FileSample(opened.format, frame.columns, texts, source, name, types=dict(schema))

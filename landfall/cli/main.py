@@ -35,6 +35,8 @@ _COMMANDS = {
     "retry": "landfall.cli.operations",
     "replay": "landfall.cli.operations",
     "resend": "landfall.cli.operations",
+    "forget": "landfall.cli.forget",
+    "erasures": "landfall.cli.forget",
     "backlog": "landfall.cli.runs",
     "datasets": "landfall.cli.runs",
     "validate": "landfall.cli.validate",

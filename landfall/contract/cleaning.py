@@ -50,7 +50,8 @@ _OF_TYPE = {
     "falseValues": ("boolean",),
 }
 """Logical types that a property applies to; those not listed apply to all."""
-_CASES: dict[str, Callable[[str], str]] = {"upper": str.upper, "lower": str.lower}
+CASES: dict[str, Callable[[str], str]] = {"upper": str.upper, "lower": str.lower}
+"""Functions of `case` by name."""
 _THOUSANDS = (".", ",", "'", "\u2019", " ", "\xa0", "\u202f", "_")
 _DECIMALS = (".", ",", "\u066b")
 
@@ -71,11 +72,12 @@ class Cleaning:
     @property
     def changes(self) -> bool:
         """Whether a cell may have another meaning than its own characters."""
-        return bool(self.trim or self.missing or self.case or self._writes_numbers)
+        return bool(self.trim or self.missing or self.case or self.separated)
 
     @property
-    def _writes_numbers(self) -> bool:
-        return bool(self.decimal != "." or self.thousands or self.currency)
+    def separated(self) -> bool:
+        """Whether numbers are written otherwise than with digits and a point."""
+        return self.decimal != "." or self.thousands is not None or bool(self.currency)
 
     def cleaner(self) -> Callable[[str], str | None]:
         """Return the function from a cell to its clean text, None where there is no value.
@@ -83,7 +85,7 @@ class Cleaning:
         It raises ValueError for a number that is not written with the separators.
         """
         missing = frozenset(self.missing)
-        recase = _CASES.get(self.case or "")
+        recase = CASES.get(self.case or "")
         numbers = self._numbers()
 
         def clean(cell: str) -> str | None:
@@ -99,7 +101,7 @@ class Cleaning:
 
     def _numbers(self) -> Callable[[str], str] | None:
         """Return the function from a number to the same with a point and no groups."""
-        if not self._writes_numbers:
+        if not self.separated:
             return None
         point = re.escape(self.decimal)
         whole = r"[0-9]+"
@@ -158,7 +160,7 @@ def read_cleaning(
     return Cleaning(
         trim="trim" in said and said["trim"].flag(),
         missing=_texts(said, "missingValues"),
-        case=said["case"].one_of(_CASES) if "case" in said else None,
+        case=said["case"].one_of(CASES) if "case" in said else None,
         decimal=decimal,
         thousands=thousands,
         currency=_signs(said.get("currencySigns")),

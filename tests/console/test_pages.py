@@ -17,7 +17,7 @@ from ingest.console.identity import Role
 from ingest.runs.register import Register
 from ingest.service import Landfall
 from ingest.settings import LakeSettings
-from landfall.protocol import FINAL, State
+from landfall.protocol import ANALYTICS_PAGE, FINAL, State
 from tests.console import seeded
 from tests.console.browser import Browser, Html
 from tests.console.seeded import SCRIPT, STRANGE
@@ -194,6 +194,24 @@ def test_tables_have_version_rows_and_a_masked_sample(cloud: Cloud) -> None:
     gold = cloud.browser().open("/console/tables/gold/sales_by_day")
     assert "revenue by day" in gold.text
     assert "there is no table" in cloud.browser().open("/console/tables/gold/x", status=404).text
+
+
+def test_the_page_of_analytics_is_shown_and_nothing_of_it_runs(cloud: Cloud) -> None:
+    """It is linked once it is there: a file, or the one part that Spark writes."""
+    browser, lake = cloud.browser(), cloud.service.lake
+    assert not browser.open("/console/tables").all("a", href="/console/analytics")
+    assert "no page of analytics yet" in browser.open("/console/analytics", status=404).text
+    for path in (f"{ANALYTICS_PAGE}/part-00000.txt", ANALYTICS_PAGE):
+        lake.put(path, b"<!doctype html><main>Forecasts</main>")
+        try:
+            assert browser.open("/console/tables").all("a", href="/console/analytics")
+            assert "Forecasts" in browser.open("/console/analytics").text
+            policy = browser.last.headers["Content-Security-Policy"]
+            assert "sandbox" in policy
+            assert "script" not in policy
+        finally:
+            lake.delete(path)
+            lake.delete_folder(ANALYTICS_PAGE)
 
 
 def test_lineage_leads_from_landing_to_the_database(cloud: Cloud) -> None:

@@ -10,10 +10,10 @@ from ingest import paths
 from ingest.errors import Throttled, Unavailable
 from ingest.http import api, api_verbs, web
 from ingest.operations.operators import OperatorRequest, Operators, ReplayOrigin
-from ingest.runs.messages import Replay
+from ingest.runs.messages import Replay, next_messages
 from ingest.runs.relocation import relocate
 from ingest.runs.run import Run
-from ingest.service import Landfall, next_messages
+from ingest.service import Landfall
 from landfall.protocol import State
 from tests.e2e.drops import users
 from tests.ingest.conftest import Clock, StorageAccount

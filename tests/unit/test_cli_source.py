@@ -11,25 +11,10 @@ from click.testing import CliRunner, Result
 
 from landfall.cli import source
 from landfall.cli.main import landfall
+from tests.shop_source import WHOLE_ORDERS, shop
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FILE = """\
-apiVersion: landfall/v1
-kind: Source
-name: shop
-connector: postgresql
-connection:
-  server: db.example
-  database: shop
-  username: reader
-  auth: {kind: password, secret: shop-password}
-schedule: {every: 1h}
-objects:
-  - name: orders
-    dataset: orders
-    table: public.orders
-    mode: full
-"""
+FILE = shop(WHOLE_ORDERS, schedule="schedule: {every: 1h}\n")
 
 
 @pytest.fixture

@@ -83,8 +83,8 @@ def _wrong(reads: Reads) -> list[tuple[str, str]]:
     """Contracts, gold tables and source files that are left out, and why."""
     service = reads.service
     contracts = service.store.problems
-    gold = service.loading.gold.deployed.problems
-    sources = service.extraction.files.current.errors.values()
+    gold = service.context.gold.deployed.problems
+    sources = service.extraction.catalog.files.current.errors.values()
     return [
         *((each.file, f"{each.path or 'document'}: {each.reason}") for each in contracts),
         *(

@@ -98,7 +98,7 @@ def _report(reads: Reads, run: Run) -> tuple[Mapping[str, Any] | None, str | Non
     if run.verdict is None:
         return None, None
     try:
-        report = dict(reads.service.validation.contents.report(run))
+        report = dict(reads.service.context.contents.report(run))
         return {"checks": (), "examples": (), "profile": (), "measures": (), "columns": {}} | (
             report
         ), None
