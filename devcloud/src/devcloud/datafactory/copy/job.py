@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -256,13 +257,15 @@ class CopyJob:
         }
 
     def _one_file(self, stop: threading.Event) -> dict[str, Any]:
-        """All parts, one after the other, into the file that the sink names."""
+        """All parts into the file that the sink names: files in their order, queries at once."""
         parts = self.source.parts(stop)
         writer = self.sink.file(stop).writer()
         tables = [self._table(part) for part in parts]
-        copied = self._write(tables, writer)
+        ordered = isinstance(self.source, FilesToCopy)
+        at_once = 1 if ordered else max(1, min(self.at_once, len(tables)))
+        copied = self._write(tables, writer, at_once)
         writer.publish()
-        return self._counts(tables, [writer], copied, 1)
+        return self._counts(tables, [writer], copied, at_once)
 
     def _file_a_part(self, stop: threading.Event) -> dict[str, Any]:
         """Each part into a file of its own in the sink's folder; all appear at the end.
@@ -279,7 +282,7 @@ class CopyJob:
         at_once = max(1, min(self.at_once, len(tables)))
         with ThreadPoolExecutor(at_once, thread_name_prefix="copy-part") as pool:
             futures = [
-                pool.submit(self._write, [table], writer)
+                pool.submit(self._write, [table], writer, 1, sinks.GROUP_BYTES // at_once)
                 for table, writer in zip(tables, writers, strict=True)
             ]
             wait(futures, return_when=FIRST_EXCEPTION)
@@ -313,7 +316,13 @@ class CopyJob:
         extra = {name: _reserved(value, path) for name, value in self.extra.items()}
         return CopyTable(rows, self.translator, extra, self.skip_faults)
 
-    def _write(self, tables: list[CopyTable], writer: BlockWriter) -> int:
+    def _write(
+        self,
+        tables: list[CopyTable],
+        writer: BlockWriter,
+        at_once: int = 1,
+        group_bytes: int = sinks.GROUP_BYTES,
+    ) -> int:
         """The rows of some parts into one file, which is not yet published; how many."""
         columns = self.translator.columns
         if columns is not None:
@@ -330,16 +339,42 @@ class CopyJob:
                 objects = (each for table in tables for each in table.objects())
                 pattern = str(self.format_settings.get("filePattern", "setOfObjects"))
                 return sinks.write_json(objects, writer, pattern)
-            batches = (batch for table in tables for batch in table.batches())
-            with closing(batches):
+            with closing(_interleaved(tables, at_once)) as batches:
                 return sinks.write(
-                    batches, writer, self.sink.kind, self.sink.properties, self.format_settings
+                    batches,
+                    writer,
+                    self.sink.kind,
+                    self.sink.properties,
+                    self.format_settings,
+                    group_bytes=group_bytes,
                 )
 
     def _is_json_to_json(self, tables: list[CopyTable]) -> bool:
         """Whether documents become documents; with types asked for they go through columns."""
         typed = any(column.kind is not None for column in self.translator.columns or ())
         return self.sink.kind == "Json" and tables[0].rows.hierarchical and not typed
+
+
+def _interleaved(tables: list[CopyTable], at_once: int) -> Generator[pa.RecordBatch, None, None]:
+    """The batches of some parts, so many of which are open and taken from in turn.
+
+    A query that is open runs ahead by itself, so the server works at all of them.
+    """
+    waiting = deque(tables)
+    opened: deque[Generator[pa.RecordBatch, None, None]] = deque()
+    try:
+        while waiting or opened:
+            while waiting and len(opened) < at_once:
+                opened.append(waiting.popleft().batches())
+            batch = next(opened[0], None)
+            if batch is None:
+                opened.popleft()
+            else:
+                yield batch
+                opened.rotate(-1)
+    finally:
+        for batches in opened:
+            batches.close()
 
 
 def _results(futures: list[Future[int]]) -> list[int]:
