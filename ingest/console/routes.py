@@ -72,7 +72,7 @@ def _rejects(visit: Visit) -> ConsoleResponse:
         raise NotFound(f"run {shown.run_id} has no rejects")
     version = visit.service.lake.head(path)
     if version is None:
-        raise NotFound(f"{path} is not there any more")
+        raise NotFound(f"{path} no longer exists")
     if version.size > _DOWNLOAD:
         raise BadRequest(f"{path} has {version.size} bytes: fetch it from the lake", 413)
     body, _ = visit.service.lake.get(path)
@@ -81,7 +81,7 @@ def _rejects(visit: Visit) -> ConsoleResponse:
 
 def _report(visit: Visit) -> ConsoleResponse:
     shown = run_of(visit)
-    report = visit.service.validation.contents.report(shown)
+    report = visit.service.context.contents.report(shown)
     body = json.dumps(report, ensure_ascii=False, indent=2).encode(errors="replace")
     return render.download(body, "application/json", f"{shown.run_id}-report.json")
 

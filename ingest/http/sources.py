@@ -10,7 +10,8 @@ from ingest.errors import BadRequest, Damaged
 from ingest.http.idempotency import once
 from ingest.http.web import ApiRequest, ApiResponse, json_object, optional_object, reason, text
 from ingest.log import log
-from ingest.service import Landfall, next_messages
+from ingest.runs.messages import next_messages
+from ingest.service import Landfall
 from ingest.sources.document import ObjectState, plain
 from ingest.sources.extraction import ExtractionAnswer, Window
 from landfall.sources.model import Source, SourceObject
@@ -147,7 +148,7 @@ def rewind(service: Landfall, request: ApiRequest) -> ApiResponse:
 
 @once
 def pause(service: Landfall, request: ApiRequest) -> ApiResponse:
-    """`POST /sources/{source}/{object}/pause`: schedules pass it over."""
+    """`POST /sources/{source}/{object}/pause`: schedules skip it."""
     return _paused(service, request, paused=True)
 
 

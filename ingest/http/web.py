@@ -192,7 +192,7 @@ def text(body: Mapping[str, Any], name: str) -> str:
     """
     value = body.get(name)
     if not isinstance(value, str) or not value:
-        raise BadRequest(f"field {name!r} is missing or not a text", 422)
+        raise BadRequest(f"field {name!r} is missing or not a string", 422)
     if not _encodable(value):
         raise BadRequest(f"field {name!r} has half a surrogate pair, which is no character", 422)
     return value

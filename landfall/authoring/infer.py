@@ -15,7 +15,7 @@ import yaml
 
 from landfall.authoring import guesses
 from landfall.authoring.guesses import Guess
-from landfall.authoring.sample import Sample, read_sample
+from landfall.authoring.sample import FileSample, read_sample
 from landfall.contract.columns import NOT_IN_NAMES
 from landfall.contract.odcs import parse
 from landfall.validation.engine import validate
@@ -48,7 +48,7 @@ class _Draft:
     """A contract to be."""
 
     dataset: str
-    sample: Sample
+    sample: FileSample
     properties: list[_Property]
     remarks: list[str]
     ratio: float = 0.0
@@ -138,7 +138,7 @@ def _add_columns(draft: _Draft) -> None:
         draft.remarks.append("No column is a key: records are appended, not merged.")
 
 
-def _guess(sample: Sample, name: str, cells: Sequence[Any]) -> Guess | None:
+def _guess(sample: FileSample, name: str, cells: Sequence[Any]) -> Guess | None:
     if sample.types:
         return guesses.of_parquet(sample.types[name])
     known = [cell for cell in cells if cell is not None and cell != ""]
@@ -147,7 +147,7 @@ def _guess(sample: Sample, name: str, cells: Sequence[Any]) -> Guess | None:
     return guesses.of_texts(known) if sample.format.kind == "csv" else guesses.of_json(known)
 
 
-def _left_out(name: str, sample: Sample, guess: Guess | None) -> str | None:
+def _left_out(name: str, sample: FileSample, guess: Guess | None) -> str | None:
     if not name:
         return "it has no name"
     if sample.names.count(name) > 1:

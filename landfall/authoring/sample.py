@@ -27,7 +27,7 @@ _JUDGED = 200
 
 
 @dataclass
-class Sample:
+class FileSample:
     """Cells of the first records, column by column.
 
     `types` are Parquet's, as Polars reads them. `content` is the sample as a file of its own, named
@@ -53,7 +53,7 @@ class Sample:
         return len(self.columns[0]) if self.columns else 0
 
 
-def read_sample(source: ByteSource, name: str) -> Sample:
+def read_sample(source: ByteSource, name: str) -> FileSample:
     """Read the beginning of a file.
 
     Raises:
@@ -129,7 +129,7 @@ def _content(opened: Opened) -> tuple[bytes, bool]:
     return (data if whole else data[: data.rfind(b"\n") + 1]), whole
 
 
-def _delimited(data: bytes, opened: Opened) -> Sample:
+def _delimited(data: bytes, opened: Opened) -> FileSample:
     text = data.decode()
     body = text.lstrip("\r\n")
     if not body:
@@ -158,7 +158,7 @@ def _delimited(data: bytes, opened: Opened) -> Sample:
         for at, row in enumerate(split.rows)
         if at and at not in split.broken and len(row) == len(names)
     ]
-    return Sample(
+    return FileSample(
         replace(opened.format, delimiter=delimiter),
         names,
         list(zip(*rows, strict=True)),
@@ -186,12 +186,12 @@ def _fitness(split: Split | UnclosedQuote) -> tuple[float, int]:
     return (share if width > 1 else 0.0), width
 
 
-def _lines(data: bytes, opened: Opened) -> Sample:
+def _lines(data: bytes, opened: Opened) -> FileSample:
     values = [_decoded(line) for line in data.decode().split("\n") if line.strip(" \t\r")]
     return _objects(values, opened, BytesSource(data), "sample.jsonl")
 
 
-def _array(opened: Opened) -> Sample:
+def _array(opened: Opened) -> FileSample:
     texts: list[str] = []
     length, whole = 0, True
     for elements in Elements(opened.chunks):
@@ -214,14 +214,14 @@ def _decoded(text: str) -> Any:
         return None
 
 
-def _objects(values: list[Any], opened: Opened, content: ByteSource, name: str) -> Sample:
+def _objects(values: list[Any], opened: Opened, content: ByteSource, name: str) -> FileSample:
     objects = [value for value in values if isinstance(value, dict)]
     names = list(dict.fromkeys(name for value in objects for name in value))
     columns = [[value.get(name) for value in objects] for name in names]
-    return Sample(opened.format, names, columns, content, name)
+    return FileSample(opened.format, names, columns, content, name)
 
 
-def _parquet(source: ByteSource, opened: Opened, name: str) -> Sample:
+def _parquet(source: ByteSource, opened: Opened, name: str) -> FileSample:
     import polars as pl  # noqa: PLC0415 - most samples are CSV
 
     try:
@@ -236,4 +236,4 @@ def _parquet(source: ByteSource, opened: Opened, name: str) -> Sample:
         else [None] * len(frame)
         for column, dtype in schema.items()
     ]
-    return Sample(opened.format, frame.columns, texts, source, name, types=dict(schema))
+    return FileSample(opened.format, frame.columns, texts, source, name, types=dict(schema))

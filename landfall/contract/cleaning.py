@@ -47,7 +47,8 @@ _OF_TYPE = {
     "falseValues": ("boolean",),
 }
 """Logical types that a property applies to; those not listed apply to all."""
-_CASES: dict[str, Callable[[str], str]] = {"upper": str.upper, "lower": str.lower}
+CASES: dict[str, Callable[[str], str]] = {"upper": str.upper, "lower": str.lower}
+"""Functions of `case` by name."""
 _THOUSANDS = (".", ",", "'", "\u2019", " ", "\xa0", "\u202f", "_")
 _DECIMALS = (".", ",", "\u066b")
 
@@ -67,7 +68,12 @@ class Cleaning:
     @property
     def changes(self) -> bool:
         """Whether a cell may have another meaning than its own characters."""
-        return bool(self.trim or self.missing or self.case or self.decimal != "." or self.thousands)
+        return bool(self.trim or self.missing or self.case or self.separated)
+
+    @property
+    def separated(self) -> bool:
+        """Whether numbers are written with other separators than a point."""
+        return self.decimal != "." or self.thousands is not None
 
     def cleaner(self) -> Callable[[str], str | None]:
         """Return the function from a cell to its clean text, None where there is no value.
@@ -75,7 +81,7 @@ class Cleaning:
         It raises ValueError for a number that is not written with the separators.
         """
         missing = frozenset(self.missing)
-        recase = _CASES.get(self.case or "")
+        recase = CASES.get(self.case or "")
         numbers = self._numbers()
 
         def clean(cell: str) -> str | None:
@@ -91,7 +97,7 @@ class Cleaning:
 
     def _numbers(self) -> Callable[[str], str] | None:
         """Return the function from a number to the same with a point and no groups."""
-        if self.decimal == "." and self.thousands is None:
+        if not self.separated:
             return None
         point = re.escape(self.decimal)
         whole = r"[0-9]+"
@@ -142,7 +148,7 @@ def read_cleaning(
     return Cleaning(
         trim="trim" in said and said["trim"].flag(),
         missing=_texts(said, "missingValues"),
-        case=said["case"].one_of(_CASES) if "case" in said else None,
+        case=said["case"].one_of(CASES) if "case" in said else None,
         decimal=decimal,
         thousands=thousands,
         true_values=true_values,

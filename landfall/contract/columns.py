@@ -15,10 +15,10 @@ from landfall.contract.formats import (
     INTEGERS,
     NUMBERS,
     TEXTS,
-    ecma_pattern,
     moment_parser,
 )
 from landfall.contract.model import LOGICAL_TYPES, Column
+from landfall.contract.patterns import TextPattern
 from landfall.contract.reader import Node
 
 _PROPERTY = frozenset(
@@ -344,7 +344,7 @@ def _pattern(options: Node) -> str | None:
     if node is None:
         return None
     try:
-        ecma_pattern(node.text())
+        TextPattern(node.text())
     except ValueError as error:
         raise node.error(str(error)) from error
     return node.text()

@@ -223,39 +223,6 @@ def _zone(text: str | None) -> timezone:
     return timezone(-offset if text[0] == "-" else offset)
 
 
-def ecma_pattern(pattern: str) -> re.Pattern[str]:
-    """Compile an ECMA-262 pattern in Python: `$` matches only at the end, classes are ASCII.
-
-    Raises:
-        ValueError: it cannot be compiled.
-    """
-    translated: list[str] = []
-    in_class = False
-    position = 0
-    while position < len(pattern):
-        char = pattern[position]
-        if char == "\\":
-            translated.append(pattern[position : position + 2])
-            position += 2
-            continue
-        if char == "[":
-            in_class = True
-        elif char == "]":
-            in_class = False
-        if not in_class and char == "$":
-            translated.append(r"\Z")
-        elif not in_class and re.match(r"\(\?<[A-Za-z_]", pattern[position:]):
-            translated.append("(?P<")
-            position += 2
-        else:
-            translated.append(char)
-        position += 1
-    try:
-        return re.compile("".join(translated), re.ASCII)
-    except re.error as error:
-        raise ValueError(f"pattern {pattern!r} is not a regular expression: {error}") from error
-
-
 def _is_ip(kind: type[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> Callable[[str], bool]:
     def check(text: str) -> bool:
         try:

@@ -8,8 +8,8 @@ from typing import Any
 
 from landfall.contract.columns import value_reader
 from landfall.contract.conditions import ALWAYS_TRUE, ColumnOf, Condition, Constant, FunctionCall
-from landfall.contract.formats import ecma_pattern
 from landfall.contract.model import Column, QualityRule
+from landfall.contract.patterns import TextPattern
 from landfall.contract.reader import Node
 from landfall.contract.sql import SqlError, read_query
 
@@ -176,7 +176,7 @@ def _condition(metric: str, arguments: Node, column: Column) -> Condition:
         if column.logical_type != "string":
             raise pattern.error("a pattern is for text columns")
         try:
-            ecma_pattern(pattern.text())
+            TextPattern(pattern.text())
         except ValueError as error:
             raise pattern.error(str(error)) from error
         wrong.append(

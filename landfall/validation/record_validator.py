@@ -165,6 +165,11 @@ class RecordValidator:
         """Return the profile of each column."""
         return self._profiler.profiles(len(self._names))
 
+    def keep_values(self) -> None:
+        """Ask the prefilter to keep the values of what it scans; call it before `scan`."""
+        if self._prefilter is not None:
+            self._prefilter.keeps_values = True
+
     def scan(self, batch: RecordBatch) -> ScanResult | None:
         """Prefilter a batch, if possible; safe to call from any thread, in any order."""
         return None if self._prefilter is None else batch.prefilter(self._prefilter)

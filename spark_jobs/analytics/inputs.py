@@ -37,7 +37,7 @@ UNKNOWN = "(unknown)"
 
 
 @dataclass(frozen=True)
-class Source:
+class InputTable:
     """A table that went in: where it is, Delta's id of it, and the version that was read."""
 
     path: str
@@ -76,7 +76,7 @@ class Inputs:
     excluded: dict[str, int] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)
     rows: int = 0
-    sources: list[Source] = field(default_factory=list)
+    sources: list[InputTable] = field(default_factory=list)
 
     @property
     def at(self) -> pd.Timestamp:
@@ -104,17 +104,17 @@ class Inputs:
         return gates
 
 
-def snapshot(lake: SparkLake, paths: tuple[str, ...] = tuple(COLUMNS)) -> list[Source]:
+def snapshot(lake: SparkLake, paths: tuple[str, ...] = tuple(COLUMNS)) -> list[InputTable]:
     """Return the tables that are there, each at its newest version."""
     sources = []
     for path in paths:
         version = data_version(lake, path)
         if version is not None:
-            sources.append(Source(path, delta_detail(lake, path).identity, version))
+            sources.append(InputTable(path, delta_detail(lake, path).identity, version))
     return sources
 
 
-def read(lake: SparkLake, sources: list[Source]) -> Inputs:
+def read(lake: SparkLake, sources: list[InputTable]) -> Inputs:
     """Read and clean the tables at these versions; a table that is not there is empty."""
     frames = {path: pd.DataFrame(columns=list(names)) for path, names in COLUMNS.items()}
     for source in sources:

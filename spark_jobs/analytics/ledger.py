@@ -19,7 +19,7 @@ import pandas as pd
 
 from spark_jobs.analytics import outputs
 from spark_jobs.analytics.gates import Gate
-from spark_jobs.analytics.inputs import Inputs, Source
+from spark_jobs.analytics.inputs import Inputs, InputTable
 from spark_jobs.lake import SparkLake
 
 SEGMENTS, RECOMMENDATIONS, FORECASTS = MODELS = ("segments", "recommendations", "forecasts")
@@ -30,7 +30,7 @@ LEDGER = "model_ledger"
 
 
 @dataclass
-class Verdict:
+class ModelVerdict:
     """What became of a model in a run.
 
     Attributes:
@@ -73,7 +73,9 @@ def _sources(folder: Traversable, path: str) -> list[tuple[str, bytes]]:
     return found
 
 
-def version_of(model: str, sources: Sequence[Source], seed: int, params: Mapping[str, Any]) -> str:
+def version_of(
+    model: str, sources: Sequence[InputTable], seed: int, params: Mapping[str, Any]
+) -> str:
     """Return the version of a model: the same inputs, seed, code and parameters give the same."""
     known = [model, [source.to_json() for source in sources], seed, code_digest(), params]
     text = json.dumps(known, sort_keys=True)
@@ -118,7 +120,7 @@ def write(
     version: str,
     run: str,
     seed: int,
-    verdict: Verdict,
+    verdict: ModelVerdict,
     inputs: Inputs | None,
 ) -> dict[str, Any]:
     """Add a row, and return it."""

@@ -453,7 +453,7 @@ def built(data: inputs.Inputs, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any
         ("forecasts", tasks.build_forecasts),
     ):
         nowhere: Any = None  # few series need no session
-        verdict = builder(tasks.Context(nowhere, data, 1, "v1", ""))
+        verdict = builder(tasks.BuildContext(nowhere, data, 1, "v1", ""))
         for table, rows in verdict.tables.items():
             outputs.check(table, outputs.arranged(table, rows))
         verdicts[name] = verdict

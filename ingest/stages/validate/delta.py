@@ -30,14 +30,14 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class File:
+class DataFile:
     """A data file: its path below the table, and its bytes."""
 
     path: str
     size: int
 
 
-def live_files(lake: Lake, table: str) -> list[File] | None:
+def live_files(lake: Lake, table: str) -> list[DataFile] | None:
     """The data files of the newest version of a table; None where there is no table.
 
     Raises:
@@ -54,7 +54,7 @@ def live_files(lake: Lake, table: str) -> list[File] | None:
         raise Unreadable("commits are missing from its log")
     if version < 0 and not later:
         raise Unreadable("its log has no checkpoint that is known here")
-    live: dict[str, File] = {}
+    live: dict[str, DataFile] = {}
     try:
         for part in parts:
             _apply(live, _rows(lake.get(folder + part)[0]))
@@ -92,13 +92,13 @@ def _rows(checkpoint: bytes) -> Iterator[dict[str, Any]]:
     yield from pl.read_parquet(io.BytesIO(checkpoint), columns=columns).iter_rows(named=True)
 
 
-def _apply(live: dict[str, File], actions: Iterable[dict[str, Any]]) -> None:
+def _apply(live: dict[str, DataFile], actions: Iterable[dict[str, Any]]) -> None:
     for action in actions:
         if (added := action.get("add")) and added["path"]:
             path = unquote(added["path"])
             if "://" in path or path.startswith("/"):
                 raise Unreadable("it has files outside its folder")
-            live[path] = File(path, added["size"])
+            live[path] = DataFile(path, added["size"])
         if removed := action.get("remove"):
             live.pop(unquote(removed["path"]), None)
         if (protocol := action.get("protocol")) and protocol["minReaderVersion"]:

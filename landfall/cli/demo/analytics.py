@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from landfall.cli import analytics
-from landfall.cli.demo.gold import GoldTable, preview
+from landfall.cli.demo.gold import TablePreview, preview
 from landfall.cli.gold import Place, place_of
 from landfall.protocol import ANALYTICS_PAGE
 
@@ -38,7 +38,7 @@ class DemoAnalytics:
     good: bool
     message: str
     verdicts: dict[str, str]
-    tables: list[GoldTable]
+    tables: list[TablePreview]
     page: Path
     seconds: float
     gates: list[Json] = field(default_factory=list)
@@ -93,8 +93,8 @@ def show(console: Console, made: DemoAnalytics) -> None:
     console.print(Text(f"\n  page: {made.page}"), soft_wrap=True)
 
 
-def _table(place: Place, name: str, rows: int) -> GoldTable:
+def _table(place: Place, name: str, rows: int) -> TablePreview:
     head = analytics.rows_of(place, name, _ROWS)
     columns = tuple(analytics.shown_columns(head))
     cells = [[row[column] for column in columns] for row in head]
-    return GoldTable(name, Path(name), rows, columns, cells)
+    return TablePreview(name, Path(name), rows, columns, cells)

@@ -19,7 +19,7 @@ from landfall.cli import render
 from landfall.cli.demo import analytics, extraction, served
 from landfall.cli.demo.analytics import DemoAnalytics
 from landfall.cli.demo.extraction import DemoExtract
-from landfall.cli.demo.gold import GoldTable, preview
+from landfall.cli.demo.gold import TablePreview, preview
 from landfall.cli.demo.play import DemoDelivery
 from landfall.cli.demo.scenario import Scenario
 from landfall.cli.demo.served import Serving
@@ -69,7 +69,7 @@ def show(
     deliveries: Sequence[DemoDelivery],
     broken: tuple[str, Mapping[str, Any]] | None,
     *,
-    gold: Sequence[GoldTable],
+    gold: Sequence[TablePreview],
     serving: Serving,
     small_seconds: float | None,
     extracts: Sequence[DemoExtract] = (),
@@ -131,7 +131,7 @@ def _show_extracts(console: Console, extracts: Sequence[DemoExtract]) -> None:
 
 def document(
     deliveries: Sequence[DemoDelivery],
-    gold: Sequence[GoldTable],
+    gold: Sequence[TablePreview],
     serving: Serving,
     small_seconds: float | None,
     extracts: Sequence[DemoExtract] = (),
@@ -181,7 +181,7 @@ def _made(models: DemoAnalytics | None) -> bool:
     return models is None or models.good
 
 
-def _all_served(gold: Sequence[GoldTable], serving: Serving) -> bool:
+def _all_served(gold: Sequence[TablePreview], serving: Serving) -> bool:
     return {table.name: table.rows for table in gold} == serving.rows
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from landfall.contract.model import Hints
-from landfall.validation.problems import Refusal
+from landfall.validation.problems import Refusal, encrypted
 from landfall.validation.readers.decoding import (
     GZIP_MAGIC,
     ZSTD_MAGIC,
@@ -23,6 +23,7 @@ from landfall.validation.readers.decoding import (
 from landfall.validation.report import Format
 
 PARQUET_MAGIC = b"PAR1"
+_ENCRYPTED_MAGIC = b"PARE"
 _HEAD = 1 << 12
 
 _SUFFIXES = {
@@ -147,6 +148,8 @@ def _refuse_unsupported(head: bytes, expected: str | None) -> None:
     for magic, what in _UNSUPPORTED.items():
         if head.startswith(magic):
             raise Refusal(f"the content is {what}", "send CSV, JSON or Parquet")
+    if head.startswith(_ENCRYPTED_MAGIC):
+        raise encrypted()
     is_parquet = head.startswith(PARQUET_MAGIC)
     if is_parquet and expected not in {None, "parquet"}:
         raise Refusal(

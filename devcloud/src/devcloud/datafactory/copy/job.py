@@ -100,7 +100,7 @@ class CopySource(Protocol):
 
 
 @dataclass(frozen=True)
-class FileSource:
+class FilesToCopy:
     """Files of the lake, or one file over HTTP.
 
     Attributes:
@@ -192,7 +192,7 @@ class CopyJob:
         if self.sink.kind == "Binary":
             counts = self._bytes(stop)
         elif self.sink.properties["location"].get("fileName") or isinstance(
-            self.source, FileSource
+            self.source, FilesToCopy
         ):
             counts = self._one_file(stop)
         else:
@@ -218,7 +218,7 @@ class CopyJob:
 
         Into a folder each goes under its own name, else all become the one that the sink names.
         """
-        assert isinstance(self.source, FileSource)  # noqa: S101  (checked before)
+        assert isinstance(self.source, FilesToCopy)  # noqa: S101  (checked before)
         files = self.source.files(stop)
         if self.sink.is_folder:
             targets = [(self.sink.in_folder(f.name.rpartition("/")[2], stop), [f]) for f in files]
@@ -281,7 +281,7 @@ class CopyJob:
     def _counts(
         self, tables: list[CopyTable], writers: list[BlockWriter], copied: int, at_once: int
     ) -> dict[str, Any]:
-        files = {"filesRead": len(tables)} if isinstance(self.source, FileSource) else {}
+        files = {"filesRead": len(tables)} if isinstance(self.source, FilesToCopy) else {}
         return {
             "dataRead": sum(table.rows.bytes_read for table in tables),
             "dataWritten": sum(writer.bytes_written for writer in writers),
