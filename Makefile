@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser infra-check package demo test test-unit test-all docs coverage test-crash test-soak test-many peers pictures lint format lock clean
+.PHONY: help setup browser infra-check checkov package demo test test-unit test-all docs coverage test-crash test-soak test-many peers pictures lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,13 @@ infra-check: $(READY) ## Compile, lint and evaluate the Bicep templates, and com
 	@test -n "$$BICEP" || command -v bicep >/dev/null || test -x ../shared/tools/bicep || { \
 		echo "no Bicep CLI: put bicep on the PATH, or name it in BICEP" >&2; exit 1; }
 	$(BIN)/python -m pytest -q -n 0 tests/infra $(PYTEST_ARGS)
+
+checkov: .venv-checkov/.ready ## Install checkov in an environment of its own: infra-check uses it
+
+.venv-checkov/.ready: $(READY)
+	@test -x .venv-checkov/bin/python || $(BIN)/python -m venv .venv-checkov
+	@.venv-checkov/bin/python -m pip install --quiet checkov==3.3.30
+	@touch $@
 
 package: $(READY) ## What a deployment to Azure uploads: files, size, and the time that its first start takes
 	$(BIN)/python -m benchmarks.package

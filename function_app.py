@@ -13,7 +13,7 @@ from azurefunctions.extensions.bindings import blob
 
 from ingest import log, wiring
 from ingest.errors import LandfallError
-from ingest.http import api, api_verbs, contracts, sources, web
+from ingest.http import api, api_verbs, contracts, erasures, sources, web
 from ingest.http.routes import binding
 from ingest.runs.messages import Message, decode, encode
 
@@ -74,9 +74,7 @@ def reconcile(timer: func.TimerRequest, todo: Messages) -> None:
     """One tick: find what can move, and what has landed unannounced."""
     if timer.past_due:
         logging.getLogger("landfall").info("the tick is late")
-    service = wiring.service()
-    _send(todo, service.reconcile())
-    service.days.tick()
+    _send(todo, wiring.service().tick())
 
 
 @app.route(**binding("list_runs"))
@@ -135,6 +133,25 @@ def start_replay(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
 def get_replay(req: func.HttpRequest) -> func.HttpResponse:
     """How far a replay is."""
     return _respond(api_verbs.get_replay, req)
+
+
+@app.route(**binding("forget"))
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def forget(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
+    """Erase a subject from all that is kept of a dataset."""
+    return _respond(erasures.forget, req, todo)
+
+
+@app.route(**binding("list_erasures"))
+def list_erasures(req: func.HttpRequest) -> func.HttpResponse:
+    """The erasures, and how far they are."""
+    return _respond(erasures.list_erasures, req)
+
+
+@app.route(**binding("get_erasure"))
+def get_erasure(req: func.HttpRequest) -> func.HttpResponse:
+    """One erasure, and what was erased where."""
+    return _respond(erasures.get_erasure, req)
 
 
 @app.route(**binding("get_backlog"))

@@ -22,11 +22,13 @@ from ingest.errors import (
     NotFound,
 )
 from ingest.log import log, once
+from ingest.operations.erasure.erasures import Erasures
 from ingest.operations.operators import Operators
 from ingest.operations.replays import Replays
-from ingest.ports import Clock, Lake, Version
+from ingest.ports import Clock, Lake, ListEntry, Version
 from ingest.reconcile.backlog import Backlog, Caps
 from ingest.reconcile.days import DayBook
+from ingest.reconcile.pulse import Pulse
 from ingest.reconcile.reminders import SentMessages
 from ingest.reconcile.tick import TickRules, due, unannounced, validated_remotely
 from ingest.runs import archive
@@ -34,9 +36,11 @@ from ingest.runs.document import Listed, slim
 from ingest.runs.messages import (
     Advance,
     Claim,
+    Erase,
     LoadDataset,
     Message,
     Replay,
+    Tick,
     decode,
     next_messages,
 )
@@ -73,6 +77,8 @@ class Landfall:
     reminders: SentMessages
     days: DayBook
     extraction: Extraction
+    erasures: Erasures
+    pulse: Pulse
     contract_changes: ContractChanges = field(default_factory=ContractChanges)
     _shown: list[Backlog] = field(default_factory=list)
 
@@ -184,6 +190,8 @@ class Landfall:
         Raises:
             Retryable: another side did not answer; the queue delivers the message again.
         """
+        if not isinstance(message, Tick):
+            self.pulse.beat()
         match message:
             case Advance(run_id, in_raw):
                 return self.advance(run_id, Hint(in_raw, redelivered=deliveries > 1))
@@ -195,6 +203,10 @@ class Landfall:
                 reopened, more = self.replays.step(replay_id)
                 messages = [message for run in reopened for message in next_messages(run)]
                 return [*messages, message] if more else messages
+            case Erase(erasure_id):
+                return [message] if self.erasures.step(erasure_id) else []
+            case Tick(due):
+                return self.tick(due)
 
     def sweep(self, path: str) -> list[Message]:
         """Claim a settled file of which no event has told."""
@@ -251,11 +263,23 @@ class Landfall:
             self._shown[:] = [shown]
         return shown
 
+    def tick(self, due: str = "") -> list[Message]:
+        """One tick of the timer, or of the pulse, which goes on while something is active."""
+        messages, active = self._look()
+        self.days.tick()
+        if active:
+            self.pulse.beat(due)
+        return messages
+
     def reconcile(self) -> list[Message]:
-        """One tick: messages for all that can move, and for what has landed unannounced.
+        """Messages for all that can move, and for what has landed unannounced.
 
         A side that does not answer is left for the next tick; the others are looked at anyway.
         """
+        return self._look()[0]
+
+    def _look(self) -> tuple[list[Message], bool]:
+        """What `reconcile` returns, and whether anything is on its way."""
         now = self.clock()
         context, landing = self.context, self.context.landing
         watched = list(_answered(self._watched()))
@@ -265,17 +289,20 @@ class Landfall:
             for run in watched
             if run.dataset in corrected and run.steering.get("blocked")
         ]
+        landed = _Counted(landing.drops())
         messages = [
             *_answered(due(watched, now, self.ticks, context.rules.copy, context.copier)),
             *_answered(validated_remotely(watched, context.validator)),
             *_answered(self.replays.open()),
-            *_answered(unannounced(landing.drops(), now, self.ticks, landing.folders)),
+            *_answered(self.erasures.open()),
+            *_answered(unannounced(landed, now, self.ticks, landing.folders)),
         ]
         # The loads of datasets are looked at by each tick; there are few of them.
         loads = [message for message in messages if isinstance(message, LoadDataset)]
         others = [message for message in messages if not isinstance(message, LoadDataset)]
         fresh = list(self.reminders.fresh(others, now))
-        return [*loads, *(m for m in unblocked if m not in fresh), *fresh]
+        found = [*loads, *(m for m in unblocked if m not in fresh), *fresh]
+        return found, bool(watched or messages or landed.count)
 
     def _watched(self) -> Iterator[Listed]:
         """The active runs without those that wait for a copy and have no room, oldest first."""
@@ -328,6 +355,19 @@ class Landfall:
             NotFound: there is no such run, or it has not been validated yet.
         """
         return self.context.contents.report(self.manifest.get(run_id, fresh=True).run)
+
+
+class _Counted:
+    """Items, and how many of them were asked for."""
+
+    def __init__(self, items: Iterator[ListEntry]) -> None:
+        self._items = items
+        self.count = 0
+
+    def __iter__(self) -> Iterator[ListEntry]:
+        for item in self._items:
+            self.count += 1
+            yield item
 
 
 def _answered(items: Iterator[Item]) -> Iterator[Item]:

@@ -18,9 +18,11 @@ from typing import Any
 from ingest.contract_store import ContractStore
 from ingest.errors import LandfallError, Misconfigured
 from ingest.gold_store import GoldStore
+from ingest.operations.erasure.erasures import Erasures
 from ingest.ports import Clock, CopyService, JobService, Lake
 from ingest.reconcile.backlog import Caps
 from ingest.reconcile.days import DayBook
+from ingest.reconcile.pulse import Pulse
 from ingest.reconcile.reminders import PATIENCE, SentMessages
 from ingest.reconcile.tick import TickRules
 from ingest.runs.contents import AcceptedContents
@@ -29,7 +31,6 @@ from ingest.service import Landfall
 from ingest.settings import Settings, read, trigger_problem
 from ingest.sources.extraction import Extraction
 from ingest.sources.files import SourceFiles
-from ingest.sources.register import ExtractRegister
 from ingest.stages.base import Context
 from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.load.batching import Limits
@@ -66,6 +67,7 @@ def build(
     copier: CopyService | None = None,
     loader: JobService | None = None,
     validator: JobService | None = None,
+    eraser: JobService | None = None,
     pipelines: Callable[[str], CopyService] | None = None,
 ) -> Landfall:
     """Put the service together; parts that are given replace the real ones.
@@ -77,6 +79,13 @@ def build(
     manifest = Register(lake)
     contents = AcceptedContents(lake, manifest)
     store = ContractStore(lake, settings.project / "contracts", clock, settings.contracts_every)
+    extraction = Extraction.of(
+        lake,
+        manifest,
+        SourceFiles(settings.project / "sources", store, settings.sources),
+        clock,
+        pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
+    )
     context = Context(
         lake=lake,
         manifest=manifest,
@@ -104,13 +113,16 @@ def build(
         account_hosts=settings.lake.hosts,
         reminders=SentMessages(min(PATIENCE, settings.nudge)),
         days=DayBook(lake, manifest, contents.broken_rules, clock),
-        extraction=Extraction(
+        extraction=extraction,
+        pulse=Pulse(lake, clock, _queue(settings), settings.pulse),
+        erasures=Erasures(
             lake=lake,
             manifest=manifest,
-            register=ExtractRegister(lake),
-            files=SourceFiles(settings.project / "sources", store, settings.sources),
+            store=store,
             clock=clock,
-            pipelines=pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
+            jobs=eraser or Lazy(lambda: _databricks(settings, settings.forget_job)),
+            spark_lake=settings.spark_lake,
+            staged=extraction.catalog.staged,
         ),
     )
 
@@ -186,6 +198,20 @@ def _lake(settings: Settings) -> Lake:
     from ingest.azure.lake import AzureLake  # noqa: PLC0415 - see the module's docstring
 
     return AzureLake(settings.lake, None if settings.lake.connection_string else _credential())
+
+
+def _queue(settings: Settings) -> Any:
+    """The service's own queue; None where none is named, or no ticks are wanted of it."""
+    if not settings.pulse or not (settings.queue or settings.queue_url):
+        return None
+
+    def build_queue() -> Any:
+        from ingest.azure.queue import DelayedQueue  # noqa: PLC0415
+
+        credential = None if settings.queue else _credential()
+        return DelayedQueue(settings.queue, settings.queue_url, credential)
+
+    return Lazy(build_queue)
 
 
 def _copier(settings: Settings) -> CopyService:

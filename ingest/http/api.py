@@ -189,7 +189,8 @@ def health(probe: Callable[[], ServiceHealth]) -> ApiResponse:
     if good:
         return ApiResponse(200, body)
     wrong = "; ".join(f"{part}: {state}" for part, state in parts.items() if state != "ok")
-    return ApiResponse(503, problem_body(503, "Unhealthy", wrong) | body)
+    # As in every problem (RFC 9457), `status` is the number.
+    return ApiResponse(503, body | problem_body(503, "Service unavailable", wrong))
 
 
 def details(run: Run, resends: Sequence[str] = ()) -> dict[str, Any]:

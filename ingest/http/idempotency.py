@@ -40,7 +40,7 @@ def once(endpoint: Endpoint) -> Endpoint:
     def call(service: Landfall, request: ApiRequest) -> ApiResponse:
         if not request.key.strip():
             return endpoint(service, request)
-        token = _token(request.key)
+        token = token_of(request.key)
         return _Record(service, token, _fingerprint(endpoint, request)).answer(
             endpoint, replace(request, token=token)
         )
@@ -49,7 +49,7 @@ def once(endpoint: Endpoint) -> Endpoint:
     return call
 
 
-def _token(header: str) -> str:
+def token_of(header: str) -> str:
     """Names the request in the lake and in histories.
 
     The key is a string of structured fields (RFC 8941), so in quotes; bare ones are taken too.

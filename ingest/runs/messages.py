@@ -47,13 +47,29 @@ class Replay:
     replay_id: str
 
 
-Message = Advance | Claim | LoadDataset | Replay
+@dataclass(frozen=True)
+class Erase:
+    """Take the erasure of a subject one step further."""
+
+    erasure_id: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Look at all that is active; `due` is the time for which the tick was sent."""
+
+    due: str
+
+
+Message = Advance | Claim | LoadDataset | Replay | Erase | Tick
 
 _KINDS: dict[str, type[Message]] = {
     "advance": Advance,
     "claim": Claim,
     "load": LoadDataset,
     "replay": Replay,
+    "erase": Erase,
+    "tick": Tick,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

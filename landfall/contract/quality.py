@@ -9,6 +9,7 @@ from typing import Any
 from landfall.contract.columns import value_reader
 from landfall.contract.conditions import ALWAYS_TRUE, ColumnOf, Condition, Constant, FunctionCall
 from landfall.contract.model import Column, QualityRule
+from landfall.contract.names import meant
 from landfall.contract.patterns import TextPattern
 from landfall.contract.reader import Node
 from landfall.contract.sql import SqlError, read_query
@@ -143,7 +144,7 @@ def _key(node: Node, arguments: Node, column: Column | None, place: _RulePlace) 
     names = [item.text() for item in (listed or arguments.require("properties")).items()]
     for name in names:
         if name not in place.columns:
-            raise node.error(f"there is no column {name!r}")
+            raise node.error(f"there is no column {name!r}{meant(name, place.columns)}")
     if not names:
         raise node.error("names no column")
     return tuple(names)

@@ -117,7 +117,10 @@ class _ValidationRun:
         """Validate and write all records; return a problem if the file is refused."""
         try:
             opened = open_stream(
-                self._meter.count(self._source.stream()), self._name, self._contract.hints
+                self._meter.count(self._source.stream()),
+                self._name,
+                self._contract.hints,
+                self._source,
             )
             self._format = opened.format
             reader = reader_of(opened, self._contract, self._source)

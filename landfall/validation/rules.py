@@ -134,7 +134,7 @@ def _text_parser(column: Column) -> Callable[[str], Any]:
             return of_number(cell)
 
         return number
-    return moment_parser(kind, column.format, column.timezone)
+    return moment_parser(kind, column.format, column.timezone, column.years_from)
 
 
 def _boolean(column: Column) -> Callable[[str], bool]:

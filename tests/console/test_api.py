@@ -89,7 +89,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
             yield App(config, named, http)
 
 
-ANSWERED = {"get_replay": 404}  # there is no replay of the example's id
+ANSWERED = {"get_replay": 404, "get_erasure": 404}  # there is none of the example's id
 NEEDS_A_FACTORY = {"extract_source", "extract_object", "get_source_run"}
 """Data Factory does not answer here: 503, as it is described."""
 ASKED_OF = {

@@ -84,7 +84,7 @@ def _wrong(reads: Reads) -> list[tuple[str, str]]:
     service = reads.service
     contracts = service.store.problems
     gold = service.context.gold.deployed.problems
-    sources = service.extraction.files.current.errors.values()
+    sources = service.extraction.catalog.files.current.errors.values()
     return [
         *((each.file, f"{each.path or 'document'}: {each.reason}") for each in contracts),
         *(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.http.openapi.contracts import CONTRACT_OPERATIONS
+from ingest.http.openapi.erasures import ERASURE_OPERATIONS, ERASURE_SCHEMAS
 from ingest.http.openapi.operators import OPERATOR_OPERATIONS
 from ingest.http.openapi.parts import PROBLEM, RUN, RUN_ID, Operation
 from ingest.http.openapi.pipelines import PIPELINE_OPERATIONS
@@ -30,12 +31,13 @@ TAGS = ("runs", "operators", "sources", "service", "pipelines")
 OPERATIONS: dict[str, Operation] = {
     **RUN_OPERATIONS,
     **OPERATOR_OPERATIONS,
+    **ERASURE_OPERATIONS,
     **CONTRACT_OPERATIONS,
     **SOURCE_OPERATIONS,
     **SERVICE_OPERATIONS,
     **PIPELINE_OPERATIONS,
 }
-SCHEMAS: dict[str, Any] = {**SOURCE_SCHEMAS, **SHARED_SCHEMAS}
+SCHEMAS: dict[str, Any] = {**SOURCE_SCHEMAS, **ERASURE_SCHEMAS, **SHARED_SCHEMAS}
 
 _ABOUT = """\
 Asks for the state of runs, starts runs, and lets operators retry, replay and cancel them.
@@ -162,6 +164,10 @@ _NAME = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"}
 _PATH = {
     "run_id": ({"type": "string", "pattern": RUN_ID}, RUN),
     "replay_id": (
+        {"type": "string", "pattern": "^[0-9a-z]{1,64}$"},
+        "0d5c7f1a5a0b4c0f9a5e3e1f6c9b7a42",
+    ),
+    "erasure_id": (
         {"type": "string", "pattern": "^[0-9a-z]{1,64}$"},
         "0d5c7f1a5a0b4c0f9a5e3e1f6c9b7a42",
     ),

@@ -20,6 +20,8 @@ from ingest.ports import Lake
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet")
 _MAX_READER = 3
+_MEASURED = 32
+"""Columns of which writers keep statistics, by default."""
 _KNOWN_FEATURES = frozenset(
     {"deletionVectors", "timestampNtz", "typeWidening", "v2Checkpoint", "vacuumProtocolCheck"}
 )
@@ -31,10 +33,23 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class DataFile:
-    """A data file: its path below the table, and its bytes."""
+    """A data file: its path below the table, its bytes, and its statistics as JSON, if any."""
 
     path: str
     size: int
+    stats: str | None = None
+
+    def has_values(self, column: str) -> bool | None:
+        """Whether a column has values in this file; None where its statistics do not say it."""
+        try:
+            stats = json.loads(self.stats or "{}")
+            rows, nulls = stats["numRecords"], stats["nullCount"]
+        except (KeyError, TypeError, ValueError):
+            return None
+        if column in nulls:
+            return bool(nulls[column] < rows)
+        # Writers keep statistics of the first columns: of few columns they are of all.
+        return False if len(nulls) < _MEASURED else None
 
 
 def live_files(lake: Lake, table: str) -> list[DataFile] | None:
@@ -98,7 +113,7 @@ def _apply(live: dict[str, DataFile], actions: Iterable[dict[str, Any]]) -> None
             path = unquote(added["path"])
             if "://" in path or path.startswith("/"):
                 raise Unreadable("it has files outside its folder")
-            live[path] = DataFile(path, added["size"])
+            live[path] = DataFile(path, added["size"], added.get("stats"))
         if removed := action.get("remove"):
             live.pop(unquote(removed["path"]), None)
         if (protocol := action.get("protocol")) and protocol["minReaderVersion"]:

@@ -29,6 +29,7 @@ from ingest.stages import copy
 from ingest.stages.base import NO_HINT, Context, Hint
 from ingest.stages.copy import CopyStage
 from ingest.stages.validate.job import Answer, ValidationJob
+from ingest.stages.validate.missing import without_loss
 from ingest.stages.validate.outputs import LakeOutputs, ValidationPaths, new_attempt
 from ingest.stages.validate.parts import FolderParts
 from ingest.stages.validate.references import CopiedDrops, LakeReferences, LakeSource
@@ -188,6 +189,10 @@ class ValidationStage:
         until = postponement(stored.run, report, self._patience(contract), self.context.clock())
         if until is not None and not last:
             return self._postpone(stored, report, places, until)
+        if contract is not None and report.verdict != "refused":
+            report = without_loss(report, contract, self.context.lake)
+            if report.verdict == "refused":
+                self.context.lake.delete_folder(places.accepted)
         if report.verdict == "refused":
             return self._refuse(stored, report, places, contract)
         return self._accept(stored, report, places, contract)
@@ -231,19 +236,27 @@ class ValidationStage:
         run = places.run
         if contract is None:
             return no_contract(run, sorted(self.context.contracts.deployed))
-        parts = FolderParts(self.context.lake, places.drop) if run.source.parts else None
+        parts = (
+            FolderParts(self.context.lake, places.drop, contract.hints)
+            if run.source.parts
+            else None
+        )
         if parts and parts.problem:
             return refused(run, parts.problem)
         from landfall.validation import validate  # noqa: PLC0415 - a cold start does without
+        from landfall.validation.first_lines import with_first_lines  # noqa: PLC0415 - likewise
 
+        source = parts or LakeSource(self.lake, places.drop, run.source.size)
+        name = parts.name if parts else run.name
         report = validate(
-            parts or LakeSource(self.context.lake, places.drop, run.source.size),
+            source,
             contract,
-            name=parts.name if parts else run.name,
+            name=name,
             outputs=LakeOutputs(self.context.lake, places, parts),
             on_progress=keep,
             references=LakeReferences(self.context.lake, self.copied, fresh=last),
         )
+        report = with_first_lines(report, contract, source, name=name, on_progress=keep)
         if parts:
             return parts.located(report, run.name)
         return self._lookalike(report, places)
@@ -281,7 +294,7 @@ class ValidationStage:
         path = paths.content_document(run.dataset, report.sha256 or "")
         short_verdict = verdict(places, report, path, contract.digest if contract else None)
         if other := self.context.contents.holder(
-            run, short_verdict.sha256, report.to_dict(), places.attempt
+            run, short_verdict.sha256, report.to_dict(), places.attempt, contract
         ):
             cause = f"the same content was already accepted as run {other}"
             path = f"{places.own}/{paths.REPORT}"

@@ -116,8 +116,8 @@ def show(
         analytics.show(console, models)
     if small_seconds is not None:
         console.print(
-            f"{scenario.small_rows} rows took {small_seconds:.1f} s from upload to gold, "
-            "with Spark warm."
+            f"{scenario.small_rows} rows took {small_seconds:.1f} s from upload to gold on this "
+            "machine, most of it in local Spark."
         )
 
 

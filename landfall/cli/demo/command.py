@@ -91,7 +91,7 @@ def _run_demo(
         client = stack.enter_context(Client(target))
         container = stack.enter_context(lake.landing(str(target.lake)))
         console.print("Dropping files and following their runs; loads begin when Spark is warm")
-        with live.board(console) as view:
+        with live.board(console, transient=True) as view:
             play = Play(demo, client, container, drops, view=view, seconds=seconds)
             play.run_scenario()
         extracts: list[extraction.DemoExtract] = []

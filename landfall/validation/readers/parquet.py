@@ -55,6 +55,7 @@ class Parquet:
     """Reads a Parquet file; a record's line is its number, counted from 1."""
 
     typed = True
+    mixed = False
     head = b""
 
     def __init__(self, opened: Opened, contract: Contract, source: ByteSource) -> None:

@@ -19,6 +19,7 @@ from devcloud.datafactory.connectors.rest import RestCall, RestRows
 from devcloud.datafactory.copy.failure import CopyError
 from devcloud.datafactory.copy.job import CopySource, End, FilesToCopy
 from devcloud.datafactory.copy.reading import Rows
+from devcloud.datafactory.copy.selection import FileSelection
 from devcloud.datafactory.expressions.arguments import to_text
 from devcloud.datafactory.policy import parse_span
 
@@ -162,10 +163,11 @@ def _files(frame: Frame, end: End, source: dict[str, Any], options: dict[str, An
                 _seconds(settings, "requestTimeout", None, 100.0),
             )
 
-        return FilesToCopy(end, "", several, skip, opened)
-    if end.store != "AzureBlobFS":
-        raise wrong("the linked service of a file", "AzureBlobFS or HttpServer", end.store)
-    return FilesToCopy(end, to_text(settings.get("wildcardFileName") or ""), several, skip)
+        return FilesToCopy(end, FileSelection(), several, skip, opened)
+    if end.store not in shapes.LAKE_STORES:
+        known = " or ".join(shapes.STORES[end.kind])
+        raise wrong("the linked service of a file", known, end.store)
+    return FilesToCopy(end, FileSelection.read(settings, recursive=True), several, skip)
 
 
 def _pause(frame: Frame) -> Any:
