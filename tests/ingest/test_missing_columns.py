@@ -9,7 +9,7 @@ import deltalake
 import pyarrow as pa
 import pytest
 
-from ingest.stages.validate.delta import File, live_files
+from ingest.stages.validate.delta import DataFile, live_files
 from landfall.protocol import State
 from tests.ingest.conftest import StorageAccount
 from tests.ingest.instances import Instances, contract
@@ -83,10 +83,10 @@ def test_a_contract_may_say_that_columns_may_be_missing(many: Instances) -> None
 
 def test_statistics_say_what_they_say() -> None:
     """Without them, or beyond the columns that are measured, it is not known."""
-    assert File("a", 1).has_values("x") is None
-    assert File("a", 1, "broken").has_values("x") is None
+    assert DataFile("a", 1).has_values("x") is None
+    assert DataFile("a", 1, "broken").has_values("x") is None
     many_columns = {f"c{n}": 1 for n in range(32)}
-    wide = File("a", 1, json.dumps({"numRecords": 1, "nullCount": many_columns}))
+    wide = DataFile("a", 1, json.dumps({"numRecords": 1, "nullCount": many_columns}))
     assert wide.has_values("c1") is False
     assert wide.has_values("x") is None
 

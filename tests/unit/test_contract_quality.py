@@ -232,8 +232,8 @@ def test_exclusive_bounds_as_flags() -> None:
     ("rule", "words"),
     [
         (
-            {"type": "sql", "query": "SELECT COUNT(*) FROM t WHERE Amout > 1", "mustBe": 0},
-            "there is no column 'Amout'",
+            {"type": "sql", "query": "SELECT COUNT(*) FROM t WHERE Amuont > 1", "mustBe": 0},
+            "there is no column 'Amuont'",
         ),
         (
             {

@@ -228,10 +228,11 @@ def test_a_row_group_that_is_too_large_is_refused() -> None:
     """Sixty-seven million empty values take gigabytes when read, in a file of any size."""
     sink = io.BytesIO()
     rows = MAX_CELLS // 3 + 1
-    empty = dict.fromkeys(("id", "name", "secret"), pa.nulls(rows))
+    columns: dict[str, Any] = dict.fromkeys(("id", "name", "secret"), pa.nulls(rows))
     noise = pa.array([random.Random(1).randbytes(6 << 20)]).take(pa.array([0], pa.int64()))  # noqa: S311 - test data
     other = pa.chunked_array([noise, pa.nulls(rows - 1, noise.type)])
-    table = pa.table({**empty, "other": other})
+    columns["other"] = other
+    table = pa.table(columns)
     pq.write_table(table, sink, row_group_size=rows, use_dictionary=False)
 
     report, _ = run_validation(sink.getvalue(), small(), name="drop.parquet")

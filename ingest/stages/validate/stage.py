@@ -246,7 +246,7 @@ class ValidationStage:
         from landfall.validation import validate  # noqa: PLC0415 - a cold start does without
         from landfall.validation.first_lines import with_first_lines  # noqa: PLC0415 - likewise
 
-        source = parts or LakeSource(self.lake, places.drop, run.source.size)
+        source = parts or LakeSource(self.context.lake, places.drop, run.source.size)
         name = parts.name if parts else run.name
         report = validate(
             source,

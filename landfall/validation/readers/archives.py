@@ -13,8 +13,8 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from landfall.validation.problems import Refusal
-from landfall.validation.readers.decoding import FREE_BYTES, MAX_RATIO
+from landfall.validation.problems import MAX_RATIO, Refusal
+from landfall.validation.readers.decoding import FREE_BYTES
 from landfall.validation.streams import ByteSource
 
 if TYPE_CHECKING:  # what a buffer writes into
