@@ -36,10 +36,13 @@ $(READY): requirements-dev.txt requirements-jre.txt pyproject.toml devcloud/pypr
 	@$(BIN)/python -c "$(FIND_JAVA)" 2>/dev/null || { echo "no Java 17 to 23 here: adding one by pip"; \
 		$(BIN)/python -m pip install --quiet -r requirements-jre.txt; }
 	@$(BIN)/python -m devcloud.databricks.jars >/dev/null
-	@touch $@
+	@touch $@ $(KERNEL)
 
-$(KERNEL): $(READY) $(wildcard landfall/validation/prefilter/kernel/*.[ch])
-	@$(BIN)/python -m landfall.validation.prefilter.kernel --if-possible
+# The editable install builds the kernel in place, where there is a C compiler.
+$(KERNEL): $(READY) setup.py $(wildcard landfall/validation/prefilter/kernel/*.[ch])
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@test -f landfall/validation/prefilter/kernel/_kernel.abi3.so || \
+		echo "no C compiler here: Polars prefilters instead of the compiled kernel" >&2
 	@touch $@
 
 infra-check: $(READY) ## Compile, lint and evaluate the Bicep templates, and compare them with the code (needs the Bicep CLI)
@@ -127,5 +130,5 @@ lock: ## Pin the requirements anew (needs uv)
 
 clean: ## Remove what the targets above made, but not the data of a local cloud
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -rf spark-warehouse metastore_db derby.log landfall/validation/prefilter/kernel/_kernel.so
+	rm -rf spark-warehouse metastore_db derby.log landfall/validation/prefilter/kernel/_kernel.*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from ingest.errors import BadRequest
 from landfall.protocol import GOLD_DEFINITIONS, LANDING, RESEND, dataset_of, day_and_dataset
+from landfall.sources.ranges import EXTRACT_ID
 
 RAW, QUARANTINE, BRONZE, MANIFEST = "raw", "quarantine", "bronze", "manifest"
 SILVER = "silver"
@@ -29,6 +30,7 @@ DAYS = f"{MANIFEST}/days/"
 REPORT = "report.json"
 
 
+_LANDED_EXTRACT = re.compile(rf"/[a-z0-9_]+-[a-z0-9_]+-{EXTRACT_ID.pattern}(?:\.[^/]*)?$")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 MARKER = "_SUCCESS"
 """Closes a folder: what Spark and Hadoop write last."""
@@ -243,6 +245,16 @@ def staged_extract(source: str, entry: str, name: str) -> str:
     deleted after a week.
     """
     return f"{staged_extracts(source, entry)}{name}"
+
+
+def landed_extract(dataset: str, source: str, entry: str, name: str) -> str:
+    """Where an extract lands; `name` is its id with the suffix of its file."""
+    return f"{LANDING}/{dataset}/{source}-{entry}-{name}"
+
+
+def is_extract(path: str) -> bool:
+    """Whether a landed path is that of an extract."""
+    return _LANDED_EXTRACT.search(path) is not None
 
 
 def split(path: str) -> tuple[str, str]:

@@ -31,16 +31,12 @@ from ingest.service import Landfall
 from ingest.settings import Settings, read, trigger_problem
 from ingest.sources.extraction import Extraction
 from ingest.sources.files import SourceFiles
-from ingest.sources.register import ExtractRegister
-from ingest.stages.copy import CopyRules, CopyStage
+from ingest.stages.base import Context
 from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.load.batching import Limits
-from ingest.stages.load.ending import LoadRules
-from ingest.stages.load.stage import BatchLoader
-from ingest.stages.validate.job import JobRules, ValidationJob
-from ingest.stages.validate.references import CopiedDrops
-from ingest.stages.validate.stage import ValidationRules, ValidationStage
+from ingest.stages.rules import CopyRules, JobRules, LoadRules, Rules, ValidationRules
 from ingest.stages.validate.verdicts import LONGEST_WAIT
+from ingest.stages.way import RunWay
 from landfall.contract.folder import ContractProblem
 from landfall.protocol import State
 
@@ -83,69 +79,38 @@ def build(
     manifest = Register(lake)
     contents = AcceptedContents(lake, manifest)
     store = ContractStore(lake, settings.project / "contracts", clock, settings.contracts_every)
-    gate = CopyLimit(settings.max_copies, lambda: manifest.count(*_COPIES), clock)
-    batches = Limits(max_drops=settings.batch_drops, window=settings.batch_window)
-    extraction = Extraction(
+    extraction = Extraction.of(
+        lake,
+        manifest,
+        SourceFiles(settings.project / "sources", store, settings.sources),
+        clock,
+        pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
+    )
+    context = Context(
         lake=lake,
         manifest=manifest,
-        register=ExtractRegister(lake),
-        files=SourceFiles(settings.project / "sources", store, settings.sources),
+        contracts=store,
+        contents=contents,
+        gold=GoldStore(lake, settings.project / "gold", store, clock),
+        copier=copier or Lazy(lambda: _copier(settings)),
+        loader=loader or Lazy(lambda: _databricks(settings, settings.job)),
+        validator=validator or Lazy(lambda: _databricks(settings, settings.validation_job)),
+        copy_limit=CopyLimit(settings.max_copies, lambda: manifest.count(*_COPIES), clock),
         clock=clock,
-        pipelines=pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
+        rules=rules(settings),
+        worker=uuid.uuid4().hex,
+        spark_lake=settings.spark_lake,
+        validation_job=settings.validation_job,
     )
     return Landfall(
-        lake=lake,
-        manifest=manifest,
-        store=store,
-        clock=clock,
-        validation=ValidationStage(
-            lake=lake,
-            manifest=manifest,
-            contracts=store,
-            clock=clock,
-            rules=ValidationRules(settings.lease, reference_wait=settings.reference_wait),
-            worker=uuid.uuid4().hex,
-            contents=contents,
-            copied=CopiedDrops(manifest, clock),
-            gate=gate,
-            job=ValidationJob(
-                lake=lake,
-                manifest=manifest,
-                contracts=store,
-                jobs=validator or Lazy(lambda: _databricks(settings, settings.validation_job)),
-                clock=clock,
-                rules=JobRules(above=settings.spark_above),
-                spark_lake=settings.spark_lake,
-                job=settings.validation_job,
-            ),
-        ),
-        copying=CopyStage(
-            service=copier or Lazy(lambda: _copier(settings)),
-            manifest=manifest,
-            clock=clock,
-            rules=CopyRules(grace=settings.copy_grace, max_blocked=settings.blocked),
-        ),
-        loading=BatchLoader(
-            lake=lake,
-            manifest=manifest,
-            loader=loader or Lazy(lambda: _databricks(settings, settings.job)),
-            clock=clock,
-            rules=LoadRules(
-                limits=batches, max_loads=settings.max_loads, max_blocked=settings.blocked
-            ),
-            spark_lake=settings.spark_lake,
-            gold=GoldStore(lake, settings.project / "gold", store, clock),
-        ),
+        way=RunWay(context),
         ticks=TickRules(
             settle=settings.settle,
             nudge=settings.nudge,
             longest_hold=max(settings.lease, LONGEST_WAIT),
         ),
-        gate=gate,
-        batches=batches,
         caps=Caps(copies=settings.max_copies, loads=settings.max_loads),
         account_hosts=settings.lake.hosts,
-        max_blocked=settings.blocked,
         reminders=SentMessages(min(PATIENCE, settings.nudge)),
         days=DayBook(lake, manifest, contents.broken_rules, clock),
         extraction=extraction,
@@ -157,8 +122,22 @@ def build(
             clock=clock,
             jobs=eraser or Lazy(lambda: _databricks(settings, settings.forget_job)),
             spark_lake=settings.spark_lake,
-            staged=extraction.staged,
+            staged=extraction.catalog.staged,
         ),
+    )
+
+
+def rules(settings: Settings) -> Rules:
+    """The rules of the stages, as far as settings say them."""
+    return Rules(
+        validation=ValidationRules(settings.lease, reference_wait=settings.reference_wait),
+        validation_job=JobRules(above=settings.spark_above),
+        copy=CopyRules(grace=settings.copy_grace),
+        load=LoadRules(
+            limits=Limits(max_drops=settings.batch_drops, window=settings.batch_window),
+            max_loads=settings.max_loads,
+        ),
+        max_blocked=settings.blocked,
     )
 
 
@@ -207,7 +186,7 @@ def probe(env: Mapping[str, str] | None = None) -> Health:
         service().lake.head("manifest/health")
         parts["lake"] = "ok"
         problems = service().store.problems
-        gold = tuple(map(str, service().loading.gold.deployed.problems))
+        gold = tuple(map(str, service().context.gold.deployed.problems))
     except Misconfigured as error:
         parts["settings"] = str(error)
     except LandfallError as error:

@@ -133,9 +133,9 @@ class _Record:
             if answer := kept["answer"]:
                 messages = tuple(decode(message.encode()) for message in answer["messages"])
                 return ApiResponse(answer["status"], answer["body"], answer["headers"], messages)
-            if age < min(PATIENCE, self._service.validation.rules.lease):
-                raise Conflict("the first request with this Idempotency-Key is still worked on")
+            if age < min(PATIENCE, self._service.context.rules.validation.lease):
+                raise Conflict("the first request with this Idempotency-Key is still running")
         try:
             return self._lake.put(self._path, self._body(), if_match=etag)
         except Stale:
-            raise Conflict("another request with this Idempotency-Key was faster") from None
+            raise Conflict("a concurrent request with this Idempotency-Key came first") from None

@@ -226,8 +226,9 @@ class Client:
         try:
             reply = self._http.request(method, path, **more)
         except httpx.TransportError as error:
+            name, url = self.target.name, self.target.url
             raise CliError(
-                f"no connection to {self.target.name} at {self.target.url}: {error}; "
+                f"no connection to {name if name == url else f'{name} at {url}'}: {error}; "
                 "is it running? (`landfall up` starts a local one)"
             ) from None
         if reply.is_success:

@@ -21,7 +21,7 @@ from landfall.cli.target import (
     not_empty,
     project_folder,
 )
-from landfall.contract.folder import ContractError, load_folder
+from landfall.contract.folder import read_folder
 from landfall.sources import triggers
 from landfall.sources.reader import SourceFolder
 from landfall.sources.reader import load_folder as load_sources
@@ -47,7 +47,7 @@ def check() -> None:
 
     Exits with 1 if one is wrong or a trigger is stale.
     """
-    folder = _folder()
+    folder = _folder(warn=True)
     for error in folder.errors.values():
         click.echo(str(error))
     for _, entry in sorted(folder.sources.items()):
@@ -76,12 +76,15 @@ def schema() -> None:
     click.echo(json.dumps(SCHEMA, indent=2))
 
 
-def _folder() -> SourceFolder:
+def _folder(*, warn: bool = False) -> SourceFolder:
+    """The project's sources, by the contracts that are right; with `warn` wrong ones are told."""
     try:
-        contracts = load_folder(project_folder() / "contracts")
-    except ContractError as error:
-        raise CliError(f"a contract is wrong: {error}") from None
-    return load_sources(project_folder() / "sources", contracts)
+        contracts = read_folder(project_folder() / "contracts")
+    except OSError as error:
+        raise CliError(f"{project_folder()} is not a project: {error}") from None
+    for problem in contracts.problems if warn else ():
+        click.echo(f"warning: contract left out: {problem}", err=True)
+    return load_sources(project_folder() / "sources", contracts.contracts)
 
 
 def _triggers() -> Path:

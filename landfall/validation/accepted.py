@@ -114,6 +114,9 @@ class AcceptedWriter:
     def _frames(
         self, batch: RecordBatch, kept: Any, scan: ScanResult | None
     ) -> Iterator[pl.DataFrame]:
+        if scan is not None and scan.values is not None:
+            yield self._of_values(batch, kept, scan, scan.values)
+            return
         if scan is not None and isinstance(batch, Block) and self._width > 1:
             frame = self._of_block(batch, kept, scan)
             if frame is not None:
@@ -128,6 +131,25 @@ class AcceptedWriter:
         rows = batch.subset(indexes).rows if indexes else []
         lines = [batch.line(index) for index in indexes]
         return self._placed(self._stored.of_rows(rows), kept, lines)
+
+    def _of_values(
+        self, batch: RecordBatch, kept: Any, scan: ScanResult, values: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Return records whose values the prefilter read; its candidates are read one by one."""
+        candidates = np.asarray(scan.candidates, np.int64)
+        regular = np.setdiff1d(kept, candidates, assume_unique=True)
+        if len(regular) < len(values):
+            values = values[regular]
+        columns = [column.of_values(values) for column in self._columns]
+        for name, position in self._loaded.items():
+            columns.append(values[str(position)].alias(name))
+        lines = np.asarray(scan.lines, np.int64)
+        before = batch.line(0) - int(lines[0]) if len(lines) else 0
+        frame = self._placed(columns, regular, lines[regular] + before)
+        if len(regular) == len(kept):
+            return frame
+        others = np.intersect1d(kept, candidates, assume_unique=True)
+        return pl.concat([frame, self._of_records(batch, others)]).sort(RECORD)
 
     def _of_block(self, block: Block, kept: Any, scan: ScanResult) -> pl.DataFrame | None:
         """Return records of a block that is parsed as a whole; None if it cannot be."""
@@ -253,6 +275,12 @@ class _TypedColumn:
         if len(values) - values.null_count() != filled and not self._cleaned:
             raise _Unlike
         return self._stored(values)
+
+    def of_values(self, frame: pl.DataFrame) -> pl.Series:
+        """Return a whole column whose values were read."""
+        if self.position < 0:
+            return self._nulls(len(frame))
+        return self._stored(frame[str(self.position)])
 
     def _nulls(self, rows: int) -> pl.Series:
         return self._stored(pl.Series([None], dtype=self._dtype).new_from_index(0, rows))

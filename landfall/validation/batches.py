@@ -67,6 +67,13 @@ class ScanResult(Protocol):
         They are text, or values where they are valid; irregular records have any values.
         """
 
+    @property
+    def values(self) -> pl.DataFrame | None:
+        """The values of all columns by their position in the file, if they were kept.
+
+        Those of candidates are undefined.
+        """
+
     def repeated(self, key: Key, validated: Sequence[Hashable], /) -> list[int]:
         """Return records whose key was seen before; `validated` are the candidates' keys."""
 
@@ -79,6 +86,8 @@ class Prefilter(Protocol):
 
     smallest: int
     """Bytes from which on a block is prefiltered."""
+    keeps_values: bool
+    """Whether the values of all columns are wanted; set before the first scan."""
 
     def scan(self, block: ScannableBlock, /) -> ScanResult | None:
         """Scan a block; return None if it cannot be scanned. Safe to call from any thread."""
@@ -180,6 +189,10 @@ class FileShape(Protocol):
         """Whether cells are typed values, or text."""
 
     @property
+    def mixed(self) -> bool:
+        """Whether a typed cell may spell a value of another type as text."""
+
+    @property
     def names(self) -> Sequence[str]:
         """The file's columns in the order of `ParsedBatch.rows`."""
 
@@ -200,6 +213,8 @@ class Reader(Protocol):
 
     typed: bool
     """Whether cells are typed values, or text."""
+    mixed: bool
+    """Whether a typed cell may spell a value of another type as text."""
     names: Sequence[str]
     """The file's columns in the order of `ParsedBatch.rows`; set by `start`."""
     head: bytes

@@ -284,7 +284,8 @@ class Profiler:
                 column.nulls += counts.pop(cell)
             valid = column.cells.valid_values(list(counts))
             column.count += sum(counts[cell] for cell in valid)
-            column.distinct.add(_canonical(cell, value) for cell, value in valid.items())
+            canonical = column.cells.canonical
+            column.distinct.add(canonical(cell, value) for cell, value in valid.items())
             column.extend(list(valid.values()))
 
     def add_scan(self, scan: ScanResult) -> None:
@@ -417,10 +418,6 @@ def _shown(value: Any) -> Any:
         shown = text.decode("utf-8", "backslashreplace")
         return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
     return value
-
-
-def _canonical(cell: Any, value: Any) -> Any:
-    return value if isinstance(value, int) and not isinstance(value, bool) else str(cell)
 
 
 def _hashable(cell: Any) -> Any:

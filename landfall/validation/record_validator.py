@@ -84,7 +84,7 @@ class RecordValidator:
         self._masked = {c.name for c in contract.columns if c.masked} | {c.name for c in extra}
         self._order = {c.name: index for index, c in enumerate(contract.columns)}
         at = {name: index for index, name in enumerate(self._names)}
-        evolve = contract.drift.changed == "evolve"
+        evolve = reader.mixed or contract.drift.changed == "evolve"
         by_name = {
             column.name: Cells(column, at.get(column.name), typed=reader.typed, evolve=evolve)
             for column in contract.columns
@@ -164,6 +164,11 @@ class RecordValidator:
     def profiles(self) -> tuple[Profile, ...]:
         """Return the profile of each column."""
         return self._profiler.profiles(len(self._names))
+
+    def keep_values(self) -> None:
+        """Ask the prefilter to keep the values of what it scans; call it before `scan`."""
+        if self._prefilter is not None:
+            self._prefilter.keeps_values = True
 
     def scan(self, batch: RecordBatch) -> ScanResult | None:
         """Prefilter a batch, if possible; safe to call from any thread, in any order."""

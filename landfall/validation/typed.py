@@ -7,9 +7,11 @@ records are stored. They differ for times of day only, which no table format of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from landfall.contract.cleaning import CASES, WHITE, Cleaning
 from landfall.contract.domains import FIRST_DAY, LAST_DAY
 from landfall.contract.formats import DEFAULT_PATTERNS, moment_tokens
 from landfall.contract.model import Column, Contract
@@ -116,19 +118,60 @@ def value_series(column: Column, cells: pl.Series) -> pl.Series:
         return cells.cast(value_type(column))
     if cells.dtype != pl.String:
         return _of_typed(column, cells)
-    if column.cleaning.changes or column.logical_type == "boolean":
+    if column.logical_type == "boolean":
         return _by_distinct(column, cells)
+    cells = clean_texts(column, cells)
     if column.logical_type == "string":
-        return cells.set(cells == "", None)
+        return cells
     dtype = value_type(column)
     if not dtype.is_numeric():
         return _moments(column, cells)
-    cells = cells.set(cells == "", None)
     values = cells.cast(dtype, strict=False)
     if values.null_count() > cells.null_count():  # more zeros than Polars reads, for instance
         rest = cells.set(values.is_not_null(), None)
-        values = values.zip_with(rest.is_null(), _by_distinct(column, rest))
+        plain = replace(column, cleaning=Cleaning())
+        values = values.zip_with(rest.is_null(), _by_distinct(plain, rest))
     return values
+
+
+def clean_texts(column: Column, cells: pl.Series) -> pl.Series:
+    """Return the clean texts of a column of cells; null where there is no value.
+
+    A number that is not written with the contract's separators becomes any other text.
+    """
+    import polars as pl  # noqa: PLC0415 - already loaded
+
+    cleaning = column.cleaning
+    if cleaning.trim:
+        cells = cells.str.strip_chars(WHITE)
+    missing = cells == ""
+    if cleaning.missing:
+        missing |= cells.is_in(pl.Series(cleaning.missing, dtype=pl.String).implode())
+    cells = cells.set(missing, None)
+    if cleaning.case is not None:
+        return _recased(cleaning, cells)
+    if cleaning.separated:
+        if cleaning.thousands is not None:
+            cells = cells.str.replace_all(cleaning.thousands, "", literal=True)
+        cells = cells.str.replace(cleaning.decimal, ".", literal=True)
+    return cells
+
+
+def _recased(cleaning: Cleaning, cells: pl.Series) -> pl.Series:
+    """Return texts in the case of the contract, as Python knows it."""
+    import polars as pl  # noqa: PLC0415 - already loaded
+
+    texts = cells.str.to_uppercase() if cleaning.case == "upper" else cells.str.to_lowercase()
+    beyond = cells.str.len_bytes() != cells.str.len_chars()
+    if not beyond.any():
+        return texts
+    recase = CASES[cleaning.case or ""]
+    distinct = cells.filter(beyond).unique().drop_nulls()
+    recased = pl.Series([recase(text) for text in distinct.to_list()], dtype=pl.String)
+    others = cells.set(~beyond, None).replace_strict(
+        distinct, recased, default=None, return_dtype=pl.String
+    )
+    return texts.zip_with(~beyond | cells.is_null(), others)
 
 
 def _of_typed(column: Column, cells: pl.Series) -> pl.Series:

@@ -24,7 +24,7 @@ from landfall.validation import Report
 from landfall.validation.local_files import BytesSource
 from landfall.validation.remote import prepare
 from spark_jobs import validate
-from spark_jobs.errors import ArgumentError, PlanError
+from spark_jobs.errors import ArgumentError, InvalidPlanError
 from tests.spark.validating import Remote, records, validate_remotely
 from tests.unit.drops import Drop, drops
 from tests.unit.validation import Findings, run_validation, small
@@ -200,13 +200,13 @@ def test_a_plan_that_is_not_there_or_not_known_stops_the_job(
     """The job says so, and leaves nothing."""
     lake = f"file://{tmp_path}/{{container}}"
     assert spark is not None
-    with pytest.raises(PlanError, match="no plan"):
+    with pytest.raises(InvalidPlanError, match="no plan"):
         validate.main(["--lake", lake, "--plan", "raw/small/run/judging/1/plan.json"])
     with pytest.raises(ArgumentError, match="--plan"):
         validate.main(["--lake", lake])
     place = tmp_path / "raw" / "plan.json"
     place.parent.mkdir()
     place.write_text(json.dumps({"plan": 99}))
-    with pytest.raises(PlanError, match="version 99"):
+    with pytest.raises(InvalidPlanError, match="version 99"):
         validate.main(["--lake", lake, "--plan", "raw/plan.json"])
     assert [path.name for path in place.parent.iterdir()] == ["plan.json"]

@@ -19,8 +19,10 @@ from landfall.validation.readers import delimited
 from tests.unit import prefilters
 from tests.unit.test_kernel import (
     CELLS,
+    CLEANED,
     CLOCKS,
     DAYS,
+    DIRT,
     MANY,
     MOMENTS,
     ZONES,
@@ -47,6 +49,7 @@ KINDS: list[dict[str, Any]] = [
     {"logicalType": "string", "unique": True, "classification": "personal"},
     {"logicalType": "boolean"},
     *MOMENTS,
+    *CLEANED,
 ]
 BITS = [b"", b'"', b'""', b",", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b"\xed\xa0\x80", b"9" * 30]
 BITS += [b"x" * 70, b'"' * 65, b"\xf0\x9f\x98\x80", b"\xe2\x82", b"," * 64]
@@ -59,6 +62,7 @@ def file_of(chance: random.Random, width: int) -> bytes:
         cells.append(chance.choice(DAYS) + chance.choice("T ") + chance.choice(CLOCKS))
         cells.append(cells[-1] + chance.choice(ZONES))
     cells += [*DAYS, *CLOCKS]
+    cells += chance.sample(DIRT, chance.randrange(len(DIRT)))
     lines = [",".join(f"c{at}" for at in range(width))]
     for _ in range(chance.choice([0, 1, 5, 60, 400])):
         fields = width if chance.random() < 0.95 else chance.randrange(1, width + 3)

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from landfall.contract.folder import Contract
 from landfall.validation import References
 from landfall.validation.prefilter.kernel import library
-from landfall.validation.prefilter.kernel.building import NoCompiler, NotBuilt, build
 from landfall.validation.prefilter.kernel.library import load
 from landfall.validation.readers import delimited
 from marketplace.generator import break_records, write_users
 from marketplace.generator.breakers import DAMAGES
+from tests.unit.kernel_building import build
 from tests.unit.prefilters import PREFILTERS, built, use_prefilter
 from tests.unit.test_validate_fuzz import COLUMN, ODD, WORDS, contract_of
 from tests.unit.test_validate_prefilter import CONTRACT, HEADER, LINE
@@ -173,6 +173,154 @@ def test_moments(columns: list[dict[str, Any]], data: st.DataObject) -> None:
     contract = contract_of([*columns, {"logicalType": "string"}])
 
     assert_prefilters_agree("\n".join(lines).encode(), contract)
+
+
+def cleaning(**said: Any) -> list[dict[str, Any]]:
+    """Return custom properties of a column."""
+    return [{"property": name, "value": value} for name, value in said.items()]
+
+
+CLEANED: list[dict[str, Any]] = [
+    {"logicalType": "string", "customProperties": cleaning(trim=True), "required": True},
+    {"logicalType": "string", "customProperties": cleaning(trim=True, missingValues=["NA", '"'])},
+    {"logicalType": "string", "customProperties": cleaning(case="upper"), "unique": True},
+    {"logicalType": "string", "customProperties": cleaning(case="lower", trim=True)},
+    {
+        "logicalType": "string",
+        "customProperties": cleaning(case="upper", missingValues=["na", "\u00df"]),
+        "enum": [{"value": "NA"}, {"value": "SS"}, {"value": "A"}],
+    },
+    {
+        "logicalType": "string",
+        "customProperties": cleaning(case="lower"),
+        "logicalTypeOptions": {"maxLength": 3, "pattern": "^[a-z]"},
+    },
+    {"logicalType": "integer", "customProperties": cleaning(trim=True, missingValues=["0", "-1"])},
+    {"logicalType": "integer", "customProperties": cleaning(thousandsSeparator=",")},
+    {
+        "logicalType": "integer",
+        "customProperties": cleaning(thousandsSeparator="\u202f", trim=True),
+        "enum": [{"value": 1234}, {"value": 7}],
+        "unique": True,
+    },
+    {"logicalType": "number", "customProperties": cleaning(decimalSeparator=",", trim=True)},
+    {
+        "logicalType": "number",
+        "customProperties": cleaning(decimalSeparator=",", thousandsSeparator="."),
+        "logicalTypeOptions": {"minimum": -5},
+    },
+    {"logicalType": "number", "customProperties": cleaning(decimalSeparator="\u066b")},
+    {
+        "logicalType": "number",
+        "physicalType": "decimal(9,2)",
+        "customProperties": cleaning(decimalSeparator=",", thousandsSeparator="'"),
+    },
+    {"logicalType": "boolean", "customProperties": cleaning(trim=True, missingValues=["?"])},
+    {"logicalType": "date", "customProperties": cleaning(trim=True, missingValues=["0000-00-00"])},
+    {"logicalType": "timestamp", "customProperties": cleaning(trim=True, missingValues=["NA"])},
+]
+DIRT = [
+    "NA",
+    " NA ",
+    "na",
+    "0",
+    "-1",
+    " 7",
+    "7 ",
+    "?",
+    "A",
+    " a",
+    "b\t",
+    "\u00df",
+    "\u00e9",
+    "\u0130",
+]
+DIRT += [
+    "1.234",
+    "1,234",
+    "1.234,5",
+    "1,234.5",
+    "12.34",
+    "1.2345",
+    "1234,5",
+    "-1.000,25e3",
+    "1,",
+    ",",
+]
+DIRT += ["1\u202f234", "1'234,50", "1'234", "7\u066b5", "0000-00-00", " 2024-02-29 ", "true ", " "]
+DIRT += [
+    "\u03a3\u0391\u03a3",
+    "\u0391\u03c2",
+    "\ufb01x",
+    "\U00010400",
+    "\U0001f600 ",
+    "\u3000A\u200b",
+    "\xa0",
+]
+DIRT += [
+    "\u4e2d",
+    "\u0250",
+    "\u0149",
+    '"',
+    '""',
+    ' " ',
+    "\u1680\x85",
+    "\x1c",
+    "ABCD",
+    "aBc",
+    "\u00b5",
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(CLEANED), min_size=1, max_size=4), st.data())
+def test_cleaning(columns: list[dict[str, Any]], data: st.DataObject) -> None:
+    """Cells that the contract has cleaned, in keys too, are those that Python cleans."""
+    columns = [dict(column) for column in columns]
+    for at in range(data.draw(st.integers(0, 2))):
+        if at < len(columns) and columns[at]["logicalType"] in {"string", "integer"}:
+            columns[at] |= {"primaryKey": True, "primaryKeyPosition": at + 1}
+    width = len(columns) + 1
+    cell = st.sampled_from([*DIRT, *DIRT, *CELLS, ""])
+    rows = data.draw(st.lists(st.lists(cell, min_size=width, max_size=width), max_size=30))
+    lines = [
+        ",".join(quoted(text) if needs_quotes(text) or '"' in text else text for text in row)
+        for row in [[f"c{at}" for at in range(width)], *rows]
+    ]
+    contract = contract_of([*columns, {"logicalType": "string"}])
+
+    assert_prefilters_agree("\n".join(lines).encode("utf-8", "surrogateescape"), contract)
+
+
+@pytest.mark.parametrize("props", [{"trim": True}, {"case": "upper"}, {"case": "lower"}])
+def test_every_character_is_cleaned_as_python_does(props: dict[str, Any]) -> None:
+    """White space at both ends, and letters of any script."""
+    codes = [*range(1, 0xD800), *range(0xE000, 0x11000), *range(0x1E800, 0x1F700)]
+    rows = [
+        f"{at},{chr(code)}a{chr(code)}"
+        for at, code in enumerate(codes)
+        if chr(code) not in '\n\r",'
+    ]
+    contract = contract_of(
+        [
+            {"logicalType": "integer"},
+            {"logicalType": "string", "unique": True, "customProperties": cleaning(**props)},
+        ]
+    )
+
+    kernels, nones = (
+        validate_with("\n".join(["c0,c1", *rows]).encode(), contract, prefilter)
+        for prefilter in ("kernel", "none")
+    )
+
+    assert_same_results(kernels, nones)
+    assert kernels["rows"] == len(rows)
+
+
+def test_no_letter_beyond_the_kernels_last_one() -> None:
+    """What the kernel takes for characters without a case has none."""
+    beyond = map(chr, range(0x1F000, 0x110000))
+    assert not [char for char in beyond if char.upper() != char or char.lower() != char]
 
 
 def needs_quotes(cell: str) -> bool:
@@ -327,16 +475,8 @@ def test_the_log_names_the_prefilter(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
-def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says why the kernel cannot be built; an outdated library is not used."""
-    monkeypatch.setenv("CC", "false")
-    with pytest.raises(NotBuilt, match="false cannot build"):
-        build(tmp_path / "kernel.so")
-    monkeypatch.delenv("CC")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NoCompiler, match="no C compiler is on the PATH"):
-        build(tmp_path / "kernel.so")
-
+def test_without_a_library(tmp_path: Path) -> None:
+    """One that is absent, or is none, is not used."""
     assert load(tmp_path / "kernel.so") is None
     (tmp_path / "kernel.so").write_bytes(b"no library")
     assert load(tmp_path / "kernel.so") is None
@@ -349,5 +489,7 @@ def test_an_outdated_library_is_not_used(tmp_path: Path, monkeypatch: pytest.Mon
     path = build(tmp_path / "kernel.so")
     assert load(path) is not None
     monkeypatch.setattr(library, "sources_hash", lambda: "of others")
-
     assert load(path) is None
+
+    monkeypatch.setattr(library, "sources_hash", lambda: "")
+    assert load(path) is not None, "an installed package has no sources to compare with"

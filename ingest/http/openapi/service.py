@@ -51,8 +51,8 @@ SERVICE_OPERATIONS: dict[str, Operation] = {
                 ref("Health"),
                 {
                     "type": "about:blank",
-                    "title": "Unhealthy",
-                    "status": "unhealthy",
+                    "title": "Service unavailable",
+                    "status": 503,
                     "detail": "lake: the lake did not answer",
                     "parts": {"lake": "the lake did not answer"},
                 },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from landfall.contract.model import Hints
@@ -36,19 +36,14 @@ def prefilter_of(
 ) -> PrefilterChoice:
     """Return the fastest prefilter that supports this file and contract.
 
-    With the kernel, `keys` use its key sets from now on. `referring` are the relationships whose
-    other datasets are available. With `log_keys` keys are compared elsewhere, so the kernel is not
-    used.
+    With the kernel, `keys` use its key sets from now on, as far as it compares them. `referring`
+    are the relationships whose other datasets are available. With `log_keys` keys are compared
+    elsewhere, not by the kernel.
     """
     delimiter, quote = reader.format.delimiter, reader.format.quote or '"'
     if delimiter is None:
         return PrefilterChoice(None, Slots)
-    foreign = [reference.key for reference in referring]
-    reason = _unsupported_by_kernel(delimiter, quote, hints, cells, [*keys, *foreign])
-    if not all(key.whole_numbers for key in foreign):
-        reason = "the contract refers to other datasets, and not by one whole number"
-    elif log_keys:
-        reason = "the keys are compared elsewhere"
+    reason = _unsupported_by_kernel(delimiter, quote, hints, cells)
     library = kernel.loaded() if reason is None else None
     if library is None:
         _LOG.debug("Polars prefilters: %s", reason or "there is no kernel, or it is off")
@@ -62,27 +57,34 @@ def prefilter_of(
     from landfall.validation.prefilter.kernel.sets import KernelSketch, SeenNumbers  # noqa: PLC0415
 
     _LOG.debug("the kernel prefilters")
-    for key in keys:
+    present = {column_cells.column.name for column_cells in cells}
+    own = [key for key in keys if not log_keys and _is_compared_by_kernel(key, present)]
+    foreign = [reference.key for reference in referring]
+    whole = [key for key in foreign if key.whole_numbers and key.cells[0].position >= 0]
+    for key in own:
         key.seen = SeenNumbers(library, whole_numbers=key.whole_numbers)
+    others = [key for key in (*keys, *foreign) if key not in own and key not in whole]
+    dialect = (len(reader.names), delimiter, quote)
     prefilter = KernelPrefilter(
-        library, (len(reader.names), delimiter, quote), cells, [*keys, *foreign], metrics
+        library, dialect, cells, [*own, *whole], others=others, metrics=metrics
     )
     return PrefilterChoice(prefilter, lambda: KernelSketch(library))
 
 
+def _is_compared_by_kernel(key: Key, present: Collection[str]) -> bool:
+    """Whether all parts of a key are texts or whole numbers that the file has."""
+    return all(
+        part.column.name in present and part.column.logical_type in kernel.KEYS
+        for part in key.cells
+    )
+
+
 def _unsupported_by_kernel(
-    delimiter: str, quote: str, hints: Hints, cells: Sequence[Cells], keys: Sequence[Key]
+    delimiter: str, quote: str, hints: Hints, cells: Sequence[Cells]
 ) -> str | None:
     """Return why the kernel cannot prefilter; None if it can."""
     if not kernel.is_plain(delimiter, quote, hints.escape):
         return "the text is not in the kernel's dialect"
-    if any(column_cells.column.cleaning.changes for column_cells in cells):
-        return "the contract has cells cleaned"
     if len(cells) > kernel.MOST_COLUMNS:
         return f"the contract has more than {kernel.MOST_COLUMNS} columns"
-    present = {column_cells.column.name for column_cells in cells}
-    for key in keys:
-        for part in key.cells:
-            if part.column.name not in present or part.column.logical_type not in kernel.KEYS:
-                return f"a key has {part.column.name}, which is not text or whole numbers"
     return None

@@ -26,6 +26,7 @@ from landfall.validation.prefilter.facts import Fact
 from landfall.validation.profile import hashes
 from landfall.validation.references import Reference
 from landfall.validation.rules import whole_range
+from landfall.validation.typed import clean_texts
 
 EXACT = 4096
 """Most distinct values of a block that its profile counts exactly."""
@@ -38,6 +39,7 @@ class ColumnarPrefilter:
     """Prefilters the blocks of one file; `names` are its columns in file order."""
 
     smallest = 256 << 10
+    keeps_values = False
 
     def __init__(
         self,
@@ -225,20 +227,24 @@ def _typed_fact(column: pl.Series, least: Any, most: Any) -> Fact:
 
 
 def _fact(cells: Cells, nulls: int, distinct: list[str] | None, column: pl.Series) -> Fact:
+    cleaned = cells.column.cleaning.changes
     if distinct is None:
         kept = cells.series(column)
+        counted = kept
+        if not kept.dtype.is_integer():
+            counted = clean_texts(cells.column, column) if cleaned else column
         nulls = kept.null_count()
-        taken = hashes(kept if kept.dtype.is_integer() else column)
-        return Fact(nulls, kept.min(), kept.max(), None, taken)
+        if not cleaned or counted.n_unique() > EXACT:
+            return Fact(nulls, kept.min(), kept.max(), None, hashes(counted))
+        return Fact(nulls, kept.min(), kept.max(), counted.unique().drop_nulls().to_list())
     known = cells.valid_values(distinct)
-    if cells.column.cleaning.changes:
-        nulls = cells.series(column).null_count()
+    if cleaned:
+        nulls = clean_texts(cells.column, column).null_count()
     values = list(known.values())
     if not values:
         return Fact(nulls, None, None, [])
-    if cells.column.logical_type == "integer":
-        return Fact(nulls, min(values), max(values), values)
-    return Fact(nulls, min(values), max(values), list(known))
+    texts = [cells.canonical(cell, value) for cell, value in known.items()]
+    return Fact(nulls, min(values), max(values), texts)
 
 
 def _without(frame: pl.DataFrame, candidates: list[int]) -> pl.DataFrame:
@@ -274,6 +280,7 @@ class ColumnarScan:
         self.candidates = candidates
         self.lines: Sequence[int] = record_index.lines  # type: ignore[assignment]
         self.cells: pl.DataFrame | None = frame
+        self.values: pl.DataFrame | None = None
         self._frame = frame
         self._record_index = record_index
 

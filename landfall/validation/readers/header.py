@@ -28,6 +28,12 @@ def choose_delimiter(line: str, contract: Contract) -> str:
     return max(DELIMITERS, key=lambda d: _known(line.split(d), contract))
 
 
+def delimiter_of_width(line: str, width: int) -> str | None:
+    """Return the one delimiter that cuts a line into so many fields; None if none or several do."""
+    fitting = [delimiter for delimiter in DELIMITERS if line.count(delimiter) == width - 1]
+    return fitting[0] if len(fitting) == 1 else None
+
+
 def check_header(names: Sequence[str], line: str, delimiter: str, contract: Contract) -> Columns:
     """Compare the header `line`, split into `names`, to the contract's columns.
 

@@ -101,7 +101,11 @@ def create_app(
         config=config,
         store=store,
         auth=Authenticator(
-            config.account, config.account_key, now, identity=Identity(config.identity_secret)
+            config.account,
+            config.account_key,
+            now,
+            identity=Identity(config.identity_secret),
+            policies=store.policies,
         ),
         leases=Leases(store.system / "leases.json", lambda: now().timestamp()),
         blocks=Blocks(system_folder(store, "blocks"), store),

@@ -181,14 +181,38 @@ static int digits_of(const uint8_t **at, const uint8_t *end, int count, int64_t 
     return 1;
 }
 
+/* +02:00 or Z, for a `form` other than X also +0200 and +02, as seconds; 0 if it is none. */
+static int offset_of(uint8_t form, const uint8_t **at, const uint8_t *end, int64_t *seconds) {
+    int64_t hours, minutes = 0;
+    *seconds = 0;
+    if (*at < end && **at == 'Z') {
+        ++*at;
+        return 1;
+    }
+    if (*at == end || (**at != '+' && **at != '-'))
+        return 0;
+    int west = *(*at)++ == '-';
+    if (!digits_of(at, end, 2, &hours))
+        return 0;
+    int colon = *at < end && **at == ':';
+    *at += colon;
+    if (form == 'X' && !colon)
+        return 0;
+    if ((colon || *at < end) && !digits_of(at, end, 2, &minutes))
+        return 0;
+    *seconds = (west ? -60 : 60) * (60 * hours + minutes);
+    return hours < 24 && minutes < 60;
+}
+
 /* Parses a date, a timestamp or a time by a layout: y M d H m s are fields of fixed width, f and a
  * digit is a fraction of that many digits, F an optional point and one to nine digits, T a T or a
- * blank, Z the letter Z, z an optional Z, ' and a byte is that byte. Returns 1 and the value; 0 if
- * it is invalid; -1 if there may be another offset than Z, which is left to Python. */
+ * blank, X and Z an offset, z an optional one at the end, ' and a byte is that byte. Returns 1 and
+ * the value; 0 if it is invalid or not sure. */
 int moment_of(const uint8_t *layout, int moment, const uint8_t *at, size_t length,
               int64_t *value) {
     const uint8_t *end = at + length;
-    int64_t year = 1, month = 1, day = 1, hour = 0, minute = 0, second = 0, micros = 0, days;
+    int64_t year = 1, month = 1, day = 1, hour = 0, minute = 0, second = 0, micros = 0, days,
+            offset = 0;
     for (; *layout; layout++) {
         int64_t *field = NULL;
         int64_t digit;
@@ -225,16 +249,14 @@ int moment_of(const uint8_t *layout, int moment, const uint8_t *at, size_t lengt
                 return 0;
             at++;
             continue;
-        case 'Z':
         case 'z':
-            if (at == end) {
-                if (*layout == 'Z')
-                    return 0;
+            if (at == end)
                 continue;
-            }
-            if (*at != 'Z')
-                return *at == '+' || *at == '-' ? -1 : 0;
-            at++;
+            __attribute__((fallthrough));
+        case 'X':
+        case 'Z':
+            if (!offset_of(*layout, &at, end, &offset))
+                return 0;
             continue;
         default: /* a literal byte */
             if (at == end || *at != *++layout)
@@ -258,6 +280,8 @@ int moment_of(const uint8_t *layout, int moment, const uint8_t *at, size_t lengt
     if (hour > 23 || minute > 59 || second > 59)
         return 0;
     *value = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    if (moment == INSTANT)
+        *value -= offset;
     *value = *value * 1000000 + micros;
     return 1;
 }

@@ -26,15 +26,36 @@
 /* A sketch of distinct values keeps hashes below this limit; others only take a slot. */
 #define FIRST_LIMIT (1ull << 58)
 
-enum kind { ASK = 0, INTEGER = 1, NUMBER = 2, TEXT = 3, MOMENT = 4 };
+enum kind { ASK = 0, INTEGER = 1, NUMBER = 2, TEXT = 3, MOMENT = 4, BOOLEAN = 5 };
+/* How the characters of a cell are changed: letters to one case, or a number's separators. */
+enum rewrite { NONE = 0, RECASE = 1, SEPARATORS = 2 };
 /* Unit of a MOMENT: days, microseconds since 1970 in UTC, microseconds of a day. */
 enum moment { DAY = 0, INSTANT = 1, CLOCK = 2 };
+/* How the values of a column are stored, if they are: of ASK as the texts that Python was asked. */
+enum store {
+    STORE_NOTHING = 0,
+    STORE_INTEGER = 1,
+    STORE_DOUBLE = 2,
+    STORE_BOOLEAN = 3,
+    STORE_DAY = 4,
+    STORE_INSTANT = 5,
+    STORE_CLOCK = 6,
+    STORE_TEXT = 7
+};
 
 /* Bytes of a cell: in the block if `at` is below its length, else in the scratch buffer. */
 typedef struct {
     uint64_t at;
     uint64_t length;
 } ref;
+
+/* Some texts. */
+typedef struct {
+    int64_t count;
+    uint64_t lengths;       /* bit of each of their lengths; the last one is for longer ones */
+    const uint8_t *texts;   /* one behind the other */
+    const uint32_t *sizes;  /* their lengths */
+} words_of;
 
 /* One column of the contract: its checks, set by Python, then its facts of a block. */
 typedef struct {
@@ -45,6 +66,19 @@ typedef struct {
     const uint8_t *layout;  /* of MOMENT, its format: see moment_of */
     int64_t low, high;      /* of INTEGER and MOMENT; of TEXT its length in characters */
     double least, most;     /* of NUMBER */
+    /* Cleaning: what is done to a cell before the checks, see cleaning.c. */
+    int32_t trim;
+    int32_t rewrite;
+    const uint16_t *cases;          /* of RECASE: each character of 16 bits, 0 if it is not sure */
+    const uint8_t *decimal;         /* of SEPARATORS: text before a fraction */
+    const uint8_t *thousands;       /* and between groups; empty if there are none */
+    words_of missing;               /* texts that stand for no value */
+    words_of yes, no;               /* of BOOLEAN */
+    int64_t divisor;                /* of INTEGER: each value is a multiple of it, if it is not 0 */
+    int64_t allowed_count;          /* of INTEGER: the only values, ascending, if there are any */
+    const int64_t *allowed;
+    int32_t store;
+    int32_t unused;
     /* Facts of this block; all but `nulls` only of values that are not in the cache. */
     int64_t nulls;
     int64_t any; /* whether the extremes below are those of some value */
@@ -151,6 +185,12 @@ int integer_of(const uint8_t *at, size_t length, int64_t *value);
 int number_of(const uint8_t *at, size_t length, double *value);
 int text_length(const uint8_t *at, size_t length, int64_t *characters);
 int moment_of(const uint8_t *layout, int moment, const uint8_t *at, size_t length, int64_t *value);
+
+/* cleaning.c: the cell without blanks at its ends; empty if it stands for no value. */
+ref without_blanks(const column *c, const uint8_t *at, ref cell);
+int is_one_of(const words_of *words, const uint8_t *at, size_t length);
+/* Writes the cell as `rewrite` says and returns its length, which is not larger; -1 if not sure. */
+int64_t rewritten(const column *c, const uint8_t *at, size_t length, uint8_t *to);
 
 /* sets.c: the numbers of a key. */
 void key_of_text(const secret *with, const uint8_t *at, size_t length, const uint8_t *end,

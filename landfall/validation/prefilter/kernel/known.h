@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "records.h"
+#include "values.h"
 
 typedef struct {
     uint64_t a, b;
@@ -32,6 +33,7 @@ struct scanner {
     int32_t *empty; /* columns that are empty in the current record */
     ref *cells;     /* of the current record, by column */
     int64_t *values;
+    values *stored; /* by column */
     uint8_t *part; /* the text of a composite key */
     size_t part_room;
     uint8_t *scratch; /* cells with unescaped quotes */
@@ -203,13 +205,13 @@ static int is_before(const scanner *s, ref left, ref right) {
 }
 
 /* Adds a valid value that is not in the cache and not an INTEGER: `number` is set for a NUMBER,
- * `count` for a MOMENT. */
+ * `count` for a MOMENT and a BOOLEAN. */
 static void add_text(scanner *s, column *c, cache *m, ref cell, const entry *e, double number,
                       int64_t count, int use_cache) {
     if (c->kind == NUMBER) {
         c->least_found = c->any && c->least_found <= number ? c->least_found : number;
         c->most_found = c->any && c->most_found >= number ? c->most_found : number;
-    } else if (c->kind == MOMENT) {
+    } else if (c->kind == MOMENT || c->kind == BOOLEAN) {
         c->low_found = c->any && c->low_found <= count ? c->low_found : count;
         c->high_found = c->any && c->high_found >= count ? c->high_found : count;
     } else {

@@ -14,17 +14,49 @@ from ctypes import (
     c_int32,
     c_int64,
     c_uint8,
+    c_uint16,
+    c_uint32,
     c_uint64,
     c_void_p,
 )
 from pathlib import Path
 
-from landfall.validation.prefilter.kernel.building import PATH, sources_hash
+from landfall.validation.prefilter.kernel.sources import PATH, sources_hash
 
 _LOG = logging.getLogger(__name__)
 
-ASK, INTEGER, NUMBER, TEXT, MOMENT = range(5)
+ASK, INTEGER, NUMBER, TEXT, MOMENT, BOOLEAN = range(6)
 """How the kernel validates the cells of a column."""
+
+
+NONE, RECASE, SEPARATORS = range(3)
+"""How the characters of a cell are changed before it is validated."""
+
+
+(
+    STORE_NOTHING,
+    STORE_INTEGER,
+    STORE_DOUBLE,
+    STORE_BOOLEAN,
+    STORE_DAY,
+    STORE_INSTANT,
+    STORE_CLOCK,
+    STORE_TEXT,
+) = range(8)
+"""How the values of a column are stored, if they are."""
+SCHEMA_BYTES, ARRAY_BYTES = 72, 80
+"""Sizes of the structures of Arrow's C data interface."""
+
+
+class Words(Structure):
+    """Some texts."""
+
+    _fields_ = (
+        ("count", c_int64),
+        ("lengths", c_uint64),
+        ("texts", c_char_p),
+        ("sizes", POINTER(c_uint32)),
+    )
 
 
 class Ref(Structure):
@@ -46,6 +78,19 @@ class KernelColumn(Structure):
         ("high", c_int64),
         ("least", c_double),
         ("most", c_double),
+        ("trim", c_int32),
+        ("rewrite", c_int32),
+        ("cases", POINTER(c_uint16)),
+        ("decimal", c_char_p),
+        ("thousands", c_char_p),
+        ("missing", Words),
+        ("yes", Words),
+        ("no", Words),
+        ("divisor", c_int64),
+        ("allowed_count", c_int64),
+        ("allowed", POINTER(c_int64)),
+        ("store", c_int32),
+        ("unused", c_int32),
         ("nulls", c_int64),
         ("any", c_int64),
         ("low_found", c_int64),
@@ -92,6 +137,8 @@ _FUNCTIONS = {
     "lf_questions": (c_uint64, (c_void_p, POINTER(POINTER(c_int64)))),
     "lf_records": (c_uint64, (c_void_p,)),
     "lf_scratch": (c_void_p, (c_void_p,)),
+    "lf_values": (c_int, (c_void_p, c_void_p, c_void_p)),
+    "lf_release_values": (None, (c_void_p, c_void_p)),
     "lf_answer": (None, (c_void_p, c_char_p)),
     "lf_seen_new": (c_void_p, (c_void_p, c_int)),
     "lf_seen_free": (None, (c_void_p,)),
@@ -148,9 +195,10 @@ def load(path: Path = PATH) -> Library | None:
     except (OSError, AttributeError) as error:
         _LOG.warning("the kernel at %s cannot be loaded, Polars prefilters: %s", path, error)
         return None
-    if library.built_from != sources_hash():
+    current = sources_hash()
+    if current and library.built_from != current:
         _LOG.warning(
-            "the kernel at %s was built from other sources, Polars prefilters: build it again", path
+            "the kernel at %s was built from other sources, Polars prefilters: install anew", path
         )
         return None
     return library

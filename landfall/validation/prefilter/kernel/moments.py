@@ -35,7 +35,7 @@ _FIELDS = {
     "HH": "H",
     "mm": "m",
     "ss": "s",
-    "XXX": "Z",
+    "XXX": "X",
     "T": "'T",
 }
 _ISO = {"date": "y'-M'-d", "timestamp": "y'-M'-dTH':m':sF", "time": "H':m':sF"}

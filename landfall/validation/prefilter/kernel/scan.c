@@ -50,6 +50,9 @@ EXPORT void lf_scanner_free(scanner *s) {
         free(s->columns[i].texts);
         free(s->columns[i].hash);
     }
+    for (size_t i = 0; s->stored && i < s->n_columns; i++)
+        free_values(&s->stored[i]);
+    free(s->stored);
     free(s->caches);
     free(s->questions);
     free(s->fields);
@@ -81,7 +84,8 @@ EXPORT scanner *lf_scanner_new(const secret *with, column *columns, uint64_t n_c
     s->empty = calloc(n_columns + 1, sizeof *s->empty);
     s->cells = calloc(n_columns + 1, sizeof *s->cells);
     s->values = calloc(n_columns + 1, sizeof *s->values);
-    if (!s->caches || !s->questions || !s->fields || !s->empty || !s->cells || !s->values) {
+    s->stored = calloc(n_columns + 1, sizeof *s->stored);
+    if (!s->stored || !s->caches || !s->questions || !s->fields || !s->empty || !s->cells || !s->values) {
         lf_scanner_free(s);
         return NULL;
     }
@@ -90,40 +94,72 @@ EXPORT scanner *lf_scanner_new(const secret *with, column *columns, uint64_t n_c
 
 EXPORT const uint8_t *lf_scratch(const scanner *s) { return s->scratch; }
 
-/* 1 valid, 0 a candidate, -1 a question. */
-static inline int validate_cell(scanner *s, size_t index, ref cell) {
+static int is_allowed(const column *c, int64_t value) {
+    int64_t low = 0, high = c->allowed_count;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (c->allowed[middle] < value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < c->allowed_count && c->allowed[low] == value;
+}
+
+/* Stores a text, if the column's are stored; 0 without memory. */
+static inline int store_text(scanner *s, size_t index, size_t record, const uint8_t *at,
+                             size_t length) {
+    if (s->columns[index].store != STORE_TEXT ||
+        put_text(&s->stored[index], record, at, length))
+        return 1;
+    s->failed = 1;
+    return 0;
+}
+
+/* 1 valid, 0 a candidate, -1 a question. The value is stored if it is valid, and the text of a
+ * question, whose answer may make the record a candidate. */
+static inline int validate_cell(scanner *s, size_t index, ref cell, size_t record) {
     column *c = &s->columns[index];
     cache *m = &s->caches[index];
     const uint8_t *end, *at = bytes_of(s, cell, &end);
     if (c->kind == INTEGER) {
         int64_t value;
-        if (!integer_of(at, cell.length, &value) || value < c->low || value > c->high)
+        if (!integer_of(at, cell.length, &value) || value < c->low || value > c->high ||
+            (c->divisor && value % c->divisor) || (c->allowed_count && !is_allowed(c, value)))
             return 0;
         s->values[index] = value;
+        if (c->store)
+            put_integer(&s->stored[index], record, value);
         add_integer(s, c, m, value);
         return 1;
     }
+    int reads = c->store && c->store != STORE_TEXT; /* also a cell that is known */
     entry e = {0, 0, 0};
-    int use_cache = m->looks < KNOWN || m->hits * 4 >= m->looks;
+    int known = 0, use_cache = m->looks < KNOWN || m->hits * 4 >= m->looks;
     if (use_cache) {
         e = entry_of(&s->with, at, cell.length, end);
-        int known = is_known(m, &s->with, &e);
+        known = is_known(m, &s->with, &e);
         if (m->held >= KNOWN) {
             m->looks++;
             m->hits += (uint32_t)known;
         }
-        if (known)
-            return 1;
+        if (known && !reads)
+            return store_text(s, index, record, at, cell.length);
     }
-    if (c->kind == ASK)
-        return -1;
     double number = 0;
     int64_t count = 0;
+    if (c->kind == ASK) { /* what is stored is UTF-8, whatever the answer is */
+        if (c->store && !text_length(at, cell.length, &count))
+            return 0;
+        return store_text(s, index, record, at, cell.length) ? -1 : 0;
+    }
     if (c->kind == MOMENT) {
-        int status = moment_of(c->layout, c->moment, at, cell.length, &count);
-        if (status < 1)
-            return status;
-        if (count < c->low || count > c->high)
+        if (!moment_of(c->layout, c->moment, at, cell.length, &count) || count < c->low ||
+            count > c->high)
+            return 0;
+    } else if (c->kind == BOOLEAN) {
+        count = is_one_of(&c->yes, at, cell.length);
+        if (!count && !is_one_of(&c->no, at, cell.length))
             return 0;
     } else if (c->kind == NUMBER) {
         if (!number_of(at, cell.length, &number) || !(number >= c->least && number <= c->most))
@@ -132,11 +168,16 @@ static inline int validate_cell(scanner *s, size_t index, ref cell) {
         if (!text_length(at, cell.length, &count) || count < c->low || count > c->high)
             return 0;
     }
-    add_text(s, c, m, cell, &e, number, count, use_cache);
-    return 1;
+    if (reads && c->kind == NUMBER)
+        put_double(&s->stored[index], record, number);
+    else if (reads)
+        put_integer(&s->stored[index], record, count);
+    if (!known)
+        add_text(s, c, m, cell, &e, number, count, use_cache);
+    return store_text(s, index, record, at, cell.length);
 }
 
-/* The bytes of a field with unescaped quotes; the scratch buffer is as large as the block. */
+/* The bytes of a field with unescaped quotes; the scratch buffer is large enough for all. */
 static ref content(scanner *s, const field *f) {
     ref cell = {f->start, f->end - f->start};
     if (!f->doubled)
@@ -150,6 +191,28 @@ static ref content(scanner *s, const field *f) {
     cell.length = (uint64_t)(to - begin);
     s->scratched += cell.length;
     return cell;
+}
+
+/* The cell without blanks at its ends, if the contract says so; empty if it has no value. */
+static inline ref valued(const scanner *s, const column *c, ref cell) {
+    const uint8_t *end;
+    return cell.length ? without_blanks(c, bytes_of(s, cell, &end), cell) : cell;
+}
+
+/* Cleans a cell without blanks: what the checks and keys get; 0 if only Python can. */
+static int clean(scanner *s, const column *c, ref *cell) {
+    if (c->rewrite == NONE)
+        return 1;
+    const uint8_t *end, *at = bytes_of(s, *cell, &end);
+    uint8_t *to = s->scratch + s->scratched;
+    int64_t length = rewritten(c, at, cell->length, to);
+    if (length < 0)
+        return 0;
+    if ((uint64_t)length == cell->length && memcmp(to, at, cell->length) == 0)
+        return 1;
+    *cell = (ref){s->w.length + s->scratched, (uint64_t)length};
+    s->scratched += (uint64_t)length;
+    return 1;
 }
 
 /* Writes the text of a composite key; returns its length, -1 if Python has to make it. */
@@ -252,14 +315,23 @@ static int scan_record(scanner *s, size_t record) {
     for (size_t i = 0; i < s->n_columns; i++) {
         column *c = &s->columns[i];
         ref cell = content(s, &s->fields[c->position]);
+        if (c->trim || c->missing.count)
+            cell = valued(s, c, cell);
         s->cells[i] = cell;
         if (cell.length == 0) {
             if (c->required)
                 return 0;
             s->empty[empty++] = (int32_t)i;
+            if (c->store && !put_null(&s->stored[i], record)) {
+                s->failed = 1;
+                return 0;
+            }
             continue;
         }
-        int status = validate_cell(s, i, cell);
+        if (c->rewrite && !clean(s, c, &s->cells[i]))
+            return 0;
+        /* Python cleans what it is asked itself. */
+        int status = validate_cell(s, i, c->kind == ASK ? cell : s->cells[i], record);
         if (status == 0)
             return 0;
         if (status < 0)
@@ -288,13 +360,23 @@ EXPORT int lf_begin(scanner *s, const uint8_t *data, uint64_t length, uint32_t *
     s->records = s->asked = s->at = s->scratched = 0;
     s->line = 0;
     s->failed = 0;
-    if (length && memchr(data, s->w.quote, length) && length > s->scratch_room) {
+    /* All cells unquoted, one of them again, and all cells rewritten. */
+    size_t needed = length && memchr(data, s->w.quote, length) ? 2 * length : 0;
+    for (size_t i = 0; i < s->n_columns; i++)
+        if (s->columns[i].rewrite) {
+            needed += length + 1;
+            break;
+        }
+    if (needed > s->scratch_room) {
         free(s->scratch);
-        s->scratch = malloc(length);
-        s->scratch_room = s->scratch ? length : 0;
+        s->scratch = malloc(needed);
+        s->scratch_room = s->scratch ? needed : 0;
         if (!s->scratch)
             return 0;
     }
+    for (size_t i = 0; i < s->n_columns; i++)
+        if (s->columns[i].store && !begin_values(&s->stored[i], s->columns[i].store, room))
+            return 0;
     for (size_t i = 0; i < s->n_columns; i++)
         s->columns[i].nulls = s->columns[i].any = s->columns[i].fresh = s->columns[i].hashes = 0;
     go_to(&s->w, 0);
@@ -331,17 +413,40 @@ EXPORT uint64_t lf_questions(const scanner *s, const question **questions) {
 
 EXPORT uint64_t lf_records(const scanner *s) { return s->records; }
 
+/* Gives the stored values of the block away as one Arrow array of a structure, whose columns are
+ * named by their positions; 0 without memory. */
+EXPORT int lf_values(scanner *s, arrow_schema *schema, arrow_array *array) {
+    values **columns = calloc(s->n_columns + 1, sizeof *columns);
+    int32_t *positions = calloc(s->n_columns + 1, sizeof *positions);
+    int done = columns && positions;
+    size_t count = 0;
+    for (size_t i = 0; done && i < s->n_columns; i++)
+        if (s->columns[i].store) {
+            positions[count] = s->columns[i].position;
+            columns[count++] = &s->stored[i];
+        }
+    done = done && take_values(columns, positions, count, s->records, schema, array);
+    free(columns);
+    free(positions);
+    return done;
+}
+
 /* Subtracts the nulls of a record that became a candidate. */
 static void subtract_nulls(scanner *s, size_t record) {
     walker held = s->w;
     size_t at = s->starts[record], count;
     uint32_t lines = 0;
+    size_t scratched = s->scratched;
     go_to(&s->w, at);
     cut(&s->w, &at, s->fields, s->width, &count, &lines);
     s->w = held;
     for (size_t i = 0; i < s->n_columns; i++) {
-        const field *f = &s->fields[s->columns[i].position];
-        s->columns[i].nulls -= f->start == f->end;
+        column *c = &s->columns[i];
+        ref cell = content(s, &s->fields[c->position]);
+        if (c->trim || c->missing.count)
+            cell = valued(s, c, cell);
+        c->nulls -= cell.length == 0;
+        s->scratched = scratched;
     }
 }
 

@@ -8,15 +8,17 @@ import weakref
 from collections.abc import Hashable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from landfall.validation.batches import ScannableBlock
 from landfall.validation.columns import Cells, Key
+from landfall.validation.keys import KeyLog, Seen
 from landfall.validation.metrics import Metric, Metrics
 from landfall.validation.prefilter.facts import Fact
 from landfall.validation.prefilter.kernel import SMALLEST
 from landfall.validation.prefilter.kernel.buffers import ScanBuffers
 from landfall.validation.prefilter.kernel.library import (
+    BOOLEAN,
     INTEGER,
     MOMENT,
     NUMBER,
@@ -31,6 +33,9 @@ from landfall.validation.prefilter.kernel.programs import key_columns, program
 from landfall.validation.prefilter.kernel.sets import SeenNumbers
 from landfall.validation.references import Reference
 
+if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
+    import polars as pl
+
 _LOG = logging.getLogger(__name__)
 
 Dialect = tuple[int, str, str]
@@ -41,7 +46,10 @@ _QUESTION_SIZE = 4
 
 
 class KernelPrefilter:
-    """Prefilters the blocks of one file by its columns and keys."""
+    """Prefilters the blocks of one file by its columns and keys.
+
+    `keys` are those that the kernel compares itself, `others` are compared by their values.
+    """
 
     smallest = SMALLEST
 
@@ -51,33 +59,43 @@ class KernelPrefilter:
         dialect: Dialect,
         cells: Sequence[Cells],
         keys: Sequence[Key],
+        *,
+        others: Sequence[Key],
         metrics: Metrics,
     ) -> None:
-        self._dialect = dialect
         self._metrics = metrics
         self._new_scanner = partial(_Scanner, library, dialect, cells, keys)
         self._idle: SimpleQueue[_Scanner] = SimpleQueue()
+        self.keeps_values = False
+        self._cells = cells
+        needed = [*metrics.needed, *(part for key in others for part in key.cells)]
+        self._needed = {column_cells.position for column_cells in needed}
 
     def scan(self, block: ScannableBlock) -> KernelScan | None:
         """Scan a block; return None if it cannot be scanned."""
         try:
             scanner = self._idle.get_nowait()
         except Empty:  # one scanner for each thread
-            scanner = self._new_scanner()
+            scanner = self._new_scanner(self._stored())
         try:
             scan = scanner.scan(block.data)
         finally:
             self._idle.put(scanner)
-        if scan is None or not self._metrics.needed:
+        if scan is None:
             return scan
-        # Imported only for contracts with conditions: it loads Polars.
-        from landfall.validation.prefilter.conditions import ConditionScanner  # noqa: PLC0415
+        if self._metrics.needed:
+            # Imported only for contracts with conditions: it loads Polars.
+            from landfall.validation.prefilter.conditions import conditions_of  # noqa: PLC0415
 
-        found = ConditionScanner(self._metrics, *self._dialect).scan(block.data, *scan.places)
-        if found is None:
-            return None
-        scan.matched, scan.measured = found
+            frame = frame_of(self._metrics.needed, scan.values, scan.rows)
+            scan.matched, scan.measured = conditions_of(self._metrics, frame, scan.candidates)
         return scan
+
+    def _stored(self) -> frozenset[int]:
+        """Return the positions of the columns whose values are needed."""
+        if self.keeps_values:
+            return frozenset(column_cells.position for column_cells in self._cells)
+        return frozenset(self._needed - {-1})
 
 
 class KernelScan:
@@ -94,12 +112,8 @@ class KernelScan:
         self.measured: Sequence[tuple[int, Any, Any, Any]] = ()
         self.matched: Sequence[tuple[Metric, list[int]]] = ()
         self.cells = None
+        self.values: pl.DataFrame | None = None
         self.facts = facts
-
-    @property
-    def places(self) -> tuple[Any, Any, list[int]]:
-        """Starts and ends of all records, and the candidates."""
-        return self._starts, self._ends, self.candidates
 
     def byte_range(self, index: int) -> tuple[int, int]:
         """Return start and end of a record in the block."""
@@ -107,10 +121,12 @@ class KernelScan:
 
     def repeated(self, key: Key, validated: Sequence[Hashable]) -> list[int]:
         """Return records whose key was seen before; `validated` are the candidates' keys."""
-        first, second, absent = self._numbers[self._keys.index(key)]
         seen = key.seen
+        if isinstance(seen, (Seen, KeyLog)):
+            return seen.repeated_in(self._keys_of(key, validated))
         if not isinstance(seen, SeenNumbers):  # pragma: no cover - ensured by `prefilter_of`
             raise TypeError("the keys of the kernel are in SeenNumbers")
+        first, second, absent = self._numbers[self._keys.index(key)]
         if self.candidates:
             firsts, seconds, absents = seen.numbers(validated)
             for at, index in enumerate(self.candidates):
@@ -121,12 +137,35 @@ class KernelScan:
         return seen.repeated_numbers(first, second, absent, self.rows)
 
     def orphans(self, reference: Reference, validated: Sequence[Hashable]) -> list[int]:
-        """Return records whose integer foreign key is not in the other dataset."""
+        """Return records whose foreign key is not in the other dataset."""
+        if reference.key not in self._keys:
+            return reference.orphans(self._keys_of(reference.key, validated))
         first, _, absent = self._numbers[self._keys.index(reference.key)]
         for index, key in zip(self.candidates, validated, strict=True):
             absent[index] = key is None
             first[index] = 0 if key is None else key
         return reference.orphans_among(first, absent)
+
+    def _keys_of(self, key: Key, validated: Sequence[Hashable]) -> pl.Series:
+        """Return the keys of all records by their values."""
+        return key.of_frame(frame_of(key.cells, self.values, self.rows), self.candidates, validated)
+
+
+def frame_of(cells: Sequence[Cells], values: pl.DataFrame | None, rows: int) -> pl.DataFrame:
+    """Return the values of columns by their names; those that the file lacks are null."""
+    import polars as pl  # noqa: PLC0415 - loaded only for contracts that need values
+
+    from landfall.validation.typed import value_type  # noqa: PLC0415 - likewise
+
+    return pl.DataFrame(
+        [
+            pl.Series([None], dtype=value_type(column_cells.column)).new_from_index(0, rows)
+            if values is None or column_cells.position < 0
+            else values[str(column_cells.position)]
+            for column_cells in cells
+        ],
+        schema=[column_cells.column.name for column_cells in cells],
+    )
 
 
 class _Scanner:
@@ -138,12 +177,22 @@ class _Scanner:
         dialect: Dialect,
         cells: Sequence[Cells],
         keys: Sequence[Key],
+        stored: frozenset[int],
     ) -> None:
         width, delimiter, quote = dialect
         self._library = library
         self._cells = cells
         self._of_keys = keys
-        programs = [program(column_cells) for column_cells in cells]
+        in_keys = {part.column.name for key in keys for part in key.cells}
+        programs = [
+            program(
+                column_cells,
+                in_key=column_cells.column.name in in_keys,
+                stored=column_cells.position in stored,
+            )
+            for column_cells in cells
+        ]
+        self._stored = [column_cells for column_cells in cells if column_cells.position in stored]
         key_programs = [key_columns(key, cells) for key in keys]
         self._columns = (KernelColumn * len(cells))(*programs)
         self._keys = (KeyColumns * len(keys))(*key_programs)
@@ -182,7 +231,13 @@ class _Scanner:
             column_cells.position: answers.fact(index, self._columns[index], self._view_of(block))
             for index, column_cells in enumerate(self._cells)
         }
-        return KernelScan(buffers, functions.lf_records(scanner), self._of_keys, facts)
+        scan = KernelScan(buffers, functions.lf_records(scanner), self._of_keys, facts)
+        if self._stored:
+            # Imported only if values are needed: it loads Polars.
+            from landfall.validation.prefilter.kernel.values import values_of  # noqa: PLC0415
+
+            scan.values = values_of(self._library, scanner, self._stored)
+        return scan
 
     def _buffers_for(self, block: bytes) -> ScanBuffers:
         """Return buffers for the most well-formed records that the block can have."""
@@ -256,25 +311,29 @@ class _CellAnswers:
         if column.kind == INTEGER:
             values = column.integers[: column.fresh] if column.fresh else []
             least, most = (column.low_found, column.high_found) if column.any else (None, None)
-        elif column.kind in {NUMBER, TEXT}:
+        elif column.kind in {NUMBER, TEXT, BOOLEAN}:
             refs = column.texts[: column.fresh] if column.fresh else []
             values = [block.text(ref.at, ref.length) for ref in refs]
             least = most = None
             if column.any and column.kind == NUMBER:
                 least, most = column.least_found, column.most_found
+            elif column.any and column.kind == BOOLEAN:
+                least, most = bool(column.low_found), bool(column.high_found)
             elif column.any:
                 least, most = _text(column.first_found, block), _text(column.last_found, block)
         elif column.kind == MOMENT:
-            kind, known = self._cells[index].column.logical_type, self._values[index]
+            kind = self._cells[index].column.logical_type
             refs = column.texts[: column.fresh] if column.fresh else []
-            values = [*known, *(block.text(ref.at, ref.length) for ref in refs)]
-            counts = (column.low_found, column.high_found) if column.any else ()
-            extremes = [*known.values(), *(value_of(kind, count) for count in counts)]
-            least, most = (min(extremes), max(extremes)) if extremes else (None, None)
+            values = [block.text(ref.at, ref.length) for ref in refs]
+            least = most = None
+            if column.any:
+                least, most = (
+                    value_of(kind, count) for count in (column.low_found, column.high_found)
+                )
         else:
             known = self._values[index]
-            whole = self._cells[index].column.logical_type == "integer"
-            values = list(known.values()) if whole else list(known)
+            canonical = self._cells[index].canonical
+            values = [canonical(cell, value) for cell, value in known.items()]
             least, most = (min(known.values()), max(known.values())) if known else (None, None)
         hashes = ctypes.string_at(column.hash, 8 * column.hashes) if column.hashes else None
         return Fact(column.nulls, least, most, values, hashes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 import uuid
@@ -19,6 +18,7 @@ from devcloud.datafactory.copy.failure import CopyError, CopyStoppedError
 from devcloud.datafactory.copy.file import ReadableFile
 from devcloud.datafactory.copy.lake import BlockWriter, CopyLake, LakeFile
 from devcloud.datafactory.copy.reading import FileRows, Rows
+from devcloud.datafactory.copy.selection import FileSelection
 from devcloud.datafactory.copy.tabular import CopyTable
 from devcloud.datafactory.copy.translator import Translator
 
@@ -47,9 +47,10 @@ class End:
             CopyError: there is no container.
         """
         location = self.properties["location"]
-        container = location.get("fileSystem")
+        name = "container" if self.store == "AzureBlobStorage" else "fileSystem"
+        container = location.get(name)
         if not container:
-            raise CopyError("UserErrorInvalidDataset", "location.fileSystem is empty")
+            raise CopyError("UserErrorInvalidDataset", f"location.{name} is empty")
         parts = (location.get("folderPath"), location.get("fileName"))
         return str(container), "/".join(str(part).strip("/") for part in parts if part)
 
@@ -100,13 +101,13 @@ class CopySource(Protocol):
 
 
 @dataclass(frozen=True)
-class FileSource:
+class FilesToCopy:
     """Files of the lake, or one file over HTTP.
 
     Attributes:
         end: the dataset.
-        wildcard: `wildcardFileName`: which files of the source's folder, `*` and `?` as in names;
-            empty takes the one file that the dataset names.
+        selection: which files of the source's folder; one without wildcards takes the file that
+            the dataset names.
         several: whether there may be several files: they become the one that the sink names
             (`copyBehavior` MergeFiles), or the sink is a folder that takes them as they are.
         skip_faults: whether rows with a wrong number of values are left out.
@@ -114,7 +115,7 @@ class FileSource:
     """
 
     end: End
-    wildcard: str = ""
+    selection: FileSelection = field(default_factory=FileSelection)
     several: bool = False
     skip_faults: bool = False
     over_http: Callable[[threading.Event], ReadableFile] | None = None
@@ -122,7 +123,7 @@ class FileSource:
     @property
     def store(self) -> str:
         """The type of the store."""
-        return "AzureBlobFS" if self.over_http is None else "HttpServer"
+        return self.end.store
 
     def parts(self, stop: threading.Event) -> list[Rows]:
         """One part a file."""
@@ -139,26 +140,36 @@ class FileSource:
         """
         if self.over_http is not None:
             return [self.over_http(stop)]
-        if not {"*", "?"} & set(self.wildcard):
+        if not self.selection.is_wild:
             return [self.end.file(stop)]
         container, folder = self.end.folder
         lake = CopyLake(self.end.service)
-        names = [
-            child["name"]
-            for child in lake.children(container, folder)
-            if child["type"] == "File" and matches(child["name"], self.wildcard)
-        ]
-        if not names:
+        paths = self.selection.paths(lake, container, folder)
+        pattern = "/".join(filter(None, (self.selection.folder, self.selection.name)))
+        if not paths:
+            place = f"{container}/{self.selection.base(folder)}"
+            wild = {"*", "?"} & set(pattern)
             raise CopyError(
-                "UserErrorFileNotFound", f"no file of {container}/{folder} is like {self.wildcard}"
+                "UserErrorFileNotFound",
+                f"no file of {place} is like {pattern}"
+                if wild
+                else f"'{place}/{pattern}' does not exist",
             )
-        if len(names) > 1 and not self.several:
+        if len(paths) > 1 and not self.several:
             raise CopyError(
                 "UserErrorInvalidCopyBehavior",
-                f"{len(names)} files are like {self.wildcard}, and the sink names one: here they "
+                f"{len(paths)} files are like {pattern}, and the sink names one: here they "
                 "are only merged, by copyBehavior MergeFiles",
             )
-        return [lake.file(container, f"{folder}/{name}".lstrip("/"), stop) for name in names]
+        return [lake.file(container, path, stop) for path in paths]
+
+    def relative(self, name: str) -> str:
+        """The path of one of the files below the folder that all are in, or its name."""
+        if self.over_http is not None or not self.selection.is_wild:
+            return name.rpartition("/")[2]
+        container, folder = self.end.folder
+        base = self.selection.base(folder)
+        return name.removeprefix(f"{container}/{base}/" if base else f"{container}/")
 
 
 @dataclass(frozen=True)
@@ -192,7 +203,7 @@ class CopyJob:
         if self.sink.kind == "Binary":
             counts = self._bytes(stop)
         elif self.sink.properties["location"].get("fileName") or isinstance(
-            self.source, FileSource
+            self.source, FilesToCopy
         ):
             counts = self._one_file(stop)
         else:
@@ -206,7 +217,7 @@ class CopyJob:
             "executionDetails": [
                 {
                     "source": {"type": self.source.store},
-                    "sink": {"type": "AzureBlobFS"},
+                    "sink": {"type": self.sink.store},
                     "status": "Succeeded",
                     "duration": max(round(seconds), 1),
                 }
@@ -216,12 +227,16 @@ class CopyJob:
     def _bytes(self, stop: threading.Event) -> dict[str, Any]:
         """Copy files byte by byte.
 
-        Into a folder each goes under its own name, else all become the one that the sink names.
+        Into a folder each goes under its own name, and in folders like its own, below the source's;
+        else all become the one that the sink names.
         """
-        assert isinstance(self.source, FileSource)  # noqa: S101  (checked before)
+        assert isinstance(self.source, FilesToCopy)  # noqa: S101  (checked before)
         files = self.source.files(stop)
         if self.sink.is_folder:
-            targets = [(self.sink.in_folder(f.name.rpartition("/")[2], stop), [f]) for f in files]
+            targets = [
+                (self.sink.in_folder(self.source.relative(file.name), stop), [file])
+                for file in files
+            ]
         else:
             targets = [(self.sink.file(stop), files)]
         written = 0
@@ -281,7 +296,7 @@ class CopyJob:
     def _counts(
         self, tables: list[CopyTable], writers: list[BlockWriter], copied: int, at_once: int
     ) -> dict[str, Any]:
-        files = {"filesRead": len(tables)} if isinstance(self.source, FileSource) else {}
+        files = {"filesRead": len(tables)} if isinstance(self.source, FilesToCopy) else {}
         return {
             "dataRead": sum(table.rows.bytes_read for table in tables),
             "dataWritten": sum(writer.bytes_written for writer in writers),
@@ -337,12 +352,6 @@ def _results(futures: list[Future[int]]) -> list[int]:
     for error in errors:
         raise error
     return [future.result() for future in ended]
-
-
-def matches(name: str, wildcard: str) -> bool:
-    """Whether a name is like a pattern: `*` is any text, `?` one character, all else itself."""
-    pattern = "".join({"*": ".*", "?": "."}.get(c) or re.escape(c) for c in wildcard)
-    return re.fullmatch(pattern, name, re.DOTALL) is not None
 
 
 def _reserved(value: str, path: str) -> str:
