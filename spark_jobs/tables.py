@@ -150,11 +150,13 @@ def trim(lake: SparkLake, path: str, properties: Mapping[str, str], *, hours: in
     name = lake.sql_name(path)
     lake.spark.sql(
         f"ALTER TABLE {name} SET TBLPROPERTIES ('delta.checkpointInterval' = '1', "
+        # Delta wants the log to be kept as long as it keeps the names of deleted files.
+        f"'delta.deletedFileRetentionDuration' = 'interval {kept} hours', "
         f"'delta.logRetentionDuration' = 'interval {kept} hours')"
     )
     lake.spark.sql(
-        f"ALTER TABLE {name} UNSET TBLPROPERTIES IF EXISTS "
-        f"('delta.checkpointInterval', 'delta.logRetentionDuration', '{_ERASED}')"
+        f"ALTER TABLE {name} UNSET TBLPROPERTIES IF EXISTS ('delta.checkpointInterval', "
+        f"'delta.deletedFileRetentionDuration', 'delta.logRetentionDuration', '{_ERASED}')"
     )
     return True
 

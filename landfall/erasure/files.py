@@ -8,11 +8,12 @@ keeps its columns and types.
 from __future__ import annotations
 
 import codecs
+import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from landfall.contract.model import Contract, Drift
 from landfall.erasure.subject import Matcher, Subject, has_tokens, matching, token_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # Polars takes longer to load than a small file to read
 _HEAD = 8
 _OVERLAP = 1 << 12
 """More bytes than a key has, so that none is missed between two chunks."""
+_WRITTEN = frozenset({"csv", "json", "jsonl", "parquet"})
 _OPAQUE = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ", b"%PDF")
 """Beginnings of files whose bytes do not show the texts that they hold."""
 
@@ -48,10 +50,14 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Found:
-    """The records of a subject in a file: how many, and the texts of their cells by column."""
+    """The records of a subject in a file: how many, and the texts of their cells by column.
+
+    `rewritable` is False of a file that `rewrite` cannot write: a workbook.
+    """
 
     records: int = 0
     cells: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    rewritable: bool = True
 
     def __or__(self, other: Found) -> Found:
         names = {*self.cells, *other.cells}
@@ -67,8 +73,9 @@ def find(source: ByteSource, contract: Contract, name: str, subject: Subject) ->
         Unreadable: it is not what its name or its contract says; it says whether it has the key.
     """
     cells: dict[str, set[str]] = defaultdict(set)
-    records = 0
-    for _, reader, matcher in _opened(source, contract, name, subject):
+    records, rewritable = 0, True
+    for opened, reader, matcher in _opened(source, contract, name, subject):
+        rewritable = opened.format.kind in _WRITTEN
         try:
             for batch in reader.batches():
                 for position in matcher.positions(batch):
@@ -77,7 +84,8 @@ def find(source: ByteSource, contract: Contract, name: str, subject: Subject) ->
                         cells[column].add(text)
         except Refusal as refusal:
             raise _unreadable(source, subject, refusal) from refusal
-    return Found(records, {column: frozenset(texts) for column, texts in cells.items()})
+    texts_by_column = {column: frozenset(texts) for column, texts in cells.items()}
+    return Found(records, texts_by_column, rewritable)
 
 
 def rewrite(
@@ -88,7 +96,7 @@ def rewrite(
         if opened.format.kind == "parquet":
             _rewrite_parquet(source, reader, matcher, writer)
             return
-        text = _TextWriter(opened, writer)
+        text = _TextWriter(opened, _packer(opened, source), writer)
         text.write(reader.head)
         array = opened.format.kind == "json"
         text.write(b"[\n" if array else b"")
@@ -163,9 +171,11 @@ def _opened(
     lenient = replace(contract, drift=drift)
     own = tuple(replace(contract.column(each), required=False) for each in subject.values)
     refused: Refusal | None = None
-    for tried in (lenient, replace(lenient, columns=own, key=(), rules=(), relationships=())):
+    by_key = replace(lenient, columns=own, key=(), rules=(), relationships=())
+    # Without a header the place of a column says which it is: all of them are needed.
+    for tried in (lenient, by_key) if contract.hints.header else (lenient,):
         try:
-            opened = open_stream(source.stream(), name, tried.hints)
+            opened = open_stream(source.stream(), name, tried.hints, source)
             reader = reader_of(opened, tried, source)
             reader.start()
         except Refusal as refusal:
@@ -191,35 +201,97 @@ def _unreadable(source: ByteSource, subject: Subject, refusal: Refusal) -> Unrea
     return Unreadable(refusal.problem.reason, has_key=not left if not packed else None)
 
 
+class _Packer(Protocol):
+    """Packs what is written to a file; `flush` ends it. Both return what is ready."""
+
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+class _Plain:
+    """Leaves content as it is."""
+
+    def compress(self, data: bytes) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
+
+
+class _Sink(bytearray):
+    """Takes what a ZIP archive writes, front to end."""
+
+    def write(self, data: bytes) -> int:
+        """Take all of it."""
+        self.extend(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing: it is taken already."""
+
+    def taken(self) -> bytes:
+        """Return what was written since the last call."""
+        ready = bytes(self)
+        self.clear()
+        return ready
+
+
+class _Zip:
+    """Packs content as the one member of a ZIP archive."""
+
+    def __init__(self, name: str) -> None:
+        self._sink = _Sink()
+        self._archive = zipfile.ZipFile(cast("IO[bytes]", self._sink), "w", zipfile.ZIP_DEFLATED)
+        self._member = self._archive.open(name, "w", force_zip64=True)
+
+    def compress(self, data: bytes) -> bytes:
+        self._member.write(data)
+        return self._sink.taken()
+
+    def flush(self) -> bytes:
+        self._member.close()
+        self._archive.close()
+        return self._sink.taken()
+
+
+def _packer(opened: Opened, source: ByteSource) -> _Packer:
+    """Return what compresses as the file was compressed."""
+    match opened.format.compression:
+        case "gzip":
+            return zlib.compressobj(wbits=31)
+        case "zstd":
+            import zstandard  # noqa: PLC0415 - most drops are not zstd
+
+            packer: _Packer = zstandard.ZstdCompressor().compressobj()
+            return packer
+        case "zip":
+            from landfall.validation.readers import archives  # noqa: PLC0415 - likewise
+
+            return _Zip(archives.only_member(archives.open_archive(source)).filename)
+    return _Plain()
+
+
 class _TextWriter:
     """Writes UTF-8 text in the encoding and the compression of an opened file."""
 
-    def __init__(self, opened: Opened, writer: Writer) -> None:
+    def __init__(self, opened: Opened, packer: _Packer, writer: Writer) -> None:
         self._codec = opened.codec
         self._writer = writer
-        self._packer: Any = None
-        if opened.format.compression == "gzip":
-            self._packer = zlib.compressobj(wbits=31)
-        elif opened.format.compression == "zstd":
-            import zstandard  # noqa: PLC0415 - most drops are not zstd
-
-            self._packer = zstandard.ZstdCompressor().compressobj()
-        self._put(opened.mark)
+        self._packer = packer
+        self._put(self._packer.compress(opened.mark))
 
     def write(self, utf8: bytes) -> None:
         """Write a part that ends between two characters."""
         plain = self._codec in {"", "utf-8"}
-        self._put(utf8 if plain else codecs.encode(utf8.decode(), self._codec))
+        text = utf8 if plain else codecs.encode(utf8.decode(), self._codec)
+        self._put(self._packer.compress(text))
 
     def finish(self) -> None:
         """Write what the compression still holds."""
-        if self._packer is not None:
-            self._writer.write(self._packer.flush())
+        self._put(self._packer.flush())
 
     def _put(self, data: bytes) -> None:
-        if not data:
-            return
-        data = data if self._packer is None else self._packer.compress(data)
         if data:
             self._writer.write(data)
 

@@ -120,7 +120,12 @@ def _known(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:,.6g}"
-    return f"{value:,}" if type(value) is int else str(value)
+    # Of four digits is many a year, which nobody groups.
+    grouped = type(value) is int and abs(value) >= _GROUPED
+    return f"{value:,}" if grouped else str(value)
+
+
+_GROUPED = 10_000
 
 
 def _percent(share: float) -> str:

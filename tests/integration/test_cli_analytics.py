@@ -85,6 +85,15 @@ def test_the_job_publishes_serves_and_shows(cloud: LocalCloud) -> None:
     assert all(len(rows) == 6 for rows in shown["tables"].values())
     with psycopg.connect(cloud.dsn) as database:
         counted = database.execute("SELECT count(*) FROM gold.recommendations_live").fetchone()
+        objecting = database.execute("SELECT count(*) FROM gold.profiling_objections").fetchone()
+        user = database.execute("SELECT min(user_id) FROM gold.recommendations_live").fetchone()
+        # As a load of objections leaves it: the lists are gone at once.
+        database.execute("INSERT INTO gold.profiling_objections SELECT %s::bigint", user)
+        left = database.execute(
+            "SELECT count(*) FROM gold.recommendations_live WHERE user_id = %s", user
+        ).fetchone()
+        database.rollback()
+    assert (objecting, left) == ((0,), (0,))
     assert counted == (document["tables"]["recommendations_by_user"]["rows"],)
 
 

@@ -148,6 +148,61 @@ def test_records_over_blocks_keep_their_lines(spark: SparkSession, tmp_path: Pat
     assert {check.rule for check in there.report.checks} == {"quote", "enum"}
 
 
+WRITTEN = """
+apiVersion: v3.2.0
+kind: DataContract
+id: written
+version: 1.0.0
+schema:
+  - name: written
+    properties:
+      - {name: id, physicalName: Order No., logicalType: integer, primaryKey: true}
+      - name: price
+        logicalType: number
+        customProperties: [{property: currencySigns, value: [EUR]}]
+      - name: day
+        logicalType: date
+        logicalTypeOptions: {format: dd.MM.yy}
+        customProperties: [{property: twoDigitYearStart, value: 1950}]
+      - name: city
+        logicalType: string
+        customProperties: [{property: jsonPath, value: $.at.city}]
+customProperties:
+  - {property: maxRejectedRatio, value: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("extra", "head", "name"),
+    [
+        ("  - {property: header, value: false}\n", "", "drop.csv"),
+        ("  - {property: skipLines, value: 3}\n", "Report\n\nof May;x\n", "drop.csv"),
+        ("", "", "drop.jsonl"),
+    ],
+)
+def test_how_a_file_is_written_is_the_same_for_the_job(
+    spark: SparkSession, tmp_path: Path, extra: str, head: str, name: str
+) -> None:
+    """No header, lines before it, names of files, signs, short years and paths of JSON."""
+    rows = [
+        (n % 9, f"EUR {n}" if n % 5 else "5 USD", f"{n % 28 + 1:02}.12.{n % 99:02}", f"c{n}")
+        for n in range(40)
+    ]
+    if name.endswith(".jsonl"):
+        lines = [
+            json.dumps({"Order No.": i, "price": n, "day": day, "at": {"city": city}})
+            for n, (i, _, day, city) in enumerate(rows)
+        ]
+    else:
+        names = [] if "header" in extra else ["Order No.,price,day,city"]
+        lines = [*names, *(",".join(map(str, row)) for row in rows)]
+    data = (head + "\n".join([*lines, ""])).encode()
+    contract = parse(WRITTEN + extra, file="written.odcs.yaml")
+    there = compare(Drop(contract, data, name), spark, tmp_path, 200)
+    assert there is not None
+    assert there.report.accepted > 0
+
+
 def test_parquet(spark: SparkSession, tmp_path: Path) -> None:
     """Values with types, their keys, and rejects as JSON Lines; a line is a record's number."""
     frame = pl.DataFrame(

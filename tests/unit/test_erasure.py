@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import gzip
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import date
 
+import openpyxl
 import polars as pl
 import pytest
 import zstandard
@@ -81,6 +84,26 @@ def without(content: bytes, name: str, subject: Subject = BOB, contract: object 
     return sink.getvalue()
 
 
+def zipped(content: bytes) -> bytes:
+    """An archive with one file."""
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("inner.csv", content)
+    return sink.getvalue()
+
+
+def test_a_workbook_is_looked_through_and_not_written() -> None:
+    """Its drop goes as a whole: there is typed Parquet of its records."""
+    book = openpyxl.Workbook()
+    for row in csv.reader(io.StringIO(CSV)):
+        book.worksheets[0].append([int(cell) if cell.isdigit() else cell for cell in row])
+    sink = io.BytesIO()
+    book.save(sink)
+    found = find(BytesSource(sink.getvalue()), PEOPLE, "a.xlsx", BOB)
+    assert (found.records, found.rewritable) == (1, False)
+    assert found.cells["name"] == {"Bob"}
+
+
 @pytest.mark.parametrize(
     ("name", "pack", "unpack"),
     [
@@ -95,6 +118,11 @@ def without(content: bytes, name: str, subject: Subject = BOB, contract: object 
             "a.csv",
             lambda t: codecs.BOM_UTF16_LE + t.encode("utf-16-le"),
             lambda b: b.removeprefix(codecs.BOM_UTF16_LE).decode("utf-16-le"),
+        ),
+        (
+            "a.zip",
+            lambda t: zipped(t.encode()),
+            lambda b: zipfile.ZipFile(io.BytesIO(b)).read("inner.csv").decode(),
         ),
         ("a.csv", lambda t: codecs.BOM_UTF8 + t.encode(), lambda b: b.decode("utf-8-sig")),
     ],

@@ -278,3 +278,15 @@ def test_a_path_leads_to_one_value(path: str) -> None:
     """Wildcards and filters could give several."""
     with pytest.raises(ContractError, match="a path of names and positions"):
         contract(at_path("city", path))
+
+
+def test_a_header_of_another_table_is_not_called_a_record() -> None:
+    """It may be a file in the wrong folder; a record says that a header is missing."""
+    rules = contract("name: id, logicalType: integer", "name: note, logicalType: string")
+    report, _ = run_validation(b"date,temperature\n2026-01-01,4\n", rules)
+    assert report.problem is not None
+    assert "none of the 2 columns of sales is in the first line" in report.problem.reason
+    assert "of another dataset" in report.problem.action
+    report, _ = run_validation(b"1,first\n2,second\n", rules)
+    assert report.problem is not None
+    assert "is not the header of sales" in report.problem.reason

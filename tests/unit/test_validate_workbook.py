@@ -157,6 +157,10 @@ def test_rows_before_the_header_comments_and_no_header() -> None:
     data = workbook(["Report"], ["of May"], ["# a"], HEADER, FIRST, ["# end"])
     report, _ = run_validation(data, orders(skip), name="may.xlsx")
     assert (report.rows, report.rejected) == (1, 0)
+    wrong = workbook(["Report"], ["of May"], HEADER, ["x"])
+    _, found = run_validation(wrong, orders(skip), name="may.xlsx")
+    again, _ = run_validation(found["rejects"] or b"", orders(skip))
+    assert (again.rows, again.rejected) == (1, 1)
     bare = "  - {property: header, value: false}\n"
     report, found = run_validation(workbook(FIRST), orders(bare), name="may.xlsx")
     assert (report.rows, report.rejected) == (1, 0)

@@ -104,7 +104,7 @@ class FileErasure:
     def _look(self, versions: Iterable[Version]) -> tuple[Found, dict[str, int | None]]:
         """The subject's records in text files, and how many of them each file has.
 
-        None stands for a file that has the key and cannot be read as records.
+        None stands for a file that has the key, and that cannot be read as records or written.
         """
         found, of_file = Found(), dict[str, int | None]()
         for version in versions:
@@ -119,14 +119,16 @@ class FileErasure:
                     of_file[version.path] = None
                 continue
             if here.records:
-                found, of_file[version.path] = found | here, here.records
+                found |= here
+                of_file[version.path] = here.records if here.rewritable else None
         return found, of_file
 
     def _name(self, version: Version) -> str:
-        """The name by which a file is read: rejects of a Parquet drop are JSON Lines."""
+        """The name by which a file is read: rejects are text, whatever their drop was."""
         name = version.path.rsplit("/", 1)[-1]
-        if _is_rejects(version.path) and self.lake.read(version.path, 0, 1) == b"{":
-            return "rejects.jsonl"
+        if _is_rejects(version.path):
+            objects = self.lake.read(version.path, 0, 1) == b"{"
+            return "rejects.jsonl" if objects else "rejects.csv"
         return name
 
     def _accepted(self, version: Version) -> Found:

@@ -96,8 +96,11 @@ class Workbook:
         """
         for _ in self._chunks:
             """Read every byte, so that the hash is of the whole file."""
-        self._rows = self._records(rows_of(self._source, self._contract.hints.sheet))
-        if self._contract.hints.header:
+        hints = self._contract.hints
+        self._rows = self._records(rows_of(self._source, hints.sheet))
+        # Rejects are text, which is read by the same contract: it skips as many lines there.
+        self.head = b"\n" * hints.skip_lines
+        if hints.header:
             self._read_header()
         else:
             self.names = [column.name for column in self._contract.columns]
@@ -139,7 +142,7 @@ class Workbook:
             raise
         known_as = {given: name for name, given in self.columns.renamed.items()}
         self.names = [known_as.get(name, name) for name in names]
-        self.head = self._csv(names)
+        self.head += self._csv(names)
 
     def batches(self) -> Iterator[ParsedBatch]:
         """Yield all records.
