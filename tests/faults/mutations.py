@@ -163,8 +163,8 @@ MUTATIONS = (
     Mutation(
         "same content is not looked for",
         "ingest/runs/contents.py",
-        "if known != run.run_id and (holder :=",
-        "if False and (holder :=",
+        "if holder and not self._restates(run, holder, contract):",
+        "if False:",
     ),
     Mutation(
         "a failed run is not told who takes its content",

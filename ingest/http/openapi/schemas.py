@@ -139,6 +139,13 @@ SHARED_SCHEMAS: dict[str, Any] = {
         "runs": {"type": "array", "items": TEXT},
     }),
     "Health": object_of({"status": TEXT, "parts": {"type": "object"}}),
+    "Unhealthy": object_of({
+        "type": TEXT,
+        "title": TEXT,
+        "status": {"const": 503},
+        "detail": TEXT,
+        "parts": {"type": "object"},
+    }),
 }  # fmt: skip
 
 SUMMARY_EXAMPLE = {

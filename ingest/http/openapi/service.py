@@ -48,7 +48,7 @@ SERVICE_OPERATIONS: dict[str, Operation] = {
         {
             200: (ref("Health"), {"status": "ok", "parts": {"lake": "ok"}}),
             503: (
-                ref("Health"),
+                ref("Unhealthy"),
                 {
                     "type": "about:blank",
                     "title": "Service unavailable",
