@@ -4,6 +4,7 @@
     make peers                                  # pandera, Great Expectations, frictionless,
                                                 # datacontract-cli, in an environment of their own
     python -m benchmarks.validate [--rows 1000000] [--runs 3] [--large] [--no-peers]
+    python -m benchmarks.validate --rules       # what each kind of rule costs: see rules.py
 
 Whole processes are started in turn; the smallest wall time of each counts, and each ratio is
 printed with its target. `--large` also measures ten times and twenty times the rows. The first
@@ -28,6 +29,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import rules
 from landfall.contract.folder import parse
 from landfall.validation import validate
 from landfall.validation.local_files import FileOutputs, FileSource
@@ -38,6 +40,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PYTHON = Path(os.environ.get("LANDFALL_PEERS", REPOSITORY / ".venv-peers")) / "bin" / "python"
 DIRTY = 0.004
 _BASE = 100_000
+_RULE_ROWS = 300_000
 
 READ = """
 import duckdb, sys
@@ -366,6 +369,16 @@ def exactness(folder: Path, rows: int) -> list[Figure]:
     return [Figure(f"missed or invented, of {injected_in_all:,} faults", wrong, 0, "")]
 
 
+def rule_costs(rows: int, runs: int) -> None:
+    """Print what each kind of rule costs on top of a contract with types alone."""
+    with tempfile.TemporaryDirectory(dir=os.environ.get("LANDFALL_BENCH")) as name:
+        costs = rules.measure(Path(name), rows, runs)
+    print(f"{rows:,} records, CPU as a multiple of types alone: verdict, then with typed Parquet")
+    for rule, both in costs.items():
+        kept = "kept" if max(both) <= rules.MOST else f"MISSED, at most {rules.MOST:g}"
+        print(f"{rule:<34}{both[0]:8.2f} x{both[1]:8.2f} x  {kept}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
@@ -373,7 +386,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--large", action="store_true", help="also ten and twenty times the rows")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--rules", action="store_true", help="only what each kind of rule costs")
     options = parser.parse_args()
+    if options.rules:
+        rule_costs(min(options.rows, _RULE_ROWS), options.runs)
+        return
     with tempfile.TemporaryDirectory(dir=os.environ.get("LANDFALL_BENCH")) as name:
         folder = Path(name)
         figures = against_duckdb(folder, options.rows, options.runs, (1.3, 1.3, 1.3))
