@@ -6,6 +6,7 @@ does not exist is answered 202 and lost. A test holds them fast.
 
 import logging
 import os
+from importlib import import_module
 from typing import List  # noqa: UP035 - see Messages
 
 import azure.functions as func
@@ -13,7 +14,7 @@ from azurefunctions.extensions.bindings import blob
 
 from ingest import log, wiring
 from ingest.errors import LandfallError
-from ingest.http import api, api_verbs, contracts, erasures, sources, web
+from ingest.http import api, api_verbs, contracts, web
 from ingest.http.routes import binding
 from ingest.runs.messages import Message, decode, encode
 
@@ -22,6 +23,10 @@ STORAGE = "AzureWebJobsStorage"
 
 # The worker knows typing's List and refuses the built-in list as the type of an output.
 Messages = func.Out[List[str]]  # noqa: UP006
+
+# Imported by their first call: a cold start that extracts and erases nothing does without.
+sources = wiring.Lazy(lambda: import_module("ingest.http.sources"))
+erasures = wiring.Lazy(lambda: import_module("ingest.http.erasures"))
 
 log.configure()
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)

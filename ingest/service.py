@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ingest import paths
 from ingest.contract_store import ContractChanges, ContractStore
@@ -47,7 +47,6 @@ from ingest.runs.messages import (
 from ingest.runs.register import Register
 from ingest.runs.run import Run
 from ingest.runs.search import RunQuery
-from ingest.sources.extraction import Extraction
 from ingest.stages.base import NO_HINT, Context, Hint
 from ingest.stages.claim import claim
 from ingest.stages.copy import FenceAnswer
@@ -55,6 +54,9 @@ from ingest.stages.way import RunWay
 from landfall import protocol
 from landfall.contract.folder import Contract
 from landfall.protocol import FINAL, State
+
+if TYPE_CHECKING:  # a cold start does without
+    from ingest.sources.extraction import Extraction
 
 Item = TypeVar("Item")
 

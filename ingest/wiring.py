@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ingest.contract_store import ContractStore
 from ingest.errors import LandfallError, Misconfigured
@@ -29,16 +29,23 @@ from ingest.runs.contents import AcceptedContents
 from ingest.runs.register import Register
 from ingest.service import Landfall
 from ingest.settings import Settings, read, trigger_problem
-from ingest.sources.extraction import Extraction
-from ingest.sources.files import SourceFiles
 from ingest.stages.base import Context
 from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.load.batching import Limits
-from ingest.stages.rules import CopyRules, JobRules, LoadRules, Rules, ValidationRules
-from ingest.stages.validate.verdicts import LONGEST_WAIT
+from ingest.stages.rules import (
+    LONGEST_WAIT,
+    CopyRules,
+    JobRules,
+    LoadRules,
+    Rules,
+    ValidationRules,
+)
 from ingest.stages.way import RunWay
 from landfall.contract.folder import ContractProblem
 from landfall.protocol import State
+
+if TYPE_CHECKING:
+    from ingest.sources.extraction import Extraction
 
 _COPIES = (State.COPYING, State.VALIDATED)
 APP = Path(__file__).resolve().parent.parent
@@ -79,13 +86,6 @@ def build(
     manifest = Register(lake)
     contents = AcceptedContents(lake, manifest)
     store = ContractStore(lake, settings.project / "contracts", clock, settings.contracts_every)
-    extraction = Extraction.of(
-        lake,
-        manifest,
-        SourceFiles(settings.project / "sources", store, settings.sources),
-        clock,
-        pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
-    )
     context = Context(
         lake=lake,
         manifest=manifest,
@@ -102,6 +102,7 @@ def build(
         spark_lake=settings.spark_lake,
         validation_job=settings.validation_job,
     )
+    extraction = cast("Extraction", Lazy(lambda: _extraction(settings, context, pipelines)))
     return Landfall(
         way=RunWay(context),
         ticks=TickRules(
@@ -122,7 +123,8 @@ def build(
             clock=clock,
             jobs=eraser or Lazy(lambda: _databricks(settings, settings.forget_job)),
             spark_lake=settings.spark_lake,
-            staged=extraction.catalog.staged,
+            # A lambda: asking for the attribute now would import the parts of extraction.
+            staged=lambda dataset: extraction.catalog.staged(dataset),  # noqa: PLW0108
         ),
     )
 
@@ -192,6 +194,21 @@ def probe(env: Mapping[str, str] | None = None) -> Health:
     except LandfallError as error:
         parts["lake"] = str(error)
     return Health(parts, problems, gold)
+
+
+def _extraction(
+    settings: Settings, context: Context, pipelines: Callable[[str], CopyService] | None
+) -> Extraction:
+    from ingest.sources.extraction import Extraction  # noqa: PLC0415 - see the module's docstring
+    from ingest.sources.files import SourceFiles  # noqa: PLC0415
+
+    return Extraction.of(
+        context.lake,
+        context.manifest,
+        SourceFiles(settings.project / "sources", context.contracts, settings.sources),
+        context.clock,
+        pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
+    )
 
 
 def _lake(settings: Settings) -> Lake:

@@ -7,6 +7,9 @@ from datetime import timedelta
 
 from ingest.stages.load.batching import Limits
 
+LONGEST_WAIT = timedelta(minutes=2)
+"""At most, between two validations of a drop whose records refer to what is not there."""
+
 
 @dataclass(frozen=True)
 class ValidationRules:

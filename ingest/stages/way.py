@@ -23,8 +23,11 @@ final       ArchiveStage      the document leaves the active ones, which `Regist
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ingest.errors import Damaged, Stale
 from ingest.log import log, once
@@ -36,11 +39,11 @@ from ingest.stages.base import NO_HINT, Context, Hint, Stage
 from ingest.stages.claim import ClaimStage
 from ingest.stages.copy import CopyStage
 from ingest.stages.failures import LONG, StepFailures
-from ingest.stages.load.stage import LoadStage
-from ingest.stages.validate.job import ValidationJob
-from ingest.stages.validate.references import CopiedDrops
-from ingest.stages.validate.stage import ValidationStage
 from landfall.protocol import State
+
+if TYPE_CHECKING:
+    from ingest.stages.load.stage import LoadStage
+    from ingest.stages.validate.stage import ValidationStage
 
 
 @dataclass(frozen=True)
@@ -60,23 +63,39 @@ class RunWay:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.copy = CopyStage(context)
-        self.validation = ValidationStage(
-            context=context,
-            job=ValidationJob(context),
-            copied=CopiedDrops(context.manifest, context.clock),
-            copies=self.copy,
-        )
-        self.claim = ClaimStage(context, then=self.validation)
-        self.load = LoadStage(context)
-        self.stages: dict[Command, Stage] = {
-            Command.CLAIM: self.claim,
-            Command.VALIDATE: self.validation,
-            Command.START_COPY: self.copy,
-            Command.WATCH_COPY: self.copy,
-            Command.LOAD: self.load,
-            Command.ARCHIVE: ArchiveStage(context),
+        self._stages: dict[Command, Callable[[], Stage]] = {
+            Command.CLAIM: lambda: self.claim,
+            Command.VALIDATE: lambda: self.validation,
+            Command.START_COPY: lambda: self.copy,
+            Command.WATCH_COPY: lambda: self.copy,
+            Command.LOAD: lambda: self.load,
+            Command.ARCHIVE: lambda: ArchiveStage(context),
         }
         self._failures = StepFailures(context)
+
+    # A cold start does without these: they are imported when the first run comes to them.
+
+    @cached_property
+    def claim(self) -> ClaimStage:
+        """The claim, which goes on to the validation."""
+        return ClaimStage(self.context, then=self.validation)
+
+    @cached_property
+    def validation(self) -> ValidationStage:
+        """The validation, which goes on to the copy."""
+        from ingest.stages.validate.job import ValidationJob  # noqa: PLC0415
+        from ingest.stages.validate.references import CopiedDrops  # noqa: PLC0415
+        from ingest.stages.validate.stage import ValidationStage  # noqa: PLC0415
+
+        copied = CopiedDrops(self.context.manifest, self.context.clock)
+        return ValidationStage(self.context, ValidationJob(self.context), copied, self.copy)
+
+    @cached_property
+    def load(self) -> LoadStage:
+        """The loads of all datasets."""
+        from ingest.stages.load.stage import LoadStage  # noqa: PLC0415
+
+        return LoadStage(self.context)
 
     def advance(self, run_id: str, hint: Hint = NO_HINT) -> list[Message]:
         """Take a run one step further; returns what is to be done next.
@@ -111,7 +130,7 @@ class RunWay:
     def _step(self, stored: Stored, hint: Hint) -> list[Message] | None:
         """The messages after one step on a document; None where the step wrote nothing."""
         try:
-            moved = self.stages[COMMANDS[stored.run.state]].advance(stored, hint)
+            moved = self._stages[COMMANDS[stored.run.state]]().advance(stored, hint)
         except Exception as error:  # noqa: BLE001 - each kind has its meaning for the run
             return self._failures.handle(stored.run, error)
         written = (moved.path, moved.etag) != (stored.path, stored.etag)

@@ -44,8 +44,6 @@ from ingest.ports import Clock, JobRun, JobService, Lake
 from ingest.runs.document import Listed
 from ingest.runs.messages import Erase, Message
 from ingest.runs.register import Register
-from ingest.stages.validate.delta import Unreadable, live_files
-from ingest.stages.validate.references import LakeSource
 from landfall.contract.folder import Contract
 from landfall.protocol import FINAL, LANDING, id_prefix
 
@@ -449,7 +447,10 @@ class Erasures:
 
     def _in_silver(self, target: Mapping[str, Any]) -> int | None:
         """How many rows of silver are the subject's; None where the table cannot be read here."""
-        from landfall.erasure.subject import matching  # noqa: PLC0415 - see `_targets`
+        # A cold start does without these.
+        from ingest.stages.validate.delta import Unreadable, live_files  # noqa: PLC0415
+        from ingest.stages.validate.references import LakeSource  # noqa: PLC0415
+        from landfall.erasure.subject import matching  # noqa: PLC0415
         from landfall.validation.readers.footer import frames  # noqa: PLC0415
 
         table = f"{paths.SILVER}/{target['dataset']}"

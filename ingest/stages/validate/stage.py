@@ -28,13 +28,13 @@ from ingest.runs.states import Event
 from ingest.stages import copy
 from ingest.stages.base import NO_HINT, Context, Hint
 from ingest.stages.copy import CopyStage
+from ingest.stages.rules import LONGEST_WAIT
 from ingest.stages.validate.job import Answer, ValidationJob
 from ingest.stages.validate.missing import without_loss
 from ingest.stages.validate.outputs import LakeOutputs, ValidationPaths, new_attempt
 from ingest.stages.validate.parts import FolderParts
 from ingest.stages.validate.references import CopiedDrops, LakeReferences, LakeSource
 from ingest.stages.validate.verdicts import (
-    LONGEST_WAIT,
     last_look,
     missing,
     no_contract,
