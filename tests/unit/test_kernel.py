@@ -175,6 +175,46 @@ def test_moments(columns: list[dict[str, Any]], data: st.DataObject) -> None:
     assert_prefilters_agree("\n".join(lines).encode(), contract)
 
 
+DIGITS: list[dict[str, Any]] = [
+    {"logicalType": "number", "physicalType": kind}
+    for kind in ("decimal(12,2)", "decimal(15,15)", "decimal(3,0)", "decimal(16,2)")
+]
+DIGITS += [
+    {"logicalType": "number", "logicalTypeOptions": {"multipleOf": unit}}
+    for unit in (0.01, 0.25, 5, 0.3, 0.0001, 3 * 10**17)
+]
+DIGITS += [
+    {
+        "logicalType": "number",
+        "physicalType": "decimal(8,3)",
+        "logicalTypeOptions": {"multipleOf": 0.05, "minimum": -10, "exclusiveMaximum": 99.5},
+    },
+    {
+        "logicalType": "number",
+        "logicalTypeOptions": {"multipleOf": 0.1, "exclusiveMinimum": 0, "maximum": 1000},
+    },
+]
+NUMBER = st.one_of(
+    st.sampled_from(NUMBERS),
+    st.decimals(allow_nan=False, allow_infinity=False, places=2).map(str),
+    st.decimals(-1000, 1000, places=3).map(lambda number: f"{number:f}"),
+    st.integers(-(10**19), 10**19).map(lambda number: f"{number}.0"),
+    st.from_regex(r"-?[0-9]{1,20}(\.[0-9]{1,12})?", fullmatch=True),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(DIGITS), min_size=1, max_size=3), st.data())
+def test_decimals_and_multiples(columns: list[dict[str, Any]], data: st.DataObject) -> None:
+    """Decimals and multiples of fractions are those that Python reads, to the last digit."""
+    width = len(columns) + 1
+    rows = data.draw(st.lists(st.lists(NUMBER, min_size=width, max_size=width), max_size=30))
+    lines = [",".join(f"c{at}" for at in range(width)), *map(",".join, rows)]
+    contract = contract_of([*columns, {"logicalType": "string"}])
+
+    assert_prefilters_agree("\n".join(lines).encode(), contract)
+
+
 def cleaning(**said: Any) -> list[dict[str, Any]]:
     """Return custom properties of a column."""
     return [{"property": name, "value": value} for name, value in said.items()]

@@ -104,7 +104,10 @@ class Parquet:
         """Yield all records."""
         number = 0
         expansion = Expansion(self._source.size)
-        add_declared(self._footer, self._read_names, expansion)
+        try:
+            add_declared(self._footer, self._read_names, expansion)
+        except (TypeError, ValueError) as error:
+            raise Refusal(f"the Parquet footer is damaged: {error}", AGAIN) from error
         for frame in self._frames():
             lengths = _text_lengths(frame)
             expansion.add(int(lengths.sum()))

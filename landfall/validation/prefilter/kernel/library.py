@@ -90,7 +90,7 @@ class KernelColumn(Structure):
         ("allowed_count", c_int64),
         ("allowed", POINTER(c_int64)),
         ("store", c_int32),
-        ("unused", c_int32),
+        ("scale", c_int32),
         ("nulls", c_int64),
         ("any", c_int64),
         ("low_found", c_int64),
