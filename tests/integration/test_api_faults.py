@@ -418,6 +418,7 @@ def test_a_link_to_another_host(carrier: Carrier, auth: str) -> None:
 # -- sizes ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_record_of_50_megabytes(carrier: Carrier) -> None:
     """It comes whole; validation refuses it with its limit, and keeps it."""
     carrier.api.records = {1: {"id": 1, "name": "x" * 50_000_000, "amount": 1, "at": _written(1)}}
@@ -488,6 +489,7 @@ def test_windows_again_and_at_once(carrier: Carrier) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-20, 20])
+@pytest.mark.slow
 def test_a_service_whose_clock_is_wrong(carrier: Carrier, seconds: int) -> None:
     """An API is asked up to the service's own time: lag and overlap cover what that is off."""
     extraction = carrier.extraction

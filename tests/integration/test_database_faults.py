@@ -287,6 +287,7 @@ def test_a_backend_killed_in_each_try(shop: Shop) -> None:
     shop.catch_up(source, table)
 
 
+@pytest.mark.slow
 def test_a_server_that_restarts(shop: Shop) -> None:
     """What was being read fails and is read again; the watermark is where it was."""
     table, extraction = shop.table(), shop.extraction
@@ -449,6 +450,7 @@ def test_an_empty_table(shop: Shop, mode: str) -> None:
 
 
 @pytest.mark.parametrize("hours", [-30, 30])
+@pytest.mark.slow
 def test_a_service_whose_clock_is_wrong(shop: Shop, hours: int) -> None:
     """The high end is of the database's clock: neither direction loses a row."""
     table, extraction = shop.table(), shop.extraction
@@ -493,6 +495,7 @@ def test_many_pipeline_runs_at_once(shop: Shop) -> None:
     shop.catch_up(source, table)
 
 
+@pytest.mark.slow
 def test_a_table_that_goes_back_to_what_it_was(shop: Shop) -> None:
     """The same rows as two readings ago are no duplicate: silver has those of the last reading.
 
@@ -511,6 +514,7 @@ def test_a_table_that_goes_back_to_what_it_was(shop: Shop) -> None:
     assert states == [False, False, False, True]
 
 
+@pytest.mark.slow
 def test_a_row_of_50_megabytes(shop: Shop) -> None:
     """It comes whole; validation refuses it with its limit, and keeps it."""
     table, extraction = shop.table(1), shop.extraction

@@ -76,6 +76,7 @@ def test_rows_of_a_composite_key_go_from_silver_and_history(
     assert delta_version(lake, "silver/visits") == version
 
 
+@pytest.mark.slow
 def test_rows_that_are_only_marked_as_deleted_are_written_out(
     spark_harness: SparkHarness, lake: SparkLake
 ) -> None:
@@ -105,6 +106,7 @@ def test_rows_that_are_only_marked_as_deleted_are_written_out(
     assert spark_harness.spark.read.format("delta").load(lake.uri("silver/people")).count() == 9
 
 
+@pytest.mark.slow
 def test_the_log_forgets_when_the_horizon_is_past(
     spark_harness: SparkHarness, lake: SparkLake
 ) -> None:
@@ -136,6 +138,7 @@ def days_pass(lake: SparkLake, table: Path) -> None:
         os.utime(each, (past.timestamp(), past.timestamp()))
 
 
+@pytest.mark.slow
 def test_a_load_that_comes_between_is_looked_at_again(
     lake: SparkLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +164,7 @@ def test_a_load_that_comes_between_is_looked_at_again(
     assert data_version(lake, "silver/people") is not None
 
 
+@pytest.mark.slow
 def test_models_that_name_the_subject_are_found_by_their_contracts() -> None:
     """Their tables are made by jobs of their own: until then the rows are deleted."""
     found = modelled(Target("silver/users", {"identifierHash": "7"}), "users")
@@ -171,6 +175,7 @@ def test_models_that_name_the_subject_are_found_by_their_contracts() -> None:
     assert modelled(Target("silver/orders", {"order_id": "7"}), "orders") == []
 
 
+@pytest.mark.slow
 def test_an_erasure_that_is_gone_ends_the_job(lake: SparkLake) -> None:
     """Nothing is written, and the message says what is missing."""
     with pytest.raises(JobError, match="There is no erasure"):
