@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup infra-check package demo test test-unit test-all docs coverage test-crash test-soak test-many peers pictures lint format lock clean
+.PHONY: help setup browser infra-check checkov package demo test test-unit test-all docs coverage test-crash test-soak test-many peers pictures lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,16 +36,26 @@ $(READY): requirements-dev.txt requirements-jre.txt pyproject.toml devcloud/pypr
 	@$(BIN)/python -c "$(FIND_JAVA)" 2>/dev/null || { echo "no Java 17 to 23 here: adding one by pip"; \
 		$(BIN)/python -m pip install --quiet -r requirements-jre.txt; }
 	@$(BIN)/python -m devcloud.databricks.jars >/dev/null
-	@touch $@
+	@touch $@ $(KERNEL)
 
-$(KERNEL): $(READY) $(wildcard landfall/validation/prefilter/kernel/*.[ch])
-	@$(BIN)/python -m landfall.validation.prefilter.kernel --if-possible
+# The editable install builds the kernel in place, where there is a C compiler.
+$(KERNEL): $(READY) setup.py $(wildcard landfall/validation/prefilter/kernel/*.[ch])
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@test -f landfall/validation/prefilter/kernel/_kernel.abi3.so || \
+		echo "no C compiler here: Polars prefilters instead of the compiled kernel" >&2
 	@touch $@
 
 infra-check: $(READY) ## Compile, lint and evaluate the Bicep templates, and compare them with the code (needs the Bicep CLI)
 	@test -n "$$BICEP" || command -v bicep >/dev/null || test -x ../shared/tools/bicep || { \
 		echo "no Bicep CLI: put bicep on the PATH, or name it in BICEP" >&2; exit 1; }
 	$(BIN)/python -m pytest -q -n 0 tests/infra $(PYTEST_ARGS)
+
+checkov: .venv-checkov/.ready ## Install checkov in an environment of its own: infra-check uses it
+
+.venv-checkov/.ready: $(READY)
+	@test -x .venv-checkov/bin/python || $(BIN)/python -m venv .venv-checkov
+	@.venv-checkov/bin/python -m pip install --quiet checkov==3.3.30
+	@touch $@
 
 package: $(READY) ## What a deployment to Azure uploads: files, size, and the time that its first start takes
 	$(BIN)/python -m benchmarks.package
@@ -90,6 +100,13 @@ test-many: $(READY) ## Several instances: batches with a poisoned drop, and a wo
 	$(BIN)/python -m tests.faults.many
 	$(BIN)/python -m tests.faults.pauses
 
+browser: ## Install Chromium for the tests of the console, where apt-get and root are at hand
+	@test -x /usr/bin/chromium && exit 0; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		{ apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium; } >/dev/null 2>&1 \
+		&& exit 0; fi; \
+	echo "no Chromium at /usr/bin/chromium, and it could not be installed: the console's browser tests are skipped" >&2
+
 pictures: $(READY) ## Take the pictures of the documentation in Chromium (Debian's package chromium)
 	$(BIN)/python -m tests.console.pictures
 
@@ -113,5 +130,5 @@ lock: ## Pin the requirements anew (needs uv)
 
 clean: ## Remove what the targets above made, but not the data of a local cloud
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -rf spark-warehouse metastore_db derby.log landfall/validation/prefilter/kernel/_kernel.so
+	rm -rf spark-warehouse metastore_db derby.log landfall/validation/prefilter/kernel/_kernel.*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

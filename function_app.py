@@ -6,6 +6,7 @@ does not exist is answered 202 and lost. A test holds them fast.
 
 import logging
 import os
+from importlib import import_module
 from typing import List  # noqa: UP035 - see Messages
 
 import azure.functions as func
@@ -13,7 +14,7 @@ from azurefunctions.extensions.bindings import blob
 
 from ingest import log, wiring
 from ingest.errors import LandfallError
-from ingest.http import api, api_verbs, contracts, sources, web
+from ingest.http import api, api_verbs, contracts, web
 from ingest.http.routes import binding
 from ingest.runs.messages import Message, decode, encode
 
@@ -22,6 +23,10 @@ STORAGE = "AzureWebJobsStorage"
 
 # The worker knows typing's List and refuses the built-in list as the type of an output.
 Messages = func.Out[List[str]]  # noqa: UP006
+
+# Imported by their first call: a cold start that extracts and erases nothing does without.
+sources = wiring.Lazy(lambda: import_module("ingest.http.sources"))
+erasures = wiring.Lazy(lambda: import_module("ingest.http.erasures"))
 
 log.configure()
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -74,9 +79,7 @@ def reconcile(timer: func.TimerRequest, todo: Messages) -> None:
     """One tick: find what can move, and what has landed unannounced."""
     if timer.past_due:
         logging.getLogger("landfall").info("the tick is late")
-    service = wiring.service()
-    _send(todo, service.reconcile())
-    service.days.tick()
+    _send(todo, wiring.service().tick())
 
 
 @app.route(**binding("list_runs"))
@@ -137,6 +140,25 @@ def get_replay(req: func.HttpRequest) -> func.HttpResponse:
     return _respond(api_verbs.get_replay, req)
 
 
+@app.route(**binding("forget"))
+@app.queue_output(arg_name="todo", queue_name=QUEUE, connection=STORAGE)
+def forget(req: func.HttpRequest, todo: Messages) -> func.HttpResponse:
+    """Erase a subject from all that is kept of a dataset."""
+    return _respond(erasures.forget, req, todo)
+
+
+@app.route(**binding("list_erasures"))
+def list_erasures(req: func.HttpRequest) -> func.HttpResponse:
+    """The erasures, and how far they are."""
+    return _respond(erasures.list_erasures, req)
+
+
+@app.route(**binding("get_erasure"))
+def get_erasure(req: func.HttpRequest) -> func.HttpResponse:
+    """One erasure, and what was erased where."""
+    return _respond(erasures.get_erasure, req)
+
+
 @app.route(**binding("get_backlog"))
 def get_backlog(req: func.HttpRequest) -> func.HttpResponse:
     """How much is on its way, what waits, and for what."""
@@ -189,7 +211,7 @@ def docs(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(**binding("openapi"))
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """The description of this API, as OpenAPI 3.1."""
-    from ingest.http.openapi import get_document  # noqa: PLC0415 - seldom asked for
+    from ingest.http.openapi.document import get_document  # noqa: PLC0415 - seldom asked for
 
     return _respond(get_document, req)
 

@@ -34,7 +34,14 @@ from landfall.protocol import State
 REPOSITORY = Path(__file__).resolve().parents[1]
 KEY = "a key for a benchmark"
 DAYS = 3
-PAGES = ("", "runs", "runs?dataset=users&state=failed", "datasets/users", "upload")
+PAGES = (
+    "",
+    "runs",
+    "runs?dataset=users&state=failed",
+    "runs?q=a-name-that-no-run-has",
+    "datasets/users",
+    "upload",
+)
 
 
 def main(size: int) -> None:

@@ -4,10 +4,12 @@ r"""Measures how the local Data Factory reads PostgreSQL, against `psql`.
 
 whole        a Copy of all orders to one Parquet file of the lake, beside `psql` writing the same
              query to a file with `\copy`, in turn: at most 2.5x.
-partitioned  the same Copy by DynamicRange, 2 parts at once: at most 0.8x of the whole one where
-             the server has a core to spare.
+partitioned  the same Copy by DynamicRange, 2 parts at once into one file: at most 0.8x of the whole
+             one where the server has a core to spare.
+waiting      both again by a query that waits for 2 s in all, as a server does for its disk or its
+             network: what parts at once are worth where no core is busy.
 memory       resident memory of the factory's process at its highest: at most 300 MB for the whole
-             copy; two parts at once need more.
+             copy, and for two parts at once.
 
 Times are the best of the rounds. `psql` must be on the PATH, or PSQL name it.
 """
@@ -36,6 +38,11 @@ from devcloud.testing.factory import FACTORY, FINAL, GROUP, FactoryHost, Service
 
 COLUMNS = "order_id, buyer_id, ordered_at, status, amount, updated_at"
 QUERY = f"SELECT {COLUMNS} FROM orders"  # noqa: S608 - a constant
+WAITING = """
+    SELECT order_id, buyer_id, ordered_at, amount, updated_at,
+           status || CASE WHEN order_id % {} = 0 THEN pg_sleep(0.04)::text ELSE '' END AS status
+    FROM orders
+"""
 RANGED = f"{QUERY} WHERE ?AdfDynamicRangePartitionCondition"
 TABLE = """
     CREATE TABLE orders AS
@@ -59,26 +66,46 @@ def main() -> None:
             connection.execute(TABLE.format(options.rows).encode())
             connection.execute("ALTER TABLE orders ADD PRIMARY KEY (order_id)")
             connection.execute("VACUUM ANALYZE orders")
-        psql, whole, parted = [], [], []
+        psql, whole, parted, waiting, waiting_parted = [], [], [], [], []
         idle, memory = _memory(host.config, "VmRSS"), 0
         for _ in range(options.rounds):
             psql.append(_psql(host.config, Path(folder)))
             whole.append(_copy(host, {"query": QUERY}, "whole.parquet", options.rows))
             memory = memory or _memory(host.config, "VmHWM")
-            parted.append(_copy(host, _ranged(), "", options.rows))
+            parted.append(_copy(host, _ranged(), "parts.parquet", options.rows))
+            query = WAITING.format(max(options.rows // 50, 1))
+            waiting.append(_copy(host, {"query": query}, "whole.parquet", options.rows))
+            waiting_parted.append(
+                _copy(host, _waiting(query, options.rows), "parts.parquet", options.rows)
+            )
         memory_of_both = _memory(host.config, "VmHWM")
     base = min(psql)
     print(f"rows         {options.rows:,}")
     print(f"psql         {base:.2f} s")
     print(f"whole        {min(whole):.2f} s  {min(whole) / base:.2f}x of psql (at most 2.5x)")
     print(f"partitioned  {min(parted):.2f} s  {min(parted) / min(whole):.2f}x of the whole one")
+    ratio = min(waiting_parted) / min(waiting)
+    print(
+        f"waiting      {min(waiting):.2f} s, partitioned {min(waiting_parted):.2f} s  {ratio:.2f}x"
+    )
     print(f"memory       {memory / 2**20:.0f} MB (at most 300 MB), {idle / 2**20:.0f} MB idle")
-    print(f"             {memory_of_both / 2**20:.0f} MB with two parts at once")
+    print(f"             {memory_of_both / 2**20:.0f} MB with two parts at once (at most 300 MB)")
 
 
 def _ranged() -> dict[str, Any]:
     settings = {"partitionColumnName": "order_id"}
     return {"query": RANGED, "partitionOption": "DynamicRange", "partitionSettings": settings}
+
+
+def _waiting(query: str, rows: int) -> dict[str, Any]:
+    """In parts by bounds: to ask for least and greatest value would wait, too."""
+    settings = {
+        "partitionColumnName": "order_id",
+        "partitionLowerBound": str(rows // 4),
+        "partitionUpperBound": str(rows * 3 // 4),
+    }
+    ranged = f"{query} WHERE ?AdfDynamicRangePartitionCondition"
+    return {"query": ranged, "partitionOption": "DynamicRange", "partitionSettings": settings}
 
 
 @contextmanager

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ingest.http import openapi
+from ingest.http.openapi.document import document as openapi_document
 from ingest.runs.states import ACTIVE, COMMANDS, RETRYABLE, TRANSITIONS, Command, Event
 from landfall.cli.main import landfall
 from landfall.contract.domains import DOMAINS
+from landfall.contract.folder import Contract, load_folder, parse
+from landfall.gold import read_gold
 from landfall.protocol import FINAL, State
 from landfall.sources.schema import SOURCE
 
 FOLDER = Path(__file__).resolve().parent / "reference"
+ROOT = FOLDER.parents[1]
 ARCHITECTURE = FOLDER.parents[1] / "ARCHITECTURE.md"
 _BEGIN = "<!-- Made from ingest/runs/states.py by docs/generate.py: change it there. -->"
 _END = "<!-- to here -->"
@@ -299,13 +302,43 @@ def access_page() -> str:
             *(f"- `{action}`" for action in runner["actions"]),
             "",
             (
-                "In Databricks, the app may run `landfall_load` and `landfall_validate` "
-                "(CAN_MANAGE_RUN), and nothing else."
+                "In Databricks, the app may run `landfall_load`, `landfall_validate` and "
+                "`landfall_forget` (CAN_MANAGE_RUN), and nothing else."
             ),
             "",
             "| role | id |",
             "|---|---|",
             *(f"| {name} | `{role}` |" for name, role in sorted(table["roles"].items())),
+            "",
+        ]
+    )
+
+
+def checks_page() -> str:
+    """Return the page of checks of the templates that are skipped, with their reasons."""
+    skips = json.loads((ROOT / "infra" / "checkov.json").read_text(encoding="utf-8"))["skips"]
+    return "\n".join(
+        [
+            "# Checks of the infrastructure",
+            "",
+            "<!-- Made from infra/checkov.json by docs/generate.py: change it there. -->",
+            "",
+            (
+                "`make infra-check` compiles, lints and evaluates the templates, and compares "
+                "them with the code."
+            ),
+            (
+                "After `make checkov` it has checkov look at what would be deployed too, for "
+                "`network=public` with defaults and for `network=private` with every option."
+            ),
+            "All its findings are mended but these; a test fails at any other.",
+            "",
+            "| check | on | with | why it is skipped |",
+            "|---|---|---|---|",
+            *(
+                f"| {skip['check']} | `{skip['on']}` | {', '.join(skip['in'])} | {skip['reason']} |"
+                for skip in skips
+            ),
             "",
         ]
     )
@@ -322,6 +355,99 @@ SCOPES = {
 """What the parts of `infra/access.json` are assigned on."""
 
 
+def personal_page() -> str:
+    """Return the page of places where personal data may stand, from the contracts."""
+    contracts = load_folder(ROOT / "marketplace" / "contracts")
+    analytics = ROOT / "spark_jobs" / "analytics" / "contracts"
+    models = [parse(p.read_text(encoding="utf-8"), file=p.name) for p in analytics.iterdir()]
+    personal = {name: _personal(c) for name, c in sorted(contracts.items()) if _personal(c)}
+    tables = {c.dataset: _personal(c) for c in models if _personal(c)}
+    gold = read_gold(ROOT / "marketplace" / "gold", contracts).tables
+    resting = {t.name: sorted(set(t.datasets) & personal.keys()) for t in gold}
+    return "\n".join(
+        [
+            "# Personal data",
+            "",
+            "<!-- Made from the contracts by docs/generate.py: change it there. -->",
+            "",
+            "Columns that a contract classifies as `personal`, and where they may stand.",
+            "[Erase a subject](../how-to/forget-a-subject.md): how one is erased from all of it.",
+            "",
+            "## Columns",
+            "",
+            "| dataset | personal columns | refers to |",
+            "|---|---|---|",
+            *(
+                f"| `{name}` | {_names_of(columns)} | {_targets_of(contracts[name])} |"
+                for name, columns in personal.items()
+            ),
+            *(
+                f"| gold table `{name}` | {_names_of(columns)} | |"
+                for name, columns in sorted(tables.items())
+            ),
+            "",
+            "## Places, by container",
+            "",
+            "| container | what of these datasets |",
+            "|---|---|",
+            *(f"| `{container}` | {what} |" for container, what in PERSONAL_PLACES.items()),
+            "",
+            "Besides the lake:",
+            "",
+            "| place | what |",
+            "|---|---|",
+            *(f"| {place} | {what} |" for place, what in OTHER_PLACES.items()),
+            "",
+            (
+                "Gold tables that are made from these datasets; whether a row is of one person is "
+                "up to their statements:"
+            ),
+            "",
+            *(
+                f"- `gold/{name}`, from {_names_of(datasets)}"
+                for name, datasets in sorted(resting.items())
+                if datasets
+            ),
+            "",
+        ]
+    )
+
+
+PERSONAL_PLACES = {
+    "landing": "drops until they are claimed, all columns",
+    "raw": "drops, and the accepted records of each as typed Parquet, all columns; extracts that a "
+    "failed pipeline run left, in `_extracts/`; reports of duplicates",
+    "quarantine": "refused drops and rejects, all columns; reasons and reports, personal columns "
+    "masked",
+    "bronze": "copies of the typed Parquet",
+    "silver": "a table a dataset and its history; their logs have the extremes of key columns; old "
+    "versions until VACUUM",
+    "gold": "see below; old versions until VACUUM",
+    "manifest": "reports in `content/`, personal columns masked; keys of erasures under way in "
+    "`erasures/open/`; names of files as producers chose them",
+    "partners": "files that partners send, until `fetch_partner_file` has taken them",
+    "deadletter": "events: names of files, no content",
+}
+OTHER_PLACES = {
+    "database of the reports": "what the served gold tables have",
+    "logs, traces, run pages of Data Factory and Databricks": "names of files, counts; no cell",
+    "soft delete of the lake": "what was deleted or overwritten, for 7 days",
+    "sources": "the originals: erase there first",
+}
+
+
+def _personal(contract: Contract) -> list[str]:
+    return [column.name for column in contract.columns if column.classification == "personal"]
+
+
+def _names_of(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _targets_of(contract: Contract) -> str:
+    return ", ".join(f"`{it.dataset}` by {_names_of(it.columns)}" for it in contract.relationships)
+
+
 def _assignment(where: str, row: dict[str, str]) -> str:
     scope = SCOPES[where].format(**row)
     return f"| {PRINCIPALS[row['principal']]} | {scope} | {row['role']} | {row['why']} |"
@@ -329,9 +455,9 @@ def _assignment(where: str, row: dict[str, str]) -> str:
 
 def openapi_page() -> str:
     """Return the page of the HTTP API, route by route."""
-    document = openapi.document()
+    document = openapi_document()
     lines = [
-        "<!-- Made from ingest/http/openapi.py by docs/generate.py: change it there. -->",
+        "<!-- Made from ingest/http/openapi by docs/generate.py: change it there. -->",
         "# HTTP API, route by route",
         "",
         f"Version {document['info']['version']}, as `GET /openapi.json` describes it.",
@@ -465,6 +591,8 @@ PAGES = {
     FOLDER / "source.schema.json": schema_file,
     FOLDER / "access.md": access_page,
     FOLDER / "openapi.md": openapi_page,
+    FOLDER / "personal-data.md": personal_page,
+    FOLDER / "infra-checks.md": checks_page,
     FOLDER / "cli.md": cli_page,
     FOLDER / "parity.md": parity_page,
     FOLDER / "states.md": states_page,

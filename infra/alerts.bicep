@@ -142,12 +142,12 @@ resource noTick 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   kind: 'LogAlert'
   properties: {
     displayName: 'The reconciling timer is silent'
-    description: 'The function reconcile has not run for 15 minutes.'
+    description: 'The function reconcile has not run for 30 minutes.'
     severity: 1
     enabled: true
     scopes: [insightsId]
     evaluationFrequency: 'PT15M'
-    windowSize: 'PT15M'
+    windowSize: 'PT30M'
     criteria: {
       allOf: [
         {

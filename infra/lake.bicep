@@ -117,7 +117,7 @@ resource containers 'Microsoft.Storage/storageAccounts/blobServices/containers@2
 ]
 
 // landing has no rule: what stands there has not been taken in, and that is an alert's business.
-// manifest has none but for requests, and silver and gold are vacuumed by landfall_maintain.
+// manifest has none but for what is of a moment, and silver and gold are vacuumed by landfall_maintain.
 resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01' = {
   parent: account
   name: 'default'
@@ -193,6 +193,24 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06
               baseBlob: {
                 delete: {
                   daysAfterModificationGreaterThan: retentionDays.passing
+                }
+              }
+            }
+          }
+        }
+        {
+          // What failed extractions left, and answers to requests, whose keys are free after 7 days.
+          name: 'leftovers'
+          type: 'Lifecycle'
+          definition: {
+            filters: {
+              blobTypes: ['blockBlob']
+              prefixMatch: ['raw/_extracts/', 'manifest/requests/', 'manifest/console/links/']
+            }
+            actions: {
+              baseBlob: {
+                delete: {
+                  daysAfterModificationGreaterThan: 8
                 }
               }
             }

@@ -60,8 +60,8 @@ param alwaysReady int = 0
 @description('What takes the place of connections of source files, by source: docs/reference/settings.md.')
 param sources object = {}
 
-@description('Schedule of the reconciling timer.')
-param tick string = '0 * * * * *'
+@description('Schedule of the reconciling timer at rest. While something is on its way the app sends itself a tick every 30 seconds.')
+param tick string = '0 */5 * * * *'
 
 @description('Application (client) id by which people sign in to the HTTP API; empty: function keys only.')
 param authClientId string = ''

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from ingest.errors import BadRequest
 from landfall.protocol import GOLD_DEFINITIONS, LANDING, RESEND, dataset_of, day_and_dataset
+from landfall.sources.ranges import EXTRACT_ID
 
 RAW, QUARANTINE, BRONZE, MANIFEST = "raw", "quarantine", "bronze", "manifest"
 SILVER = "silver"
@@ -18,12 +19,18 @@ ACTIVE = f"{MANIFEST}/active/"
 ARCHIVE = f"{MANIFEST}/runs/"
 INDEX = f"{MANIFEST}/index/"
 REPLAYS, REPLAYS_DONE = f"{MANIFEST}/replays/open/", f"{MANIFEST}/replays/done/"
+ERASURES, ERASURES_ENDED = f"{MANIFEST}/erasures/open/", f"{MANIFEST}/erasures/done/"
+ERASURE_SECRET = f"{MANIFEST}/erasures/secret"
+"""What the keys of erased subjects are hashed with."""
+PULSE = f"{MANIFEST}/pulse.json"
+"""When the next tick is due while something is active."""
 PUSHED = f"{MANIFEST}/contracts-pushed/"
 """The contracts that are in force besides those of the project's folder, or instead of them."""
 DAYS = f"{MANIFEST}/days/"
 REPORT = "report.json"
 
 
+_LANDED_EXTRACT = re.compile(rf"/[a-z0-9_]+-[a-z0-9_]+-{EXTRACT_ID.pattern}(?:\.[^/]*)?$")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 MARKER = "_SUCCESS"
 """Closes a folder: what Spark and Hadoop write last."""
@@ -201,6 +208,16 @@ def request_document(request: str) -> str:
     return f"{MANIFEST}/requests/{request}.json"
 
 
+def erasure_document(erasure_id: str, *, ended: bool = False) -> str:
+    """Where an erasure stands while it is open, and where its protocol is kept."""
+    return f"{ERASURES_ENDED if ended else ERASURES}{erasure_id}.json"
+
+
+def erasure_result(erasure_id: str, passes: int, attempt: int) -> str:
+    """The folder in which the job says what it has erased from the tables."""
+    return f"{MANIFEST}/erasures/results/{erasure_id}.{passes}.{attempt}"
+
+
 def replay_document(replay_id: str, *, done: bool = False) -> str:
     """Where the list of the runs of one replay stands."""
     return f"{REPLAYS_DONE if done else REPLAYS}{replay_id}.json"
@@ -216,13 +233,28 @@ def extract_document(source: str, entry: str, extract_id: str) -> str:
     return f"{MANIFEST}/sources/{source}/{entry}/extracts/{extract_id}.json"
 
 
+def staged_extracts(source: str, entry: str) -> str:
+    """The folder of what pipeline runs read of an object."""
+    return f"{RAW}/_extracts/{source}/{entry}/"
+
+
 def staged_extract(source: str, entry: str, name: str) -> str:
     """Where a pipeline run writes what it reads: nothing there is a drop, and no dataset's folder.
 
     It lies in the container raw, which needs the same rights; what failed runs leave there may be
     deleted after a week.
     """
-    return f"{RAW}/_extracts/{source}/{entry}/{name}"
+    return f"{staged_extracts(source, entry)}{name}"
+
+
+def landed_extract(dataset: str, source: str, entry: str, name: str) -> str:
+    """Where an extract lands; `name` is its id with the suffix of its file."""
+    return f"{LANDING}/{dataset}/{source}-{entry}-{name}"
+
+
+def is_extract(path: str) -> bool:
+    """Whether a landed path is that of an extract."""
+    return _LANDED_EXTRACT.search(path) is not None
 
 
 def split(path: str) -> tuple[str, str]:

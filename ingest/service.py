@@ -7,55 +7,58 @@ back as messages for the queue; a method that is interrupted is taken up again f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ingest import paths
 from ingest.contract_store import ContractChanges, ContractStore
 from ingest.errors import (
     BadRequest,
     Blocked,
-    Collision,
     Conflict,
-    ContractMissing,
     Damaged,
     LandfallError,
     NotFound,
-    Retryable,
-    Stale,
-    WorkerLost,
 )
 from ingest.log import log, once
+from ingest.operations.erasure.erasures import Erasures
 from ingest.operations.operators import Operators
 from ingest.operations.replays import Replays
 from ingest.ports import Clock, Lake, ListEntry, Version
 from ingest.reconcile.backlog import Backlog, Caps
 from ingest.reconcile.days import DayBook
+from ingest.reconcile.pulse import Pulse
 from ingest.reconcile.reminders import SentMessages
 from ingest.reconcile.tick import TickRules, due, unannounced, validated_remotely
 from ingest.runs import archive
 from ingest.runs.document import Listed, slim
-from ingest.runs.messages import Advance, Claim, LoadDataset, Message, Replay, decode
-from ingest.runs.register import Register, Stored
-from ingest.runs.run import Run, held_up
+from ingest.runs.messages import (
+    Advance,
+    Claim,
+    Erase,
+    LoadDataset,
+    Message,
+    Replay,
+    Tick,
+    decode,
+    next_messages,
+)
+from ingest.runs.register import Register
+from ingest.runs.run import Run
 from ingest.runs.search import RunQuery
-from ingest.runs.states import COMMANDS, Command, Event
-from ingest.sources.extraction import Extraction
-from ingest.stages.claim import claim, end, take, taken
-from ingest.stages.copy import CopyStage, FenceAnswer
-from ingest.stages.copy_limit import CopyLimit
-from ingest.stages.load.batching import Limits
-from ingest.stages.load.stage import BatchLoader
-from ingest.stages.validate.stage import ValidationStage
+from ingest.stages.base import NO_HINT, Context, Hint
+from ingest.stages.claim import claim
+from ingest.stages.copy import FenceAnswer
+from ingest.stages.way import RunWay
 from landfall import protocol
 from landfall.contract.folder import Contract
 from landfall.protocol import FINAL, State
 
-Item = TypeVar("Item")
+if TYPE_CHECKING:  # a cold start does without
+    from ingest.sources.extraction import Extraction
 
-_LONG = frozenset({Command.CLAIM, Command.VALIDATE})
+Item = TypeVar("Item")
 
 SHOWN = timedelta(seconds=10)
 """How old a long backlog may be that only tells what a run waits for."""
@@ -69,39 +72,47 @@ RECALL_LANDED = timedelta(days=7)
 class Landfall:
     """The stages, put together by `ingest.wiring`."""
 
-    lake: Lake
-    manifest: Register
-    store: ContractStore
-    clock: Clock
-    validation: ValidationStage
-    copying: CopyStage
-    loading: BatchLoader
+    way: RunWay
     ticks: TickRules
-    gate: CopyLimit
-    batches: Limits
     caps: Caps
     account_hosts: frozenset[str]
     reminders: SentMessages
     days: DayBook
     extraction: Extraction
+    erasures: Erasures
+    pulse: Pulse
     contract_changes: ContractChanges = field(default_factory=ContractChanges)
-    max_faults: int = 5
-    max_blocked: timedelta = timedelta(days=3)
     _shown: list[Backlog] = field(default_factory=list)
+
+    @property
+    def context(self) -> Context:
+        """What all stages share."""
+        return self.way.context
+
+    @property
+    def lake(self) -> Lake:
+        """The lake."""
+        return self.context.lake
+
+    @property
+    def manifest(self) -> Register:
+        """The register of all runs."""
+        return self.context.manifest
+
+    @property
+    def clock(self) -> Clock:
+        """The time now."""
+        return self.context.clock
+
+    @property
+    def store(self) -> ContractStore:
+        """The contracts in force, and those by which runs were validated."""
+        return self.context.contracts
 
     @property
     def contracts(self) -> Mapping[str, Contract]:
         """The deployed contracts, by dataset."""
         return self.store.deployed
-
-    @property
-    def folders(self) -> frozenset[str]:
-        """The datasets whose drops are folders, each closed by a marker.
-
-        Of a dataset whose contract is wrong it is not known: see `_is_drop`.
-        """
-        kinds = {name: contract.delivery.kind for name, contract in self.contracts.items()}
-        return frozenset(name for name, kind in kinds.items() if kind == "folder")
 
     # -- how drops become known -------------------------------------------------------------
 
@@ -111,7 +122,7 @@ class Landfall:
         The event may be late, doubled or early: what counts is what stands there now. An empty file
         is an upload that has just begun; when it stays empty the sweep takes it.
         """
-        if not path.startswith(f"{protocol.LANDING}/") or not self._is_drop(path):
+        if not path.startswith(f"{protocol.LANDING}/") or not self.context.landing.is_drop(path):
             log.info("%s is not a drop: left alone", path)
             return []
         version = self.lake.head(path)
@@ -143,9 +154,9 @@ class Landfall:
             raise NotFound(f"there is no dataset {dataset!r}; there are: {known}")
         landing_path = paths.landing_path(path, self.account_hosts).removesuffix(f"/{paths.MARKER}")
         version = self.lake.head(landing_path)
-        if version is None and dataset in self.folders:
+        if version is None and dataset in self.context.landing.folders:
             version = self.lake.head(f"{landing_path}/{paths.MARKER}")
-        elif version and not self._is_drop(landing_path):
+        elif version and not self.context.landing.is_drop(landing_path):
             raise BadRequest(
                 f"{landing_path} is part of a folder, or a writer's own file: name the folder, "
                 f"when it has its {paths.MARKER}",
@@ -157,17 +168,6 @@ class Landfall:
             raise Conflict(f"{landing_path} is still being copied there: ask when that is done")
         run = self._claim(version, dataset, "http")
         return run, next_messages(run)
-
-    def _is_drop(self, path: str) -> bool:
-        """Whether a landed file is a drop by itself, as far as that can be told now.
-
-        While the contract of a dataset is wrong nobody knows whether its drops are folders: what
-        lies in a folder stays in landing until the contract is corrected.
-        """
-        in_folder = path.count("/") > 2  # noqa: PLR2004 - landing/dataset/name
-        if in_folder and self.store.problem_of(protocol.dataset_of(path)):
-            return False
-        return paths.is_drop(path, self.folders)
 
     def _claim(self, version: Version, dataset: str, via: str) -> Run:
         return claim(
@@ -192,9 +192,11 @@ class Landfall:
         Raises:
             Retryable: another side did not answer; the queue delivers the message again.
         """
+        if not isinstance(message, Tick):
+            self.pulse.beat()
         match message:
             case Advance(run_id, in_raw):
-                return self.advance(run_id, in_raw=in_raw, redelivered=deliveries > 1)
+                return self.advance(run_id, Hint(in_raw, redelivered=deliveries > 1))
             case Claim(path):
                 return self.sweep(path)
             case LoadDataset(dataset):
@@ -203,6 +205,10 @@ class Landfall:
                 reopened, more = self.replays.step(replay_id)
                 messages = [message for run in reopened for message in next_messages(run)]
                 return [*messages, message] if more else messages
+            case Erase(erasure_id):
+                return [message] if self.erasures.step(erasure_id) else []
+            case Tick(due):
+                return self.tick(due)
 
     def sweep(self, path: str) -> list[Message]:
         """Claim a settled file of which no event has told."""
@@ -212,147 +218,13 @@ class Landfall:
             return []
         return next_messages(self._claim(version, protocol.dataset_of(path), "sweep"))
 
-    def advance(
-        self, run_id: str, *, in_raw: bool = False, redelivered: bool = False
-    ) -> list[Message]:
-        """Take a run one step further; a step that keeps failing by itself ends the run.
+    def advance(self, run_id: str, hint: Hint = NO_HINT) -> list[Message]:
+        """Take a run one step further on its way; see `ingest.stages.way`."""
+        return self.way.advance(run_id, hint)
 
-        `redelivered` says that a worker may have died of it: this one writes down that it begins.
-
-        The document that this process remembers is good for a step that ends in a conditional
-        write. A step on it that wrote nothing, or could not, is done once more on the document as
-        it stands. A file is not validated in vain for it: then it has to be just claimed.
-        """
-        remembered = self.manifest.remembered(run_id)
-        if remembered is not None and (in_raw or COMMANDS[remembered.run.state] not in _LONG):
-            with suppress(Stale):
-                messages = self._advance(remembered, in_raw=in_raw, redelivered=redelivered)
-                if messages is not None:
-                    return messages
-        try:
-            stored = self.manifest.find_active(run_id)
-        except Damaged as error:
-            once(log.error, f"run {run_id} is set aside: {error}")
-            return []
-        if stored is None:
-            log.info("run %s has ended: an old message", run_id)
-            return []
-        return self._advance(stored, in_raw=in_raw, redelivered=redelivered) or []
-
-    def _advance(self, stored: Stored, *, in_raw: bool, redelivered: bool) -> list[Message] | None:
-        """The messages after one step on a document; None where the step wrote nothing."""
-        try:
-            moved = self._step(stored, in_raw=in_raw, redelivered=redelivered)
-        except WorkerLost as error:
-            return self._lost(stored.run, error)
-        except Blocked as error:
-            self._block(stored.run, error)
-            return []
-        except Retryable:
-            raise
-        except Exception as error:  # noqa: BLE001 - a bug must not lose a run: it is counted
-            return self._failed(stored.run, error)
-        if moved is None or (moved.path, moved.etag) == (stored.path, stored.etag):
-            return None
-        return self._following(moved.run)
-
-    def _following(self, run: Run) -> list[Message]:
-        """What follows at once after a step that moved a run."""
-        if run.state is State.COPIED and not self.loading.arrived(run.dataset):
-            return []
-        return next_messages(run)
-
-    def _failed(self, seen: Run, error: Exception) -> list[Message]:
-        """Count a failure of a step; the queue brings the message again until there are enough."""
-        if isinstance(error, Collision):
-            once(log.error, f"run {seen.run_id} is set aside: {error}")
-            return []
-        log.error("run %s: %s failed", seen.run_id, seen.state, exc_info=error)
-        run = self._fault(seen, error)
-        if run is None or run.final:
-            return []
-        raise Retryable(f"run {run.run_id}: {run.state} failed: {error}") from error
-
-    def _lost(self, seen: Run, error: WorkerLost) -> list[Message]:
-        """Count a worker that fell silent, if it is still its lease that the document has."""
-        stored = self.manifest.get(seen.run_id, fresh=True)
-        if stored.run.final or stored.run.lease != seen.lease:
-            return []
-        log.warning("run %s: %s", seen.run_id, error)
-        return [] if self._count(stored, error).final else [Advance(seen.run_id)]
-
-    def _block(self, seen: Run, error: Blocked) -> None:
-        """Write down what a run waits for; one that has waited for long enough has failed."""
-        stored = self.manifest.get(seen.run_id, fresh=True)
-        if stored.run.final or not self._same_step(seen, stored.run):
-            return
-        once(log.error, f"{stored.run.dataset}: runs wait: {error}")
-        run = held_up(stored.run, str(error), self.clock(), self.max_blocked)
-        if run is not None and run.final:
-            end(stored, run, self.manifest)
-        elif run is not None:
-            self.manifest.update(stored, run)
-
-    def _step(self, stored: Stored, *, in_raw: bool, redelivered: bool) -> Stored | None:
-        """The run after one step; None where nothing follows from it at once."""
-        run = stored.run
-        match COMMANDS[run.state]:
-            case Command.CLAIM:
-                moved = taken(stored, self.clock) if in_raw else self._take(stored)
-                return self._validate(moved, redelivered=redelivered)
-            case Command.VALIDATE:
-                return self._validate(stored, redelivered=redelivered)
-            case Command.START_COPY:  # the tick asks for it, where there is room
-                return self.copying.plan(stored)
-            case Command.WATCH_COPY:
-                return self.copying.advance(stored)
-            case Command.ARCHIVE:
-                return self.manifest.file(stored)
-        return stored  # a load is a step of its dataset
-
-    def _take(self, stored: Stored) -> Stored:
-        return take(stored, lake=self.lake, manifest=self.manifest, clock=self.clock)
-
-    def _validate(self, stored: Stored, *, redelivered: bool) -> Stored | None:
-        if stored.run.final:  # its source was gone
-            return None
-        validated_remotely = self.validation.advance(stored, redelivered=redelivered)
-        if validated_remotely and validated_remotely.run.state is State.COPYING:
-            return self.copying.start(validated_remotely)
-        return validated_remotely
-
-    def _fault(self, seen: Run, error: Exception) -> Run | None:
-        """Count a failure that no outside can be blamed for; the last of too many ends the run.
-
-        It is not counted where somebody else has moved the run meanwhile: then it was not the run
-        as it is now that failed.
-        """
-        stored = self.manifest.get(seen.run_id, fresh=True)
-        return self._count(stored, error) if self._same_step(seen, stored.run) else None
-
-    def _same_step(self, seen: Run, run: Run) -> bool:
-        """Whether a run is still where a step of this worker began, but for what that wrote."""
-        lease = run.lease
-        others = lease and lease.owner != self.validation.worker and lease.until > self.clock()
-        begun = {seen.state}
-        if COMMANDS[seen.state] in _LONG:
-            begun |= {State.CLAIMED, State.VALIDATING}
-        return (
-            not others
-            and run.state in begun
-            and run.reopened == seen.reopened
-            and (run.copy and run.copy.attempt_id) == (seen.copy and seen.copy.attempt_id)
-        )
-
-    def _count(self, stored: Stored, error: Exception) -> Run:
-        run, step = stored.run, str(stored.run.state)
-        count = run.faults.get(step, 0) + 1
-        counted = replace(run, faults={**run.faults, step: count}, lease=None)
-        if count < self.max_faults:
-            return self.manifest.update(stored, counted).run
-        cause = f"{step} failed {count} times; last: {type(error).__name__}: {error}"
-        ended = counted.apply(Event.FAIL, cause, self.clock())
-        return end(stored, ended, self.manifest).run
+    def load(self, dataset: str) -> list[Message]:
+        """Take the load of a dataset's copied drops one step further."""
+        return [LoadDataset(dataset)] if self.way.load.step(dataset) else []
 
     def handle_poison_message(self, body: bytes, message_id: str) -> None:
         """Keep what is known of a message that the queue gave up on.
@@ -367,42 +239,16 @@ class Landfall:
             self.lake.put(path, body)
             log.error("%s; kept as %s", error, path)
 
-    def load(self, dataset: str) -> list[Message]:
-        """Take the load of a dataset's copied drops one step further."""
-
-        def table(digest: str | None) -> Mapping[str, Any]:
-            return self.store.of(dataset, digest).table()
-
-        try:
-            more = self.loading.step(
-                dataset, table, self.limits_of(dataset), lambda: self._unclaimed(dataset)
-            )
-        except (ContractMissing, Damaged) as error:
-            once(log.error, f"the load of {dataset} waits: {error}")
-            return []
-        return [LoadDataset(dataset)] if more else []
-
-    def _unclaimed(self, dataset: str) -> str | None:
-        """How the id would begin of the oldest drop of a dataset that nobody has claimed yet."""
-        unannounced = (entry.version for entry in self.lake.list(f"{protocol.LANDING}/{dataset}/"))
-        times = [v.modified for v in unannounced if self._is_drop(v.path)]
-        return protocol.id_prefix(min(times)) if times else None
-
-    def limits_of(self, dataset: str) -> Limits:
-        """The limits of a dataset's batches: its contract's, else the service's."""
-        contract = self.contracts.get(dataset)
-        return self.batches.of(contract.delivery) if contract else self.batches
-
     def backlog(self) -> Backlog:
         """What waits, and for what; costs one list call, and a look at each load under way."""
         known = {name for problem in self.store.problems for name in problem.datasets}
-        limits = {name: self.limits_of(name) for name in known.union(self.contracts)}
+        limits = {name: self.way.load.limits_of(name) for name in known.union(self.contracts)}
         aside: dict[str, str] = {}
         runs = tuple(self.manifest.active(aside))
         blocked: dict[str, str] = {}
         for dataset in sorted({run.dataset for run in runs if run.state is State.LOADING}):
             try:
-                cause = self.loading.blocked(dataset)
+                cause = self.way.load.batches.blocked(dataset)
             except Damaged as error:
                 cause = f"{paths.current_batch(dataset)} cannot be read: {error}"
                 aside[paths.current_batch(dataset)] = str(error)
@@ -419,13 +265,25 @@ class Landfall:
             self._shown[:] = [shown]
         return shown
 
+    def tick(self, due: str = "") -> list[Message]:
+        """One tick of the timer, or of the pulse, which goes on while something is active."""
+        messages, active = self._look()
+        self.days.tick()
+        if active:
+            self.pulse.beat(due)
+        return messages
+
     def reconcile(self) -> list[Message]:
-        """One tick: messages for all that can move, and for what has landed unannounced.
+        """Messages for all that can move, and for what has landed unannounced.
 
         A side that does not answer is left for the next tick; the others are looked at anyway.
         """
+        return self._look()[0]
+
+    def _look(self) -> tuple[list[Message], bool]:
+        """What `reconcile` returns, and whether anything is on its way."""
         now = self.clock()
-        service, rules = self.copying.service, self.copying.rules
+        context, landing = self.context, self.context.landing
         watched = list(_answered(self._watched()))
         corrected = self.contract_changes.seen(self.contracts)
         unblocked = [
@@ -433,29 +291,28 @@ class Landfall:
             for run in watched
             if run.dataset in corrected and run.steering.get("blocked")
         ]
+        landed = _Counted(landing.drops())
         messages = [
-            *_answered(due(watched, now, self.ticks, rules, service)),
-            *_answered(validated_remotely(watched, self.validation.job.jobs)),
+            *_answered(due(watched, now, self.ticks, context.rules.copy, context.copier)),
+            *_answered(validated_remotely(watched, context.validator)),
             *_answered(self.replays.open()),
-            *_answered(unannounced(self._landing(), now, self.ticks, self.folders)),
+            *_answered(self.erasures.open()),
+            *_answered(unannounced(landed, now, self.ticks, landing.folders)),
         ]
         # The loads of datasets are looked at by each tick; there are few of them.
         loads = [message for message in messages if isinstance(message, LoadDataset)]
         others = [message for message in messages if not isinstance(message, LoadDataset)]
         fresh = list(self.reminders.fresh(others, now))
-        return [*loads, *(m for m in unblocked if m not in fresh), *fresh]
-
-    def _landing(self) -> Iterator[ListEntry]:
-        entries = self.lake.list(f"{protocol.LANDING}/")
-        yield from (entry for entry in entries if self._is_drop(entry.version.path))
+        found = [*loads, *(m for m in unblocked if m not in fresh), *fresh]
+        return found, bool(watched or messages or landed.count)
 
     def _watched(self) -> Iterator[Listed]:
         """The active runs without those that wait for a copy and have no room, oldest first."""
         runs = [slim(run) for run in self.manifest.active()]
         copying = sum(run.state is State.COPYING for run in runs)
         waiting = sum(run.state is State.VALIDATED for run in runs)
-        self.gate.learn(copying + waiting)
-        room = self.gate.cap - copying
+        self.context.copy_limit.learn(copying + waiting)
+        room = self.context.copy_limit.cap - copying
         for run in runs:
             if run.state is State.VALIDATED:
                 room -= 1
@@ -466,21 +323,14 @@ class Landfall:
 
     def fence(self, run_id: str, attempt_id: str, adf_run_id: str) -> FenceAnswer:
         """A pipeline run asks whether it may copy."""
-        return self.copying.fence(run_id, attempt_id, adf_run_id)
+        return self.way.copy.fence(run_id, attempt_id, adf_run_id)
 
     # -- what is asked of runs --------------------------------------------------------------
 
     @property
     def operators(self) -> Operators:
         """What a person may ask of a run."""
-        return Operators(
-            lake=self.lake,
-            manifest=self.manifest,
-            store=self.store,
-            clock=self.clock,
-            validation=self.validation,
-            copying=self.copying,
-        )
+        return Operators(self.way)
 
     @property
     def replays(self) -> Replays:
@@ -506,7 +356,20 @@ class Landfall:
         Raises:
             NotFound: there is no such run, or it has not been validated yet.
         """
-        return self.validation.contents.report(self.manifest.get(run_id, fresh=True).run)
+        return self.context.contents.report(self.manifest.get(run_id, fresh=True).run)
+
+
+class _Counted:
+    """Items, and how many of them were asked for."""
+
+    def __init__(self, items: Iterator[ListEntry]) -> None:
+        self._items = items
+        self.count = 0
+
+    def __iter__(self) -> Iterator[ListEntry]:
+        for item in self._items:
+            self.count += 1
+            yield item
 
 
 def _answered(items: Iterator[Item]) -> Iterator[Item]:
@@ -517,17 +380,3 @@ def _answered(items: Iterator[Item]) -> Iterator[Item]:
         once(log.error, f"tick: {error}")
     except LandfallError as error:
         log.warning("tick: %s", error)
-
-
-def next_messages(run: Run) -> list[Message]:
-    """What to put on the queue after a step: states that wait for others wait for the tick.
-
-    One that is `validated` waits for room among the copies, which the tick hands out.
-    """
-    if run.state is State.CLAIMED:
-        return [Advance(run.run_id, in_raw=True)]
-    if run.state is State.RECEIVED:
-        return [Advance(run.run_id)]
-    if run.state is State.COPIED:
-        return [LoadDataset(run.dataset)]
-    return []

@@ -52,6 +52,7 @@ class Settings:
     databricks_token: str | None
     job: str
     validation_job: str
+    forget_job: str
     spark_above: int
     project: Path
     contracts_every: timedelta
@@ -61,6 +62,9 @@ class Settings:
     lease: timedelta
     reference_wait: timedelta
     blocked: timedelta
+    pulse: timedelta
+    queue: str | None
+    queue_url: str | None
     batch_window: timedelta
     batch_drops: int
     max_copies: int
@@ -88,6 +92,7 @@ def read(env: Mapping[str, str], *, app: Path) -> Settings:
         databricks_token=env.get("DATABRICKS_TOKEN") or None,
         job=env.get("LANDFALL_JOB") or "landfall_load",
         validation_job=env.get("LANDFALL_VALIDATION_JOB") or "landfall_validate",
+        forget_job=env.get("LANDFALL_FORGET_JOB") or "landfall_forget",
         spark_above=_count(env, "LANDFALL_VALIDATE_IN_SPARK_ABOVE", 512 << 20),
         project=Path(env.get("LANDFALL_PROJECT") or app / "marketplace"),
         contracts_every=_seconds(env, "LANDFALL_CONTRACTS_SECONDS", 60),
@@ -97,6 +102,9 @@ def read(env: Mapping[str, str], *, app: Path) -> Settings:
         lease=_seconds(env, "LANDFALL_LEASE_SECONDS", 300),
         reference_wait=_seconds(env, "LANDFALL_REFERENCE_WAIT_SECONDS", 300),
         blocked=_seconds(env, "LANDFALL_BLOCKED_SECONDS", 3 * 86400),
+        pulse=_seconds(env, "LANDFALL_PULSE_SECONDS", 30),
+        queue=env.get("AzureWebJobsStorage") or None,
+        queue_url=env.get("AzureWebJobsStorage__queueServiceUri") or None,
         batch_window=_seconds(env, "LANDFALL_BATCH_WINDOW_SECONDS", 10),
         batch_drops=_count(env, "LANDFALL_BATCH_MAX_DROPS", 500),
         max_copies=_count(env, "LANDFALL_MAX_COPIES", 100),

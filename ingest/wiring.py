@@ -13,34 +13,39 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ingest.contract_store import ContractStore
 from ingest.errors import LandfallError, Misconfigured
 from ingest.gold_store import GoldStore
+from ingest.operations.erasure.erasures import Erasures
 from ingest.ports import Clock, CopyService, JobService, Lake
 from ingest.reconcile.backlog import Caps
 from ingest.reconcile.days import DayBook
+from ingest.reconcile.pulse import Pulse
 from ingest.reconcile.reminders import PATIENCE, SentMessages
 from ingest.reconcile.tick import TickRules
 from ingest.runs.contents import AcceptedContents
 from ingest.runs.register import Register
 from ingest.service import Landfall
 from ingest.settings import Settings, read, trigger_problem
-from ingest.sources.extraction import Extraction
-from ingest.sources.files import SourceFiles
-from ingest.sources.register import ExtractRegister
-from ingest.stages.copy import CopyRules, CopyStage
+from ingest.stages.base import Context
 from ingest.stages.copy_limit import CopyLimit
 from ingest.stages.load.batching import Limits
-from ingest.stages.load.ending import LoadRules
-from ingest.stages.load.stage import BatchLoader
-from ingest.stages.validate.job import JobRules, ValidationJob
-from ingest.stages.validate.references import CopiedDrops
-from ingest.stages.validate.stage import ValidationRules, ValidationStage
-from ingest.stages.validate.verdicts import LONGEST_WAIT
+from ingest.stages.rules import (
+    LONGEST_WAIT,
+    CopyRules,
+    JobRules,
+    LoadRules,
+    Rules,
+    ValidationRules,
+)
+from ingest.stages.way import RunWay
 from landfall.contract.folder import ContractProblem
 from landfall.protocol import State
+
+if TYPE_CHECKING:
+    from ingest.sources.extraction import Extraction
 
 _COPIES = (State.COPYING, State.VALIDATED)
 APP = Path(__file__).resolve().parent.parent
@@ -69,6 +74,7 @@ def build(
     copier: CopyService | None = None,
     loader: JobService | None = None,
     validator: JobService | None = None,
+    eraser: JobService | None = None,
     pipelines: Callable[[str], CopyService] | None = None,
 ) -> Landfall:
     """Put the service together; parts that are given replace the real ones.
@@ -80,71 +86,60 @@ def build(
     manifest = Register(lake)
     contents = AcceptedContents(lake, manifest)
     store = ContractStore(lake, settings.project / "contracts", clock, settings.contracts_every)
-    gate = CopyLimit(settings.max_copies, lambda: manifest.count(*_COPIES), clock)
-    batches = Limits(max_drops=settings.batch_drops, window=settings.batch_window)
-    return Landfall(
+    context = Context(
         lake=lake,
         manifest=manifest,
-        store=store,
+        contracts=store,
+        contents=contents,
+        gold=GoldStore(lake, settings.project / "gold", store, clock),
+        copier=copier or Lazy(lambda: _copier(settings)),
+        loader=loader or Lazy(lambda: _databricks(settings, settings.job)),
+        validator=validator or Lazy(lambda: _databricks(settings, settings.validation_job)),
+        copy_limit=CopyLimit(settings.max_copies, lambda: manifest.count(*_COPIES), clock),
         clock=clock,
-        validation=ValidationStage(
-            lake=lake,
-            manifest=manifest,
-            contracts=store,
-            clock=clock,
-            rules=ValidationRules(settings.lease, reference_wait=settings.reference_wait),
-            worker=uuid.uuid4().hex,
-            contents=contents,
-            copied=CopiedDrops(manifest, clock),
-            gate=gate,
-            job=ValidationJob(
-                lake=lake,
-                manifest=manifest,
-                contracts=store,
-                jobs=validator or Lazy(lambda: _databricks(settings, settings.validation_job)),
-                clock=clock,
-                rules=JobRules(above=settings.spark_above),
-                spark_lake=settings.spark_lake,
-                job=settings.validation_job,
-            ),
-        ),
-        copying=CopyStage(
-            service=copier or Lazy(lambda: _copier(settings)),
-            manifest=manifest,
-            clock=clock,
-            rules=CopyRules(grace=settings.copy_grace, max_blocked=settings.blocked),
-        ),
-        loading=BatchLoader(
-            lake=lake,
-            manifest=manifest,
-            loader=loader or Lazy(lambda: _databricks(settings, settings.job)),
-            clock=clock,
-            rules=LoadRules(
-                limits=batches, max_loads=settings.max_loads, max_blocked=settings.blocked
-            ),
-            spark_lake=settings.spark_lake,
-            gold=GoldStore(lake, settings.project / "gold", store, clock),
-        ),
+        rules=rules(settings),
+        worker=uuid.uuid4().hex,
+        spark_lake=settings.spark_lake,
+        validation_job=settings.validation_job,
+    )
+    extraction = cast("Extraction", Lazy(lambda: _extraction(settings, context, pipelines)))
+    return Landfall(
+        way=RunWay(context),
         ticks=TickRules(
             settle=settings.settle,
             nudge=settings.nudge,
             longest_hold=max(settings.lease, LONGEST_WAIT),
         ),
-        gate=gate,
-        batches=batches,
         caps=Caps(copies=settings.max_copies, loads=settings.max_loads),
         account_hosts=settings.lake.hosts,
-        max_blocked=settings.blocked,
         reminders=SentMessages(min(PATIENCE, settings.nudge)),
         days=DayBook(lake, manifest, contents.broken_rules, clock),
-        extraction=Extraction(
+        extraction=extraction,
+        pulse=Pulse(lake, clock, _queue(settings), settings.pulse),
+        erasures=Erasures(
             lake=lake,
             manifest=manifest,
-            register=ExtractRegister(lake),
-            files=SourceFiles(settings.project / "sources", store, settings.sources),
+            store=store,
             clock=clock,
-            pipelines=pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
+            jobs=eraser or Lazy(lambda: _databricks(settings, settings.forget_job)),
+            spark_lake=settings.spark_lake,
+            # A lambda: asking for the attribute now would import the parts of extraction.
+            staged=lambda dataset: extraction.catalog.staged(dataset),  # noqa: PLW0108
         ),
+    )
+
+
+def rules(settings: Settings) -> Rules:
+    """The rules of the stages, as far as settings say them."""
+    return Rules(
+        validation=ValidationRules(settings.lease, reference_wait=settings.reference_wait),
+        validation_job=JobRules(above=settings.spark_above),
+        copy=CopyRules(grace=settings.copy_grace),
+        load=LoadRules(
+            limits=Limits(max_drops=settings.batch_drops, window=settings.batch_window),
+            max_loads=settings.max_loads,
+        ),
+        max_blocked=settings.blocked,
     )
 
 
@@ -193,7 +188,7 @@ def probe(env: Mapping[str, str] | None = None) -> Health:
         service().lake.head("manifest/health")
         parts["lake"] = "ok"
         problems = service().store.problems
-        gold = tuple(map(str, service().loading.gold.deployed.problems))
+        gold = tuple(map(str, service().context.gold.deployed.problems))
     except Misconfigured as error:
         parts["settings"] = str(error)
     except LandfallError as error:
@@ -201,10 +196,39 @@ def probe(env: Mapping[str, str] | None = None) -> Health:
     return Health(parts, problems, gold)
 
 
+def _extraction(
+    settings: Settings, context: Context, pipelines: Callable[[str], CopyService] | None
+) -> Extraction:
+    from ingest.sources.extraction import Extraction  # noqa: PLC0415 - see the module's docstring
+    from ingest.sources.files import SourceFiles  # noqa: PLC0415
+
+    return Extraction.of(
+        context.lake,
+        context.manifest,
+        SourceFiles(settings.project / "sources", context.contracts, settings.sources),
+        context.clock,
+        pipelines or lru_cache(lambda name: Lazy(lambda: _pipeline(settings, name))),
+    )
+
+
 def _lake(settings: Settings) -> Lake:
     from ingest.azure.lake import AzureLake  # noqa: PLC0415 - see the module's docstring
 
     return AzureLake(settings.lake, None if settings.lake.connection_string else _credential())
+
+
+def _queue(settings: Settings) -> Any:
+    """The service's own queue; None where none is named, or no ticks are wanted of it."""
+    if not settings.pulse or not (settings.queue or settings.queue_url):
+        return None
+
+    def build_queue() -> Any:
+        from ingest.azure.queue import DelayedQueue  # noqa: PLC0415
+
+        credential = None if settings.queue else _credential()
+        return DelayedQueue(settings.queue, settings.queue_url, credential)
+
+    return Lazy(build_queue)
 
 
 def _copier(settings: Settings) -> CopyService:

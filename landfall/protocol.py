@@ -14,6 +14,10 @@ LANDING = "landing"
 RESEND = "_resend"
 GOLD_DEFINITIONS = "manifest/definitions/gold.json"
 """The definitions of the gold tables that jobs build now."""
+
+ANALYTICS_PAGE = "manifest/analytics/page.html"
+"""The page of analytics: a file; where Spark wrote it to a lake that is no folder, the one part of
+a folder of that name."""
 UNASSIGNED = "unassigned"
 """The dataset of a drop outside every dataset's folder."""
 

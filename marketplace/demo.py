@@ -32,6 +32,13 @@ FIRST = (
 )
 """Delivered at once; the first of them is the one that comes again."""
 
+LATER = (
+    DemoDrop("products", "all.csv", ""),
+    DemoDrop("order_lines", "all.csv", ""),
+    DemoDrop("interactions", "all.csv", ""),
+)
+"""Delivered when the orders have been extracted that they belong to."""
+
 QUERY = """SELECT country, buyers, topbuyers, topbuyerratio
 FROM gold.buyers_by_country
 ORDER BY topbuyers DESC, country LIMIT 4"""
@@ -40,6 +47,8 @@ SCENARIO = Scenario(
     first=FIRST,
     again=AGAIN,
     small=SMALL,
+    later=LATER,
+    analytics=True,
     small_rows=SMALL_ROWS,
     refused=BROKEN,
     query=QUERY,

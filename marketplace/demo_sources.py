@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,8 +14,9 @@ import psycopg
 
 from landfall.cli.demo.sources import DemoObject, Facts, LocalDatabase
 from marketplace import carrier, shop
+from marketplace.generator.market import TRADE, MarketPlan, write_trade
 
-ORDERS, PARCELS = 20_000, 5_000
+ORDERS, VISITS, PARCELS = 20_000, 60_000, 5_000
 CHANGED = 1_000
 BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
 _MIDDLE, _END = BEGIN + timedelta(hours=6), BEGIN + timedelta(hours=8)
@@ -58,13 +58,20 @@ class MarketSources:
         }
 
     def fill(self, database: LocalDatabase, files: Path) -> Sequence[DemoObject]:
-        """Make the shop's database of orders of the users that are dropped."""
+        """Make the shop's database of orders of the users that are dropped.
+
+        What belongs to the orders is written beside the users' files: it is dropped later.
+        """
         dsn = shop.create_database(database.dsn, "shop")
-        users = sorted(files.glob("users-[0-9].csv"))
-        with tempfile.TemporaryDirectory(prefix="landfall-shop-") as folder:
-            orders = Path(folder) / "orders.csv"
-            shop.write_orders(users, orders, ORDERS, _SEED)
-            shop.fill(dsn, "orders", [orders])
+        people = shop.people_of(sorted(files.glob("users-[0-9].csv")), _SEED)
+        days = timedelta(days=MarketPlan.days)
+        plan = MarketPlan(
+            datasets=TRADE, orders=ORDERS, visits=VISITS, seed=_SEED,
+            # On a clock that is behind, nothing may be of the future.
+            start=min(MarketPlan.start, datetime.now(UTC).date() - days),
+        )  # fmt: skip
+        write_trade(plan, people, files)
+        shop.fill(dsn, "orders", [files / "orders.csv"])
         parcels = self._api.parcels
         return (
             DemoObject(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import random
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +18,8 @@ import psycopg
 from psycopg import sql
 
 from landfall.contract.folder import Contract, load_folder
-from marketplace.generator.calendar import Window
-from marketplace.generator.listings import Catalogue
-from marketplace.generator.market import MarketPlan
-from marketplace.generator.orders import Trade
-from marketplace.generator.people import Crowd, People
-from marketplace.generator.stock import Stock
-from marketplace.generator.tables import write_csv
+from marketplace.generator.market import MarketPlan, write_trade
+from marketplace.generator.people import People
 from marketplace.generator.users import User
 
 CONTRACTS = Path(__file__).resolve().parent / "contracts"
@@ -98,17 +94,21 @@ def create_database(dsn: str, name: str) -> str:
     return f"{dsn.rsplit('/', 1)[0]}/{name}"
 
 
-def write_orders(users: Sequence[Path], file: Path, count: int, seed: int) -> int:
-    """Write orders of the users of CSV files; return their number."""
+def write_orders(users: Sequence[Path], file: Path, count: int, seed: int) -> None:
+    """Write orders of the users of CSV files."""
+    plan = MarketPlan(datasets=("orders",), orders=count, seed=seed)
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        (path,) = write_trade(plan, people_of(users, seed), Path(folder))
+        path.replace(file)
+
+
+def people_of(users: Sequence[Path], seed: int) -> People:
+    """Return the people of CSV files, as the generator knows them."""
     people = People(seed)
     for path in users:
         for user in read_users(path):
             people.add(user)
-    rows = 0
-    with file.open("wb") as sink:
-        for orders in _orders(people.freeze(MarketPlan.days), count, seed):
-            rows += write_csv(sink, orders, header=rows == 0)
-    return rows
+    return people
 
 
 def read_users(path: Path) -> Iterator[User]:
@@ -119,19 +119,6 @@ def read_users(path: Path) -> Iterator[User]:
         for record in csv.DictReader(file):
             values: dict[str, Any] = dict(record) | {name: int(record[name]) for name in counts}
             yield User(**values | {"countryCode": record["countryCode"].lower()})
-
-
-def _orders(crowd: Crowd, count: int, seed: int) -> Iterator[Any]:
-    window = Window(seed, MarketPlan.start, MarketPlan.days)
-    # Each piece is sold once: there must be enough of them for the orders' lines.
-    catalogue = Catalogue(crowd, MarketPlan(orders=count).number_of_products, window)
-    stock = Stock(catalogue, window)
-    trade = Trade(crowd, catalogue, stock, count, window)
-    for number, _ in enumerate(window.days()):
-        stock.open(number)
-        day = trade.day(number).orders
-        if len(day["order_id"]):
-            yield day
 
 
 # Rows that an open transaction holds are passed over, as a shop's own workers do.

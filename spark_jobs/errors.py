@@ -49,11 +49,11 @@ class SilverError(JobError):
     """The silver table and the batch's columns do not fit together."""
 
 
-class PlanError(JobError):
+class InvalidPlanError(JobError):
     """The plan of a validation is absent, malformed, or asks for what this job does not know."""
 
 
-class SourceError(JobError):
+class DropError(JobError):
     """The file that is to be validated is absent, or was not read twice in the same blocks."""
 
 

@@ -1,6 +1,7 @@
 """Job task: keep the Delta tables of silver and gold in shape.
 
 each table: OPTIMIZE where small files have gathered → VACUUM of what time travel no longer needs
+            → the old part of its log goes too where rows were erased
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from spark_jobs.errors import ArgumentError
 from spark_jobs.lake import SparkLake
 from spark_jobs.result import say
 from spark_jobs.session import job_session
-from spark_jobs.tables import delta_detail, delta_tables, optimize, vacuum
+from spark_jobs.tables import delta_detail, delta_tables, optimize, trim, vacuum
 
 # The shortest retention that is accepted: a job may still be reading an old version, and a job may
 # have written files that it has not committed yet. Delta's own default is the same.
@@ -65,6 +66,7 @@ def maintain(lake: SparkLake, path: str, keep_days: int) -> Kept:
     if before.files > before.size // GOOD_BYTES + SPARE_FILES:
         optimize(lake, path)
     deleted = vacuum(lake, path, hours=24 * keep_days)
+    trim(lake, path, before.properties, hours=24 * keep_days)
     after = delta_detail(lake, path)
     return Kept(before.files, after.files, after.size, deleted)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pyspark.errors import AnalysisException
@@ -19,8 +20,17 @@ COMMITS_SEARCHED = 20
 _COMMIT = ("version", "operation", "userMetadata", "operationMetrics", "operationParameters")
 # Commits that leave a table's rows as they are.
 _SAME_ROWS = frozenset(
-    {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD CONSTRAINT"}
+    {
+        "OPTIMIZE",
+        "REORG",
+        "VACUUM START",
+        "VACUUM END",
+        "ADD CONSTRAINT",
+        "SET TBLPROPERTIES",
+        "UNSET TBLPROPERTIES",
+    }
 )
+_ERASED = "landfall.erased"
 _CHANGE_FEED = "delta.enableChangeDataFeed"
 _ABSENT = frozenset({"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"})
 
@@ -110,6 +120,45 @@ def vacuum(lake: SparkLake, path: str, *, hours: int) -> int:
     if listed:
         lake.spark.sql(f"VACUUM {lake.sql_name(path)} RETAIN {hours} HOURS").collect()
     return listed
+
+
+def mark_erased(lake: SparkLake, path: str, hours: int | None) -> None:
+    """Note that rows were erased from a table: its log names the extremes of keys until `trim`.
+
+    `hours` is how long the log is still wanted; None leaves that to whoever trims.
+    """
+    mark = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {'' if hours is None else hours}"
+    lake.spark.sql(
+        f"ALTER TABLE {lake.sql_name(path)} SET TBLPROPERTIES ('{_ERASED}' = '{mark.strip()}')"
+    )
+
+
+def trim(lake: SparkLake, path: str, properties: Mapping[str, str], *, hours: int) -> bool:
+    """Have Delta delete the old part of the log of a table from which rows were erased, when due.
+
+    Delta does so when it writes a checkpoint, of whole days that are past: a table that is seldom
+    written has none for long. Returns whether the log was trimmed.
+    """
+    mark = properties.get(_ERASED)
+    if mark is None:
+        return False
+    erased, _, own = mark.partition(" ")
+    kept = int(own) if own else hours
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if datetime.fromisoformat(erased) >= midnight - timedelta(hours=kept):
+        return False
+    name = lake.sql_name(path)
+    lake.spark.sql(
+        f"ALTER TABLE {name} SET TBLPROPERTIES ('delta.checkpointInterval' = '1', "
+        # Delta wants the log to be kept as long as it keeps the names of deleted files.
+        f"'delta.deletedFileRetentionDuration' = 'interval {kept} hours', "
+        f"'delta.logRetentionDuration' = 'interval {kept} hours')"
+    )
+    lake.spark.sql(
+        f"ALTER TABLE {name} UNSET TBLPROPERTIES IF EXISTS ('delta.checkpointInterval', "
+        f"'delta.deletedFileRetentionDuration', 'delta.logRetentionDuration', '{_ERASED}')"
+    )
+    return True
 
 
 def keep_changes(lake: SparkLake, path: str) -> None:

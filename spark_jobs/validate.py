@@ -15,7 +15,7 @@ import spark_jobs
 from landfall.validation import problems
 from landfall.validation.parts import parse_plan
 from spark_jobs.arguments import parse_named
-from spark_jobs.errors import PlanError
+from spark_jobs.errors import InvalidPlanError
 from spark_jobs.lake import SparkLake, read_text, write_document
 from spark_jobs.result import say
 from spark_jobs.session import job_session
@@ -45,11 +45,11 @@ def main(argv: list[str] | None = None) -> None:
     lake = SparkLake(job_session(), arguments.lake)
     text = read_text(lake, arguments.plan)
     if text is None:
-        raise PlanError(f"There is no plan at {arguments.plan}.")
+        raise InvalidPlanError(f"There is no plan at {arguments.plan}.")
     try:
         plan = parse_plan(text)
     except problems.PlanError as error:
-        raise PlanError(str(error)) from error
+        raise InvalidPlanError(str(error)) from error
     with _code_travels():
         result = Validation(lake, plan, arguments.folder).run()
     write_document(lake, f"{arguments.folder}/result", result)

@@ -349,7 +349,23 @@ def test_physical_partitions(parts: Shop) -> None:
     assert run["status"] == "Succeeded", run["error"]
     assert ids(parts.host) == [list(range(1, 50)), list(range(50, 101))]
     assert parts.copy(table="halves", source=source)["output"]["filesWritten"] == 1
-    assert [row["id"] for row in parts.rows()] == list(range(1, 101))
+    assert sorted(row["id"] for row in parts.rows()) == list(range(1, 101))
+
+
+def test_parts_of_one_file_are_read_at_once(parts: Shop) -> None:
+    """The queries of two parts are at work at the same time, and all rows are in the one file."""
+    query = (
+        "SELECT id, clock_timestamp() AS at FROM parts, LATERAL pg_sleep(0.01 + 0 * id) "
+        "WHERE ?AdfDynamicRangePartitionCondition"
+    )
+    bounds = {"partitionLowerBound": "25", "partitionUpperBound": "75"}
+    run = parts.copy(query, source=dynamic("id", **bounds), parallelCopies=2)
+    assert run["status"] == "Succeeded", run["error"]
+    assert run["output"]["usedParallelCopies"] == 2
+    rows = [row for row in parts.rows() if row["id"] is not None]
+    assert sorted(row["id"] for row in rows) == list(range(1, 101))
+    low, high = ([row["at"] for row in rows if (row["id"] <= 50) is half] for half in (True, False))
+    assert max(min(low), min(high)) < min(max(low), max(high))
 
 
 def test_a_part_that_fails_leaves_no_file(parts: Shop) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from devcloud.functions.blobpath import compile_pattern, parse_url
 from devcloud.functions.blobs import CONTROL_QUEUE, POISON_QUEUE
-from devcloud.testing.functions import SYSTEM_KEY, Running, running
+from devcloud.testing.functions import SYSTEM_KEY, ServedApp, running
 
 ANSWERS = """
 import azurefunctions.extensions.bindings.blob as blob
@@ -64,7 +64,7 @@ def test_path_pattern(path: str, expected: dict[str, str] | None) -> None:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
     """A blob-triggered app whose lake is not there."""
     host = {"extensions": {"queues": {"visibilityTimeout": "01:00:00"}}}
     folder = tmp_path_factory.mktemp("blob")
@@ -72,7 +72,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield app
 
 
-def test_handshakes(served: Running) -> None:
+def test_handshakes(served: ServedApp) -> None:
     """Event Grid's validation code and the origin of CloudEvents are sent back."""
     validation = [
         {
@@ -89,7 +89,7 @@ def test_handshakes(served: Running) -> None:
     assert origin.headers["webhook-allowed-origin"] == "eventgrid.azure.net"
 
 
-def test_webhook_needs_the_key(served: Running) -> None:
+def test_webhook_needs_the_key(served: ServedApp) -> None:
     """Without the key nothing is taken."""
     assert served.http.post(HOOK, json=[]).status_code == 401
     assert served.http.post(HOOK, params={"code": "wrong"}, json=[]).status_code == 401
@@ -97,7 +97,7 @@ def test_webhook_needs_the_key(served: Running) -> None:
 
 @pytest.mark.parametrize("function", ["Host.Functions.absent", "on_blob"])
 def test_unknown_function_is_202_and_dropped(
-    served: Running, function: str, caplog: pytest.LogCaptureFixture
+    served: ServedApp, function: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As in the real host the sender learns nothing; here the log warns."""
     before = served.queue(CONTROL_QUEUE)
@@ -106,7 +106,7 @@ def test_unknown_function_is_202_and_dropped(
     assert any("event dropped" in record.getMessage() for record in caplog.records)
 
 
-def test_events_that_cannot_be_taken(served: Running) -> None:
+def test_events_that_cannot_be_taken(served: ServedApp) -> None:
     """A rename (no data.url) and what is no event fail; no events are nothing to do."""
     rename = {"eventType": "Microsoft.Storage.BlobRenamed", "data": {"destinationUrl": "x"}}
     headers = {"aeg-event-type": "Notification"}
@@ -122,14 +122,14 @@ def test_events_that_cannot_be_taken(served: Running) -> None:
     assert cut.status_code == 500
 
 
-def test_other_paths_are_dropped_without_a_request(served: Running) -> None:
+def test_other_paths_are_dropped_without_a_request(served: ServedApp) -> None:
     """A blob that does not match the path of the trigger is done with."""
     assert served.notify("http://127.0.0.1:9/a/raw/u/f").status_code == 202
     served.wait_for_queue(CONTROL_QUEUE, visible=0, invisible=0, poison=0)
     assert served.app.seen() == []
 
 
-def test_unreachable_lake_is_tried_again(served: Running) -> None:
+def test_unreachable_lake_is_tried_again(served: ServedApp) -> None:
     """While GetProperties fails the event stays in the control queue."""
     assert served.notify("http://127.0.0.1:9/a/landing/u/f").status_code == 202
     served.wait_for_queue(CONTROL_QUEUE, visible=0, invisible=1, poison=0)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from devcloud.functions.loader import AppLoadError, load
-from devcloud.functions.routing import Endpoint, Route, RouteError, Router
-from devcloud.testing.functions import KEY, MASTER_KEY, SYSTEM_KEY, Running, running, write_app
+from devcloud.functions.routing import Endpoint, RouteError, Router, RouteTemplate
+from devcloud.testing.functions import KEY, MASTER_KEY, SYSTEM_KEY, ServedApp, running, write_app
 
 SOURCE = """
 import json
@@ -64,7 +64,7 @@ def exits(req: func.HttpRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
     """The app above, served."""
     host = {
         "extensions": {"http": {"routePrefix": "", "customHeaders": {"X-Custom": "always"}}},
@@ -75,7 +75,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield app
 
 
-def test_request_and_response_pass_whole(served: Running) -> None:
+def test_request_and_response_pass_whole(served: ServedApp) -> None:
     """A function sees method, URL, query, route, headers and body; its answer arrives as given."""
     reply = served.http.post(
         "/ECHO/a%20b%2Fc/7?x=1&x=2&y=%C3%A4",
@@ -95,7 +95,7 @@ def test_request_and_response_pass_whole(served: Running) -> None:
     assert reply.headers["content-type"] == "application/json"
 
 
-def test_optional_and_constrained_parameters(served: Running) -> None:
+def test_optional_and_constrained_parameters(served: ServedApp) -> None:
     """An optional parameter may be left out; a value that breaks its constraint is not found."""
     headers = {**served.keyed, "x-probe": "p"}
     assert served.http.get("/echo/a", headers=headers).json()["route"] == {"first": "a"}
@@ -103,7 +103,7 @@ def test_optional_and_constrained_parameters(served: Running) -> None:
 
 
 @pytest.mark.parametrize(("path", "key"), [("/echo/a", KEY), ("/admins", MASTER_KEY)])
-def test_keys(served: Running, path: str, key: str) -> None:
+def test_keys(served: ServedApp, path: str, key: str) -> None:
     """A level opens with its key, in a header or as `code`, and with the master key; else 401."""
     probe = {"x-probe": "p"}
     get = served.http.get
@@ -115,7 +115,7 @@ def test_keys(served: Running, path: str, key: str) -> None:
     assert get(path, headers={**probe, **served.master}).status_code in (200, 201)
 
 
-def test_an_admin_function_needs_the_master_key(served: Running) -> None:
+def test_an_admin_function_needs_the_master_key(served: ServedApp) -> None:
     """A host key opens none of level admin."""
     assert served.http.get("/admins", headers=served.keyed).status_code == 401
 
@@ -137,13 +137,13 @@ def test_keys_survive_a_restart(tmp_path: Path) -> None:
         assert served.http.get(f"/api/f?code={key}").status_code == 401
 
 
-def test_anonymous_needs_no_key(served: Running) -> None:
+def test_anonymous_needs_no_key(served: ServedApp) -> None:
     """A function of level anonymous answers anyone; a returned str is a 200 of text."""
     reply = served.http.get("/open")
     assert (reply.status_code, reply.text) == (200, "open")
 
 
-def test_head_is_answered_where_all_methods_are(served: Running) -> None:
+def test_head_is_answered_where_all_methods_are(served: ServedApp) -> None:
     """HEAD has the headers of the answer without its body; where it is not declared, it is 404."""
     reply = served.http.head("/open")
     assert (reply.status_code, reply.content) == (200, b"")
@@ -151,7 +151,7 @@ def test_head_is_answered_where_all_methods_are(served: Running) -> None:
     assert served.http.options("/admins", headers=served.keyed).status_code == 404
 
 
-def test_unknown_path_and_method_are_not_found(served: Running) -> None:
+def test_unknown_path_and_method_are_not_found(served: ServedApp) -> None:
     """The real host answers 404 for both."""
     assert served.http.get("/nowhere").status_code == 404
     assert served.http.delete("/echo/a", headers=served.keyed).status_code == 404
@@ -159,7 +159,7 @@ def test_unknown_path_and_method_are_not_found(served: Running) -> None:
 
 @pytest.mark.parametrize("path", ["/broken", "/nothing", "/exits"])
 def test_failure_is_500_without_details(
-    served: Running, path: str, caplog: pytest.LogCaptureFixture
+    served: ServedApp, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An exception, or None where a response is due, is a 500 without body, and is logged."""
     reply = served.http.get(path)
@@ -167,34 +167,34 @@ def test_failure_is_500_without_details(
     assert any("failed in" in record.getMessage() for record in caplog.records)
 
 
-def test_async_function_and_context(served: Running) -> None:
+def test_async_function_and_context(served: ServedApp) -> None:
     """An async function is awaited; `context` tells function and invocation."""
     assert served.http.get("/slow").text == "slow 36"
 
 
-def test_cookie_passes(served: Running) -> None:
+def test_cookie_passes(served: ServedApp) -> None:
     """Set-Cookie arrives as a header of its own, written anew as the real host does."""
     assert served.http.get("/cookies").headers["set-cookie"] == "a=1; domain=; path=/"
 
 
-def test_headers_of_host_json_and_of_other_characters(served: Running) -> None:
+def test_headers_of_host_json_and_of_other_characters(served: ServedApp) -> None:
     """`customHeaders` of host.json are on every answer; the server sends ASCII alone."""
     reply = served.http.get("/open")
     assert reply.headers["x-custom"] == "always"
     assert served.http.get("/umlaut").status_code == 500
 
 
-def test_home_page(served: Running) -> None:
+def test_home_page(served: ServedApp) -> None:
     """The root tells that the app runs."""
     assert "up and running" in served.http.get("/").text
 
 
-def test_function_timeout(served: Running) -> None:
+def test_function_timeout(served: ServedApp) -> None:
     """An invocation longer than functionTimeout has failed."""
     assert served.http.get("/late").status_code == 500
 
 
-def test_body_limit(served: Running) -> None:
+def test_body_limit(served: ServedApp) -> None:
     """A body beyond the limit is an error, announced or not."""
     post = served.http.post
     assert post("/open", content=b"x" * 1000).status_code == 200
@@ -202,7 +202,7 @@ def test_body_limit(served: Running) -> None:
     assert post("/open", content=iter([b"x" * 600, b"x" * 600])).status_code == 500
 
 
-def test_admin_api(served: Running) -> None:
+def test_admin_api(served: ServedApp) -> None:
     """The admin API lists functions and tells the state of the host, with the master key only."""
     assert served.http.get("/admin/functions").status_code == 401
     assert served.http.get("/admin/functions", headers=served.keyed).status_code == 403
@@ -212,7 +212,7 @@ def test_admin_api(served: Running) -> None:
     assert status["state"] == "Running"
 
 
-def test_health_and_counts(served: Running) -> None:
+def test_health_and_counts(served: ServedApp) -> None:
     """The control routes name the function that a request was for."""
     served.http.delete("/_devcloud/requests")
     served.http.get("/open", headers={"user-agent": "probe/1"})
@@ -241,7 +241,9 @@ def test_precedence(path: str, expected: object) -> None:
         "number": "runs/{id:int:min(1)}",
         "literal": "runs/new",
     }
-    router = Router((Endpoint(name, Route(each), None) for name, each in templates.items()), "api")
+    router = Router(
+        (Endpoint(name, RouteTemplate(each), None) for name, each in templates.items()), "api"
+    )
     assert expected == router.find("GET", path)
 
 
@@ -249,7 +251,7 @@ def test_precedence(path: str, expected: object) -> None:
 def test_unknown_templates_are_refused(template: str) -> None:
     """A template that is not understood is refused, not half served."""
     with pytest.raises(RouteError, match="not served here"):
-        Route(template)
+        RouteTemplate(template)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from devcloud.functions.app import create_app
 from devcloud.functions.blobs import CONTROL_QUEUE, POISON_QUEUE
 from devcloud.lake.app import create_app as create_lake
 from devcloud.serving import serve_in_thread
-from devcloud.testing.functions import App, Running, wait, write_app
+from devcloud.testing.functions import App, ServedApp, wait, write_app
 
 SOURCE = """
 import azurefunctions.extensions.bindings.blob as blob
@@ -58,7 +58,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> CloudConfig:
 
 
 @pytest.fixture(scope="module")
-def served(config: CloudConfig) -> Iterator[Running]:
+def served(config: CloudConfig) -> Iterator[ServedApp]:
     """Both, running."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in app_settings(config).items():
@@ -69,7 +69,7 @@ def served(config: CloudConfig) -> Iterator[Running]:
             serve_in_thread(functions, config.ports["functions"]) as url,
             httpx.Client(base_url=url, timeout=30) as client,
         ):
-            yield Running(
+            yield ServedApp(
                 App(config.app),
                 functions.state.host,
                 client,
@@ -79,7 +79,7 @@ def served(config: CloudConfig) -> Iterator[Running]:
 
 
 @pytest.fixture
-def landing(config: CloudConfig, served: Running) -> ContainerClient:
+def landing(config: CloudConfig, served: ServedApp) -> ContainerClient:
     """The landing container, through the SDK."""
     assert served.http.get("/_devcloud/health").status_code == 200
     service = BlobServiceClient.from_connection_string(config.lake_connection_string)
@@ -87,7 +87,7 @@ def landing(config: CloudConfig, served: Running) -> ContainerClient:
 
 
 def test_an_upload_runs_the_function(
-    config: CloudConfig, served: Running, landing: ContainerClient
+    config: CloudConfig, served: ServedApp, landing: ContainerClient
 ) -> None:
     """One upload is one event, one GetProperties by the host and one invocation."""
     httpx.delete(f"{config.url('lake')}/_devcloud/requests")
@@ -98,7 +98,7 @@ def test_an_upload_runs_the_function(
     assert callers["devcloud-functions"] == 1
 
 
-def test_failures_end_in_the_poison_queue(served: Running, landing: ContainerClient) -> None:
+def test_failures_end_in_the_poison_queue(served: ServedApp, landing: ContainerClient) -> None:
     """After poisonBlobThreshold failures the event rests in webjobs-blobtrigger-poison."""
     landing.upload_blob("bad/f", b"1")
     served.wait_for_queue(POISON_QUEUE, visible=1)
@@ -108,9 +108,9 @@ def test_failures_end_in_the_poison_queue(served: Running, landing: ContainerCli
 
 
 def test_a_blob_that_is_gone_is_dropped(
-    config: CloudConfig, served: Running, caplog: pytest.LogCaptureFixture
+    config: CloudConfig, served: ServedApp, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An event for a blob that is not there any more runs nothing and is no failure."""
+    """An event for a blob that no longer exists runs nothing and is no failure."""
     caplog.set_level("INFO", "devcloud.functions")
     reply = served.notify(f"{config.lake_url}/landing/users/gone", "Host.Functions.on_landing")
     assert reply.status_code == 202
@@ -119,7 +119,7 @@ def test_a_blob_that_is_gone_is_dropped(
     assert not [line for line in served.app.seen() if "gone" in line]
 
 
-def test_input_stream(config: CloudConfig, served: Running, landing: ContainerClient) -> None:
+def test_input_stream(config: CloudConfig, served: ServedApp, landing: ContainerClient) -> None:
     """A function with an InputStream is given name, length and content."""
     landing.upload_blob("streams/s", b"abc")
     served.notify(f"{config.lake_url}/landing/streams/s", "Host.Functions.on_stream")
@@ -127,7 +127,7 @@ def test_input_stream(config: CloudConfig, served: Running, landing: ContainerCl
 
 
 def test_a_returned_value_is_a_failure(
-    config: CloudConfig, served: Running, landing: ContainerClient
+    config: CloudConfig, served: ServedApp, landing: ContainerClient
 ) -> None:
     """As in the real worker, a blob function must return None."""
     before = served.queue(POISON_QUEUE)["visible"]
@@ -137,7 +137,7 @@ def test_a_returned_value_is_a_failure(
     assert served.app.seen().count("returning") == 2
 
 
-def test_by_hand(config: CloudConfig, served: Running, landing: ContainerClient) -> None:
+def test_by_hand(config: CloudConfig, served: ServedApp, landing: ContainerClient) -> None:
     """`POST /admin/functions/{name}` runs a blob function for container/blob."""
     landing.upload_blob("users/byhand", b"12")
     before = served.app.wait_for("users/byhand 2").count("users/byhand 2")

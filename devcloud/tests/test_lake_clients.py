@@ -18,6 +18,7 @@ from azure.storage.filedatalake.aio import DataLakeServiceClient
 from pyarrow import fs
 
 from devcloud.lake.events import Subscription
+from devcloud.testing import account
 from devcloud.testing.lake import RunningLake, running_lake
 
 
@@ -191,6 +192,18 @@ def test_asynchronous_sdks(lake: RunningLake) -> None:
             return read, [p.name async for p in filesystem.get_paths("async", recursive=False)]
 
     assert asyncio.run(act()) == (b"1", ["async/a b+ü%2F.csv", "async/e f+é.csv"])
+
+
+def test_the_account_that_suites_of_others_expect() -> None:
+    """It is Azurite's, with the containers that are asked for and no others."""
+    with account.serving(containers=("test",)) as given:
+
+        async def names() -> list[str]:
+            async with BlobServiceClient.from_connection_string(given) as blobs:
+                return [each.name async for each in blobs.list_containers()]
+
+        assert asyncio.run(names()) == ["test"]
+    assert f"AccountName={account.ACCOUNT};AccountKey={account.KEY};" in given
 
 
 def test_what_azcopy_sends(lake: RunningLake) -> None:

@@ -156,6 +156,38 @@ def test_failed_writes_raise_nothing(lake: RunningLake, receiver: Receiver) -> N
     assert len(receiver.events()) == 1
 
 
+def test_what_nobody_takes_becomes_a_dead_letter(tmp_path: Path, receiver: Receiver) -> None:
+    """After its attempts, or at once where the answer says that trying is in vain."""
+    receiver.answers += [503, 500]
+    named = Subscription("sub", receiver.url, attempts=2, dead_letter="deadletter")
+    with running_lake(tmp_path, [named]) as lake:
+        lake.container("deadletter").create_container()
+        lake.put("a")
+        settled(lake)
+        receiver.answers += [400]
+        lake.put("b")
+        settled(lake)
+        lake.put("c")
+        settled(lake)
+        letters = lake.container("deadletter")
+        names = [b.name for b in letters.list_blobs() if b.name.endswith(".json")]
+        bodies = [json.loads(letters.download_blob(name).readall()) for name in names]
+    assert all(name.startswith("SUB/") for name in names)
+    told = {
+        event["subject"].rpartition("/")[2]: (
+            event["deadLetterReason"],
+            event["deliveryAttempts"],
+            event["lastDeliveryOutcome"],
+        )
+        for (event,) in bodies
+    }
+    assert told == {
+        "a": ("MaxDeliveryAttemptsExceeded", 2, "InternalServerError"),
+        "b": ("UndeliverableDueToClientError", 1, "BadRequest"),
+    }
+    assert receiver.subjects() == ["c"]
+
+
 def test_the_default_subscription(tmp_path: Path, receiver: Receiver) -> None:
     """The function app hears of complete files in landing, and of nothing else."""
     config = devcloud_config.create(tmp_path, tmp_path)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import AccessPolicy, BlobSasPermissions, generate_blob_sas
+from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
 from devcloud.testing.lake import RunningLake, code, running_lake
 
@@ -58,17 +58,6 @@ def test_what_such_accounts_do_not_have(lake: RunningLake, name: str) -> None:
         NOT_HIERARCHICAL[name](lake.container().get_blob_client("a"))
     assert error.value.status_code == 409
     assert lake.read("a") == b"as it was"
-
-
-def test_refused_container_calls(lake: RunningLake) -> None:
-    """Stored access policies are not served."""
-    calls: list[Callable[[], Any]] = [
-        lambda: lake.container().set_container_access_policy({"p": AccessPolicy("r")}),
-    ]
-    for call in calls:
-        with pytest.raises(HttpResponseError) as error:
-            call()
-        assert code(error) == (501, "NotImplemented")
 
 
 def test_refused_path_calls(lake: RunningLake) -> None:

@@ -169,7 +169,7 @@ class Console:
         key = self.sign_in.key
         begun = key and identity.begin(key, request.query.get("token", ""), service.lake, now)
         if not begun:
-            return self._unknown(request, now, "this link was used before, or is too old")
+            return self._unknown(request, now, "this link was used before or has expired")
         person, session = begun
         log.info("console: %s signed in as %s", person.name, person.role)
         return redirect("/console/", identity.set_cookie(session, secure=request.secure))
@@ -210,7 +210,7 @@ class Console:
         except LandfallError:
             person = None
         if person is None and status != 403:  # noqa: PLR2004 - the platform knows those
-            values |= {"detail": "The log of the service says what.", "title": "This did not work"}
+            values |= {"detail": "See the log of the service.", "title": "This did not work"}
         return render.page("error.html", values, now, status=status)
 
 

@@ -106,14 +106,14 @@ def _rows(parquet: bytes) -> Iterable[Mapping[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Sample:
+class TableSample:
     """Some rows of a table, with its columns by name and kind: number, time or text."""
 
     columns: Mapping[str, str]
     rows: list[Mapping[str, Any]]
 
 
-def sample(lake: Lake, state: DeltaState, limit: int) -> Sample | None:
+def sample(lake: Lake, state: DeltaState, limit: int) -> TableSample | None:
     """Rows of the file that was added last, if there is one that is not too large."""
     import polars as pl  # noqa: PLC0415
 
@@ -127,7 +127,7 @@ def sample(lake: Lake, state: DeltaState, limit: int) -> Sample | None:
     except pl.exceptions.PolarsError as error:
         raise Damaged(f"a file of {state.path} cannot be read: {error}") from error
     kinds = {name: _kind(kind) for name, kind in frame.schema.items()}
-    return Sample(kinds, list(frame.iter_rows(named=True)))
+    return TableSample(kinds, list(frame.iter_rows(named=True)))
 
 
 def _kind(kind: Any) -> str:

@@ -83,6 +83,13 @@ def download(body: bytes, kind: str, name: str) -> ConsoleResponse:
     return ConsoleResponse(200, body, kind, headers)
 
 
+def document(body: bytes) -> ConsoleResponse:
+    """A page that a job has made, whole: its styles stand in it, and nothing of it runs."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+    headers = {**_HEADERS, "Cache-Control": "no-store", "Content-Security-Policy": policy}
+    return ConsoleResponse(200, body, "text/html", headers)
+
+
 def asset(path: str) -> ConsoleResponse | None:
     """A file that pages load, named by its content, so that it may be kept for good."""
     name = path.rsplit("/", 1)[-1]

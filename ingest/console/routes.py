@@ -7,7 +7,7 @@ import json
 from ingest.console import render, sources, verbs
 from ingest.console.app import Handler, Visit
 from ingest.console.identity import NotAllowed, set_cookie
-from ingest.console.views import dataset, lineage, overview, run, runs, tables
+from ingest.console.views import analytics, dataset, lineage, overview, run, runs, tables
 from ingest.console.web import ConsoleResponse, redirect
 from ingest.errors import BadRequest, Damaged, NotFound
 from ingest.http.pages import report_page
@@ -72,7 +72,7 @@ def _rejects(visit: Visit) -> ConsoleResponse:
         raise NotFound(f"run {shown.run_id} has no rejects")
     version = visit.service.lake.head(path)
     if version is None:
-        raise NotFound(f"{path} is not there any more")
+        raise NotFound(f"{path} no longer exists")
     if version.size > _DOWNLOAD:
         raise BadRequest(f"{path} has {version.size} bytes: fetch it from the lake", 413)
     body, _ = visit.service.lake.get(path)
@@ -81,7 +81,7 @@ def _rejects(visit: Visit) -> ConsoleResponse:
 
 def _report(visit: Visit) -> ConsoleResponse:
     shown = run_of(visit)
-    report = visit.service.validation.contents.report(shown)
+    report = visit.service.context.contents.report(shown)
     body = json.dumps(report, ensure_ascii=False, indent=2).encode(errors="replace")
     return render.download(body, "application/json", f"{shown.run_id}-report.json")
 
@@ -110,12 +110,16 @@ def _table(visit: Visit) -> ConsoleResponse:
     return visit.page("table.html", values)
 
 
+def _analytics(visit: Visit) -> ConsoleResponse:
+    return render.document(analytics.page(visit.service.lake))
+
+
 def _lineage(visit: Visit) -> ConsoleResponse:
     return visit.page("lineage.html", lineage.view(visit.reads))
 
 
 def _api(visit: Visit) -> ConsoleResponse:
-    from ingest.http.openapi import document  # noqa: PLC0415 - only this page needs it
+    from ingest.http.openapi.document import document  # noqa: PLC0415 - only this page needs it
 
     return visit.page("api.html", {"api": document()})
 
@@ -154,6 +158,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", _OBJECT, sources.show),
     ("GET", rf"{_OBJECT}/(?P<verb>{sources.VERBS})", sources.ask),
     ("POST", rf"{_OBJECT}/(?P<verb>{sources.VERBS})", sources.do),
+    ("GET", r"analytics/?", _analytics),
     ("GET", r"lineage/?", _lineage),
     ("GET", r"api/?", _api),
     ("POST", r"signout", _sign_out),

@@ -18,19 +18,19 @@ _FAILED = 400
 _SAYS: dict[str, tuple[str, str, str, Endpoint]] = {
     "pause": (
         "Pause this object",
-        "Schedules pass it over until it is resumed. What is under way goes on to its end.",
+        "Schedules skip it until it is resumed. Running extracts continue.",
         "Pause",
         api.pause,
     ),
     "resume": (
         "Resume this object",
-        "Schedules extract it again, from where it stands.",
+        "Schedules extract it again from its current watermark.",
         "Resume",
         api.resume,
     ),
     "rewind": (
         "Rewind the watermark",
-        "The next extract reads from there on again. Silver takes no row twice.",
+        "The next extract reads from there again. Silver gets no row twice.",
         "Rewind",
         api.rewind,
     ),
@@ -98,7 +98,7 @@ def _body(order: Form, verb: str) -> dict[str, Any]:
                 datetime.fromisoformat(body[name])
         return body | ({"again": True} if order.text("again") else {})
     if not (reason := order.text("reason")):
-        raise ValueError("Say why: the reason is kept in the service's log.")
+        raise ValueError("Enter a reason: it is kept in the service's log.")
     if verb == "rewind":
         return {"to": order.text("to") or None, "reason": reason}
     return {"reason": reason}

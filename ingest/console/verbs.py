@@ -31,22 +31,22 @@ _FAILED = 400
 SAYS = {
     "retry": (
         "Retry this run",
-        "It goes on from the last point that stands. A quarantined file is validated again.",
+        "The run continues after its last completed step. A quarantined file is validated again.",
         "Retry",
     ),
     "cancel": (
         "Cancel this run",
-        "It ends as it is, and so does its pipeline run. Its file stays where it is.",
+        "The run and its pipeline run are stopped. The file stays where it is.",
         "Cancel the run",
     ),
     "replay": (
         "Replay this run",
-        "It goes through all of it again. Silver takes no row twice.",
+        "All steps run again. Silver gets no row twice.",
         "Replay",
     ),
     "resend": (
         "Send corrected rejects",
-        "The file becomes a run of its own, linked to this one. Send it with the same columns.",
+        "The file starts a new run that is linked to this one. It needs the same columns.",
         "Send",
     ),
 }
@@ -63,7 +63,7 @@ def do(visit: Visit) -> ConsoleResponse:
     order, run = visit.order, _run(visit)
     verb = visit.route["verb"]
     if not (reason := order.text("reason")) and verb != "resend":
-        return _form(visit, run, order, "Say why: the reason is kept in the run's history.")
+        return _form(visit, run, order, "Enter a reason: it is kept in the run's history.")
     match verb:
         case "resend":
             file = order.files.get("file")
@@ -160,7 +160,7 @@ def do_many(visit: Visit) -> ConsoleResponse:
             return _many(visit, order, str(reply.body["detail"]), reply.status)
         return _many(visit, order, None, found=reply.body)
     if not order.text("reason"):
-        return _many(visit, order, "Say why: the reason is kept in each run's history.")
+        return _many(visit, order, "Enter a reason: it is kept in each run's history.")
     reply = call_api(visit, api_verbs.start_replay, body)
     if reply.status >= _FAILED:
         return _many(visit, order, str(reply.body["detail"]), reply.status)
@@ -225,7 +225,7 @@ def do_upload(visit: Visit) -> ConsoleResponse:
     except BadRequest as error:
         return _upload(visit, order, str(error))
     if visit.service.lake.head(path) is not None:
-        return _upload(visit, order, f"{path} stands there already: take another name.", 409)
+        return _upload(visit, order, f"{path} already exists: choose another name.", 409)
     url = visit.service.lake.upload_url(path, visit.reads.now + UPLOAD)
     parts = urlsplit(url)
     return _upload(visit, order, None, url=url, uploads=f"{parts.scheme}://{parts.netloc}")

@@ -60,7 +60,7 @@ def list_runs(service: Landfall, request: ApiRequest) -> ApiResponse:
     limit = _limit(request.query.get("limit"))
     cursor = request.query.get("cursor") or None
     if cursor and not is_run_id(cursor):
-        raise BadRequest(f"cursor {cursor!r} is not one of this list's")
+        raise BadRequest(f"cursor {cursor!r} is not a cursor of this list")
     query = _query(service, request)
     runs, following = service.find_runs(query, limit, cursor)
     return ApiResponse(200, {"runs": [dict(run.summary) for run in runs], "next": following})
@@ -93,7 +93,7 @@ def _moment(service: Landfall, request: ApiRequest, name: str) -> datetime | Non
         return parse_moment(text, service.clock())
     except ValueError:
         raise BadRequest(
-            f"{name} {text!r} is not a time: say a day or an ISO 8601 time, today, yesterday, or "
+            f"{name} {text!r} is not a time: use a day, an ISO 8601 time, today, yesterday, or "
             "how long ago, as 90m, 6h or 7d"
         ) from None
 
@@ -133,7 +133,7 @@ def list_datasets(service: Landfall, _request: ApiRequest) -> ApiResponse:
     problems = [problem.to_dict() for problem in store.problems]
     gold_problems = [
         {"file": problem.file, "place": problem.place, "reason": problem.reason}
-        for problem in service.loading.gold.deployed.problems
+        for problem in service.context.gold.deployed.problems
     ]
     body = {"datasets": datasets, "problems": problems, "gold_problems": gold_problems}
     return ApiResponse(200, body)
@@ -189,7 +189,8 @@ def health(probe: Callable[[], ServiceHealth]) -> ApiResponse:
     if good:
         return ApiResponse(200, body)
     wrong = "; ".join(f"{part}: {state}" for part, state in parts.items() if state != "ok")
-    return ApiResponse(503, problem_body(503, "Unhealthy", wrong) | body)
+    # As in every problem (RFC 9457), `status` is the number.
+    return ApiResponse(503, body | problem_body(503, "Service unavailable", wrong))
 
 
 def details(run: Run, resends: Sequence[str] = ()) -> dict[str, Any]:
@@ -239,7 +240,7 @@ def _limit(text: str | None) -> int:
 
 def _dataset_name(text: str | None) -> str | None:
     if text and text != UNASSIGNED and not is_dataset(text):
-        raise BadRequest(f"dataset {text!r} is not the name of one")
+        raise BadRequest(f"{text!r} is not a valid dataset name")
     return text or None
 
 

@@ -22,9 +22,9 @@ from ingest.http.web import (
 )
 from ingest.operations.operators import OperatorRequest, ReplayOrigin
 from ingest.operations.replays import ReplayPlan, ReplayQuery
-from ingest.runs.messages import Replay
+from ingest.runs.messages import Replay, next_messages
 from ingest.runs.run import Run
-from ingest.service import Landfall, next_messages
+from ingest.service import Landfall
 from landfall.protocol import FINAL, State
 
 _SHOWN = 100
@@ -47,7 +47,7 @@ def retry_run(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /runs/{run_id}/retry`, optionally with {"reason"}: 202, it is on its way again."""
     body = optional_object(request, "reason")
     operator_request = OperatorRequest(
-        reason(body, "tried again on request"), request.token, request.caller
+        reason(body, "retried on request"), request.token, request.caller
     )
     return _on_its_way(service.operators.retry(run_id(request), operator_request))
 

@@ -41,7 +41,7 @@ def put_contract(service: Landfall, request: ApiRequest) -> ApiResponse:
         raise BadRequest(f"unknown field {min(unknown)!r}; known: contract, replaces", 422)
     replaces = body.get("replaces")
     if replaces is not None and not isinstance(replaces, str):
-        raise BadRequest("field 'replaces' is not a text", 422)
+        raise BadRequest("field 'replaces' is not a string", 422)
     contract = service.store.push(dataset, text(body, "contract"), replaces=replaces)
     return ApiResponse(200, _shown(service, dataset, contract.text))
 

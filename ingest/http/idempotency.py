@@ -40,7 +40,7 @@ def once(endpoint: Endpoint) -> Endpoint:
     def call(service: Landfall, request: ApiRequest) -> ApiResponse:
         if not request.key.strip():
             return endpoint(service, request)
-        token = _token(request.key)
+        token = token_of(request.key)
         return _Record(service, token, _fingerprint(endpoint, request)).answer(
             endpoint, replace(request, token=token)
         )
@@ -49,7 +49,7 @@ def once(endpoint: Endpoint) -> Endpoint:
     return call
 
 
-def _token(header: str) -> str:
+def token_of(header: str) -> str:
     """Names the request in the lake and in histories.
 
     The key is a string of structured fields (RFC 8941), so in quotes; bare ones are taken too.
@@ -133,9 +133,9 @@ class _Record:
             if answer := kept["answer"]:
                 messages = tuple(decode(message.encode()) for message in answer["messages"])
                 return ApiResponse(answer["status"], answer["body"], answer["headers"], messages)
-            if age < min(PATIENCE, self._service.validation.rules.lease):
-                raise Conflict("the first request with this Idempotency-Key is still worked on")
+            if age < min(PATIENCE, self._service.context.rules.validation.lease):
+                raise Conflict("the first request with this Idempotency-Key is still running")
         try:
             return self._lake.put(self._path, self._body(), if_match=etag)
         except Stale:
-            raise Conflict("another request with this Idempotency-Key was faster") from None
+            raise Conflict("a concurrent request with this Idempotency-Key came first") from None

@@ -10,9 +10,11 @@ from ingest.errors import BadRequest, Damaged
 from ingest.http.idempotency import once
 from ingest.http.web import ApiRequest, ApiResponse, json_object, optional_object, reason, text
 from ingest.log import log
-from ingest.service import Landfall, next_messages
+from ingest.runs.messages import next_messages
+from ingest.service import Landfall
+from ingest.sources.answers import ExtractionAnswer
 from ingest.sources.document import ObjectState, plain
-from ingest.sources.extraction import ExtractionAnswer, Window
+from ingest.sources.windows import Window
 from landfall.sources.model import Source, SourceObject
 from landfall.sources.schedule import next_start, shown
 from landfall.sources.triggers import PREFIX, pipeline_of
@@ -28,7 +30,7 @@ def plan(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /sources/{source}/plan`: what a pipeline run shall read."""
     body = _fields(request, "adf_run_id", "objects", *_WINDOW)
     chosen = _names(body.get("objects"))
-    document = service.extraction.plan(request.route["source"], _window(body), chosen)
+    document = service.extraction.planning.plan(request.route["source"], _window(body), chosen)
     return ApiResponse(200, document)
 
 
@@ -39,7 +41,7 @@ def begin(service: Landfall, request: ApiRequest) -> ApiResponse:
     if high is not None and not isinstance(high, (str, int)):
         raise BadRequest("field 'high' is neither text nor a number", 422)
     return _answered(
-        service.extraction.begin(
+        service.extraction.fence.begin(
             *_object(request),
             text(body, "adf_run_id"),
             "" if high is None else str(high),
@@ -52,7 +54,7 @@ def finish(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /sources/{source}/{object}/finish`: a pipeline run has written its bytes."""
     body = _fields(request, "adf_run_id", "extract_id", "rows", "bytes")
     return _answered(
-        service.extraction.finish(
+        service.extraction.delivery.finish(
             *_object(request),
             text(body, "extract_id"),
             text(body, "adf_run_id"),
@@ -66,7 +68,7 @@ def fail(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /sources/{source}/{object}/fail`: a pipeline run could not read."""
     body = _fields(request, "adf_run_id", "extract_id", "error")
     error = body.get("error") or "the pipeline run did not say why"
-    service.extraction.fail(
+    service.extraction.delivery.fail(
         *_object(request),
         str(body.get("extract_id") or "") or None,
         text(body, "adf_run_id"),
@@ -80,7 +82,7 @@ def fail(service: Landfall, request: ApiRequest) -> ApiResponse:
 
 def list_sources(service: Landfall, _request: ApiRequest) -> ApiResponse:
     """`GET /sources`: each source with where its objects stand."""
-    folder = service.extraction.files.current
+    folder = service.extraction.catalog.files.current
     sources = [_source(service, source) for source in folder.sources.values()]
     wrong = [
         {"source": name, "file": error.file, "line": error.line, "error": str(error)}
@@ -91,20 +93,24 @@ def list_sources(service: Landfall, _request: ApiRequest) -> ApiResponse:
 
 def get_source(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`GET /sources/{source}`: one source."""
-    return ApiResponse(200, _source(service, service.extraction.source(request.route["source"])))
+    return ApiResponse(
+        200, _source(service, service.extraction.catalog.source(request.route["source"]))
+    )
 
 
 def get_object(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`GET /sources/{source}/{object}`: one object with its latest extracts."""
-    source = service.extraction.source(request.route["source"])
-    entry = service.extraction.entry(source, request.route["object"])
-    state = service.extraction.state(source, entry)
+    source = service.extraction.catalog.source(request.route["source"])
+    entry = service.extraction.catalog.entry(source, request.route["object"])
+    state = service.extraction.catalog.state(source, entry)
     return ApiResponse(200, _state(service, source, entry, state) | _history(state))
 
 
 def get_run(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`GET /sources/{source}/runs/{adf_run_id}`: a pipeline run that extracts, as it stands."""
-    run = service.extraction.pipeline_run(request.route["source"], request.route["adf_run_id"])
+    run = service.extraction.operating.pipeline_run(
+        request.route["source"], request.route["adf_run_id"]
+    )
     return ApiResponse(
         200, {"adf_run_id": run.adf_run_id, "status": run.status, "message": run.message}
     )
@@ -123,7 +129,7 @@ def extract(service: Landfall, request: ApiRequest) -> ApiResponse:
     every = _optional(body, "every") or None
     if every and not window.given:
         raise BadRequest("every cuts a range: it needs from and to", 422)
-    started = service.extraction.start(request.route["source"], chosen, window, every)
+    started = service.extraction.operating.start(request.route["source"], chosen, window, every)
     return ApiResponse(202, {"source": request.route["source"], "pipeline_runs": started})
 
 
@@ -140,14 +146,14 @@ def rewind(service: Landfall, request: ApiRequest) -> ApiResponse:
         raise BadRequest("field 'to' is neither text nor a number", 422)
     why = reason(body, "no reason given")
     source, entry = _object(request)
-    state = service.extraction.rewind(source, entry, None if to is None else str(to))
+    state = service.extraction.operating.rewind(source, entry, None if to is None else str(to))
     log.warning("%s.%s is rewound to %s by %s: %s", source, entry, to, request.caller, why)
     return ApiResponse(200, _shown(service, request, state))
 
 
 @once
 def pause(service: Landfall, request: ApiRequest) -> ApiResponse:
-    """`POST /sources/{source}/{object}/pause`: schedules pass it over."""
+    """`POST /sources/{source}/{object}/pause`: schedules skip it."""
     return _paused(service, request, paused=True)
 
 
@@ -159,7 +165,7 @@ def resume(service: Landfall, request: ApiRequest) -> ApiResponse:
 
 def _paused(service: Landfall, request: ApiRequest, *, paused: bool) -> ApiResponse:
     optional_object(request, "reason")
-    state = service.extraction.pause(*_object(request), paused=paused)
+    state = service.extraction.operating.pause(*_object(request), paused=paused)
     return ApiResponse(200, _shown(service, request, state))
 
 
@@ -182,7 +188,7 @@ def _source(service: Landfall, source: Source) -> dict[str, Any]:
 
 def _entry(service: Landfall, source: Source, entry: SourceObject) -> dict[str, Any]:
     try:
-        state = service.extraction.state(source, entry)
+        state = service.extraction.catalog.state(source, entry)
     except Damaged as error:
         return {"object": entry.name, "dataset": entry.dataset, "error": str(error)}
     return _state(service, source, entry, state)
@@ -231,8 +237,8 @@ def _history(state: ObjectState) -> dict[str, Any]:
 
 
 def _shown(service: Landfall, request: ApiRequest, state: ObjectState) -> dict[str, Any]:
-    source = service.extraction.source(request.route["source"])
-    entry = service.extraction.entry(source, request.route["object"])
+    source = service.extraction.catalog.source(request.route["source"])
+    entry = service.extraction.catalog.entry(source, request.route["object"])
     return _state(service, source, entry, state)
 
 

@@ -192,7 +192,7 @@ def text(body: Mapping[str, Any], name: str) -> str:
     """
     value = body.get(name)
     if not isinstance(value, str) or not value:
-        raise BadRequest(f"field {name!r} is missing or not a text", 422)
+        raise BadRequest(f"field {name!r} is missing or not a string", 422)
     if not _encodable(value):
         raise BadRequest(f"field {name!r} has half a surrogate pair, which is no character", 422)
     return value
@@ -238,10 +238,21 @@ _STATUS: tuple[tuple[type[LandfallError], int, str], ...] = (
 )
 
 
+_PHRASES = {
+    401: "Unauthorized",
+    403: "Forbidden",
+    413: "Content too large",
+    415: "Unsupported media type",
+    422: "Unprocessable content",
+    428: "Precondition required",
+}
+"""The phrases of statuses (RFC 9110), which are the titles of problems of no type of their own."""
+
+
 def problem(error: LandfallError) -> tuple[int, str]:
     """The status of an error, and its title."""
     if isinstance(error, BadRequest):
-        return error.status, "Bad request"
+        return error.status, _PHRASES.get(error.status, "Bad request")
     return next((s, t) for kind, s, t in _STATUS if isinstance(error, kind))
 
 

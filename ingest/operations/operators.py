@@ -13,17 +13,15 @@ from enum import StrEnum
 from typing import Any
 
 from ingest import paths
-from ingest.contract_store import ContractStore
 from ingest.errors import BadRequest, Conflict, NotFound
 from ingest.log import log
-from ingest.ports import Clock, Lake
-from ingest.runs.register import Register, Stored
+from ingest.runs.register import Stored
 from ingest.runs.relocation import exists, relocate, to_raw
 from ingest.runs.run import Run
 from ingest.runs.states import RETRYABLE, TRANSITIONS, Event
-from ingest.stages.claim import claim, end, take
-from ingest.stages.copy import CopyStage
-from ingest.stages.validate.stage import ValidationStage
+from ingest.stages.base import Context
+from ingest.stages.claim import claim
+from ingest.stages.way import RunWay
 from landfall import protocol
 from landfall.protocol import State
 
@@ -52,14 +50,14 @@ class OperatorRequest:
 
 @dataclass(frozen=True)
 class Operators:
-    """The verbs, over the stages that `ingest.wiring` puts together."""
+    """The verbs, over the stages of a run's way."""
 
-    lake: Lake
-    manifest: Register
-    store: ContractStore
-    clock: Clock
-    validation: ValidationStage
-    copying: CopyStage
+    way: RunWay
+
+    @property
+    def context(self) -> Context:
+        """What all stages share."""
+        return self.way.context
 
     def cancel(self, run_id: str, operator_request: OperatorRequest) -> Run:
         """End a run that is not loading yet, and its pipeline run; its file stays where it is.
@@ -72,12 +70,12 @@ class Operators:
             NotFound: there is no such run.
             Conflict: it is loading, or final in another way.
         """
-        stored = self.manifest.get(run_id, fresh=True)
+        stored = self.context.manifest.get(run_id, fresh=True)
         if stored.run.has_seen_request(operator_request.token):
             return self._stopped(stored.run)  # perhaps taken up again since
         if stored.run.state is State.RECEIVED:
             # A version that stays in landing would be found again: take it first.
-            stored = take(stored, lake=self.lake, manifest=self.manifest, clock=self.clock)
+            stored = self.way.claim.take(stored)
         run = stored.run
         if run.state is State.LOADING:
             batch = run.load.batch_id if run.load else "?"
@@ -89,12 +87,12 @@ class Operators:
             final = run.apply(
                 Event.CANCEL,
                 operator_request.reason,
-                self.clock(),
+                self.context.clock(),
                 request=operator_request.token,
                 by=operator_request.by,
             )
             log.info("run %s: cancelled by %s", run_id, operator_request.by or "somebody")
-            run = end(stored, final, self.manifest).run
+            run = self.context.manifest.end(stored, final).run
         return self._stopped(run)
 
     def _stopped(self, run: Run) -> Run:
@@ -103,8 +101,8 @@ class Operators:
         Done again when asked again: the other side may not have answered the first time.
         """
         if run.state is State.CANCELLED:
-            self.copying.stop(run)
-            self.validation.job.stop(run)
+            self.way.copy.stop(run)
+            self.way.validation.job.stop(run)
         return run
 
     def retry(self, run_id: str, operator_request: OperatorRequest) -> Run:
@@ -114,13 +112,13 @@ class Operators:
             NotFound: there is no such run.
             Conflict: it cannot be tried again.
         """
-        stored = self.manifest.get(run_id, fresh=True)
+        stored = self.context.manifest.get(run_id, fresh=True)
         run = stored.run
         if run.has_seen_request(operator_request.token) or not run.final:
             return run  # asked twice: it is on its way, or has ended again
         if run.state not in RETRYABLE:
             hint = "; replay it to load it again" if run.state is State.SUCCEEDED else ""
-            raise Conflict(f"run {run_id} is {run.state}: there is nothing to try again{hint}")
+            raise Conflict(f"run {run_id} is {run.state}: there is nothing to retry{hint}")
         return self._reopen(stored, operator_request, self._resumption)
 
     def replay(self, run_id: str, origin: ReplayOrigin, operator_request: OperatorRequest) -> Run:
@@ -130,7 +128,7 @@ class Operators:
             NotFound: there is no such run.
             Conflict: it has not ended, or what it would start from is not there.
         """
-        stored = self.manifest.get(run_id, fresh=True)
+        stored = self.context.manifest.get(run_id, fresh=True)
         run = stored.run
         if run.has_seen_request(operator_request.token):
             return run
@@ -149,10 +147,13 @@ class Operators:
             Conflict: it has no rejects.
             BadRequest: the file is empty, too large or has no fit name.
         """
-        run = self.manifest.get(run_id, fresh=True).run
-        if run.dataset not in self.store.deployed and not self.store.problem_of(run.dataset):
+        run = self.context.manifest.get(run_id, fresh=True).run
+        if (
+            run.dataset not in self.context.contracts.deployed
+            and not self.context.contracts.problem_of(run.dataset)
+        ):
             raise Conflict(
-                f"run {run_id} is of no known dataset: drop its file in a dataset's folder"
+                f"run {run_id} belongs to no known dataset: drop its file in a dataset's folder"
             )
         if not run.has_rejects:
             raise Conflict(f"run {run_id} is {run.state} and has no rejects to fix")
@@ -166,7 +167,7 @@ class Operators:
                 413,
             )
         if not name or "/" in name or not paths.is_drop(name):
-            raise BadRequest(f"{name!r} is no name of a drop: say name=<file>", 422)
+            raise BadRequest(f"{name!r} is not a valid file name: send name=<file>", 422)
         tag = (operator_request.token or hashlib.sha256(body).hexdigest())[:12]
         path = paths.landing_path(
             f"{paths.resend_folder(run.dataset, run_id)}/{tag}/{name}", frozenset()
@@ -178,28 +179,33 @@ class Operators:
     ) -> Run:
         if operator_request.token and (known := self._resent(path)):
             return known  # the same request, sent again
-        self.lake.put(path, body)
-        version = self.lake.head(path)
+        self.context.lake.put(path, body)
+        version = self.context.lake.head(path)
         if version is None:  # an event was faster
             if known := self._resent(path):
                 return known
-            raise NotFound(f"{path} was taken away while it was being claimed")
+            raise NotFound(f"{path} was removed while it was being claimed")
         return claim(
-            version, dataset, "resend", lake=self.lake, manifest=self.manifest, clock=self.clock
+            version,
+            dataset,
+            "resend",
+            lake=self.context.lake,
+            manifest=self.context.manifest,
+            clock=self.context.clock,
         ).run
 
     def _resent(self, path: str) -> Run | None:
         """The run that a path of a resend folder became."""
         origin = protocol.resent_run(path)
         for child in self.resends(origin) if origin else ():
-            resent = self.manifest.find(child, fresh=True)
+            resent = self.context.manifest.find(child, fresh=True)
             if resent and resent.run.source.path == path:
                 return resent.run
         return None
 
     def resends(self, run_id: str) -> list[str]:
         """The runs that brought corrected rejects of a run."""
-        links = self.lake.list(paths.resend_links(run_id))
+        links = self.context.lake.list(paths.resend_links(run_id))
         return sorted(link.version.path.rsplit("/", 1)[-1] for link in links)
 
     # -- where a run is taken up again ------------------------------------------------------
@@ -210,25 +216,25 @@ class Operators:
         operator_request: OperatorRequest,
         begin: Callable[[Run], tuple[Event, dict[str, Any]]],
     ) -> Run:
-        relocate(stored.run, self.lake)
+        relocate(stored.run, self.context.lake)
         event, changes = begin(stored.run)
-        stored = self.manifest.reopen(stored)
+        stored = self.context.manifest.reopen(stored)
         again = stored.run.apply(
             event,
             operator_request.reason,
-            self.clock(),
+            self.context.clock(),
             request=operator_request.token,
             by=operator_request.by,
             faults={},
             **changes,
         )
         log.info("run %s: %s by %s", again.run_id, event, operator_request.by or "somebody")
-        return self.manifest.update(stored, again).run
+        return self.context.manifest.update(stored, again).run
 
     def _resumption(self, run: Run) -> tuple[Event, dict[str, Any]]:
         if run.raw is None:
             return Event.RETRY_CLAIM, {}
-        deployed = self.store.deployed.get(run.dataset)
+        deployed = self.context.contracts.deployed.get(run.dataset)
         changed = run.verdict and deployed and run.verdict.digest != deployed.digest
         if run.state is State.QUARANTINED or run.verdict is None or changed:
             changes = {"verdict": None, "copy": _without_failures(run), "load": None}
@@ -251,8 +257,8 @@ class Operators:
             raise Conflict(
                 f"run {run.run_id} is {run.state} and was not copied: replay it from raw"
             )
-        if next(iter(self.lake.list(f"{run.bronze}/")), None) is None:
-            raise Conflict(f"{run.bronze} is not there any more: replay it from raw")
+        if next(iter(self.context.lake.list(f"{run.bronze}/")), None) is None:
+            raise Conflict(f"{run.bronze} no longer exists: replay it from raw")
         self._check_content(run)
         return Event.REPLAY_BRONZE, {"load": None, "content_taken_by": None}
 
@@ -264,18 +270,18 @@ class Operators:
         """
         if run.verdict is None:
             return
-        contents, attempt = self.validation.contents, run.verdict.attempt
+        contents, attempt = self.context.contents, run.verdict.attempt
         report = contents.report(run)
         if holder := contents.holder(run, run.verdict.sha256, report, attempt):
             raise Conflict(
-                f"run {run.run_id} cannot be taken up again: "
+                f"run {run.run_id} cannot be restarted:  "
                 f"its content was meanwhile accepted as run {holder}"
             )
 
     def _file(self, run: Run) -> dict[str, Any]:
         """The changes that let a run's file be validated again, wherever it stands."""
-        if not exists(run, self.lake):
-            raise Conflict(f"{run.raw} is not there any more: drop the file of the run again")
+        if not exists(run, self.context.lake):
+            raise Conflict(f"{run.raw} no longer exists: drop the file of the run again")
         return to_raw(run)
 
 

@@ -17,7 +17,8 @@ from ingest.runs.document import Listed
 from ingest.runs.messages import Advance, Claim, LoadDataset, Message
 from ingest.runs.run import holds
 from ingest.runs.states import COMMANDS, Command
-from ingest.stages.copy import CLOCK_SKEW, RUNNING, CopyRules
+from ingest.stages.copy import CLOCK_SKEW, RUNNING
+from ingest.stages.rules import CopyRules
 from landfall.protocol import State
 
 

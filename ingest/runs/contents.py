@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import takewhile
 from typing import Any
 
 from ingest import paths
 from ingest.errors import AlreadyExists, Blocked, Damaged, NotFound, Stale
 from ingest.ports import Lake
+from ingest.runs import archive
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import Run
-from landfall.protocol import State
+from landfall.contract.folder import Contract
+from landfall.protocol import State, id_prefix
+
+_LOOKED_BACK = timedelta(days=7)
+"""How far the drops are looked through that came after one of equal content."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +29,17 @@ class AcceptedContents:
     lake: Lake
     manifest: Register
 
-    def holder(self, run: Run, sha256: str, report: Mapping[str, Any], attempt: str) -> str | None:
+    def holder(
+        self,
+        run: Run,
+        sha256: str,
+        report: Mapping[str, Any],
+        attempt: str,
+        contract: Contract | None = None,
+    ) -> str | None:
         """The other run by which this content is already accepted; notes this run where none is.
+
+        It notes this run, too, where that says anew what another has said: see `_restates`.
 
         The note carries the report of the attempt that accepted, which saves a file for each
         accepted drop; a report that gives way to another goes to its own attempt's folder first.
@@ -46,15 +62,42 @@ class AcceptedContents:
             kept, etag = self.lake.get(path)
             note = json.loads(kept)
             known = str(note["run_id"])
-            if known != run.run_id and (holder := self._standing_for(known, run.run_id)):
+            other = known if known != run.run_id else None
+            holder = self._standing_for(other, run.run_id) if other else None
+            if holder and not self._restates(run, holder, contract):
                 return holder
             if (known, note.get("attempt", "")) != (run.run_id, attempt) and "report" in note:
                 self._set_aside(run.dataset, note)
             try:
                 self.lake.put(path, body, if_match=etag)
             except Stale:
-                return self.holder(run, sha256, report, attempt)
+                return self.holder(run, sha256, report, attempt, contract)
         return None
+
+    def _restates(self, run: Run, holder: str, contract: Contract | None) -> bool:
+        """Whether an extract says anew what `holder` said, after others have said otherwise.
+
+        A table may go back to what it was: then equal content is no duplicate, and the newest
+        statement of each key has to come to silver once more. Without a key it would come twice.
+        """
+        if contract is None or not contract.key or not paths.is_extract(run.source.path):
+            return False
+        held = self._find(holder)
+        if held is None:
+            return True
+        earlier, later = sorted((held.run.source.landed, run.source.landed))
+        if later - earlier > _LOOKED_BACK:
+            return True
+        first, last = id_prefix(earlier), id_prefix(later)
+        archived = archive.newest(self.lake, dataset=run.dataset, oldest_day=first[:8])
+        filed = takewhile(lambda other: other.run_id >= first, archived)
+        active = (other for other in self.manifest.active() if other.dataset == run.dataset)
+        return any(
+            other.run_id not in (run.run_id, holder)
+            and first <= other.run_id[: len(first)] <= last
+            and other.state is not State.DUPLICATE
+            for other in (*active, *filed)
+        )
 
     def _standing_for(self, known: str, other: str) -> str | None:
         """The run that stands for a content that a note gives to `known`; None: `other` may.

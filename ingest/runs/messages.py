@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.errors import BadRequest
+from ingest.runs.run import Run
+from landfall.protocol import State
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,29 @@ class Replay:
     replay_id: str
 
 
-Message = Advance | Claim | LoadDataset | Replay
+@dataclass(frozen=True)
+class Erase:
+    """Take the erasure of a subject one step further."""
+
+    erasure_id: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Look at all that is active; `due` is the time for which the tick was sent."""
+
+    due: str
+
+
+Message = Advance | Claim | LoadDataset | Replay | Erase | Tick
 
 _KINDS: dict[str, type[Message]] = {
     "advance": Advance,
     "claim": Claim,
     "load": LoadDataset,
     "replay": Replay,
+    "erase": Erase,
+    "tick": Tick,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -73,3 +91,17 @@ def decode(body: bytes) -> Message:
         return _KINDS[fields.pop("kind")](**fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadRequest(f"not a message of this queue: {body[:200]!r} ({error})") from error
+
+
+def next_messages(run: Run) -> list[Message]:
+    """What to put on the queue after a step: states that wait for others wait for the tick.
+
+    One that is `validated` waits for room among the copies, which the tick hands out.
+    """
+    if run.state is State.CLAIMED:
+        return [Advance(run.run_id, in_raw=True)]
+    if run.state is State.RECEIVED:
+        return [Advance(run.run_id)]
+    if run.state is State.COPIED:
+        return [LoadDataset(run.dataset)]
+    return []

@@ -28,7 +28,7 @@ from ingest.runs import archive
 from ingest.runs.archive import listed
 from ingest.runs.document import Listed, dump, parse, to_metadata, writer_of
 from ingest.runs.relocation import relocate
-from ingest.runs.run import Run
+from ingest.runs.run import Run, held_up
 from ingest.runs.states import ACTIVE as ACTIVE_STATES
 from landfall.protocol import State, id_prefix
 
@@ -154,6 +154,29 @@ class Register:
             if writer_of(current) != writer:
                 raise
         return self._remember(Stored(run, stored.path, etag))
+
+    def end(self, stored: Stored, final: Run, report: bytes | None = None) -> Stored:
+        """End a run: whatever a run leaves behind at its end is written here, in this order.
+
+        First its report, where its verdict says, as nothing may name what is not there; then its
+        document, with the metadata that lists show; then `file` puts its drop in its place and
+        files the document. Whoever dies in between has ended it, or not: from the document on the
+        tick does the rest.
+
+        Raises:
+            Stale: somebody else has moved the run.
+        """
+        if report is not None and final.verdict is not None:
+            self._lake.put(final.verdict.report, report)
+        return self.file(self.update(stored, final))
+
+    def hold_up(self, stored: Stored, cause: str, now: datetime, longest: timedelta) -> Stored:
+        """Write down what a run waits for a person for; end one that has waited for `longest`."""
+        once(log.error, f"{stored.run.dataset}: runs wait: {cause}")
+        run = held_up(stored.run, cause, now, longest)
+        if run is None:
+            return stored
+        return self.end(stored, run) if run.final else self.update(stored, run)
 
     def file(self, stored: Stored) -> Stored:
         """Move the document of a final run out of the active ones; nothing to do where it is.

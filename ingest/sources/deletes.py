@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ingest import paths
 from ingest.errors import Conflict
 from ingest.ports import Lake
-from ingest.stages.validate.delta import File, Unreadable, live_files
+from ingest.stages.validate.delta import DataFile, Unreadable, live_files
 from ingest.stages.validate.references import LakeSource
 from landfall.contract.folder import Contract
 
@@ -165,7 +165,7 @@ class _Silver:
         except (Unreadable, ValueError) as error:
             raise Conflict(f"{table} cannot be compared: {error}") from error
 
-    def _file(self, table: str, file: File, columns: list[str]) -> Iterator[pl.DataFrame]:
+    def _file(self, table: str, file: DataFile, columns: list[str]) -> Iterator[pl.DataFrame]:
         """One file; those from before the contract had `deletedWhen` lack its column."""
         import polars as pl  # noqa: PLC0415 - see the type's import
 

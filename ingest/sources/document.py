@@ -82,7 +82,7 @@ class ObjectState:
         watermark: high end of the last delivered incremental extract, as text.
         running: extracts under way; several only where they are windows.
         recent: the latest delivered extracts, the last one first.
-        paused: schedules pass it over.
+        paused: schedules skip it.
     """
 
     source: str

@@ -12,16 +12,35 @@ of the record carries it. A worker that comes upon a `received` run finds it out
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ingest import paths
 from ingest.errors import AlreadyExists, NotFound, Stale
 from ingest.ports import Clock, Lake, Version
 from ingest.runs.register import Register, Stored
-from ingest.runs.run import LandedVersion, Resend, Run, received
+from ingest.runs.run import LandedVersion, Resend, received
 from ingest.runs.states import Event
+from ingest.stages.base import NO_HINT, Context, Hint, Stage
 from landfall import protocol
 from landfall.protocol import State
+
+
+@dataclass(frozen=True)
+class ClaimStage:
+    """Takes the file of a received run; the same step goes on with `then`, which writes both."""
+
+    context: Context
+    then: Stage
+
+    def advance(self, stored: Stored, hint: Hint = NO_HINT) -> Stored:
+        """See `ingest.stages.base.Stage`."""
+        claimed = taken(stored, self.context.clock) if hint.in_raw else self.take(stored)
+        return claimed if claimed.run.final else self.then.advance(claimed, hint)
+
+    def take(self, stored: Stored) -> Stored:
+        """Move the file; see `take` below for what is returned."""
+        context = self.context
+        return take(stored, lake=context.lake, manifest=context.manifest, clock=context.clock)
 
 
 def identify(version: Version, dataset: str) -> str:
@@ -126,9 +145,4 @@ def _without_source(
         cause = f"{run.source.path} was overwritten before it could be claimed; see run {newer}"
     else:
         raise Stale(f"{run.source.path} came back while it was being claimed") from error
-    return end(stored, run.apply(Event.LOSE_SOURCE, cause, clock()), manifest)
-
-
-def end(stored: Stored, final: Run, manifest: Register) -> Stored:
-    """Write a final run and file its document."""
-    return manifest.file(manifest.update(stored, final))
+    return manifest.end(stored, run.apply(Event.LOSE_SOURCE, cause, clock()))

@@ -15,29 +15,17 @@ from datetime import timedelta
 
 from ingest import paths
 from ingest.errors import AccessDenied, OutcomeUnknown, Refused, Retryable, Stale, Throttled
-from ingest.log import log, once
-from ingest.ports import Clock, CopyRun, CopyService
-from ingest.runs.register import Register, Stored
-from ingest.runs.run import Copy, Run, held_up
+from ingest.log import log
+from ingest.ports import Clock, CopyRun
+from ingest.runs.register import Stored
+from ingest.runs.run import Copy, Run
 from ingest.runs.states import Event
-from ingest.stages.claim import end
+from ingest.stages.base import NO_HINT, Context, Hint
 from landfall.protocol import State
 
 RUNNING = frozenset({"Queued", "InProgress", "Canceling"})
 CLOCK_SKEW = timedelta(minutes=5)
 """How far Data Factory's clock may be behind ours when we look for a run by its time."""
-
-
-@dataclass(frozen=True)
-class CopyRules:
-    """How long to wait for a start to show, and how many failed attempts make a failed run.
-
-    `max_blocked` is how long a run waits for a person before it has failed.
-    """
-
-    grace: timedelta = timedelta(seconds=60)
-    max_failures: int = 3
-    max_blocked: timedelta = timedelta(days=3)
 
 
 def plan(run: Run, clock: Clock, cause: str) -> Run:
@@ -83,16 +71,17 @@ class FenceAnswer:
 class CopyStage:
     """Starts the copies of runs, lets one pipeline run each through, and watches them end."""
 
-    service: CopyService
-    manifest: Register
-    clock: Clock
-    rules: CopyRules
+    context: Context
+
+    def advance(self, stored: Stored, _hint: Hint = NO_HINT) -> Stored:
+        """Start the copy of a run that has waited for room, or watch the one that is under way."""
+        return self.plan(stored) if stored.run.state is State.VALIDATED else self.watch(stored)
 
     def start(self, stored: Stored) -> Stored:
         """POST the attempt that the run's document names, once.
 
         The pipeline run's id is not written here: the fence writes it as the run begins, or
-        `advance` when it finds the run by its attempt. A start that Data Factory refuses for good
+        `watch` when it finds the run by its attempt. A start that Data Factory refuses for good
         ends the run. One that it refuses to this app is written down: the run waits for a person,
         and the same attempt is started again from time to time. Should it have started after all,
         the fence lets one pipeline run through. A drop that an earlier release has accepted is
@@ -101,41 +90,37 @@ class CopyStage:
         if _left_nothing(stored.run):
             return self._validate_again(stored)
         try:
-            self.service.start(parameters(stored.run))
+            self.context.copier.start(parameters(stored.run))
         except (Throttled, OutcomeUnknown):
-            pass  # `advance` looks for the attempt, and replaces it when it never came to life
+            pass  # `watch` looks for the attempt, and replaces it when it never came to life
         except AccessDenied as error:
-            return self._held_up(stored, error)
+            now, longest = self.context.clock(), self.context.rules.max_blocked
+            return self.context.manifest.hold_up(stored, str(error), now, longest)
         except Refused as error:
             return self._end(stored, f"Data Factory refused to start the copy: {error}")
         if stored.run.blocked is None:
             return stored
-        attempt = replace(_attempt(stored.run), intent_at=self.clock())
-        return self.manifest.update(stored, replace(stored.run, copy=attempt, blocked=None))
-
-    def _held_up(self, stored: Stored, error: AccessDenied) -> Stored:
-        once(log.error, f"{stored.run.dataset}: runs wait: {error}")
-        run = held_up(stored.run, str(error), self.clock(), self.rules.max_blocked)
-        if run is None:
-            return stored
-        return end(stored, run, self.manifest) if run.final else self.manifest.update(stored, run)
+        attempt = replace(_attempt(stored.run), intent_at=self.context.clock())
+        return self.context.manifest.update(stored, replace(stored.run, copy=attempt, blocked=None))
 
     def plan(self, stored: Stored, cause: str = "a new attempt") -> Stored:
         """Write down a fresh attempt for an accepted drop, and start it; see `start`."""
         if _left_nothing(stored.run):
             return self._validate_again(stored)
-        return self.start(self.manifest.update(stored, plan(stored.run, self.clock, cause)))
+        return self.start(
+            self.context.manifest.update(stored, plan(stored.run, self.context.clock, cause))
+        )
 
     def _validate_again(self, stored: Stored) -> Stored:
         run = stored.run
         again = run.apply(
             Event.VALIDATE_AGAIN,
             "accepted by an earlier release, which left no Parquet of its records",
-            self.clock(),
+            self.context.clock(),
             verdict=None,
             judging=None,
         )
-        return self.manifest.update(stored, again)
+        return self.context.manifest.update(stored, again)
 
     def fence(self, run_id: str, attempt_id: str, adf_run_id: str) -> FenceAnswer:
         """Let one pipeline run of the current attempt through; asking again gives the same answer.
@@ -148,7 +133,7 @@ class CopyStage:
             Stale: others keep writing the run's document; ask again.
         """
         for fresh in (False, True, True, True):
-            stored = self.manifest.get(run_id, fresh=fresh)
+            stored = self.context.manifest.get(run_id, fresh=fresh)
             refusal = _refusal(stored.run, attempt_id, adf_run_id)
             granted = stored.run.copy and stored.run.copy.adf_run_id == adf_run_id
             if not fresh and (refusal or granted):
@@ -158,13 +143,13 @@ class CopyStage:
             if granted:
                 return FenceAnswer(True, "already granted to this pipeline run")
             try:
-                self.manifest.update(stored, self._adopted(stored.run, adf_run_id))
+                self.context.manifest.update(stored, self._adopted(stored.run, adf_run_id))
             except Stale:
                 continue
             return FenceAnswer(True, "first pipeline run of the current attempt")
         raise Stale(f"run {run_id} is being written by others; ask again")
 
-    def advance(self, stored: Stored) -> Stored:
+    def watch(self, stored: Stored) -> Stored:
         """Look at the current attempt and draw the conclusion."""
         attempt = _attempt(stored.run)
         adf_run_id = attempt.adf_run_id
@@ -172,8 +157,8 @@ class CopyStage:
             adf_run_id = self._find(attempt)
             if adf_run_id is None:
                 return self._unstarted(stored)
-            stored = self.manifest.update(stored, self._adopted(stored.run, adf_run_id))
-        observed = self.service.observe(adf_run_id)
+            stored = self.context.manifest.update(stored, self._adopted(stored.run, adf_run_id))
+        observed = self.context.copier.observe(adf_run_id)
         if observed is None:
             cause = f"pipeline run {adf_run_id} is not known to Data Factory any more"
             return self._failed(stored, cause)
@@ -189,7 +174,7 @@ class CopyStage:
         attempt = _attempt(stored.run)
         if stored.run.blocked:
             return self.start(stored)
-        if self.clock() - attempt.intent_at < self.rules.grace:
+        if self.context.clock() - attempt.intent_at < self.context.rules.copy.grace:
             return stored
         return self.plan(stored, f"attempt {attempt.attempt_id} never started")
 
@@ -204,7 +189,7 @@ class CopyStage:
         try:
             adf_run_id = run.copy.adf_run_id or self._find(run.copy)
             if adf_run_id:
-                self.service.cancel(adf_run_id)
+                self.context.copier.cancel(adf_run_id)
         except Retryable as error:
             log.warning("run %s is cancelled, its pipeline run goes on: %s", run.run_id, error)
 
@@ -212,12 +197,12 @@ class CopyStage:
         return replace(
             run,
             copy=replace(_attempt(run), adf_run_id=adf_run_id),
-            updated=self.clock(),
+            updated=self.context.clock(),
             blocked=None,
         )
 
     def _find(self, attempt: Copy) -> str | None:
-        seen = self.service.find(attempt.intent_at - CLOCK_SKEW, {attempt.attempt_id})
+        seen = self.context.copier.find(attempt.intent_at - CLOCK_SKEW, {attempt.attempt_id})
         return next((r.adf_run_id for r in seen if r.attempt_id == attempt.attempt_id), None)
 
     def _copied(self, stored: Stored, observed: CopyRun) -> Stored:
@@ -232,19 +217,20 @@ class CopyStage:
             return self._failed(stored, cause)
         attempt = replace(_attempt(run), rows=accepted)
         cause = f"pipeline run {observed.adf_run_id} copied {accepted} rows to bronze"
-        copied = run.apply(Event.FINISH_COPY, cause, self.clock(), copy=attempt)
-        return self.manifest.update(stored, copied)
+        copied = run.apply(Event.FINISH_COPY, cause, self.context.clock(), copy=attempt)
+        return self.context.manifest.update(stored, copied)
 
     def _failed(self, stored: Stored, cause: str) -> Stored:
         attempt = _attempt(stored.run)
         failures = attempt.failures + 1
-        if failures >= self.rules.max_failures:
+        if failures >= self.context.rules.copy.max_failures:
             return self._end(stored, f"copy failed {failures} times; last: {cause}")
         counted = replace(stored.run, copy=replace(attempt, failures=failures))
         return self.plan(replace(stored, run=counted), cause)
 
     def _end(self, stored: Stored, cause: str) -> Stored:
-        return end(stored, stored.run.apply(Event.FAIL, cause, self.clock()), self.manifest)
+        final = stored.run.apply(Event.FAIL, cause, self.context.clock())
+        return self.context.manifest.end(stored, final)
 
 
 def _attempt(run: Run) -> Copy:

@@ -113,6 +113,11 @@ def _reading(old: Column, new: Column) -> Iterator[tuple[bool, str]]:
         yield True, f"was stored as {_physical(old)}, is stored as {_physical(new)}"
     if old.cleaning != new.cleaning:
         yield True, "its texts are cleaned in another way: they get other values"
+    if old.years_from != new.years_from:
+        was, now = old.years_from, new.years_from
+        yield True, f"two digits of a year were of the hundred from {was} on, now from {now} on"
+    if old.path != new.path:
+        yield False, "it is found elsewhere in objects of JSON"
     if old.source != new.source:
         yield False, f"files call it {new.source}, no longer {old.source}"
 

@@ -27,6 +27,12 @@ _DATES = (
     *("dd.MM.yyyy", "d.M.yyyy", "yyyy/MM/dd", "dd-MM-yyyy", "MM-dd-yyyy"),
     *("dd/MM/yyyy", "MM/dd/yyyy", "d/M/yyyy", "M/d/yyyy"),
 )
+_SHORT_DATES = ("dd.MM.yy", "d.M.yy", "dd/MM/yy", "MM/dd/yy", "d/M/yy", "M/d/yy")
+YEARS_FROM = 1950
+"""The first year that two digits stand for, where nobody has said."""
+_CURRENCIES = (
+    *("$", "€", "£", "¥", "₹", "CHF", "EUR", "GBP", "USD", "R$", "kr", "zł", "Kč", "US$"),
+)
 _CLOCKS = ("HH:mm:ss", "HH:mm", "H:mm:ss", "H:mm")
 
 
@@ -106,12 +112,17 @@ def _candidates(values: Sequence[str]) -> Iterator[Guess | None]:
     if all(map(_is_number, values)):
         yield Guess("number")
     yield _separated(values)
+    yield _currency(values)
     yield _boolean(values)
     for kind in ("date", "timestamp", "time"):
         if _reads(kind)(values):
             yield Guess(kind)
     formats = [pattern for pattern in _DATES if _reads("date", pattern)(values)]
     yield _one_format("date", formats)
+    short = [one for one in _SHORT_DATES if _reads("date", one, YEARS_FROM)(values)]
+    if (guess := _one_format("date", short)) is not None:
+        guess.cleaning["twoDigitYearStart"] = YEARS_FROM
+        yield guess
     stamps = [
         f"{day} {clock}"
         for day in (*_DATES, "yyyy-MM-dd")
@@ -161,6 +172,31 @@ def _separated(values: Sequence[str]) -> Guess | None:
     return None
 
 
+def _currency(values: Sequence[str]) -> Guess | None:
+    """Return numbers with signs of currencies, if most have one."""
+    signs = [sign for sign in _CURRENCIES if any(sign in value for value in values)]
+    if not signs:
+        return None
+    bare = [_bare(value, signs) for value in values]
+    plain = all(map(_is_number, bare))
+    guess = Guess("number") if plain else _separated(bare)
+    if guess is None or all(one == value for one, value in zip(bare, values, strict=True)):
+        return None
+    guess.cleaning["currencySigns"] = signs
+    return guess
+
+
+def _bare(value: str, signs: Sequence[str]) -> str:
+    """Return a number without the sign that stands before or after it."""
+    minus = "-" if value.startswith("-") else ""
+    rest = value.removeprefix("-")
+    for sign in sorted(signs, key=len, reverse=True):
+        for bare in (rest.removeprefix(sign), rest.removesuffix(sign)):
+            if bare != rest:
+                return minus + bare.strip(" \xa0\u202f")
+    return value
+
+
 def _numbers(values: Sequence[str], said: dict[str, Any], cleaning: Cleaning) -> Guess | None:
     clean = cleaning.cleaner()
     try:
@@ -185,8 +221,10 @@ def _boolean(values: Sequence[str]) -> Guess | None:
     return None
 
 
-def _reads(kind: str, pattern: str | None = None) -> Callable[[Sequence[str]], bool]:
-    parser = moment_parser(kind, pattern, None)
+def _reads(
+    kind: str, pattern: str | None = None, years_from: int | None = None
+) -> Callable[[Sequence[str]], bool]:
+    parser = moment_parser(kind, pattern, None, years_from)
 
     def test(values: Sequence[str]) -> bool:
         try:

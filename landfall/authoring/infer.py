@@ -7,6 +7,7 @@ a contract cannot express, or the sample does not carry, is said in remarks at i
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ import yaml
 
 from landfall.authoring import guesses
 from landfall.authoring.guesses import Guess
-from landfall.authoring.sample import Sample, read_sample
+from landfall.authoring.sample import FileSample, read_sample
 from landfall.contract.columns import NOT_IN_NAMES
 from landfall.contract.odcs import parse
 from landfall.validation.engine import validate
@@ -48,7 +49,7 @@ class _Draft:
     """A contract to be."""
 
     dataset: str
-    sample: Sample
+    sample: FileSample
     properties: list[_Property]
     remarks: list[str]
     ratio: float = 0.0
@@ -76,6 +77,17 @@ class _Draft:
         custom: list[dict[str, Any]] = [{"property": "maxRejectedRatio", "value": self.ratio or 0}]
         if sample.delimiter not in {None, ","}:
             custom.append({"property": "delimiter", "value": sample.delimiter})
+        written = {
+            "header": False if not sample.header else None,
+            "skipLines": sample.skipped or None,
+            "commentPrefix": sample.comment,
+            "sheet": sample.sheet,
+        }
+        custom += [
+            {"property": name, "value": value}
+            for name, value in written.items()
+            if value is not None
+        ]
         if self.encoding is not None:
             custom.append({"property": "encoding", "value": self.encoding})
         if self.evolve:
@@ -84,10 +96,21 @@ class _Draft:
         lead = [
             f"Inferred from {sample.records:,} records of a {sample.format.kind} file. Add what is",
             "not in the sample: descriptions, classification, bounds, keys.",
-            *(f"- {remark}" for remark in self.remarks),
+            *(f"- {remark}" for remark in [*self.remarks, *self._guessed()]),
         ]
         comment = "".join(f"# {_line(remark)}\n" for remark in lead)
         return comment + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+
+    def _guessed(self) -> list[str]:
+        """Return what is only as wide as the sample."""
+        listed = [p.document["name"] for p in self.properties if "enum" in p.document]
+        if not listed:
+            return []
+        one = len(listed) == 1
+        subject = f"{'Column' if one else 'Columns'} {', '.join(listed)} {'has' if one else 'have'}"
+        return [
+            f"{subject} few values: they are the enum. Take it out where the list is not closed."
+        ]
 
 
 def infer(source: ByteSource, *, name: str, dataset: str) -> str:
@@ -100,9 +123,8 @@ def infer(source: ByteSource, *, name: str, dataset: str) -> str:
     if not sample.records:
         raise Refusal("the file holds no records", "use a file with some records as sample")
     draft = _Draft(dataset, sample, [], [])
-    if sample.guessed:
-        draft.remarks.append(f"It is not UTF-8, and most likely {sample.encoding}.")
     _add_columns(draft)
+    _remark(draft)
     if not draft.properties:
         raise Refusal(
             "no column of the file can be described by a contract",
@@ -114,14 +136,37 @@ def infer(source: ByteSource, *, name: str, dataset: str) -> str:
     return draft.text()
 
 
+def _remark(draft: _Draft) -> None:
+    """Say how the file is written, where that was guessed."""
+    sample = draft.sample
+    if sample.guessed:
+        draft.remarks.append(f"It is not UTF-8, and most likely {sample.encoding}.")
+    if not sample.header:
+        draft.remarks.append(
+            "The first line reads as a record: there is no header, and columns are named by their "
+            "position. Give them names; their order is the file's."
+        )
+    if sample.skipped:
+        lines = "a line" if sample.skipped == 1 else f"{sample.skipped} lines"
+        draft.remarks.append(f"The header comes after {lines} to be skipped.")
+    if sample.comment is not None:
+        draft.remarks.append(f"Lines that begin with {sample.comment} are comments.")
+    if sample.sheet is not None:
+        others = ", ".join(sample.sheets[1:])
+        draft.remarks.append(f"It reads the sheet {sample.sheet}; there are others: {others}.")
+    if any("twoDigitYearStart" in str(p.document) for p in draft.properties):
+        draft.remarks.append(
+            f"Years have two digits: twoDigitYearStart reads them as {guesses.YEARS_FROM} to "
+            f"{guesses.YEARS_FROM + 99}."
+        )
+
+
 def _add_columns(draft: _Draft) -> None:
     sample = draft.sample
-    guessed = [
-        _guess(sample, name, cells)
-        for name, cells in zip(sample.names, sample.columns, strict=True)
-    ]
-    if sample.format.kind == "csv":
-        _refuse_record_as_header(sample.names, guessed)
+    guessed = _guesses(sample)
+    if sample.format.kind in {"csv", "xlsx"} and _is_record(sample.names, guessed):
+        draft.sample = sample = sample.without_header()
+        guessed = _guesses(sample)
     taken: set[str] = set()
     keyed = False
     for name, cells, guess in zip(sample.names, sample.columns, guessed, strict=True):
@@ -131,23 +176,31 @@ def _add_columns(draft: _Draft) -> None:
             continue
         if guess.kind == "string" and any(isinstance(cell, int) for cell in cells):
             draft.evolve = True
-        property_ = _property(name, _column_name(name, taken), guess)
+        property_ = _property(name, taken, guess, sample.paths.get(name))
         keyed = _add_rules(draft, property_.document, cells, guess, keyed=keyed) or keyed
         draft.properties.append(property_)
     if not keyed:
         draft.remarks.append("No column is a key: records are appended, not merged.")
 
 
-def _guess(sample: Sample, name: str, cells: Sequence[Any]) -> Guess | None:
+def _guesses(sample: FileSample) -> list[Guess | None]:
+    return [
+        _guess(sample, name, cells)
+        for name, cells in zip(sample.names, sample.columns, strict=True)
+    ]
+
+
+def _guess(sample: FileSample, name: str, cells: Sequence[Any]) -> Guess | None:
     if sample.types:
         return guesses.of_parquet(sample.types[name])
     known = [cell for cell in cells if cell is not None and cell != ""]
     if not known:
         return Guess("string")
-    return guesses.of_texts(known) if sample.format.kind == "csv" else guesses.of_json(known)
+    texts = sample.format.kind in {"csv", "xlsx"}
+    return guesses.of_texts(known) if texts else guesses.of_json(known)
 
 
-def _left_out(name: str, sample: Sample, guess: Guess | None) -> str | None:
+def _left_out(name: str, sample: FileSample, guess: Guess | None) -> str | None:
     if not name:
         return "it has no name"
     if sample.names.count(name) > 1:
@@ -157,8 +210,8 @@ def _left_out(name: str, sample: Sample, guess: Guess | None) -> str | None:
     return None
 
 
-def _refuse_record_as_header(names: Sequence[str], guessed: Sequence[Guess | None]) -> None:
-    """Raise Refusal if the first line of a file reads as a record like the others."""
+def _is_record(names: Sequence[str], guessed: Sequence[Guess | None]) -> bool:
+    """Whether the first line of a file reads as a record like the others."""
     typed = [
         (name, guess)
         for name, guess in zip(names, guessed, strict=True)
@@ -166,12 +219,8 @@ def _refuse_record_as_header(names: Sequence[str], guessed: Sequence[Guess | Non
     ]
     alike = [name for name, guess in typed if name and guesses.of_texts([name]) == guess]
     years = all(name.isdigit() and _YEARS[0] <= int(name) <= _YEARS[1] for name in alike)
-    if typed and len(alike) == len(typed) and not (years and len(set(alike)) == len(alike)):
-        raise Refusal(
-            "the first line reads as a record like the others, not as a header",
-            "put a line with the names of the columns before the records",
-            line=1,
-        )
+    distinct = len(set(alike)) == len(alike)
+    return bool(typed) and len(alike) == len(typed) and not (years and distinct)
 
 
 def _column_name(source: str, taken: set[str]) -> str:
@@ -189,20 +238,33 @@ def _column_name(source: str, taken: set[str]) -> str:
     return unique
 
 
-def _property(source: str, name: str, guess: Guess) -> _Property:
+def _property(
+    source: str, taken: set[str], guess: Guess, path: tuple[str, ...] | None
+) -> _Property:
+    name = _column_name(source if path is None else "_".join(path), taken)
     document: dict[str, Any] = {"name": name}
-    if name != source:
+    custom = dict(guess.cleaning)
+    if path is not None:
+        custom["jsonPath"] = "$" + "".join(map(_step, path))
+    elif name != source:
         document["physicalName"] = source
     document["logicalType"] = guess.kind
     if guess.physical is not None:
         document["physicalType"] = guess.physical
     if guess.options:
         document["logicalTypeOptions"] = dict(guess.options)
-    if guess.cleaning:
+    if custom:
         document["customProperties"] = [
-            {"property": name, "value": value} for name, value in guess.cleaning.items()
+            {"property": name, "value": value} for name, value in custom.items()
         ]
     return _Property(source, document)
+
+
+_PLAIN_STEP = re.compile(r"[\w-]+")
+
+
+def _step(name: str) -> str:
+    return f".{name}" if _PLAIN_STEP.fullmatch(name) else f"['{name}']"
 
 
 def _add_rules(
@@ -224,9 +286,21 @@ def _add_rules(
         document.setdefault("logicalTypeOptions", {})["minimum"] = 0
     elif guess.kind == "string" and not draft.evolve:
         values = sorted({cell for cell in cells if isinstance(cell, str) and cell})
-        if 0 < len(values) <= min(_FEW, len(cells) // _FEW):
+        if 0 < len(values) <= min(_FEW, len(cells) // _FEW) and not _goes_on(values):
             document["enum"] = [{"value": value} for value in values]
     return False
+
+
+_MONTHS = frozenset(
+    {"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}
+)
+_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
+
+
+def _goes_on(values: Sequence[str]) -> bool:
+    """Whether other values are sure to come: months of which some are missing, years, dates."""
+    folded = [value.casefold()[:3] for value in values]
+    return all(_YEAR.search(value) for value in values) or all(one in _MONTHS for one in folded)
 
 
 def _unique(texts: Sequence[str]) -> bool:
@@ -282,8 +356,11 @@ def _take_back(draft: _Draft, check: Check) -> bool:
         return False
     document = found[0].document
     if check.rule == "type" and document["logicalType"] != "string":
-        for name in ("logicalTypeOptions", "customProperties", "physicalType"):
+        for name in ("logicalTypeOptions", "physicalType"):
             document.pop(name, None)
+        custom = document.pop("customProperties", [])
+        if kept := [one for one in custom if one["property"] == "jsonPath"]:
+            document["customProperties"] = kept
         was, document["logicalType"] = document["logicalType"], "string"
         draft.remarks.append(f"Column {check.column!r} is mostly {was}; some values are not.")
         return True

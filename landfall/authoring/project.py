@@ -1,6 +1,7 @@
 """Checks a team's whole folder: each contract by itself and by the standard, and all together.
 
-Gold tables are checked too: statements, what they read, circles, and what stands beside them.
+Gold tables are checked too: statements, what they read, circles, and what stands beside them. So
+are sources: by their schema, and against the contracts of the datasets that they feed.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Any
 from landfall.authoring.lint import lint
 from landfall.contract.folder import ContractError, ContractSet, read_folder
 from landfall.gold import GoldFolder, read_gold
+from landfall.sources.reader import SourceFolder
+from landfall.sources.reader import load_folder as load_sources
 
-CONTRACTS, GOLD = "contracts", "gold"
+CONTRACTS, GOLD, SOURCES = "contracts", "gold", "sources"
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ def check(project: Path) -> list[Finding]:
     contracts = read_folder(project / CONTRACTS)
     known = {name for problem in contracts.problems for name in problem.datasets}
     gold = read_gold(project / GOLD, known.union(contracts.contracts))
-    findings = [*_contracts(contracts), *_gold(gold)]
+    sources = load_sources(project / SOURCES, contracts.contracts)
+    findings = [*_contracts(contracts), *_gold(gold), *_sources(sources, known)]
     return sorted(findings, key=lambda finding: (not finding.wrong, finding.file))
 
 
@@ -72,3 +76,14 @@ def _contracts(contracts: ContractSet) -> Iterator[Finding]:
 def _gold(gold: GoldFolder) -> Iterator[Finding]:
     for problem in gold.problems:
         yield Finding(f"{GOLD}/{problem.file}", problem.place, problem.reason)
+
+
+def _sources(sources: SourceFolder, known: set[str]) -> Iterator[Finding]:
+    """Yield what is wrong with sources; `known` are datasets whose contract is wrong itself."""
+    for error in sources.errors.values():
+        place = f"line {error.line}, {error.path}" if error.path else f"line {error.line}"
+        feeds_wrong = error.path.endswith(".dataset") and any(
+            f"{name!r}" in error.reason for name in known
+        )
+        reason = f"{error.reason}; its contract is wrong" if feeds_wrong else error.reason
+        yield Finding(f"{SOURCES}/{error.file}", place, reason)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from landfall.contract.model import Hints
 from landfall.validation.local_files import BytesSource
 from landfall.validation.problems import Refusal
 from landfall.validation.readers.array import Elements
+from landfall.validation.readers.comments import Comments
 from landfall.validation.readers.header import DELIMITERS
 from landfall.validation.readers.objects import as_written
 from landfall.validation.readers.opening import Opened, open_stream
@@ -27,12 +30,14 @@ _JUDGED = 200
 
 
 @dataclass
-class Sample:
+class FileSample:
     """Cells of the first records, column by column.
 
     `types` are Parquet's, as Polars reads them. `content` is the sample as a file of its own, named
     `content_name`: the file itself where it is small, else `transcoded` to UTF-8. `encoding` is the
     file's, as a contract names it, where it has to be said; `guessed`, where no mark says it.
+    `skipped` lines stand before the header, and `comment` begins lines that are no records.
+    `sheet` is the one of a workbook, where `sheets` has others. `paths` lead to nested values.
     """
 
     format: Format
@@ -46,6 +51,22 @@ class Sample:
     whole: bool = True
     transcoded: bool = False
     guessed: bool = False
+    header: bool = True
+    skipped: int = 0
+    comment: str | None = None
+    sheets: Sequence[str] = ()
+    paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def sheet(self) -> str | None:
+        """The sheet that was read, where it has to be said."""
+        return self.sheets[0] if len(self.sheets) > 1 else None
+
+    def without_header(self) -> FileSample:
+        """Return the same with the first line as a record, and columns named by their position."""
+        names = [f"column_{number}" for number in range(1, len(self.names) + 1)]
+        columns = [[name, *cells] for name, cells in zip(self.names, self.columns, strict=True)]
+        return replace(self, names=names, columns=columns, header=False)
 
     @property
     def records(self) -> int:
@@ -53,7 +74,7 @@ class Sample:
         return len(self.columns[0]) if self.columns else 0
 
 
-def read_sample(source: ByteSource, name: str) -> Sample:
+def read_sample(source: ByteSource, name: str) -> FileSample:
     """Read the beginning of a file.
 
     Raises:
@@ -63,6 +84,8 @@ def read_sample(source: ByteSource, name: str) -> Sample:
     kind = opened.format.kind
     if kind == "parquet":
         return _parquet(source, opened, name)
+    if kind == "xlsx":
+        return _workbook(source, opened, name)
     if kind == "json":
         sample = _array(opened)
     else:
@@ -95,10 +118,10 @@ def _open(source: ByteSource, name: str) -> tuple[Opened, Hints]:
     for encoding in (None, *_SAID):
         hints = Hints(encoding=encoding)
         try:
-            opened = open_stream(source.stream(), name, hints)
-            if opened.format.kind == "parquet":
+            opened = open_stream(source.stream(), name, hints, source)
+            if opened.format.kind in {"parquet", "xlsx"}:
                 return opened, hints
-            data, _ = _content(open_stream(source.stream(), name, hints))
+            data, _ = _content(open_stream(source.stream(), name, hints, source))
             text = data.decode()
         except (Refusal, UnicodeDecodeError) as error:
             if refusal is None and isinstance(error, Refusal):
@@ -129,15 +152,22 @@ def _content(opened: Opened) -> tuple[bytes, bool]:
     return (data if whole else data[: data.rfind(b"\n") + 1]), whole
 
 
-def _delimited(data: bytes, opened: Opened) -> Sample:
+def _delimited(data: bytes, opened: Opened) -> FileSample:
     text = data.decode()
     body = text.lstrip("\r\n")
     if not body:
         raise Refusal("the file holds no records", "use a file with some records as sample")
     tried = ("\t",) if opened.suffix in {"tsv", "tab"} else DELIMITERS
+    comment = _comment(body, tried)
+    if comment is not None:
+        body = _without_comments(body, comment)
+    skipped = _leading_lines(body, tried)
+    body = "\n".join(body.split("\n")[skipped:])
     splits = {delimiter: _split(body, delimiter) for delimiter in tried}
     delimiter = max(tried, key=lambda one: _fitness(splits[one]))
     split = splits[delimiter]
+    if skipped:
+        skipped += text[: len(text) - len(text.lstrip("\r\n"))].count("\n")
     if isinstance(split, UnclosedQuote):
         line = int(split.args[0]) + 1
         raise Refusal(f"a quote opened on line {line} is never closed", "close it", line=line)
@@ -158,14 +188,63 @@ def _delimited(data: bytes, opened: Opened) -> Sample:
         for at, row in enumerate(split.rows)
         if at and at not in split.broken and len(row) == len(names)
     ]
-    return Sample(
+    return FileSample(
         replace(opened.format, delimiter=delimiter),
         names,
         list(zip(*rows, strict=True)),
         BytesSource(data),
         "sample.csv",
         delimiter=delimiter,
+        skipped=skipped,
+        comment=comment,
     )
+
+
+_COMMENTS = ("#", "//", "--")
+_MOST_LEADING = 30
+
+
+def _comment(body: str, tried: Sequence[str]) -> str | None:
+    """Return what the lines at the beginning of a text begin with, if they are comments."""
+    lines = [line for line in body.split("\n")[:_JUDGED] if line.strip("\r")]
+    for prefix in _COMMENTS:
+        comments = [line for line in lines if line.startswith(prefix)]
+        rest = [line for line in lines if not line.startswith(prefix)]
+        if not lines[0].startswith(prefix) or not rest:
+            continue
+        # A header may begin with the sign too: then it is as wide as the records.
+        wide = any(
+            len(comments) == 1 and comments[0].count(one) == rest[0].count(one) > 0 for one in tried
+        )
+        return None if wide else prefix
+    return None
+
+
+def _without_comments(body: str, prefix: str) -> str:
+    """Return a text whose comment lines are empty."""
+    blanked = Comments(prefix).blanked(body.encode(), Splitter(",", '"', None), final=True)
+    return blanked.decode().lstrip("\r\n")
+
+
+def _leading_lines(body: str, tried: Sequence[str]) -> int:
+    """Return how many lines stand before the header: fewer than half as wide as most records."""
+    lines = body.split("\n")[:_JUDGED]
+    for delimiter in sorted(tried, key=lambda one: -sum(one in line for line in lines)):
+        widths = [line.count(delimiter) + 1 for line in lines if line.strip("\r")]
+        usual = Counter(widths).most_common(1)[0][0] if widths else 1
+        if usual < _TABLE:
+            continue
+        first = next((at for at, line in enumerate(lines) if line.count(delimiter) + 1 >= usual), 0)
+        lead = lines[:first]
+        narrow = all(line.count(delimiter) + 1 <= usual // 2 for line in lead)
+        # A quoted line end makes a header of many lines.
+        quoted = '"' in "".join(lead)
+        return first if 0 < first <= _MOST_LEADING and narrow and not quoted else 0
+    return 0
+
+
+_TABLE = 2
+"""Columns from which on lines before a table can be told from it."""
 
 
 def _split(text: str, delimiter: str) -> Split | UnclosedQuote:
@@ -186,12 +265,12 @@ def _fitness(split: Split | UnclosedQuote) -> tuple[float, int]:
     return (share if width > 1 else 0.0), width
 
 
-def _lines(data: bytes, opened: Opened) -> Sample:
+def _lines(data: bytes, opened: Opened) -> FileSample:
     values = [_decoded(line) for line in data.decode().split("\n") if line.strip(" \t\r")]
     return _objects(values, opened, BytesSource(data), "sample.jsonl")
 
 
-def _array(opened: Opened) -> Sample:
+def _array(opened: Opened) -> FileSample:
     texts: list[str] = []
     length, whole = 0, True
     for elements in Elements(opened.chunks):
@@ -214,14 +293,85 @@ def _decoded(text: str) -> Any:
         return None
 
 
-def _objects(values: list[Any], opened: Opened, content: ByteSource, name: str) -> Sample:
+def _objects(values: list[Any], opened: Opened, content: ByteSource, name: str) -> FileSample:
     objects = [value for value in values if isinstance(value, dict)]
-    names = list(dict.fromkeys(name for value in objects for name in value))
-    columns = [[value.get(name) for value in objects] for name in names]
-    return Sample(opened.format, names, columns, content, name)
+    columns: dict[str, list[Any]] = {
+        key: [value.get(key) for value in objects]
+        for key in dict.fromkeys(key for value in objects for key in value)
+    }
+    paths: dict[str, tuple[str, ...]] = {}
+    for _ in range(_DEEPEST):
+        nested = [key for key, cells in columns.items() if _is_nested(cells)]
+        if not nested:
+            break
+        for key in nested:
+            _flatten(columns, paths, key)
+    return FileSample(
+        opened.format, list(columns), list(columns.values()), content, name, paths=paths
+    )
 
 
-def _parquet(source: ByteSource, opened: Opened, name: str) -> Sample:
+_DEEPEST = 5
+"""Levels of nested objects that are flattened."""
+
+
+def _is_nested(cells: Sequence[Any]) -> bool:
+    known = [cell for cell in cells if cell is not None]
+    return bool(known) and all(isinstance(cell, dict) and cell for cell in known)
+
+
+def _flatten(columns: dict[str, list[Any]], paths: dict[str, tuple[str, ...]], name: str) -> None:
+    """Put the values of a column of objects in its place, each with its path."""
+    cells = columns.pop(name)
+    above = paths.pop(name, (name,))
+    for key in dict.fromkeys(key for cell in cells if cell is not None for key in cell):
+        flat = f"{name}.{key}"
+        if flat not in columns and "'" not in key:
+            columns[flat] = [None if cell is None else cell.get(key) for cell in cells]
+            paths[flat] = (*above, key)
+
+
+def _workbook(source: ByteSource, opened: Opened, name: str) -> FileSample:
+    from landfall.validation.readers.workbook import (  # noqa: PLC0415 - most samples are CSV
+        rows_of,
+        sheets_of,
+        shown,
+    )
+
+    sheets = sheets_of(source)
+    rows = [(number, cells) for number, cells in islice(rows_of(source, sheets[0]), _PARQUET_ROWS)]
+    widths = Counter(len(cells) - cells.count(None) for _, cells in rows[:_JUDGED])
+    usual = widths.most_common(1)[0][0] if widths else 0
+    first = next(
+        (at for at, (_, cells) in enumerate(rows) if 2 * (len(cells) - cells.count(None)) > usual),
+        0,
+    )
+    if usual < _TABLE or first > _MOST_LEADING:
+        first = 0
+    table = [cells for _, cells in rows[first:] if cells.count(None) < len(cells)]
+    header = table[0] if table else []
+    while header and header[-1] is None:
+        header.pop()
+    names = ["" if cell is None else shown(cell) for cell in header]
+    texts = [
+        [
+            None if cell is None else shown(cell)
+            for cell in (row + [None] * len(names))[: len(names)]
+        ]
+        for row in table[1:]
+    ]
+    return FileSample(
+        opened.format,
+        names,
+        [list(cells) for cells in zip(*texts, strict=True)],
+        source,
+        name,
+        skipped=rows[first][0] - 1 if first else 0,
+        sheets=sheets,
+    )
+
+
+def _parquet(source: ByteSource, opened: Opened, name: str) -> FileSample:
     import polars as pl  # noqa: PLC0415 - most samples are CSV
 
     try:
@@ -236,4 +386,4 @@ def _parquet(source: ByteSource, opened: Opened, name: str) -> Sample:
         else [None] * len(frame)
         for column, dtype in schema.items()
     ]
-    return Sample(opened.format, frame.columns, texts, source, name, types=dict(schema))
+    return FileSample(opened.format, frame.columns, texts, source, name, types=dict(schema))

@@ -14,6 +14,7 @@ from landfall.cli import render
 from landfall.cli.errors import REFUSED, CliError
 from landfall.cli.gold import Place, place_of, workspace
 from landfall.cli.target import data_option, json_option
+from landfall.protocol import ANALYTICS_PAGE
 
 if TYPE_CHECKING:
     from databricks.sdk.service.jobs import Run
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _JOB = "landfall_analytics"
 _PAGE_TASK = "page"
 _TASKS = {"segments": "segment", "recommendations": "recommend", "forecasts": "forecast"}
-_TABLES = {
+TABLES = {
     "segments": ("segment_profile", "customer_segments"),
     "recommendations": ("recommendations_by_user",),
     "forecasts": ("sales_forecast",),
@@ -64,7 +65,7 @@ def run(
     wanted = [] if not models else [*(_TASKS[name] for name in models), "serve_analytics", "page"]
     if replay:
         wanted = [_TASKS[models[0]]]
-    ended = _run_job(data, given, wanted)
+    ended = run_job(data, given, wanted)
     good = ended.good
     summary = ended.summary() or {"ok": good, "gates": [], "tables": {}, "page": None}
     summary["ok"] = bool(summary["ok"]) and good
@@ -82,7 +83,7 @@ def run(
         raise click.exceptions.Exit(REFUSED)
 
 
-class _Ended:
+class Ended:
     """A run of the job that has ended."""
 
     def __init__(self, result: Run, logs: Mapping[str, Sequence[str]]) -> None:
@@ -100,14 +101,28 @@ class _Ended:
         return None
 
 
-def _run_job(data: Path | None, given: dict[str, str], only: list[str]) -> _Ended:
+def run_job(
+    data: Path | None, given: Mapping[str, str] | None = None, only: Sequence[str] = ()
+) -> Ended:
+    """Run the job and wait for its end.
+
+    Args:
+        data: folder of the local cloud.
+        given: parameters of the job.
+        only: its tasks that run; all if there are none.
+
+    Raises:
+        CliError: there is no such job.
+    """
     client = workspace(data)
     jobs = [job.job_id for job in client.jobs.list(name=_JOB)]
     if len(jobs) != 1 or jobs[0] is None:
         raise CliError(
             f"there are {len(jobs)} jobs named {_JOB}, not one: run `landfall deploy bundle`"
         )
-    started = client.jobs.run_now(jobs[0], job_parameters=given, only=only or None)
+    started = client.jobs.run_now(
+        jobs[0], job_parameters=dict(given or {}), only=list(only) or None
+    )
     while True:
         result = client.jobs.get_run(started.run_id)
         if result.state and result.state.result_state:
@@ -118,7 +133,7 @@ def _run_job(data: Path | None, given: dict[str, str], only: list[str]) -> _Ende
         for task in result.tasks or []
         if task.task_key
     }
-    return _Ended(result, logs)
+    return Ended(result, logs)
 
 
 def _with_places(summary: dict[str, Any], data: Path | None) -> None:
@@ -152,7 +167,7 @@ def show(*, models: tuple[str, ...], limit: int, data: Path | None, as_json: boo
     """Show a few rows of each table, the last verdict of each model, and where the page is."""
     place = place_of(data)
     wanted = models or tuple(_TASKS)
-    shown = {name: rows_of(place, name, limit) for model in wanted for name in _TABLES[model]}
+    shown = {name: rows_of(place, name, limit) for model in wanted for name in TABLES[model]}
     verdicts = last_verdicts(place, wanted)
     page = page_of(place)
     if as_json:
@@ -171,7 +186,7 @@ def show(*, models: tuple[str, ...], limit: int, data: Path | None, as_json: boo
 def page_of(place: Place) -> str:
     """Return where the page is."""
     root = place.base.rstrip("/")
-    return f"{root}/manifest/analytics/page.html"
+    return f"{root}/{ANALYTICS_PAGE}"
 
 
 def rows_of(place: Place, table: str, limit: int) -> list[dict[str, Any]]:
@@ -208,13 +223,18 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> Any:
     from rich.table import Table  # noqa: PLC0415 - only for people
 
     table = Table(box=None, pad_edge=False)
-    for column in rows[0] if rows else ():
-        if column not in ("model_version", "as_of", "generated_at", "fallback"):
-            table.add_column(column, overflow="fold")
+    for column in shown_columns(rows):
+        table.add_column(column, overflow="fold")
     for row in rows:
         cells = [_cell(row[column.header]) for column in table.columns]  # type: ignore[index]
         table.add_row(*cells)
     return table
+
+
+def shown_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns that say something of a row, not of the run that made it."""
+    hidden = ("model_version", "as_of", "generated_at", "fallback")
+    return [column for column in (rows[0] if rows else ()) if column not in hidden]
 
 
 def _cell(value: Any) -> str:

@@ -143,6 +143,19 @@ class Client:
         """Return the progress of a replay."""
         return self._request("GET", f"/replays/{_segment(replay_id)}")
 
+    def forget(self, dataset: str, body: Json, key: str) -> Json:
+        """Erase a subject, or with `dry_run` only say what is concerned."""
+        path = f"/datasets/{_segment(dataset)}/forget"
+        return self._request("POST", path, json=body, headers=_idempotency_header(key))
+
+    def erasure(self, erasure_id: str) -> Json:
+        """Return the progress of an erasure."""
+        return self._request("GET", f"/erasures/{_segment(erasure_id)}")
+
+    def erasures(self) -> Json:
+        """Return the open erasures, and the latest that have ended."""
+        return self._request("GET", "/erasures")
+
     def backlog(self) -> Json:
         """Return the active runs by dataset and state, and what they wait for."""
         return self._request("GET", "/backlog")
@@ -213,8 +226,9 @@ class Client:
         try:
             reply = self._http.request(method, path, **more)
         except httpx.TransportError as error:
+            name, url = self.target.name, self.target.url
             raise CliError(
-                f"no connection to {self.target.name} at {self.target.url}: {error}; "
+                f"no connection to {name if name == url else f'{name} at {url}'}: {error}; "
                 "is it running? (`landfall up` starts a local one)"
             ) from None
         if reply.is_success:

@@ -125,6 +125,8 @@ def list_(data: Path | None, *, as_json: bool) -> None:
     for service, rules in rules_by_service.items():
         for rule in rules:
             click.echo(f"{service}: {json.dumps(rule)}")
+    if not any(rules_by_service.values()):
+        click.echo("no rules: every service answers as it should")
 
 
 @faults.command()

@@ -175,11 +175,11 @@ def gold(
         shape = {"rows": rows.height, "columns": rows.columns, "data": shown.to_dicts()}
         click.echo(json.dumps(document | shape, indent=2, default=str, ensure_ascii=False))
         return
-    from landfall.cli.demo.gold import GoldTable, preview  # noqa: PLC0415 - needs rich's tables
+    from landfall.cli.demo.gold import TablePreview, preview  # noqa: PLC0415 - needs rich's tables
 
     head = rows if limit == 0 else rows.head(limit)
     layer, _, name = path.partition("/")
-    view = GoldTable(name, Path(name), rows.height, tuple(rows.columns), head.rows(), layer)
+    view = TablePreview(name, Path(name), rows.height, tuple(rows.columns), head.rows(), layer)
     console = render.console()
     console.print(preview(view, console.width))
     console.print(f"version {version}, committed {made:%Y-%m-%d %H:%M:%S} UTC", highlight=False)

@@ -92,12 +92,12 @@ class _LiveTable:
 
 
 @contextmanager
-def board(console: Console) -> Iterator[Board]:
-    """Return a live table on a terminal, else lines."""
+def board(console: Console, *, transient: bool = False) -> Iterator[Board]:
+    """Return a live table on a terminal, else lines; one that is `transient` goes at the end."""
     if not console.is_terminal:
         yield LineOutput(console)
         return
-    with Live(console=console, auto_refresh=False) as live:
+    with Live(console=console, auto_refresh=False, transient=transient) as live:
         yield _LiveTable(live)
 
 

@@ -35,6 +35,8 @@ _COMMANDS = {
     "retry": "landfall.cli.operations",
     "replay": "landfall.cli.operations",
     "resend": "landfall.cli.operations",
+    "forget": "landfall.cli.forget",
+    "erasures": "landfall.cli.forget",
     "backlog": "landfall.cli.runs",
     "datasets": "landfall.cli.runs",
     "validate": "landfall.cli.validate",
@@ -48,6 +50,8 @@ _COMMANDS = {
 }
 _ATTRIBUTES = {"open": "open_"}
 """Commands whose name means something else in Python."""
+_LONGEST = 300
+"""Most characters of a command's summary."""
 
 
 class _LazyGroup(click.Group):
@@ -55,6 +59,18 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their whole summaries: click cuts them to one line."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, command.get_short_help_str(_LONGEST))
+                    for name, command in commands
+                    if command
+                ]
+            )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
@@ -87,7 +103,8 @@ def _not_installed(command: str, error: ModuleNotFoundError) -> click.Command:
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="A local cloud is found in ./.landfall, LANDFALL_HOME or --data; a deployed service by "
-    "LANDFALL_URL, LANDFALL_KEY and, to upload, LANDFALL_LAKE.",
+    "LANDFALL_URL, LANDFALL_KEY and, to upload, LANDFALL_LAKE. Completion in bash: "
+    'eval "$(_LANDFALL_COMPLETE=bash_source landfall)"; zsh and fish alike.',
 )
 @click.version_option(package_name="landfall", message="landfall %(version)s")
 def landfall() -> None:

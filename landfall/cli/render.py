@@ -181,7 +181,7 @@ def shortened(text: str, width: int) -> str:
     return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-def run_details(run: Json) -> RenderableType:
+def run_details(run: Json, states: Mapping[str, str] | None = None) -> RenderableType:
     """Return the details of a run: its file, state, cause and history."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
@@ -200,7 +200,7 @@ def run_details(run: Json) -> RenderableType:
         f"{number(run.get('rejected'))} rejected",
     )
     facts.add_row("landed", escape(str(run.get("landed_at") or "")))
-    for label, text in _related(run):
+    for label, text in _related(run, states or {}):
         facts.add_row(label, escape(text))
     steps = _table("History")
     steps.add_column("At", no_wrap=True)
@@ -216,14 +216,20 @@ def run_details(run: Json) -> RenderableType:
     return Group(facts, Text(), steps)
 
 
-def _related(run: Json) -> Iterator[tuple[str, str]]:
-    """Yield related paths and runs: raw file, copy, load, rejects and resends."""
+def _related(run: Json, states: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield related paths and runs: raw file, copy, load, rejects and resends.
+
+    `states` has those of runs that were to correct the rejects: one that was refused did not.
+    """
     if run.get("raw"):
         yield "now in", str(run["raw"])
     if run.get("resend_of"):
         yield "corrects", f"rejects of {run['resend_of']}"
     if run.get("resends"):
-        yield "corrected by", ", ".join(run["resends"])
+        for name in run["resends"]:
+            failed = states.get(name) in BAD
+            outcome = f" ({states[name]})" if name in states else ""
+            yield "tried again by" if failed else "corrected by", f"{name}{outcome}"
     copy, verdict = (run.get(part) or {} for part in ("copy", "verdict"))
     if judging := run.get("judging"):
         job = f"{_known('job run', judging.get('job_run_id'))}attempt {judging.get('number')}"
@@ -363,7 +369,7 @@ def _checks(checks: Sequence[Json]) -> Table:
         table.add_column("Expected", overflow="fold", min_width=12)
     for check in checks:
         samples = "; ".join(
-            f"{_file(sample)}line {sample['line']}: {_value(sample['value'])}"
+            f"{_file(sample)}line {sample['line']}{_first(sample)}: {_value(sample['value'])}"
             for sample in check["samples"][:_SAMPLES]
         )
         table.add_row(
@@ -374,6 +380,15 @@ def _checks(checks: Sequence[Json]) -> Table:
             *([escape(check.get("expected") or "")] if expected else []),
         )
     return table
+
+
+def _first(sample: Json) -> str:
+    """Say where the first record with the same key stands."""
+    if not sample.get("first"):
+        return ""
+    file = sample.get("first_file")
+    elsewhere = f"{file} " if file and file != sample.get("file") else ""
+    return f" (first on {elsewhere}line {sample['first']})"
 
 
 def _file(sample: Json) -> str:

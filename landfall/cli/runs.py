@@ -11,13 +11,15 @@ import click
 from rich.markup import escape
 
 from landfall.cli import live, render
-from landfall.cli.client import ApiProblem, Client
+from landfall.cli.client import ApiProblem, Client, Json
 from landfall.cli.errors import REFUSED, CliError
 from landfall.cli.target import data_option, find, json_option, not_empty
 from landfall.protocol import State
 
 _STATES = [state.value for state in State]
 _RUN = click.argument("run_id", metavar="RUN", callback=not_empty)
+_RESENDS = 5
+"""Runs that corrected the rejects of another, whose states are asked for."""
 
 
 @click.command()
@@ -127,7 +129,7 @@ def show(run_id: str, data: Path | None, *, as_json: bool) -> None:
             click.echo(json.dumps(run, indent=2))
         else:
             console = render.console()
-            console.print(render.run_details(run))
+            console.print(render.run_details(run, _states(client, run)))
             if run["state"] == "quarantined" or run.get("rejected"):
                 try:
                     document = client.report(run_id)
@@ -138,6 +140,12 @@ def show(run_id: str, data: Path | None, *, as_json: bool) -> None:
                     console.print(render.report(document))
     if run["state"] in render.BAD:
         raise click.exceptions.Exit(REFUSED)
+
+
+def _states(client: Client, run: Json) -> dict[str, str]:
+    """Return the states of the runs that corrected the rejects of a run; of the last few."""
+    latest = list(run.get("resends") or ())[-_RESENDS:]
+    return {run_id: str(client.run(run_id)["state"]) for run_id in latest}
 
 
 @click.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -21,7 +22,7 @@ from landfall.cli.target import (
     not_empty,
     project_folder,
 )
-from landfall.contract.folder import ContractError, load_folder
+from landfall.contract.folder import read_folder
 from landfall.sources import triggers
 from landfall.sources.reader import SourceFolder
 from landfall.sources.reader import load_folder as load_sources
@@ -47,7 +48,7 @@ def check() -> None:
 
     Exits with 1 if one is wrong or a trigger is stale.
     """
-    folder = _folder()
+    folder = _folder(warn=True)
     for error in folder.errors.values():
         click.echo(str(error))
     for _, entry in sorted(folder.sources.items()):
@@ -76,12 +77,15 @@ def schema() -> None:
     click.echo(json.dumps(SCHEMA, indent=2))
 
 
-def _folder() -> SourceFolder:
+def _folder(*, warn: bool = False) -> SourceFolder:
+    """The project's sources, by the contracts that are right; with `warn` wrong ones are told."""
     try:
-        contracts = load_folder(project_folder() / "contracts")
-    except ContractError as error:
-        raise CliError(f"a contract is wrong: {error}") from None
-    return load_sources(project_folder() / "sources", contracts)
+        contracts = read_folder(project_folder() / "contracts")
+    except OSError as error:
+        raise CliError(f"{project_folder()} is not a project: {error}") from None
+    for problem in contracts.problems if warn else ():
+        click.echo(f"warning: contract left out: {problem}", err=True)
+    return load_sources(project_folder() / "sources", contracts.contracts)
 
 
 def _triggers() -> Path:
@@ -104,7 +108,8 @@ def list_sources(data: Path | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:
-        render.console().print(_objects(document["sources"]))
+        console = render.console()
+        console.print(_objects(document["sources"], console.width))
         for wrong in document["wrong"]:
             click.echo(wrong["error"])
     if document["wrong"]:
@@ -127,45 +132,57 @@ def show(source: str, entry: str | None, data: Path | None, *, as_json: bool) ->
     if entry is None:
         click.echo(f"{document['source']}: {document['description'] or document['connector']}")
         click.echo(f"{document['schedule']}; next: {document['next'] or '-'}")
-        console.print(_objects([document]))
+        console.print(_objects([document], console.width))
         return
-    console.print(_objects([{"source": source, "next": None, "objects": [document]}]))
+    console.print(
+        _objects([{"source": source, "next": None, "objects": [document]}], console.width)
+    )
     if document["failure"]:
         click.echo(f"last failure, {document['failure']['at']}: {document['failure']['error']}")
-    console.print(_extracts(document["recent"]))
+    console.print(_extracts(document["recent"], console.width))
 
 
-def _objects(sources: list[Json]) -> Table:
+_NARROW, _MIDDLE, _WIDE = 0, 90, 130
+"""Characters that a terminal has at least, where a column is shown."""
+
+
+def _objects(sources: list[Json], width: int) -> Table:
+    """The objects, with the columns for which the terminal is wide enough."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("Object", "Dataset", "Mode", "Watermark"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("Lag", "Extracts", "Rows"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("Last", "Next", "State"):
-        table.add_column(heading, overflow="fold")
+    columns: list[tuple[str, int, Callable[[Json, Json], str]]] = [
+        ("Object", _NARROW, lambda source, entry: f"{source['source']}.{entry['object']}"),
+        ("Dataset", _WIDE, lambda _, entry: entry["dataset"]),
+        ("Mode", _WIDE, lambda _, entry: entry.get("mode", "-")),
+        ("Watermark", _NARROW, lambda _, entry: _moment(entry.get("watermark"))),
+        ("Lag", _MIDDLE, lambda _, entry: _lag(entry.get("lag_seconds"))),
+        ("Extracts", _WIDE, lambda _, entry: render.number(entry.get("extracts"))),
+        ("Rows", _NARROW, lambda _, entry: render.number((entry.get("last") or {}).get("rows"))),
+        ("Last", _MIDDLE, lambda _, entry: _moment((entry.get("last") or {}).get("ended"))),
+        ("Next", _WIDE, lambda source, _: _moment(source.get("next"))[:16]),
+        ("State", _NARROW, lambda _, entry: _state(entry)),
+    ]
+    shown = [column for column in columns if width >= column[1]]
+    for heading, _, _ in shown:
+        number = heading in {"Lag", "Extracts", "Rows"}
+        table.add_column(heading, overflow="fold", justify="right" if number else "left")
     for document in sources:
         for entry in document["objects"]:
-            last = entry.get("last") or {}
-            table.add_row(
-                f"{document['source']}.{entry['object']}",
-                entry["dataset"],
-                entry.get("mode", "-"),
-                entry.get("watermark") or "-",
-                _lag(entry.get("lag_seconds")),
-                render.number(entry.get("extracts")),
-                render.number(last.get("rows")),
-                str(last.get("ended") or "-")[:19],
-                str(document.get("next") or "-")[:16],
-                _state(entry),
-            )
+            table.add_row(*(cell(document, entry) for _, _, cell in shown))
     return table
+
+
+def _moment(text: str | None) -> str:
+    """A time to the second, or an integer mark as it is."""
+    return (text or "-")[:19].replace("T", " ")
 
 
 def _state(entry: Json) -> str:
     if "error" in entry:
         return str(entry["error"])
     if entry["failure"]:
-        return f"failed {entry['failure']['count']} times: {entry['failure']['error'][:120]}"
+        count = entry["failure"]["count"]
+        often = "once" if count == 1 else f"{count} times"
+        return f"failed {often}: {entry['failure']['error'][:120]}"
     if entry["paused"]:
         return "paused"
     if not entry["enabled"]:
@@ -182,20 +199,21 @@ def _lag(seconds: int | None) -> str:
     return f"{seconds} s"
 
 
-def _extracts(extracts: list[Json]) -> Table:
+def _extracts(extracts: list[Json], width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("Extract", "From", "To"):
+    wide = width >= _WIDE
+    for heading in ("Extract", "From", "To") if wide else ("From", "To"):
         table.add_column(heading, overflow="fold")
     table.add_column("Rows", justify="right", no_wrap=True)
-    table.add_column("Ended", no_wrap=True)
-    table.add_column("Run", overflow="fold")
+    for heading in ("Ended", "Run"):
+        table.add_column(heading, overflow="fold")
     for extract in extracts:
         table.add_row(
-            extract["extract_id"],
-            extract["low"] or "-",
-            extract["high"],
+            *([extract["extract_id"]] if wide else []),
+            _moment(extract["low"]),
+            _moment(extract["high"]),
             render.number(extract["rows"]),
-            extract["ended"][:19],
+            _moment(extract["ended"]),
             extract["run_id"] or "-",
         )
     return table
@@ -236,6 +254,7 @@ def extract(
     with Client(find(data)) as client:
         answer = client.extract(source, body, str(uuid.uuid4()))
         failed = wait_for(client, source, answer["pipeline_runs"]) if wait else []
+        document = client.source(source) if wait and not as_json else None
     if as_json:
         click.echo(json.dumps(answer, indent=2))
     else:
@@ -244,6 +263,10 @@ def extract(
             click.echo(f"pipeline run {run['adf_run_id'] or 'not confirmed'}{span}")
         for run in failed:
             click.echo(f"{run['adf_run_id']} {run['status'].lower()}: {run['message']}")
+        if document:
+            chosen = [e for e in document["objects"] if not objects or e["object"] in objects]
+            console = render.console()
+            console.print(_objects([document | {"objects": chosen}], console.width))
     if failed:
         raise click.exceptions.Exit(REFUSED)
 

@@ -43,8 +43,10 @@ def project_folder(named: Path | None = None, data: Path | None = None) -> Path:
 
 def remembered_project(root: Path) -> Path | None:
     """The project that a local cloud was started with; None where it serves the example."""
-    from devcloud import config as devcloud_config  # noqa: PLC0415 - only local targets need it
-
+    try:
+        from devcloud import config as devcloud_config  # noqa: PLC0415 - only local targets need it
+    except ModuleNotFoundError:
+        return None  # without it no local cloud was started here
     try:
         project = devcloud_config.load(root).settings.get(PROJECT)
     except (OSError, ValueError, KeyError, TypeError):
@@ -124,8 +126,13 @@ def local(root: Path) -> Target:
     Raises:
         CliError: there is no local cloud in that folder.
     """
-    from devcloud import config as devcloud_config  # noqa: PLC0415 - only local targets need it
-
+    try:
+        from devcloud import config as devcloud_config  # noqa: PLC0415 - only local targets need it
+    except ModuleNotFoundError:
+        raise CliError(
+            "set LANDFALL_URL and LANDFALL_KEY to reach a deployed service; for a local cloud "
+            "install the extras first: pip install 'landfall[cli,devcloud]'"
+        ) from None
     try:
         config = devcloud_config.load(root)
     except FileNotFoundError:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import click
@@ -14,6 +17,7 @@ from landfall.cli.target import json_option, project_folder
 from landfall.contract.folder import SUFFIX, Contract, ContractError, parse
 from landfall.validation import Report
 from landfall.validation import validate as run_validation
+from landfall.validation.first_lines import with_first_lines
 from landfall.validation.local_files import FileOutputs, FileReferences, FileSource
 
 _OUT = click.Path(path_type=Path)
@@ -26,7 +30,7 @@ _PARQUET = ".parquet"
     metavar="FILE...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
 )
 @click.option("--dataset", "-d", metavar="NAME", help="Dataset of the files.")
 @click.option(
@@ -76,7 +80,7 @@ def validate(
     html: Path | None,
     as_json: bool,
 ) -> None:
-    """Validate each FILE by a contract, as the service will.
+    """Validate each FILE by a contract, as the service will; - is the standard input.
 
     With several files OUT is a folder and the JSON output is a list. Exits with
     1 if the service would refuse one of them.
@@ -86,6 +90,7 @@ def validate(
     validated_by = _from_folder(contracts, dataset) if contract is None else _read(contract)
     reference_files = _references(references, contracts)
     reports = []
+    files, stdin = _with_stdin(files)
     try:
         _clear("--rejects", rejects, files)
         _clear("--accepted", accepted, files, _PARQUET)
@@ -102,12 +107,29 @@ def validate(
                 _show(report, _place(rejects, file, files), _place(html, file, files, ".html"))
     except OSError as error:
         raise CliError(f"cannot read or write: {error}") from None
+    finally:
+        if stdin is not None:
+            shutil.rmtree(stdin)
     if as_json:
         documents = [report.to_dict() for report in reports]
         answer = documents if len(files) > 1 else documents[0]
         click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
     if any(report.verdict == "refused" for report in reports):
         raise click.exceptions.Exit(REFUSED)
+
+
+def _with_stdin(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None]:
+    """Return the files, `-` as a file with the standard input, and the folder that it is in.
+
+    What is validated is read several times, and a pipe only once.
+    """
+    if Path("-") not in files:
+        return files, None
+    folder = Path(tempfile.mkdtemp(prefix="landfall-"))
+    copy = folder / "stdin"
+    with copy.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return tuple(copy if path == Path("-") else path for path in files), folder
 
 
 def _validate(
@@ -122,14 +144,16 @@ def _validate(
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as it:
         task = it.add_task(file.name, total=file.stat().st_size or 1)
-        return run_validation(
-            FileSource(file),
+        source = FileSource(file)
+        report = run_validation(
+            source,
             contract,
             name=file.name,
             outputs=outputs,
             on_progress=lambda done: it.update(task, completed=done),
             references=references,
         )
+        return with_first_lines(report, contract, source, name=file.name)
 
 
 def _clear(option: str, output: Path | None, files: tuple[Path, ...], suffix: str = "") -> None:

@@ -5,6 +5,7 @@
     case                  letters become `upper` or `lower` case (text columns)
     decimalSeparator      the character before a fraction (numbers)
     thousandsSeparator    the character between groups of three digits (numbers)
+    currencySigns         texts of which one may stand before or after the number (numbers)
     trueValues            texts that stand for true; falseValues for false (booleans)
 
 Each is a custom property of a column, or of the contract for all columns that it can apply to.
@@ -30,6 +31,7 @@ WHITE = (
 CLEANING = frozenset(
     {
         "case",
+        "currencySigns",
         "decimalSeparator",
         "falseValues",
         "missingValues",
@@ -41,6 +43,7 @@ CLEANING = frozenset(
 """Names of the custom properties."""
 _OF_TYPE = {
     "case": ("string",),
+    "currencySigns": ("integer", "number"),
     "decimalSeparator": ("integer", "number"),
     "thousandsSeparator": ("integer", "number"),
     "trueValues": ("boolean",),
@@ -62,6 +65,7 @@ class Cleaning:
     case: str | None = None
     decimal: str = "."
     thousands: str | None = None
+    currency: tuple[str, ...] = ()
     true_values: tuple[str, ...] = ("true", "True", "TRUE")
     false_values: tuple[str, ...] = ("false", "False", "FALSE")
 
@@ -72,8 +76,8 @@ class Cleaning:
 
     @property
     def separated(self) -> bool:
-        """Whether numbers are written with other separators than a point."""
-        return self.decimal != "." or self.thousands is not None
+        """Whether numbers are written otherwise than with digits and a point."""
+        return self.decimal != "." or self.thousands is not None or bool(self.currency)
 
     def cleaner(self) -> Callable[[str], str | None]:
         """Return the function from a cell to its clean text, None where there is no value.
@@ -103,15 +107,23 @@ class Cleaning:
         whole = r"[0-9]+"
         if self.thousands is not None:
             whole = rf"(?:[0-9]{{1,3}}(?:{re.escape(self.thousands)}[0-9]{{3}})+|[0-9]+)"
-        form = re.compile(rf"(-?)({whole})(?:{point}([0-9]+))?((?:[eE][+-]?[0-9]+)?)")
+        sign = "|".join(re.escape(text) for text in sorted(self.currency, key=len, reverse=True))
+        before, after = (rf"(?:(?:{sign})[ \xa0\u202f]?)?", rf"(?:[ \xa0\u202f]?(?:{sign}))?")
+        if not self.currency:
+            before = after = ""
+        number = rf"({whole})(?:{point}([0-9]+))?((?:[eE][+-]?[0-9]+)?)"
+        # The minus may stand before the sign or behind it: -$5, $-5.
+        form = re.compile(rf"(-?){before}(-?){number}{after}")
 
         def plain(cell: str) -> str:
             match = form.fullmatch(cell)
             if match is None:
                 raise ValueError(cell)  # with a point it might read as another number
-            sign, digits, fraction, exponent = match.groups()
-            digits = digits.replace(self.thousands or "", "")
-            return sign + digits + ("" if fraction is None else f".{fraction}") + exponent
+            outer, inner, digits, fraction, exponent = match.groups()
+            if outer and inner:
+                raise ValueError(cell)
+            digits = digits.replace(self.thousands, "") if self.thousands else digits
+            return outer + inner + digits + ("" if fraction is None else f".{fraction}") + exponent
 
         return plain
 
@@ -151,9 +163,22 @@ def read_cleaning(
         case=said["case"].one_of(CASES) if "case" in said else None,
         decimal=decimal,
         thousands=thousands,
+        currency=_signs(said.get("currencySigns")),
         true_values=true_values,
         false_values=false_values,
     )
+
+
+def _signs(node: Node | None) -> tuple[str, ...]:
+    if node is None:
+        return ()
+    signs = tuple(item.text() for item in node.items())
+    for sign in signs:
+        if not sign or re.search(r"[0-9\s.,+-]", sign):
+            raise node.error(f"holds {sign!r}; a sign has no digit, blank, point, comma or minus")
+    if not signs:
+        raise node.error("is empty")
+    return signs
 
 
 def _texts(said: Mapping[str, Node], name: str) -> tuple[str, ...]:

@@ -15,10 +15,10 @@ from landfall.contract.formats import (
     INTEGERS,
     NUMBERS,
     TEXTS,
-    ecma_pattern,
     moment_parser,
 )
 from landfall.contract.model import LOGICAL_TYPES, Column
+from landfall.contract.patterns import TextPattern
 from landfall.contract.reader import Node
 
 _PROPERTY = frozenset(
@@ -73,6 +73,12 @@ UNCHECKED_TEXTS = ("password", "byte", "binary")
 _NO_POSITION = -1
 """The standard's value for a primary key position that is not given."""
 _UTC = ("UTC", "Etc/UTC", "Z")
+TWO_DIGIT_YEARS = "twoDigitYearStart"
+"""The custom property that says which century the letters `yy` of a format are of."""
+_PATH = "jsonPath"
+_OWN = frozenset({TWO_DIGIT_YEARS, _PATH, *CLEANING})
+"""The custom properties of a column."""
+_LAST_CENTURY = 9900
 
 
 def read_column(node: Node, shared: Mapping[str, Node] | None = None) -> Column:
@@ -87,14 +93,16 @@ def read_column(node: Node, shared: Mapping[str, Node] | None = None) -> Column:
     _reject_unsupported(node)
     options = node.get("logicalTypeOptions") or Node({}, node.file, f"{node.path}.options")
     options.allow_only(_OPTIONS[logical_type])
-    format_, timezone = _format(options, logical_type)
+    own = _own_properties(node)
+    years_from = _years_from(own, shared or {}, logical_type)
+    format_, timezone = _format(options, logical_type, years_from)
     decimal = _decimal(node.get("physicalType"), logical_type, format_)
     key_position = _key_position(node)
     required = node.get("required")
     unique = node.get("unique")
     classification = node.get("classification")
     description = node.get("description")
-    reader = value_reader(logical_type, format_, timezone, decimal)
+    reader = value_reader(logical_type, format_, timezone, decimal, years_from)
     bounds = _bounds(options, reader)
     _check_order(options, bounds)
     column = Column(
@@ -117,11 +125,17 @@ def read_column(node: Node, shared: Mapping[str, Node] | None = None) -> Column:
         enum=_enum(node, reader),
         timezone=timezone,
         decimal=decimal,
-        cleaning=read_cleaning(_own_cleaning(node), shared or {}, logical_type),
+        cleaning=read_cleaning(
+            {name: value for name, value in own.items() if name in CLEANING},
+            shared or {},
+            logical_type,
+        ),
         classification=None if classification is None else classification.text(),
         description="" if description is None else description.text(),
         physical_name=_physical_name(node, name),
         id=_optional_text(node.get("id")),
+        path=None if _PATH not in own else _json_path(own[_PATH]),
+        years_from=years_from,
     )
     if (column.min_length or 0) > (column.max_length if column.max_length is not None else 2**63):
         raise options.at("minLength").error("exceeds maxLength: no value could pass")
@@ -191,7 +205,7 @@ def _decimal(node: Node | None, logical_type: str, format_: str | None) -> tuple
     return precision, scale
 
 
-def _own_cleaning(node: Node) -> dict[str, Node]:
+def _own_properties(node: Node) -> dict[str, Node]:
     """Return our custom properties of a column by name; those of other vendors are skipped."""
     properties: dict[str, Node] = {}
     for item in node.optional_items("customProperties"):
@@ -200,15 +214,54 @@ def _own_cleaning(node: Node) -> dict[str, Node]:
             continue
         place = item.require("property")
         name = place.text()
-        if name not in CLEANING:
+        if name not in _OWN:
             raise place.error(
-                f"{name!r} is not known on a column; known: {', '.join(sorted(CLEANING))}; "
+                f"{name!r} is not known on a column; known: {', '.join(sorted(_OWN))}; "
                 "another tool's property names its vendor"
             )
         if name in properties:
             raise place.error(f"{name!r} is given twice")
         properties[name] = item.require("value")
     return properties
+
+
+_STEP = re.compile(r"\.([^.\[\]'\"*\s]+)|\[([0-9]{1,9})\]|\['([^']+)'\]")
+
+
+def _json_path(node: Node) -> tuple[str | int, ...]:
+    """Return the names and positions of a JSONPath (RFC 9535) that leads to one value."""
+    text = node.text()
+    steps: list[str | int] = []
+    at = 1 if text.startswith("$") else -1
+    while 0 < at < len(text):
+        step = _STEP.match(text, at)
+        if step is None:
+            break
+        name, position, quoted = step.groups()
+        steps.append(int(position) if position else name or quoted)
+        at = step.end()
+    if at != len(text) or not steps:
+        raise node.error(
+            f"is {text!r}; a path of names and positions is needed, such as $.address.city, "
+            "$['postal code'] or $.items[0].sku"
+        )
+    return tuple(steps)
+
+
+def _years_from(
+    own: Mapping[str, Node], shared: Mapping[str, Node], logical_type: str
+) -> int | None:
+    """Return the first of the hundred years that two digits stand for."""
+    dated = logical_type in {"date", "timestamp"}
+    node = own.get(TWO_DIGIT_YEARS) or (shared.get(TWO_DIGIT_YEARS) if dated else None)
+    if node is None:
+        return None
+    if not dated:
+        raise node.error(f"is for columns of type date and timestamp, not {logical_type}")
+    year = node.count()
+    if not 1 <= year <= _LAST_CENTURY:
+        raise node.error(f"is {year}; a year from 1 to {_LAST_CENTURY} is needed, such as 1950")
+    return year
 
 
 def _key_position(node: Node) -> int | None:
@@ -219,7 +272,9 @@ def _key_position(node: Node) -> int | None:
     return 1 if position is None or position.value == _NO_POSITION else position.count()
 
 
-def _format(options: Node, logical_type: str) -> tuple[str | None, bool | None]:
+def _format(
+    options: Node, logical_type: str, years_from: int | None = None
+) -> tuple[str | None, bool | None]:
     """Return the column's format and, for timestamps, whether they carry an offset."""
     flag = options.get("timezone")
     timezone = None if flag is None else flag.flag()
@@ -240,7 +295,7 @@ def _format(options: Node, logical_type: str) -> tuple[str | None, bool | None]:
         text = node.one_of((*TEXTS, *UNCHECKED_TEXTS))
         return (None if text in UNCHECKED_TEXTS else text), None
     try:
-        moment_parser(logical_type, node.text(), timezone)
+        moment_parser(logical_type, node.text(), timezone, years_from)
     except ValueError as error:
         raise node.error(str(error)) from error
     return node.text(), timezone
@@ -254,6 +309,7 @@ def value_reader(
     format_: str | None,
     timezone: bool | None,
     decimal: tuple[int, int] | None = None,
+    years_from: int | None = None,
 ) -> ValueReader:
     """Return the function that reads a bound or an allowed value of this type from the contract."""
     if decimal is not None:
@@ -266,7 +322,7 @@ def value_reader(
         return lambda node: node.flag()
     if logical_type == "string":
         return lambda node: node.text()
-    parse = moment_parser(logical_type, format_, timezone)
+    parse = moment_parser(logical_type, format_, timezone, years_from)
     iso = moment_parser(logical_type, None, None)
 
     def moment(node: Node) -> Any:
@@ -344,7 +400,7 @@ def _pattern(options: Node) -> str | None:
     if node is None:
         return None
     try:
-        ecma_pattern(node.text())
+        TextPattern(node.text())
     except ValueError as error:
         raise node.error(str(error)) from error
     return node.text()

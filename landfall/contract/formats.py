@@ -37,6 +37,8 @@ _OFFSET = r"[+-]\d{2}(?::?\d{2})?"
 _FIELDS = {
     "yyyy": r"(?P<year>\d{4})",
     "uuuu": r"(?P<year>\d{4})",
+    "yy": r"(?P<year>\d{2})",
+    "uu": r"(?P<year>\d{2})",
     "MM": r"(?P<month>\d{2})",
     "dd": r"(?P<day>\d{2})",
     "HH": r"(?P<hour>\d{2})",
@@ -68,18 +70,32 @@ _RESERVED = frozenset("{}#")
 _SECTIONS = {"[": "(?:", "]": ")?"}
 
 
-def moment_parser(logical_type: str, pattern: str | None, timezone_: bool | None) -> MomentParser:
+def moment_parser(
+    logical_type: str, pattern: str | None, timezone_: bool | None, years_from: int | None = None
+) -> MomentParser:
     """Return a strict parser of dates, timestamps or times by a JDK `pattern`.
 
     Without a pattern the parser reads ISO 8601: a fraction of a second may follow, a blank may
     replace the `T`, and an offset is required, forbidden or optional if `timezone_` is True, False
     or None. A timestamp is returned as an instant in UTC; without an offset it is in UTC. A date
-    with an offset is the day that is written. The parser raises ValueError.
+    with an offset is the day that is written. Two digits of a year stand for a year of the hundred
+    from `years_from` on. The parser raises ValueError.
 
     Raises:
-        ValueError: the pattern has a letter that is not supported, or lacks a needed part.
+        ValueError: the pattern has a letter that is not supported, or lacks a needed part; or it
+            has two digits of a year without `years_from`.
     """
     regex = _moment_regex(logical_type, pattern, timezone_)
+    short = pattern is not None and _has_short_year(pattern)
+    if short and years_from is None:
+        raise ValueError(
+            f"pattern {pattern!r} has two digits of a year: twoDigitYearStart says which hundred "
+            "years they are of, such as 1950 for 1950 to 2049"
+        )
+
+    def year_of(digits: str) -> int:
+        year = int(digits)
+        return year if not short or years_from is None else years_from + (year - years_from) % 100
 
     def parse(text: str) -> Moment:
         match = regex.fullmatch(text)
@@ -88,7 +104,7 @@ def moment_parser(logical_type: str, pattern: str | None, timezone_: bool | None
         part = match.groupdict()
         zone = _zone(part.get("zone"))
         if logical_type == "date":
-            return date(int(part["year"]), int(part["month"]), int(part["day"]))
+            return date(year_of(part["year"]), int(part["month"]), int(part["day"]))
         fraction = part.get("fraction") or ""
         if fraction[_MICROS:].strip("0"):  # finer than a microsecond
             raise ValueError(text)
@@ -96,10 +112,14 @@ def moment_parser(logical_type: str, pattern: str | None, timezone_: bool | None
         clock = (int(part["hour"]), int(part["minute"]), int(part.get("second") or 0), micros)
         if logical_type == "time":
             return time(*clock)
-        day = (int(part["year"]), int(part["month"]), int(part["day"]))
+        day = (year_of(part["year"]), int(part["month"]), int(part["day"]))
         return instant(datetime(*day, *clock, tzinfo=zone))
 
     return parse
+
+
+def _has_short_year(pattern: str) -> bool:
+    return any(kind == "field" and text in {"yy", "uu"} for text, kind in moment_tokens(pattern))
 
 
 def moment_pattern(logical_type: str, pattern: str | None, timezone_: bool | None) -> str:
@@ -221,39 +241,6 @@ def _zone(text: str | None) -> timezone:
         raise ValueError(text)
     offset = timedelta(hours=hours, minutes=minutes)
     return timezone(-offset if text[0] == "-" else offset)
-
-
-def ecma_pattern(pattern: str) -> re.Pattern[str]:
-    """Compile an ECMA-262 pattern in Python: `$` matches only at the end, classes are ASCII.
-
-    Raises:
-        ValueError: it cannot be compiled.
-    """
-    translated: list[str] = []
-    in_class = False
-    position = 0
-    while position < len(pattern):
-        char = pattern[position]
-        if char == "\\":
-            translated.append(pattern[position : position + 2])
-            position += 2
-            continue
-        if char == "[":
-            in_class = True
-        elif char == "]":
-            in_class = False
-        if not in_class and char == "$":
-            translated.append(r"\Z")
-        elif not in_class and re.match(r"\(\?<[A-Za-z_]", pattern[position:]):
-            translated.append("(?P<")
-            position += 2
-        else:
-            translated.append(char)
-        position += 1
-    try:
-        return re.compile("".join(translated), re.ASCII)
-    except re.error as error:
-        raise ValueError(f"pattern {pattern!r} is not a regular expression: {error}") from error
 
 
 def _is_ip(kind: type[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> Callable[[str], bool]:

@@ -41,7 +41,11 @@ class Hints:
 
     `delimiter`, `quote` and `escape` are single characters, `escape` None means that a
     quote inside quotes is doubled. `encoding` is the name of a Python codec.
-    `kind` is csv, jsonl, json or parquet.
+    `kind` is csv, jsonl, json, parquet or xlsx.
+
+    `header` says whether a first line names the columns; without one they are those of the
+    contract, in its order. `skip_lines` stand before the header and are no records; neither are
+    lines that begin with `comment`. `sheet` names the sheet of a workbook, or counts it from 1.
     """
 
     kind: str | None = None
@@ -49,6 +53,15 @@ class Hints:
     quote: str = '"'
     escape: str | None = None
     encoding: str | None = None
+    header: bool = True
+    skip_lines: int = 0
+    comment: str | None = None
+    sheet: str | int | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether a file begins with its header, and each line after it belongs to a record."""
+        return self.header and not self.skip_lines and self.comment is None
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,8 @@ class Column:
     text format such as uuid. `enum` has the allowed values as written in the contract. `decimal`
     is the precision and scale of a number that is stored as a decimal; its bounds are decimals.
     `source` is what files call the column. `id` is that of the standard, by which contracts refer
-    to it.
+    to it. `path` are the names and positions that lead to the value in an object of JSON.
+    `years_from` is the first of the hundred years that two digits of a year stand for.
     """
 
     name: str
@@ -84,6 +98,8 @@ class Column:
     description: str = ""
     physical_name: str | None = None
     id: str | None = None
+    path: tuple[str | int, ...] | None = None
+    years_from: int | None = None
 
     @property
     def source(self) -> str:
@@ -173,7 +189,8 @@ class Drift:
 
     `freeze` always refuses the file. `extra`: discard does not load them, evolve loads them to
     bronze as text. `reordered`: evolve matches by name. `missing`: evolve fills optional columns
-    with null, and refuses the file if a required one is missing. `renamed`, by letter case and
+    with null, and refuses the file if a required one is missing; None, the default, also refuses it
+    if silver has values in a missing column. `renamed`, by letter case and
     separators: evolve maps them to the contract's columns, discard treats them as extra. `changed`
     types, in formats with types: evolve accepts values that can be read as the contract's type,
     discard rejects the records whose value cannot.
@@ -181,7 +198,7 @@ class Drift:
 
     extra: str = "discard"
     reordered: str = "evolve"
-    missing: str = "evolve"
+    missing: str | None = None
     renamed: str = "freeze"
     changed: str = "freeze"
 

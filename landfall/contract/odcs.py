@@ -7,9 +7,11 @@ supported is an error: every check in an accepted contract runs.
 from __future__ import annotations
 
 from landfall.contract.cleaning import CLEANING
-from landfall.contract.columns import read_column
+from landfall.contract.columns import TWO_DIGIT_YEARS, read_column
 from landfall.contract.delivery import DELIVERY, read_delivery
-from landfall.contract.model import Column, Contract, Drift, Hints
+from landfall.contract.files import WRITTEN, read_hints
+from landfall.contract.model import Column, Contract, Drift
+from landfall.contract.names import meant
 from landfall.contract.quality import read_quality
 from landfall.contract.reader import Node
 from landfall.contract.relationships import read_relationships
@@ -68,32 +70,15 @@ _TABLE = frozenset(
 _CUSTOM = frozenset(
     {
         "maxRejectedRatio",
-        "delimiter",
-        "quote",
-        "escape",
-        "encoding",
-        "format",
         "drift",
         "history",
         "deletedWhen",
+        TWO_DIGIT_YEARS,
         *CLEANING,
         *DELIVERY,
+        *WRITTEN,
     }
 )
-_DELIMITED = {"new_line": "jsonl", "array": "json"}
-_TABLES = frozenset({"delta", "iceberg", "table"})
-"""Formats of servers that hold tables, not dropped files."""
-_KINDS = {"csv": "csv", "tsv": "csv", "json": "json", "jsonl": "jsonl", "parquet": "parquet"}
-_ENCODINGS = {
-    "ascii": "ascii",
-    "iso-8859-1": "latin-1",
-    "latin-1": "latin-1",
-    "utf-16": "utf-16",
-    "utf-16be": "utf-16-be",
-    "utf-16le": "utf-16-le",
-    "utf-8": "utf-8",
-    "windows-1252": "cp1252",
-}
 
 
 def parse(text: str, *, file: str) -> Contract:
@@ -129,7 +114,7 @@ def parse(text: str, *, file: str) -> Contract:
         columns=columns,
         key=_key(table, columns),
         max_rejected_ratio=_ratio(custom.get("maxRejectedRatio")),
-        hints=_hints(root, custom),
+        hints=read_hints(root, custom),
         sla=tuple(sla.mapping() for sla in root.optional_items("slaProperties")),
         rules=read_quality(table, dataset, columns, pairs),
         relationships=read_relationships(table, dataset, pairs),
@@ -149,7 +134,8 @@ def _deleted_when(columns: tuple[Column, ...], node: Node | None) -> str | None:
     name = node.text()
     column = next((column for column in columns if column.name == name), None)
     if column is None:
-        raise node.error(f"is {name!r}, which is no column")
+        known = [column.name for column in columns]
+        raise node.error(f"is {name!r}, which is no column{meant(name, known)}")
     if column.logical_type not in {"timestamp", "date", "boolean"}:
         raise node.error(f"is {name!r}, a {column.logical_type}; a time, date or boolean is needed")
     if column.required or column.key_position is not None:
@@ -262,59 +248,3 @@ def _drift(node: Node | None) -> Drift:
         if (policy := node.get(kind)) is not None
     }
     return Drift(**policies_by_field)
-
-
-def _hints(root: Node, custom: dict[str, Node]) -> Hints:
-    servers = root.optional_items("servers")
-    formats = [f for s in servers if (f := s.get("format")) is not None]
-    if "format" in custom:
-        formats = [custom["format"]]
-    known = sorted({f.text().lower() for f in formats if f.text().lower() not in _TABLES})
-    for node in formats:
-        if node.text().lower() in known and node.text().lower() not in _KINDS:
-            raise node.error(f"is {node.text()!r}; files are read as {', '.join(_KINDS)}")
-    kind = _KINDS[known[0]] if len(known) == 1 else None
-    delimiter = _character(custom.get("delimiter"))
-    if delimiter is None and known == ["tsv"]:
-        delimiter = "\t"
-    if kind == "json":
-        kind = _json_kind(servers)
-    quote = _character(custom.get("quote")) or '"'
-    escape = _character(custom.get("escape"))
-    if delimiter is not None and delimiter in {quote, escape}:
-        raise custom["delimiter"].error("must differ from quote and escape")
-    encodings = [e for s in servers if (e := s.get("encoding")) is not None]
-    encoding = custom.get("encoding") or (encodings[0] if encodings else None)
-    return Hints(
-        kind=kind,
-        delimiter=delimiter,
-        quote=quote,
-        escape=None if escape == quote else escape,
-        encoding=_encoding(encoding),
-    )
-
-
-def _json_kind(servers: list[Node]) -> str | None:
-    """Return the kind of JSON file by the server's delimiter: one object a line, or one array."""
-    delimiters = {
-        node.one_of(_DELIMITED) for s in servers if (node := s.get("delimiter")) is not None
-    }
-    return _DELIMITED[delimiters.pop()] if len(delimiters) == 1 else None
-
-
-def _character(node: Node | None) -> str | None:
-    if node is None:
-        return None
-    text = node.text()
-    if len(text) != 1 or not text.isascii() or text in "\r\n\0":
-        raise node.error(f"is {text!r}; one ASCII character that is no line end is needed")
-    return text
-
-
-def _encoding(node: Node | None) -> str | None:
-    if node is None:
-        return None
-    name = node.text().lower()
-    if name not in _ENCODINGS:
-        raise node.error(f"is {node.text()!r}; supported: {', '.join(sorted(_ENCODINGS))}")
-    return _ENCODINGS[name]

@@ -8,8 +8,9 @@ from typing import Any
 
 from landfall.contract.columns import value_reader
 from landfall.contract.conditions import ALWAYS_TRUE, ColumnOf, Condition, Constant, FunctionCall
-from landfall.contract.formats import ecma_pattern
 from landfall.contract.model import Column, QualityRule
+from landfall.contract.names import meant
+from landfall.contract.patterns import TextPattern
 from landfall.contract.reader import Node
 from landfall.contract.sql import SqlError, read_query
 
@@ -143,7 +144,7 @@ def _key(node: Node, arguments: Node, column: Column | None, place: _RulePlace) 
     names = [item.text() for item in (listed or arguments.require("properties")).items()]
     for name in names:
         if name not in place.columns:
-            raise node.error(f"there is no column {name!r}")
+            raise node.error(f"there is no column {name!r}{meant(name, place.columns)}")
     if not names:
         raise node.error("names no column")
     return tuple(names)
@@ -176,7 +177,7 @@ def _condition(metric: str, arguments: Node, column: Column) -> Condition:
         if column.logical_type != "string":
             raise pattern.error("a pattern is for text columns")
         try:
-            ecma_pattern(pattern.text())
+            TextPattern(pattern.text())
         except ValueError as error:
             raise pattern.error(str(error)) from error
         wrong.append(

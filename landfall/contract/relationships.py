@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 from landfall.contract.model import Column, Relationship
+from landfall.contract.names import meant
 from landfall.contract.reader import Node
 
 _SHORT = re.compile(r"(?P<table>[^./#]+)\.(?P<column>[^/#]+)")
@@ -38,7 +39,9 @@ def read_relationships(
         columns = []
         for side, of, name in _references(node.require("from"), many=True):
             if of not in own or name not in names:
-                raise side.error(f"is {side.value!r}, which is no column of {dataset}")
+                raise side.error(
+                    f"is {side.value!r}, which is no column of {dataset}{meant(name, names)}"
+                )
             columns.append(names[name])
         parsed.append(_read(node, own, tuple(columns), _references(node.require("to"), many=True)))
     for at, (node, relationship) in enumerate(parsed):

@@ -20,6 +20,7 @@ from landfall.contract.conditions import (
     columns_of,
 )
 from landfall.contract.formats import moment_parser
+from landfall.contract.names import meant
 
 if TYPE_CHECKING:  # loaded only for contracts with SQL rules
     from sqlglot import exp
@@ -161,7 +162,7 @@ class _SqlReader:
     def _column(self, node: Any) -> Condition:
         name = node.name if node.name in self._types else self._by_case.get(node.name.lower())
         if name is None:
-            raise SqlError(f"there is no column {node.name!r}")
+            raise SqlError(f"there is no column {node.name!r}{meant(node.name, self._types)}")
         return ColumnOf(name, self._types[name])
 
     def _literal(self, node: Any) -> Condition:

@@ -38,7 +38,7 @@ class _Fact:
 
 
 @dataclass(frozen=True)
-class _Record:
+class _RejectedRecord:
     """A rejected record with its rules and the columns of its faults."""
 
     example: Example
@@ -98,12 +98,12 @@ def _facts(report: Report) -> Iterator[_Fact]:
         yield _Fact("Columns", "in another order than in the contract; matched by name")
 
 
-def _record(example: Example) -> _Record:
+def _record(example: Example) -> _RejectedRecord:
     """Return the record for the table; a composite key marks all its columns."""
     columns = [column for _, column in example.faults if column]
     faulty = {name for column in columns for name in (column, *column.split(","))}
     rules = dict.fromkeys(rule for rule, _ in example.faults)
-    return _Record(example, ", ".join(rules), frozenset(faulty))
+    return _RejectedRecord(example, ", ".join(rules), frozenset(faulty))
 
 
 def _bars(counts: Sequence[int]) -> Iterator[_Bar]:
@@ -120,7 +120,12 @@ def _known(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:,.6g}"
-    return f"{value:,}" if type(value) is int else str(value)
+    # Of four digits is many a year, which nobody groups.
+    grouped = type(value) is int and abs(value) >= _GROUPED
+    return f"{value:,}" if grouped else str(value)
+
+
+_GROUPED = 10_000
 
 
 def _percent(share: float) -> str:

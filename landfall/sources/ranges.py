@@ -25,6 +25,9 @@ from typing import Literal
 
 Mark = datetime | int
 
+BEFORE_ALL: tuple[Mark, Mark] = (datetime(1900, 1, 1, tzinfo=UTC), -(10**18))
+"""A time and an integer before all that a watermark may be: the high end of rows without one."""
+
 _FRACTION = re.compile(r"^([^.]*)\.([0-9]{1,9})(.*)$")
 _MICRO = 6
 

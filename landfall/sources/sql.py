@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 
 from landfall.sources.model import SourceObject, Watermark
-from landfall.sources.ranges import Mark, Range
+from landfall.sources.ranges import BEFORE_ALL, Mark, Range, mark_text
 
 PARTITION_CONDITION = "?AdfDynamicRangePartitionCondition"
 """Data Factory puts the range of a part here; see its page on Azure Database for PostgreSQL."""
@@ -81,16 +81,19 @@ DIALECTS = {"postgresql": POSTGRESQL, "azuresql": AZURESQL}
 _SQLGLOT = {"postgresql": "postgres", "azuresql": "tsql"}
 
 
-def high_query(entry: SourceObject, connector: str) -> str:
+def high_query(entry: SourceObject, connector: str, *, first: bool = False) -> str:
     """Return the query for the greatest watermark that is older than the lag, as text `high`.
 
-    An object without one asks for nothing: the answer is a null.
+    The `first` time rows without a watermark count too: where there are no others, the answer is a
+    mark before all. Later it is left to the index of the watermark, which has the greatest at once.
+    An object without a watermark asks for nothing: the answer is a null.
     """
     dialect, mark = DIALECTS[connector], entry.watermark
     if mark is None or entry.mode != "incremental":
         return "SELECT NULL AS high"
     column = dialect.name(mark.column)
     conditions = _where(entry, connector)
+    nulls = first and mark.nulls == "include"
     if mark.type == "integer":
         high = dialect.integer.format(f"max({column})")
     else:
@@ -98,7 +101,11 @@ def high_query(entry: SourceObject, connector: str) -> str:
         seconds = _seconds(entry.lag)
         high = (dialect.text_tz if zoned else dialect.text).format(f"max({column})")
         ago = (dialect.ago_tz if zoned else dialect.ago).format(seconds)
-        conditions = [f"{column} <= {ago}", *conditions]
+        old = f"{column} <= {ago}"
+        conditions = [f"({old} OR {column} IS NULL)" if nulls else old, *conditions]
+    if nulls:
+        before_all = mark_text(BEFORE_ALL[mark.type == "integer"])
+        high = f"CASE WHEN count(*) > 0 THEN COALESCE({high}, '{before_all}') END"
     return _select([f"{high} AS high"], entry, dialect, conditions)
 
 

@@ -189,6 +189,10 @@ class FileShape(Protocol):
         """Whether cells are typed values, or text."""
 
     @property
+    def mixed(self) -> bool:
+        """Whether a typed cell may spell a value of another type as text."""
+
+    @property
     def names(self) -> Sequence[str]:
         """The file's columns in the order of `ParsedBatch.rows`."""
 
@@ -209,6 +213,8 @@ class Reader(Protocol):
 
     typed: bool
     """Whether cells are typed values, or text."""
+    mixed: bool
+    """Whether a typed cell may spell a value of another type as text."""
     names: Sequence[str]
     """The file's columns in the order of `ParsedBatch.rows`; set by `start`."""
     head: bytes

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from landfall.contract.model import Column, QualityRule
+from landfall.contract.patterns import TextPattern
 from landfall.validation.keys import Seen
-from landfall.validation.rules import text_reader, text_validator, value_reader, value_validator
+from landfall.validation.rules import (
+    Matches,
+    ValueValidator,
+    text_reader,
+    text_validator,
+    value_reader,
+    value_validator,
+)
 from landfall.validation.typed import value_series
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
@@ -51,12 +60,16 @@ class Cells:
         self.column = column
         self.position = -1 if position is None else position
         self._absent = position is None
+        self._pattern = None if column.pattern is None else TextPattern(column.pattern)
+        self._read: Callable[[Any], Any]
+        self._new_validator: Callable[[Column, Matches], ValueValidator]
         if typed:
-            self._validate = value_validator(column, evolve=evolve)
+            self._new_validator = partial(value_validator, evolve=evolve)
             self._read = value_reader(column, evolve=evolve)
         else:
-            self._validate = text_validator(column)
+            self._new_validator = text_validator
             self._read = text_reader(column)
+        self._validate = self._new_validator(column, lambda _: True)
         self._typed = typed
         self._clean = column.cleaning.cleaner() if column.cleaning.changes else None
         self._valid: set[Any] = set()
@@ -81,8 +94,9 @@ class Cells:
     def faulty(self, cells: Sequence[Any]) -> Iterator[tuple[int, tuple[str, ...]]]:
         """Yield positions in `cells` with the broken rules."""
         if self._typed:  # values may be unhashable, and True equals 1
+            validate = self._validator(cells)
             for index, cell in enumerate(cells):
-                if rules := self._validate(cell):
+                if rules := validate(cell):
                     yield index, rules
         elif bad := self.invalid(set(cells)):
             for index, cell in enumerate(cells):
@@ -92,10 +106,18 @@ class Cells:
     def invalid(self, distinct: set[str]) -> Mapping[str, tuple[str, ...]]:
         """Return the text cells that break a rule, with the broken rules."""
         fresh = distinct - self._valid
-        bad = {cell: rules for cell in fresh if (rules := self._validate(cell))}
+        validate = self._validator(fresh)
+        bad = {cell: rules for cell in fresh if (rules := validate(cell))}
         if len(self._valid) < _REMEMBERED and len(fresh) < _REMEMBERED:
             self._valid.update(cell for cell in fresh if cell not in bad and len(cell) < _LONG)
         return bad
+
+    def _validator(self, cells: Collection[Any]) -> ValueValidator:
+        """Return the validator of these cells, whose texts are matched all at once."""
+        if self._pattern is None or not cells:
+            return self._validate
+        texts = {value for cell in cells if isinstance(value := self._value(cell), str)}
+        return self._new_validator(self.column, self._pattern.among(texts).__contains__)
 
     def values(self, cells: Sequence[Any]) -> list[Any]:
         """Return the value of each cell: None if it is null or not of the column's type."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from landfall.contract.conditions import ColumnOf, Condition, Constant, FunctionCall
-from landfall.contract.formats import ecma_pattern
+from landfall.contract.patterns import TextPattern
 
-Values = Mapping[str, Any]
+Values = Mapping[Any, Any]
+"""Values of a record by column; by a call of `matches`, whether its text has its pattern."""
 Evaluator = Callable[[Values], Any]
 
 BINARY: dict[str, Callable[[Any, Any], Any]] = {
@@ -53,8 +54,10 @@ def _call(call: FunctionCall) -> Evaluator:
     if call.operation == "in":
         choices = {choice.value for choice in call.arguments[1:] if isinstance(choice, Constant)}
         return _null_propagating(lambda value: value in choices, first)
-    if call.operation in {"like", "matches"}:
-        return _null_propagating(matcher(call), first)
+    if call.operation == "like":
+        return _null_propagating(_like(_pattern(call)), first)
+    if call.operation == "matches":
+        return lambda values: values[call]
     compare = BINARY[call.operation]
     if is_mixed(call):
         return _null_propagating(lambda a, b: compare(float(a), float(b)), *arguments)
@@ -111,18 +114,64 @@ def _not(truth: bool | None) -> bool | None:
     return None if truth is None else not truth
 
 
-def matcher(call: FunctionCall) -> Callable[[str], bool]:
-    """Return the test of a text by the pattern of a `like` or `matches` call."""
+def add_matches(condition: Condition, records: Sequence[dict[Any, Any]]) -> None:
+    """Add to the values of records which texts have the patterns of a condition.
+
+    The texts of all records are matched at once: one by one that takes long.
+    """
+    for call in _pattern_calls(condition):
+        text = evaluator(call.arguments[0])
+        texts = [text(record) for record in records]
+        found = among(call, {value for value in texts if isinstance(value, str)})
+        for record, value in zip(records, texts, strict=True):
+            record[call] = value in found if isinstance(value, str) else None
+
+
+def _pattern_calls(condition: Condition) -> Iterator[FunctionCall]:
+    if isinstance(condition, FunctionCall):
+        for argument in condition.arguments:
+            yield from _pattern_calls(argument)
+        if condition.operation == "matches":
+            yield condition
+
+
+def among(call: FunctionCall, texts: Collection[str]) -> set[str]:
+    """Return the texts that fit the pattern of a `like` or `matches` call."""
+    if call.operation == "matches":
+        return TextPattern(_pattern(call)).among(texts)
+    fits = _like(_pattern(call))
+    return {text for text in texts if fits(text)}
+
+
+def _pattern(call: FunctionCall) -> str:
     pattern = call.arguments[1]
     if not isinstance(pattern, Constant):  # pragma: no cover - checked by the SQL reader
         raise TypeError("a pattern is a literal")
-    if call.operation == "matches":
-        search = ecma_pattern(pattern.value).search
-        return lambda text: search(text) is not None
-    fits = re.compile(_like(pattern.value), re.DOTALL)
-    return lambda text: fits.fullmatch(text) is not None
+    return str(pattern.value)
 
 
-def _like(pattern: str) -> str:
-    """Return an SQL pattern as a regular expression of Python and of Rust."""
-    return "".join({"%": ".*", "_": "."}.get(char, re.escape(char)) for char in pattern)
+def _like(pattern: str) -> Callable[[str], bool]:
+    """Return the test of a text by an SQL pattern.
+
+    What is between two `%` has a fixed length, so the first place where it stands is as good as any
+    later one, and nothing is tried twice.
+    """
+    parts = [_part(part) for part in pattern.split("%")]
+    if len(parts) == 1:
+        return lambda text: parts[0].fullmatch(text) is not None
+    first, *middle, last = parts
+    tail = len(pattern) - pattern.rfind("%") - 1
+
+    def fits(text: str) -> bool:
+        start = first.match(text)
+        for part in middle:
+            start = start and part.search(text, start.end())
+        end = len(text) - tail
+        return start is not None and start.end() <= end and last.match(text, end) is not None
+
+    return fits
+
+
+def _part(part: str) -> re.Pattern[str]:
+    """Return a part of an SQL pattern without `%` as a regular expression."""
+    return re.compile("".join("." if c == "_" else re.escape(c) for c in part), re.DOTALL)

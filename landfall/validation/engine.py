@@ -30,7 +30,7 @@ from landfall.validation.report import (
     Verdict,
 )
 from landfall.validation.streams import ByteSource, Outputs, References, Writer
-from landfall.validation.tolerance import check_tolerance
+from landfall.validation.tolerance import check_tolerance, hopeless
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
     import polars as pl
@@ -117,7 +117,10 @@ class _ValidationRun:
         """Validate and write all records; return a problem if the file is refused."""
         try:
             opened = open_stream(
-                self._meter.count(self._source.stream()), self._name, self._contract.hints
+                self._meter.count(self._source.stream()),
+                self._name,
+                self._contract.hints,
+                self._source,
             )
             self._format = opened.format
             reader = reader_of(opened, self._contract, self._source)
@@ -148,7 +151,7 @@ class _ValidationRun:
             try:
                 validator = RecordValidator(self._contract, reader, references=self._references)
                 accepted = self._accepted_writer(reader, validator, outer)
-                self._validate(reader, validator, reject_writer, accepted)
+                problem = self._validate(reader, validator, reject_writer, accepted)
             except Refusal as refusal:
                 problem = refusal.problem
         problem = problem or self._tolerance_problem()
@@ -178,7 +181,8 @@ class _ValidationRun:
         validator: RecordValidator,
         reject_writer: _RejectWriter,
         accepted: AcceptedWriter | None,
-    ) -> None:
+    ) -> Problem | None:
+        """Validate and write the records; return a problem if the rest is not worth it."""
         self._validator = validator
         for batch, scan in prefiltered(reader.batches(), validator):
             self._tell()
@@ -188,10 +192,14 @@ class _ValidationRun:
                 self._tell()
                 self._rejects_format = reader.rejects_format
                 reject_writer.write(batch, rejects)
+                so_far = before + rejects[-1].index + 1
+                if problem := hopeless(self._contract, so_far, validator.rejected):
+                    return problem
                 rejected += [reject.index for reject in rejects]
             if accepted is not None:
                 rows = validator.rows - before
                 accepted.add(batch, rows, rejected, scan)
+        return None
 
     def _tolerance_problem(self) -> Problem | None:
         """Return a problem if there are no records or too many rejects."""

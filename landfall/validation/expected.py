@@ -95,6 +95,8 @@ def _type(column: Column) -> str:
     if kind == "number":
         point = written.decimal
         text = f"a number with the decimal separator {point!r}, as 12{point}50"
+        if written.currency:
+            text += f", with or without {' or '.join(written.currency)}"
         if column.decimal is None:
             return text
         precision, scale = column.decimal

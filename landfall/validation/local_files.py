@@ -119,7 +119,7 @@ class FileReferences:
         path, contract = self._files[dataset], self._contracts[dataset]
         source = FileSource(path)
         try:
-            opened = open_stream(source.stream(), path.name, contract.hints)
+            opened = open_stream(source.stream(), path.name, contract.hints, source)
             reader = reader_of(opened, contract, source)
             reader.start()
             yield from _columns(reader, contract, columns)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from landfall.contract.conditions import ALWAYS_TRUE, columns_of
 from landfall.contract.model import Contract, QualityRule
 from landfall.validation.columns import INVALID, Cells
-from landfall.validation.conditions import evaluator
+from landfall.validation.conditions import Values, add_matches, evaluator
 from landfall.validation.report import Measure
 
 if TYPE_CHECKING:  # Polars takes longer to load than a small file to validate
@@ -42,13 +42,13 @@ class Metric:
         self.least: Any = None
         self.most: Any = None
 
-    def matches(self, values: Mapping[str, Any]) -> bool:
+    def matches(self, values: Values) -> bool:
         """Whether a record has valid values and satisfies the condition."""
         return all(values[name] is not INVALID for name in self.columns) and (
             self._evaluate(values) is True
         )
 
-    def add_record(self, values: Mapping[str, Any]) -> None:
+    def add_record(self, values: Values) -> None:
         """Add a record that satisfies the condition."""
         value = 1 if self._of is None else self._of(values)
         if value is not None:
@@ -124,8 +124,8 @@ class Metrics:
             }.values()
         )
 
-    def rows(self, table: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-        """Return the values of records by column; `INVALID` if not of the column's type."""
+    def rows(self, table: Sequence[Sequence[Any]]) -> list[dict[Any, Any]]:
+        """Return the values of records, see `conditions.Values`; `INVALID` if of another type."""
         if not self.needed or not table:
             return []
         columns = [
@@ -133,7 +133,14 @@ class Metrics:
             for column_cells in self.needed
         ]
         names = [column_cells.column.name for column_cells in self.needed]
-        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        records: list[dict[Any, Any]] = [
+            dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)
+        ]
+        for metric in self.all:
+            add_matches(metric.rule.condition, records)
+            if metric.rule.of is not None:
+                add_matches(metric.rule.of, records)
+        return records
 
     def frame(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the values of a block as a frame; the values of candidates are undefined."""

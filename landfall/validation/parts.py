@@ -129,6 +129,7 @@ class _Shape:
     names: Sequence[str]
     format: Format
     columns: Columns
+    mixed: bool = False
 
 
 class _Lines(Block):
@@ -162,8 +163,7 @@ class PartValidator:
         )
         self._validator = self._new()
         self._contract = plan.contract
-        sources = [column.source for column in plan.contract.columns]
-        self._objects = ObjectBatch(sources if layout.kind == "jsonl" else layout.names)
+        self._objects = ObjectBatch(plan.contract.columns)
         self._limit = _SPACE if lines <= SAMPLE else _SPACE * SAMPLE // lines
         self._masked = {column.name for column in plan.contract.columns if column.masked}
         self._tally = Tally()

@@ -7,6 +7,9 @@ from landfall.validation.report import Problem
 MAX_RECORD = 8 << 20
 """Most bytes of a record, so that it can be held in memory."""
 
+MAX_RATIO = 200
+"""Highest compression ratio; text reaches 20 to 100, a decompression bomb 1,000 and more."""
+
 
 class Refusal(Exception):
     """The file is refused: nothing after this place can be validated."""
@@ -41,4 +44,12 @@ def unclosed_quote(line: int) -> Refusal:
         f"a quote opened on line {line} is never closed",
         "close it on that line, or double it if it is part of the text",
         line=line,
+    )
+
+
+def encrypted() -> Refusal:
+    """Return the refusal of a file with encrypted columns or an encrypted footer."""
+    return Refusal(
+        "the Parquet file is encrypted, and nobody here has its keys",
+        "send it without Parquet's encryption: the lake encrypts what it stores",
     )

@@ -84,7 +84,7 @@ class RecordValidator:
         self._masked = {c.name for c in contract.columns if c.masked} | {c.name for c in extra}
         self._order = {c.name: index for index, c in enumerate(contract.columns)}
         at = {name: index for index, name in enumerate(self._names)}
-        evolve = contract.drift.changed == "evolve"
+        evolve = reader.mixed or contract.drift.changed == "evolve"
         by_name = {
             column.name: Cells(column, at.get(column.name), typed=reader.typed, evolve=evolve)
             for column in contract.columns

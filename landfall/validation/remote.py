@@ -107,9 +107,11 @@ def prepare(source: ByteSource, contract: Contract, name: str) -> RemoteValidati
     Validated here are compressed files, JSON arrays and text that is not UTF-8, which cannot be
     read from the middle; Parquet with types that Spark reads differently; files of a contract with
     relationships, or with columns that are loaded though it does not have them; and files that are
-    refused because of their beginning. No more of it is read.
+    refused because of their beginning; text with comment lines, or with lines before the header in
+    which a quote would open a field. No more of it is read.
     """
-    if name.lower().endswith(_COMPRESSED_SUFFIXES) or contract.relationships:
+    hints = contract.hints
+    if name.lower().endswith(_COMPRESSED_SUFFIXES) or contract.relationships or hints.comment:
         return None
     stream = source.stream()
     try:
@@ -127,7 +129,8 @@ def prepare(source: ByteSource, contract: Contract, name: str) -> RemoteValidati
     foreign = opened.format.kind == "parquet" and (
         contract.drift.changed == "evolve" or not _plain_parquet(reader)
     )
-    if foreign or reader.columns.loaded:
+    quoted_lead = hints.skip_lines and hints.quote.encode() in reader.head
+    if foreign or reader.columns.loaded or quoted_lead:
         return None
     if len(opened.mark) + len(reader.head) >= source.size or (
         reader.head and not reader.head.endswith(b"\n")

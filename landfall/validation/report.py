@@ -17,8 +17,8 @@ Verdict = Literal["accepted", "accepted_with_rejects", "refused"]
 class Format:
     """Format of a file: enough to read it as it was validated.
 
-    `kind` is csv, jsonl, json or parquet; `compression` none, gzip or zstd; `encoding` a name
-    such as UTF-8, UTF-16 or ISO-8859-1. The three characters are None if the kind has none.
+    `kind` is csv, jsonl, json, parquet or xlsx; `compression` none, gzip, zstd or zip; `encoding` a
+    name such as UTF-8, UTF-16 or ISO-8859-1. The three characters are None if the kind has none.
     """
 
     kind: str = "csv"
@@ -33,12 +33,15 @@ class Format:
 class Sample:
     """One failing record: its physical line, and the value as in the file or masked.
 
-    `file` is the part of a folder drop that has the line; None for a drop of one file.
+    `file` is the part of a folder drop that has the line; None for a drop of one file. `first` is
+    the line of the first record with the same key, where the key is repeated, in `first_file`.
     """
 
     line: int
     value: str | None
     file: str | None = None
+    first: int | None = None
+    first_file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -193,8 +196,10 @@ class Report:
         document = {"schema": self.schema} | asdict(self)
         samples = [sample for check in document["checks"] for sample in check["samples"]]
         for entry in (*samples, *document["examples"]):
-            if entry["file"] is None:  # only folder drops have it
-                del entry["file"]
+            # Only folder drops have files, and only repeated keys a first one.
+            for name in ("file", "first", "first_file"):
+                if entry.get(name, "") is None:
+                    del entry[name]
         for check in document["checks"]:
             if check["expected"] is None:
                 del check["expected"]

@@ -15,9 +15,11 @@ from fractions import Fraction
 from typing import Any
 
 from landfall.contract.domains import as_decimal, as_double, instant, number_of
-from landfall.contract.formats import INTEGERS, NUMBERS, TEXTS, ecma_pattern, moment_parser
+from landfall.contract.formats import INTEGERS, NUMBERS, TEXTS, moment_parser
 from landfall.contract.model import Column
+from landfall.contract.patterns import TextPattern
 
+Matches = Callable[[str], bool]
 TextValidator = Callable[[str], tuple[str, ...]]
 ValueValidator = Callable[[Any], tuple[str, ...]]
 
@@ -28,10 +30,14 @@ _UNREADABLE = re.compile("[\0\udc80-\udcff]")
 _DEFAULT_INTEGER = "i64"
 
 
-def text_validator(column: Column) -> TextValidator:
-    """Return the validator of cells of a text format; an empty cell is null."""
+def text_validator(column: Column, matches: Matches | None = None) -> TextValidator:
+    """Return the validator of cells of a text format; an empty cell is null.
+
+    `matches` says which texts have the column's pattern. Without it each is matched alone, which
+    takes long: see `TextPattern.among`.
+    """
     parse = text_reader(column)
-    rules = _value_rules(column)
+    rules = _value_rules(column, matches)
     missing = ("required",) if column.required else _VALID
 
     def validate(cell: str) -> tuple[str, ...]:
@@ -50,13 +56,16 @@ def text_validator(column: Column) -> TextValidator:
     return validate
 
 
-def value_validator(column: Column, *, evolve: bool = False) -> ValueValidator:
+def value_validator(
+    column: Column, matches: Matches | None = None, *, evolve: bool = False
+) -> ValueValidator:
     """Return the validator of typed values, as in JSON and Parquet.
 
-    With `evolve` a value may be written as text, and an integer is accepted as text.
+    With `evolve` a value may be written as text, and an integer is accepted as text. `matches` is
+    as for `text_validator`.
     """
     parse = value_reader(column, evolve=evolve)
-    rules = _value_rules(column)
+    rules = _value_rules(column, matches)
     missing = ("required",) if column.required else _VALID
 
     def validate(cell: Any) -> tuple[str, ...]:
@@ -125,7 +134,7 @@ def _text_parser(column: Column) -> Callable[[str], Any]:
             return of_number(cell)
 
         return number
-    return moment_parser(kind, column.format, column.timezone)
+    return moment_parser(kind, column.format, column.timezone, column.years_from)
 
 
 def _boolean(column: Column) -> Callable[[str], bool]:
@@ -279,9 +288,9 @@ def _finite_check(column: Column) -> Callable[[float], float]:
 Broken = Callable[[Any], bool]
 
 
-def _value_rules(column: Column) -> list[tuple[str, Broken]]:
+def _value_rules(column: Column, matches: Matches | None) -> list[tuple[str, Broken]]:
     """Return the checks of a value besides its type; each gets the value."""
-    rules = _bounds(column) + _text_rules(column)
+    rules = _bounds(column) + _text_rules(column, matches or _matching(column))
     if column.multiple_of is not None:
         rules.append(("multipleOf", _not_multiple(column.multiple_of)))
     if column.enum:
@@ -305,7 +314,15 @@ def _bounds(column: Column) -> list[tuple[str, Broken]]:
     return rules
 
 
-def _text_rules(column: Column) -> list[tuple[str, Broken]]:
+def _matching(column: Column) -> Matches:
+    """Return the test of one text by the column's pattern."""
+    if column.pattern is None:
+        return lambda _: True
+    pattern = TextPattern(column.pattern)
+    return lambda text: bool(pattern.among([text]))
+
+
+def _text_rules(column: Column, matches: Matches) -> list[tuple[str, Broken]]:
     shortest, longest = column.min_length, column.max_length
     rules: list[tuple[str, Broken]] = []
     if shortest is not None:
@@ -313,8 +330,7 @@ def _text_rules(column: Column) -> list[tuple[str, Broken]]:
     if longest is not None:
         rules.append(("maxLength", lambda value: len(value) > longest))
     if column.pattern is not None:
-        search = ecma_pattern(column.pattern).search
-        rules.append(("pattern", lambda value: search(value) is None))
+        rules.append(("pattern", lambda value: not matches(value)))
     if column.logical_type == "string" and column.format is not None:
         fits = TEXTS[column.format]
         rules.append(("format", lambda value: not fits(value)))

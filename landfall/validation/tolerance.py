@@ -7,6 +7,25 @@ from collections.abc import Sequence
 from landfall.contract.model import Contract
 from landfall.validation.report import Measure, Problem
 
+STOP_AFTER = 250_000
+"""Rejects after which a file is given up, if nearly all of it is wrong: see `hopeless`."""
+
+
+def hopeless(contract: Contract, rows: int, rejected: int) -> Problem | None:
+    """Return a problem if validation is not worth going on with, after `rows` records.
+
+    A rejected record takes many times as long as an accepted one, and the millions of a file in
+    which nothing fits say no more than the first ones.
+    """
+    allowed = contract.max_rejected_ratio
+    if rejected < STOP_AFTER or rejected <= max(allowed, 0.5) * rows:
+        return None
+    return Problem(
+        f"{rejected} of the first {rows} records break the contract ({rejected / rows:.2%}); it "
+        f"tolerates {allowed:.2%}, and the rest of the file was not validated",
+        "fix the records listed in the rejects file and send the whole file again",
+    )
+
 
 def check_tolerance(
     contract: Contract, rows: int, rejected: int, measures: Sequence[Measure]

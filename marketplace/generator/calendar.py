@@ -26,7 +26,7 @@ _HOURS = (3, 2, 1, 1, 1, 2, 5, 9, 13, 15, 16, 17, 21, 20, 17, 16, 17, 20, 25, 32
 _NOISE = normal(0.05 * 10_000)
 
 
-class Window(NamedTuple):
+class Period(NamedTuple):
     """The time range of the data, and the seed."""
 
     seed: int

@@ -17,7 +17,7 @@ from marketplace.generator.assortment import (
     STYLES,
     TIER_PERCENT,
 )
-from marketplace.generator.calendar import Window, epoch, portions, seconds
+from marketplace.generator.calendar import Period, epoch, portions, seconds
 from marketplace.generator.chance import (
     STEPS,
     Ints,
@@ -53,7 +53,7 @@ _PRICES = np.stack([lognormal(c.price, c.spread) for c in CATEGORIES])
 class Catalogue:
     """Products in the order of listing, so that those before a day are a prefix."""
 
-    def __init__(self, crowd: Crowd, count: int, window: Window) -> None:
+    def __init__(self, crowd: Crowd, count: int, window: Period) -> None:
         self._crowd, self._seed = crowd, window.seed
         self._window = [window.start - timedelta(days=_BEFORE_DAYS), *window.days()]
         early = min(count, max(2, int(count * _BEFORE_SHARE)))

@@ -9,7 +9,7 @@ from typing import IO, Any, NamedTuple
 from zlib import crc32
 
 from marketplace.generator.aggregates import Aggregates, write_aggregates
-from marketplace.generator.calendar import Window
+from marketplace.generator.calendar import Period
 from marketplace.generator.dirt import inject_faults
 from marketplace.generator.listings import Catalogue
 from marketplace.generator.orders import Trade
@@ -146,6 +146,12 @@ def write_market(plan: MarketPlan, folder: Path, watch: Watch = lambda _, __: No
     return [*(file.path for file in written), *tables, manifest]
 
 
+def write_trade(plan: MarketPlan, people: People, folder: Path) -> list[Path]:
+    """Write the tables of trade of people that are there already; return the paths."""
+    market = _Market(plan, people.freeze(plan.days))
+    return [file.path for file in _write_trade(market, plan, folder, lambda _, __: None)]
+
+
 def _write_users(
     plan: MarketPlan, folder: Path, people: People, aggregates: Aggregates, watch: Watch
 ) -> list[Written]:
@@ -177,7 +183,7 @@ class _Market:
     """A crowd and what it trades in."""
 
     def __init__(self, plan: MarketPlan, crowd: Crowd) -> None:
-        self.crowd, self.window = crowd, Window(plan.seed, plan.start, plan.days)
+        self.crowd, self.window = crowd, Period(plan.seed, plan.start, plan.days)
         self.catalogue = Catalogue(crowd, plan.number_of_products, self.window)
         self.stock = Stock(self.catalogue, self.window)
         goods = crowd, self.catalogue, self.stock

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from marketplace.generator.assortment import CATEGORIES
-from marketplace.generator.calendar import Window, discount_percent, epoch, portions, seconds
+from marketplace.generator.calendar import Period, discount_percent, epoch, portions, seconds
 from marketplace.generator.chance import (
     Flags,
     Ints,
@@ -35,7 +35,7 @@ _ON_THE_WAY, _NOT_SENT = 6, 2
 _DAY = 86_400
 
 
-class Day(NamedTuple):
+class OrdersOfDay(NamedTuple):
     """Orders of one day and their lines; `order` has the position of each line's order."""
 
     buyers: Ints
@@ -50,14 +50,14 @@ class Trade:
     """Generates the orders of a window; days must come in order, as every piece is sold once."""
 
     def __init__(
-        self, crowd: Crowd, catalogue: Catalogue, stock: Stock, count: int, window: Window
+        self, crowd: Crowd, catalogue: Catalogue, stock: Stock, count: int, window: Period
     ) -> None:
         self._crowd, self._catalogue, self._stock = crowd, catalogue, stock
         self._seed, self._window = window.seed, window.days()
         self._bounds = portions(count, self._window, self._seed, "orders")
         self._chooser = Chooser(crowd, catalogue, stock, self._seed)
 
-    def day(self, number: int) -> Day:
+    def day(self, number: int) -> OrdersOfDay:
         """Return the orders of a day of the window; its stock must be open."""
         when = self._window[number]
         wanted = np.arange(self._bounds[number], self._bounds[number + 1])
@@ -100,7 +100,7 @@ class Trade:
             cancelled=cancelled,
             all_back=all_back,
         )
-        return Day(buyers, at, order, products, orders, lines)
+        return OrdersOfDay(buyers, at, order, products, orders, lines)
 
     def _lines(
         self,

@@ -7,7 +7,7 @@ seller withdraws what does not sell. Days must be opened in order.
 import numpy as np
 
 from marketplace.generator.assortment import CATEGORIES
-from marketplace.generator.calendar import Window, epoch
+from marketplace.generator.calendar import Period, epoch
 from marketplace.generator.chance import Flags, Ints, Words, below, exponential, from_table, words
 from marketplace.generator.listings import Catalogue
 from marketplace.generator.tables import Frame, timestamps, where
@@ -24,7 +24,7 @@ _DAY = 86_400
 class Stock:
     """The pieces of a catalogue with what became of them."""
 
-    def __init__(self, catalogue: Catalogue, window: Window) -> None:
+    def __init__(self, catalogue: Catalogue, window: Period) -> None:
         count = len(catalogue.category)
         index = np.arange(count)
         self._catalogue = catalogue

@@ -16,7 +16,7 @@ import polars as pl
 
 from marketplace.generator import choice
 from marketplace.generator.assortment import CATEGORIES, SIZES, STYLES
-from marketplace.generator.calendar import Window, event_percent, week_percent, weight
+from marketplace.generator.calendar import Period, event_percent, week_percent, weight
 from marketplace.generator.lifecycles import KINDS
 from marketplace.generator.listings import FIRST_ID, Catalogue
 from marketplace.generator.people import FAVOURITES, Crowd
@@ -25,7 +25,7 @@ from marketplace.generator.tables import Frame, write_csv
 SYSTEM_NAMES = ("letters", "shoes", "men_shoes", "ages")
 
 
-def write_truth(folder: Path, crowd: Crowd, catalogue: Catalogue, window: Window) -> list[Path]:
+def write_truth(folder: Path, crowd: Crowd, catalogue: Catalogue, window: Period) -> list[Path]:
     """Write the files into a folder, which is made where it is not there."""
     folder.mkdir(exist_ok=True)
     tables = {
@@ -46,7 +46,7 @@ def write_truth(folder: Path, crowd: Crowd, catalogue: Catalogue, window: Window
     return paths
 
 
-def _users(crowd: Crowd, window: Window) -> Frame:
+def _users(crowd: Crowd, window: Period) -> Frame:
     users = np.arange(len(crowd.ids))
     cycles, sizes = crowd.lifecycles, crowd.sizes(users)
     favourites = np.array([c.name for c in CATEGORIES])[crowd.favourites(users)]
@@ -77,7 +77,7 @@ def _products(catalogue: Catalogue) -> Frame:
     }
 
 
-def _days(window: Window) -> Frame:
+def _days(window: Period) -> Frame:
     days = [window.start + timedelta(days=number) for number in range(window.length)]
     return {
         "day": pl.Series(days),

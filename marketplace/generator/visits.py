@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from marketplace.generator.calendar import Window, epoch, portions, seconds
+from marketplace.generator.calendar import Period, epoch, portions, seconds
 from marketplace.generator.chance import Flags, Ints, below, share, weighted, words
 from marketplace.generator.choice import Chooser
 from marketplace.generator.listings import FIRST_ID, Catalogue
-from marketplace.generator.orders import CHANNELS, Day
+from marketplace.generator.orders import CHANNELS, OrdersOfDay
 from marketplace.generator.people import Crowd
 from marketplace.generator.stock import Stock
 from marketplace.generator.tables import Frame, timestamps
@@ -27,7 +27,7 @@ class Visits:
     """All interactions of a window: those of visits, and those that led to orders."""
 
     def __init__(
-        self, crowd: Crowd, catalogue: Catalogue, stock: Stock, count: int, window: Window
+        self, crowd: Crowd, catalogue: Catalogue, stock: Stock, count: int, window: Period
     ) -> None:
         self._crowd, self._seed = crowd, window.seed
         self._window = window.days()
@@ -35,7 +35,7 @@ class Visits:
         self._chooser = Chooser(crowd, catalogue, stock, self._seed)
         self._next = FIRST_INTERACTION
 
-    def day(self, number: int, bought: Day) -> Frame:
+    def day(self, number: int, bought: OrdersOfDay) -> Frame:
         """The interactions of a day of the window, in order of time; days must come in order.
 
         Visits see what is on sale when the orders of the day have been placed.
@@ -76,7 +76,7 @@ class Visits:
             last=np.full(len(index), midnight + _LAST_SECOND),
         )  # fmt: skip
 
-    def _before_orders(self, bought: Day, midnight: int) -> tuple[Ints, ...]:
+    def _before_orders(self, bought: OrdersOfDay, midnight: int) -> tuple[Ints, ...]:
         order_ids = np.asarray(bought.lines["order_id"])
         index = order_ids * 32 + np.asarray(bought.lines["line_number"])
         low, high = _BEFORE_ORDER

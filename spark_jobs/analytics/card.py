@@ -30,8 +30,9 @@ ABOUT: Mapping[str, About] = {
     ),
     RECOMMENDATIONS: About(
         "Listings that a user is likely to look at next, of what is on sale.",
-        "Log popularity per day listed plus the lift of the category picks 300 candidates; "
-        "gradient boosting on facets, trained on such candidates of eight past weeks, orders them.",
+        "Log popularity per day listed plus the lift of the category finds 1,000 candidates, the "
+        "lifts of brand, size and price keep 300; gradient boosting on facets, trained on such "
+        "candidates of 16 past weeks, orders them.",
         "Judged offline on what users touched by themselves; no experiment has measured what lists "
         "change. A new user without an act gets the popular listings.",
         "Sellers' rankings, or anything that pays by position, without measuring its fairness.",

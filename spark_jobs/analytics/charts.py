@@ -99,14 +99,27 @@ def _grid(top: float, y: Callable[[float], float]) -> list[str]:
     return lines
 
 
-def bars(rows: Sequence[tuple[str, Mapping[str, float]]], classes: Sequence[str]) -> str:
-    """Return horizontal bars: a group a row, a bar a class; each class has a scale of its own."""
+def percent(value: float) -> str:
+    """Return a share as a percentage with two significant digits."""
+    return f"{100 * value:.3g} %" if value >= 0.01 or not value else f"{100 * value:.1g} %"  # noqa: PLR2004 - 1 %
+
+
+def bars(
+    rows: Sequence[tuple[str, Mapping[str, float | None]]],
+    classes: Mapping[str, Callable[[float], str]],
+) -> str:
+    """Return horizontal bars: a group a row, a bar a class; each class has a scale of its own.
+
+    Args:
+        rows: name and value by class; None where there is no value.
+        classes: how the numbers of each class are written.
+    """
     if not rows:
         return ""
     label = max(120, int(max(len(name) for name, _ in rows) * _LETTER) + 16)
     gap, height = 10, 14
     group = len(classes) * height + gap
-    tops = {name: max([row[name] for _, row in rows] + [1e-9]) for name in classes}
+    tops = {name: max([row[name] or 0.0 for _, row in rows] + [1e-9]) for name in classes}
     room = WIDTH - label - 70
     parts = []
     for place, (name, values) in enumerate(rows):
@@ -115,13 +128,14 @@ def bars(rows: Sequence[tuple[str, Mapping[str, float]]], classes: Sequence[str]
             f'<text x="{label - 10}" y="{at + (group - gap) / 2 + 4:.0f}" text-anchor="end">'
             f"{escape(name)}</text>"
         )
-        for row, kind in enumerate(classes):
-            long = room * max(values[kind], 0) / tops[kind]
+        for row, (kind, written) in enumerate(classes.items()):
+            value = values[kind]
+            long = room * max(value or 0.0, 0) / tops[kind]
             y = at + row * height
             parts.append(
                 f'<rect class="{kind}" x="{label}" y="{y}" width="{long:.1f}" height="11" rx="2"/>'
                 f'<text class="tick" x="{label + long + 6:.1f}" y="{y + 10}">'
-                f"{number(values[kind])}</text>"
+                f"{'no value' if value is None else written(value)}</text>"
             )
     return _svg(len(rows) * group + 4, parts, "Bars")
 

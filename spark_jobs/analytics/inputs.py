@@ -29,7 +29,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
                            "returned_on"),
     "silver/interactions": ("user_id", "product_id", "kind", "occurred_at"),
     "silver/users": ("identifierHash", "countryCode"),
-    "silver/objections": ("user_id",),
+    "silver/objections": ("user_id", "withdrawn_at"),
 }  # fmt: skip
 MOST_EXCLUDED = 0.01
 STALE_DAYS = 3
@@ -37,7 +37,7 @@ UNKNOWN = "(unknown)"
 
 
 @dataclass(frozen=True)
-class Source:
+class InputTable:
     """A table that went in: where it is, Delta's id of it, and the version that was read."""
 
     path: str
@@ -58,7 +58,7 @@ class Inputs:
             `country`, `category`, `cancelled_at`, `returned_at`.
         products, interactions: as in silver.
         countries: country code by user id; users: number of all users.
-        objectors: users who object to profiling.
+        objectors: users who object to profiling and have not withdrawn it.
         until: the newest complete day; None without orders.
         delivered: when the newest order was delivered.
         excluded: number of rows left out by rule; told: numbers of rows worth knowing of.
@@ -76,7 +76,7 @@ class Inputs:
     excluded: dict[str, int] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)
     rows: int = 0
-    sources: list[Source] = field(default_factory=list)
+    sources: list[InputTable] = field(default_factory=list)
 
     @property
     def at(self) -> pd.Timestamp:
@@ -104,17 +104,17 @@ class Inputs:
         return gates
 
 
-def snapshot(lake: SparkLake, paths: tuple[str, ...] = tuple(COLUMNS)) -> list[Source]:
+def snapshot(lake: SparkLake, paths: tuple[str, ...] = tuple(COLUMNS)) -> list[InputTable]:
     """Return the tables that are there, each at its newest version."""
     sources = []
     for path in paths:
         version = data_version(lake, path)
         if version is not None:
-            sources.append(Source(path, delta_detail(lake, path).identity, version))
+            sources.append(InputTable(path, delta_detail(lake, path).identity, version))
     return sources
 
 
-def read(lake: SparkLake, sources: list[Source]) -> Inputs:
+def read(lake: SparkLake, sources: list[InputTable]) -> Inputs:
     """Read and clean the tables at these versions; a table that is not there is empty."""
     frames = {path: pd.DataFrame(columns=list(names)) for path, names in COLUMNS.items()}
     for source in sources:
@@ -190,13 +190,19 @@ def clean(frames: Mapping[str, pd.DataFrame]) -> Inputs:
         products=products,
         interactions=interactions,
         countries=countries,
-        objectors=frozenset(int(user) for user in frames["silver/objections"]["user_id"]),
+        objectors=_objectors(frames["silver/objections"]),
         until=until,
         delivered=delivered.date() if pd.notna(delivered) else None,
         excluded=filters.counts,
         told=told,
         rows=rows,
     )
+
+
+def _objectors(objections: pd.DataFrame) -> frozenset[int]:
+    """Return the users whose objection has not been withdrawn."""
+    holds = objections["withdrawn_at"].isna()
+    return frozenset(int(user) for user in objections.loc[holds, "user_id"])
 
 
 def _euro(frame: pd.DataFrame) -> pd.Series[bool]:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from spark_jobs.analytics import outputs
 from spark_jobs.analytics.gates import Gate
-from spark_jobs.analytics.inputs import Inputs, Source
+from spark_jobs.analytics.inputs import Inputs, InputTable
 from spark_jobs.lake import SparkLake
 
 SEGMENTS, RECOMMENDATIONS, FORECASTS = MODELS = ("segments", "recommendations", "forecasts")
@@ -30,7 +30,7 @@ LEDGER = "model_ledger"
 
 
 @dataclass
-class Verdict:
+class ModelVerdict:
     """What became of a model in a run.
 
     Attributes:
@@ -73,7 +73,9 @@ def _sources(folder: Traversable, path: str) -> list[tuple[str, bytes]]:
     return found
 
 
-def version_of(model: str, sources: Sequence[Source], seed: int, params: Mapping[str, Any]) -> str:
+def version_of(
+    model: str, sources: Sequence[InputTable], seed: int, params: Mapping[str, Any]
+) -> str:
     """Return the version of a model: the same inputs, seed, code and parameters give the same."""
     known = [model, [source.to_json() for source in sources], seed, code_digest(), params]
     text = json.dumps(known, sort_keys=True)
@@ -118,10 +120,10 @@ def write(
     version: str,
     run: str,
     seed: int,
-    verdict: Verdict,
+    verdict: ModelVerdict,
     inputs: Inputs | None,
-) -> None:
-    """Add a row."""
+) -> dict[str, Any]:
+    """Add a row, and return it."""
     figures = dict(verdict.figures)
     if inputs is not None:
         figures |= {"excluded": inputs.excluded, "told": inputs.told}
@@ -145,3 +147,4 @@ def write(
         "document": json.dumps(verdict.document, sort_keys=True) if verdict.document else None,
     }
     outputs.append(lake, LEDGER, pd.DataFrame([row]), json.dumps({"model": model, "run": run}))
+    return row

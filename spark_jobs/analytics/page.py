@@ -7,7 +7,7 @@ others; it prints the summary that `landfall analytics run --json` ends with.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
+from landfall.protocol import ANALYTICS_PAGE
 from spark_jobs.analytics import charts, ledger, outputs
 from spark_jobs.analytics.card import card
 from spark_jobs.analytics.tasks import latest_folder
@@ -27,7 +28,6 @@ from spark_jobs.session import job_session
 
 LEAST_SHOWN = 5
 """Counts below it are left out: nobody is to be told from the page."""
-PAGE = "manifest/analytics/page.html"
 CARDS = "manifest/analytics/cards"
 _PAST_DAYS = 120
 _NOT_RUN: Mapping[str, Any] = {
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     wanted = [name for name in given["tasks"].split(",") if name] or list(ledger.MODELS)
     models = {name: latest(lake, name) for name in ledger.MODELS}
     tables = {name: outputs.read(lake, name) for name in outputs.TABLES}
-    write_text(lake, PAGE, render(models, tables))
+    write_text(lake, ANALYTICS_PAGE, render(models, tables))
     rows = tables[ledger.LEDGER]
     for name in ledger.MODELS:
         if rows is not None and not rows[rows["model"] == name].empty:
@@ -72,7 +72,7 @@ def summary(
             for name, rows in tables.items()
             if rows is not None
         },
-        "page": PAGE,
+        "page": ANALYTICS_PAGE,
         "models": {
             name: {key: models[name][key] for key in ("verdict", "reason", "as_of")}
             for name in wanted
@@ -140,13 +140,20 @@ def segments_chart(profile: pd.DataFrame | None) -> str:
         customers=("customers", "sum"), share=("share_of_amount", "sum"),
         next90=("next90_amount_mean", "first"),
     )  # fmt: skip
-    grouped = grouped[grouped["customers"] >= LEAST_SHOWN].fillna(0.0)
-    grouped = grouped.sort_values("share", ascending=False)
+    grouped = grouped[grouped["customers"] >= LEAST_SHOWN].sort_values("share", ascending=False)
     rows = [
-        (str(name).replace("_", " "), {str(k): float(v) for k, v in row.items()})
+        (
+            str(name).replace("_", " "),
+            {str(k): None if pd.isna(v) else float(v) for k, v in row.items()},
+        )
         for name, row in grouped.iterrows()
     ]
-    return charts.bars(rows, ("customers", "share", "next90"))
+    classes: dict[str, Callable[[float], str]] = {
+        "customers": "{:,.0f}".format,
+        "share": charts.percent,
+        "next90": "{:,.0f} EUR".format,
+    }
+    return charts.bars(rows, classes)
 
 
 def moves_chart(moves: pd.DataFrame | None) -> str:
@@ -175,7 +182,9 @@ def recommendations_chart(figures: Mapping[str, Any]) -> str:
         for name, value in ndcg.items()
         if name in shown
     ]
-    return charts.bars(rows, ("ndcg", "listings", "sellers"))
+    return charts.bars(
+        rows, {"ndcg": charts.number, "listings": charts.percent, "sellers": charts.percent}
+    )
 
 
 def forecast_chart(models: Mapping[str, Mapping[str, Any]], table: pd.DataFrame | None) -> str:

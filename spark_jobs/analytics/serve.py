@@ -16,7 +16,7 @@ from spark_jobs.serving.dialects import GOLD
 from spark_jobs.serving.serve import reached
 from spark_jobs.serving.tables import serve
 from spark_jobs.session import job_session
-from spark_jobs.tables import delta_table
+from spark_jobs.tables import delta_table, overwrite
 
 VIEW = "recommendations_live"
 LIVE, OBJECTIONS = "live_listings", "profiling_objections"
@@ -38,6 +38,10 @@ def main(argv: list[str] | None = None) -> None:
         say("No database is named: nothing is served.")
         return
     lake, database = SparkLake(job_session(), given["lake"]), reached(given)
+    if delta_table(lake, path_of(OBJECTIONS)) is None:
+        # Before the first objection came: the view must know of the table, or it would miss it.
+        nobody = lake.spark.createDataFrame([], "user_id bigint")
+        overwrite(lake, path_of(OBJECTIONS), nobody, {"sources": []})
     names = [*TABLES, LIVE, OBJECTIONS]
     there = [name for name in names if delta_table(lake, path_of(name)) is not None]
     for path, table in serve(

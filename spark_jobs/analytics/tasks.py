@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spark_jobs.analytics import drift, inputs, ledger, outputs
+from spark_jobs.analytics import drift, inputs, ledger, outputs, registry
 from spark_jobs.analytics.forecasts import forecast as forecasts
 from spark_jobs.analytics.forecasts.candidates import SEASONAL_MEAN
 from spark_jobs.analytics.forecasts.series import Calendar, build, fill_closed
 from spark_jobs.analytics.gates import failures, reason
-from spark_jobs.analytics.ledger import BASELINE, FAILED, KEPT, PUBLISHED, TOO_LITTLE, Verdict
+from spark_jobs.analytics.ledger import BASELINE, FAILED, KEPT, PUBLISHED, TOO_LITTLE, ModelVerdict
 from spark_jobs.analytics.recommendations import evaluation, lists
 from spark_jobs.analytics.recommendations.market import KINDS, acts_of, days, listings_of
 from spark_jobs.analytics.recommendations.ranking import Moment, train_second_stage
@@ -41,10 +41,10 @@ DISTRIBUTED_FROM = 600
 """So many series and origins are forecast by Spark's workers; fewer here."""
 _GROUPS = 32
 
-Builder = Callable[["Context"], Verdict]
+Builder = Callable[["BuildContext"], ModelVerdict]
 
 
-class Context:
+class BuildContext:
     """What a builder needs.
 
     Attributes:
@@ -105,7 +105,10 @@ def run(argv: list[str] | None, model: str, builder: Builder, first_table: str) 
         JobError: the parameters are wrong, or a replay gives other figures.
     """
     given = parse_named(
-        argv, model, required=("lake",), optional=("run", "seed", "events", "replay")
+        argv,
+        model,
+        required=("lake",),
+        optional=("run", "seed", "events", "replay", "mlflow", "mlflow-models"),
     )
     lake = SparkLake(job_session(), given["lake"])
     seed = _seed(given["seed"])
@@ -118,17 +121,17 @@ def run(argv: list[str] | None, model: str, builder: Builder, first_table: str) 
         data = inputs.read(lake, inputs.snapshot(lake))
         params = {"events": given["events"]}
         version = ledger.version_of(model, data.sources, seed, params)
-        context = Context(lake, data, seed, version, given["events"])
+        context = BuildContext(lake, data, seed, version, given["events"])
         context.champion = ledger.champion(lake, model)
         context.standing = delta_table(lake, outputs.path_of(first_table)) is not None
         verdict = builder(context)
         verdict.params = {**params, **verdict.params}
         rows = _publish(lake, verdict, data, version)
     except Exception as error:
-        failed = Verdict(FAILED, f"{type(error).__name__}: {str(error).strip()[:500]}")
-        _finish(lake, model, version, given["run"], seed=seed, verdict=failed, data=data, rows={})
+        failed = ModelVerdict(FAILED, f"{type(error).__name__}: {str(error).strip()[:500]}")
+        _finish(lake, model, version, given, seed=seed, verdict=failed, data=data, rows={})
         raise
-    _finish(lake, model, version, given["run"], seed=seed, verdict=verdict, data=data, rows=rows)
+    _finish(lake, model, version, given, seed=seed, verdict=verdict, data=data, rows=rows)
 
 
 def _seed(text: str) -> int:
@@ -138,7 +141,7 @@ def _seed(text: str) -> int:
 
 
 def _publish(
-    lake: SparkLake, verdict: Verdict, data: inputs.Inputs, version: str
+    lake: SparkLake, verdict: ModelVerdict, data: inputs.Inputs, version: str
 ) -> dict[str, int]:
     """Write the tables of a verdict; all are checked before the first is written."""
     for name, rows in verdict.tables.items():
@@ -157,14 +160,15 @@ def _finish(
     lake: SparkLake,
     model: str,
     version: str,
-    run_id: str,
+    given: Mapping[str, str],
     *,
     seed: int,
-    verdict: Verdict,
+    verdict: ModelVerdict,
     data: inputs.Inputs | None,
     rows: Mapping[str, int],
 ) -> None:
-    ledger.write(
+    run_id = given["run"]
+    row = ledger.write(
         lake, model, version=version, run=run_id or "none", seed=seed, verdict=verdict, inputs=data
     )
     document = {
@@ -182,6 +186,7 @@ def _finish(
     }  # fmt: skip
     write_document(lake, latest_folder(model), document)
     say({key: document[key] for key in ("model", "version", "verdict", "reason", "tables")})
+    registry.tell(registry.Registry(given["mlflow"], given["mlflow-models"]), row)
 
 
 def replay(lake: SparkLake, builder: Builder, version: str) -> None:
@@ -196,12 +201,12 @@ def replay(lake: SparkLake, builder: Builder, version: str) -> None:
     if row["code"] != ledger.code_digest():
         say(f"{version} was made by other code ({row['code']}): the figures may differ.")
     sources = [
-        inputs.Source(item["table"], item["id"], int(item["version"]))
+        inputs.InputTable(item["table"], item["id"], int(item["version"]))
         for item in json.loads(row["inputs"])
     ]
     params = json.loads(row["params"])
     data = inputs.read(lake, sources)
-    context = Context(lake, data, int(row["seed"]), version, params["events"])
+    context = BuildContext(lake, data, int(row["seed"]), version, params["events"])
     context.standing = bool(params.get("standing"))
     if params.get("champion"):
         frozen = ledger.document_of(lake, params["champion"])
@@ -220,7 +225,7 @@ def replay(lake: SparkLake, builder: Builder, version: str) -> None:
     say({"replayed": version, "gates": again})
 
 
-def build_segments(context: Context) -> Verdict:
+def build_segments(context: BuildContext) -> ModelVerdict:
     """Build the segments: frozen clusters, refitted once a month as a challenger."""
     data = context.data
     history, at, gates = data.history(), data.at, data.gates()
@@ -252,7 +257,7 @@ def build_segments(context: Context) -> Verdict:
               "standing": context.standing}  # fmt: skip
     blocked = failures([gate for gate in gates if gate.id.startswith(("B", "O"))])
     if blocked:
-        return Verdict(KEPT, reason(blocked), gates, figures, params, baseline="rules")
+        return ModelVerdict(KEPT, reason(blocked), gates, figures, params, baseline="rules")
     made = segments.segment(
         history, at, model, version=version or "rules", accounts=len(data.countries)
     )
@@ -263,17 +268,21 @@ def build_segments(context: Context) -> Verdict:
     }
     if "too_little_data" in figures:
         says = f"too little data: {figures['too_little_data']}; segments are by rules"
-        verdict = Verdict(TOO_LITTLE, says, gates, figures, params, tables, "rules")
+        verdict = ModelVerdict(TOO_LITTLE, says, gates, figures, params, tables, "rules")
     elif model is None:
-        verdict = Verdict(BASELINE, f"by rules: {said}", gates, figures, params, tables, "rules")
+        verdict = ModelVerdict(
+            BASELINE, f"by rules: {said}", gates, figures, params, tables, "rules"
+        )
     else:
         says = f"the clusters of {version} stay: {said}" if said else ""
-        verdict = Verdict(PUBLISHED, says, gates, figures, params, tables, "quantiles of spend")
+        verdict = ModelVerdict(
+            PUBLISHED, says, gates, figures, params, tables, "quantiles of spend"
+        )
     verdict.document, verdict.champion = document, version
     return verdict
 
 
-def _frozen(context: Context) -> tuple[str, ClusterModel | None, pd.Timestamp | None]:
+def _frozen(context: BuildContext) -> tuple[str, ClusterModel | None, pd.Timestamp | None]:
     if context.champion is None:
         return "", None, None
     version, document = context.champion
@@ -281,7 +290,7 @@ def _frozen(context: Context) -> tuple[str, ClusterModel | None, pd.Timestamp | 
     return version, ClusterModel.from_json(document["clusters"]), fitted
 
 
-def build_recommendations(context: Context) -> Verdict:
+def build_recommendations(context: BuildContext) -> ModelVerdict:
     """Build the recommendations: judged on four weeks, then trained on the newest."""
     data = context.data
     listings = listings_of(data.products)
@@ -289,11 +298,13 @@ def build_recommendations(context: Context) -> Verdict:
     at = float(days(pd.Series([data.at]))[0])
     gates = data.gates()
     params = {"standing": context.standing}
+    if broken := failures(gates):
+        return ModelVerdict(KEPT, reason(broken), gates, params=params, baseline="popularity")
     if not len(listings.ids) or not len(acts.at):
         says = f"too little data: {len(listings.ids)} listings and {len(acts.at)} acts, needs both"
         empty = {name: pd.DataFrame() for name in
                  ("recommendations_by_user", "popular_listings", "similar_listings")}  # fmt: skip
-        return Verdict(TOO_LITTLE, says, gates, params=params, tables=empty)
+        return ModelVerdict(TOO_LITTLE, says, gates, params=params, tables=empty)
     judged, _ = evaluation.evaluate(listings, acts, at, context.seed)
     method, model_gates, figures = evaluation.choose(judged, context.seed)
     lost = failures(model_gates)
@@ -309,9 +320,11 @@ def build_recommendations(context: Context) -> Verdict:
     kept = lists.rules_kept(table, listings, at, [int(n) for n in acts.user_ids[users]])
     gates = [*gates, *model_gates, *kept]
     figures |= {"unknown_listings": acts.unknown, "sources": _shares(table), "method": method}
-    blocked = failures([gate for gate in gates if gate.id.startswith(("B", "R6"))])
+    blocked = failures(kept)
     if blocked or (lost and context.standing and judged.user_weeks >= evaluation.LEAST_USER_WEEKS):
-        return Verdict(KEPT, reason(blocked or lost), gates, figures, params, baseline="popularity")
+        return ModelVerdict(
+            KEPT, reason(blocked or lost), gates, figures, params, baseline="popularity"
+        )
     tables = {
         "recommendations_by_user": table.assign(
             model_version=context.version, generated_at=data.at.to_pydatetime()
@@ -321,7 +334,7 @@ def build_recommendations(context: Context) -> Verdict:
         ),
         "similar_listings": lists.similar(moment).assign(model_version=context.version),
     }
-    verdict = Verdict(PUBLISHED, "", gates, figures, params, tables, "popularity of 28 days")
+    verdict = ModelVerdict(PUBLISHED, "", gates, figures, params, tables, "popularity of 28 days")
     if judged.user_weeks < evaluation.LEAST_USER_WEEKS:
         verdict.verdict = TOO_LITTLE
         verdict.reason = (
@@ -354,15 +367,17 @@ def _shares(table: pd.DataFrame) -> dict[str, float]:
     return {str(source): float(share) for source, share in counts.items()}
 
 
-def build_forecasts(context: Context) -> Verdict:
+def build_forecasts(context: BuildContext) -> ModelVerdict:
     """Build the forecasts, and measure those of earlier runs against what came."""
     data, calendar = context.data, context.calendar()
     gates, params = data.gates(), {"standing": context.standing}
     names = ("sales_forecast", "forecast_history", "forecast_accuracy")
+    if broken := failures(gates):
+        return ModelVerdict(KEPT, reason(broken), gates, params=params, baseline=SEASONAL_MEAN)
     if data.until is None or len(data.purchases) < 2:  # noqa: PLR2004 - nothing to go by
         says = f"too little data: {len(data.purchases)} lines of orders, needs 2"
         empty = {name: pd.DataFrame() for name in names if name != "forecast_history"}
-        return Verdict(TOO_LITTLE, says, gates, params=params, tables=empty)
+        return ModelVerdict(TOO_LITTLE, says, gates, params=params, tables=empty)
     sales = data.purchases[["category", "country", "amount"]].assign(
         day=data.purchases["at"].dt.date
     )
@@ -370,11 +385,9 @@ def build_forecasts(context: Context) -> Verdict:
     run_all = _distributed(context.lake)
     made = forecasts.forecast(series, calendar, run_all)
     gates = [*gates, *made.gates]
-    blocked = failures([gate for gate in gates if gate.id.startswith("B")])
     lost = failures(made.gates)
-    if blocked or (lost and context.standing):
-        why = reason(blocked or lost)
-        return Verdict(KEPT, why, gates, made.figures, params, baseline=SEASONAL_MEAN)
+    if lost and context.standing:
+        return ModelVerdict(KEPT, reason(lost), gates, made.figures, params, baseline=SEASONAL_MEAN)
     if lost:
         made = forecasts.forecast(series, calendar, run_all, baseline=True)
         made.table["fallback"] = "gates failed"
@@ -390,7 +403,7 @@ def build_forecasts(context: Context) -> Verdict:
         "forecast_accuracy": accuracy,
     }
     figures = made.figures | {"models": made.chosen}
-    verdict = Verdict(PUBLISHED, "", gates, figures, params, tables, SEASONAL_MEAN)
+    verdict = ModelVerdict(PUBLISHED, "", gates, figures, params, tables, SEASONAL_MEAN)
     if not made.gates:
         verdict.verdict = TOO_LITTLE
         verdict.reason = (
@@ -437,7 +450,7 @@ def _run_bucket(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["row", "origin", "model", "forecast"])
 
 
-def _live_accuracy(context: Context, series: Any) -> pd.DataFrame:
+def _live_accuracy(context: BuildContext, series: Any) -> pd.DataFrame:
     """Return the accuracy of earlier published forecasts on the days that have come since."""
     history = outputs.read(context.lake, "forecast_history")
     if history is None or history.empty:

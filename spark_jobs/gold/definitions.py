@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from landfall.gold import SCHEMA, GoldParts
 from spark_jobs.errors import BatchError
 from spark_jobs.lake import SparkLake, read_text
 
-SCHEMA = 1
 CURRENT = "manifest/definitions/gold.json"
 """The definitions of the app that was deployed last; a batch names its own."""
 
@@ -28,22 +28,6 @@ CHANGED_VIEW = "changed_{dataset}"
 def view_of(path: str) -> str:
     """The name by which statements read the table at a lake path: `silver/x` is `silver_x`."""
     return path.replace("/", "_")
-
-
-@dataclass(frozen=True)
-class GoldParts:
-    """How a table is refreshed by parts.
-
-    Attributes:
-        column: of the gold table; its values are the parts.
-        expression, dataset: what in which dataset's silver it is made from.
-        touched: a SELECT that gives the parts that changed rows reach, in the one column `column`.
-    """
-
-    column: str
-    expression: str
-    dataset: str
-    touched: str
 
 
 @dataclass(frozen=True)

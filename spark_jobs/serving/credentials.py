@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 from spark_jobs.errors import ArgumentError
 
 SERVICE_CREDENTIAL = "credential:"
-_TOKEN_SCOPES = {"postgresql": "https://ossrdbms-aad.database.windows.net/.default"}
+_TOKEN_SCOPES = {
+    "postgresql": "https://ossrdbms-aad.database.windows.net/.default",
+    "sqlserver": "https://database.windows.net/.default",
+}
 
 
 def read_password(reference: str, database: str) -> str:
@@ -25,9 +28,14 @@ def read_password(reference: str, database: str) -> str:
     Raises:
         ArgumentError: the reference is malformed, or leads to nothing.
     """
-    if reference.startswith(SERVICE_CREDENTIAL):
+    if is_token(reference):
         return read_token(reference.removeprefix(SERVICE_CREDENTIAL), database)
     return read_secret(reference)
+
+
+def is_token(reference: str) -> bool:
+    """Whether a reference leads to a token of Entra ID, not to a password."""
+    return reference.startswith(SERVICE_CREDENTIAL)
 
 
 def read_token(credential: str, database: str) -> str:
@@ -39,8 +47,8 @@ def read_token(credential: str, database: str) -> str:
     kind = urlsplit(database).scheme
     if kind not in _TOKEN_SCOPES:
         raise ArgumentError(
-            f"Only PostgreSQL is signed in to by a service credential, not {kind!r}: "
-            "the Python driver of SQL Server takes a password. Name a secret, scope/key."
+            f"No database of kind {kind!r} is signed in to by a service credential: "
+            f"{' or '.join(_TOKEN_SCOPES)} is."
         )
     if not credential:
         raise ArgumentError("--database-secret names no service credential after 'credential:'.")

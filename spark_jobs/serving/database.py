@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from pyspark.sql import DataFrame
 
 from spark_jobs.errors import ArgumentError, ServingError
-from spark_jobs.serving.dialects import DIALECTS, OURS, POSTGRESQL, SqlDialect
+from spark_jobs.serving.dialects import DIALECTS, OURS, POSTGRESQL, SQLSERVER, SqlDialect
 
 PATIENCE_SECONDS = 20.0
 _FIRST_WAIT_SECONDS = 0.5
@@ -33,6 +33,8 @@ class Database:
         host, port, name: where it is; name is that of the database on its server.
         connection: a JDBC connection of Unity Catalog for Spark to write through, which is how
             serverless compute reaches a database; "" where Spark connects by itself.
+        token: whether `password` is a token of Entra ID. PostgreSQL takes one as a password, SQL
+            Server in a place of its own, and names the user by it.
     """
 
     dialect: SqlDialect
@@ -42,18 +44,17 @@ class Database:
     user: str
     password: str = field(repr=False)
     connection: str = ""
+    token: bool = False
 
     def options(self) -> dict[str, str]:
         """What Spark's JDBC source needs to reach it."""
         if self.connection:
             return {"databricks.connection": self.connection}
         address = {"host": self.host, "port": self.port, "database": self.name}
-        return {
-            "url": self.dialect.jdbc.format(**address),
-            "driver": self.dialect.driver,
-            "user": self.user,
-            "password": self.password,
-        }
+        to = {"url": self.dialect.jdbc.format(**address), "driver": self.dialect.driver}
+        if self.token and self.dialect is SQLSERVER:
+            return to | {"accessToken": self.password}
+        return to | {"user": self.user, "password": self.password}
 
     def write(self, rows: DataFrame, table: str) -> None:
         """Write rows into a table of our own schema, which is made for them."""
@@ -96,11 +97,24 @@ class Database:
                 password=self.password, connect_timeout=_CONNECT_SECONDS,
                 application_name="landfall",
             )  # fmt: skip
+        if self.token:
+            return self._connect_by_token()
         import pymssql  # noqa: PLC0415 - likewise
 
         return pymssql.connect(
             server=self.host, port=str(self.port), database=self.name, user=self.user,
             password=self.password, login_timeout=_CONNECT_SECONDS, encryption="require",
+            appname="landfall",
+        )  # fmt: skip
+
+    def _connect_by_token(self) -> Any:
+        """Sign in to SQL Server by a token, which the driver that takes passwords does not know."""
+        import certifi  # noqa: PLC0415 - as the drivers
+        import pytds  # noqa: PLC0415
+
+        return pytds.connect(
+            self.host, self.name, port=self.port, login_timeout=_CONNECT_SECONDS,
+            access_token_callable=lambda: self.password, cafile=certifi.where(),
             appname="landfall",
         )  # fmt: skip
 
@@ -124,7 +138,9 @@ class Transaction:
             return [tuple(row) for row in cursor.fetchall()]
 
 
-def locate(url: str, user: str, password: str, connection: str = "") -> Database:
+def locate(
+    url: str, user: str, password: str, connection: str = "", *, token: bool = False
+) -> Database:
     """The database that a URL names: `postgresql://host[:port]/name` or `sqlserver://...`.
 
     Raises:
@@ -142,7 +158,14 @@ def locate(url: str, user: str, password: str, connection: str = "") -> Database
         )
     name = unquote(parts.path.strip("/"))
     return Database(
-        dialect, parts.hostname, parts.port or dialect.port, name, user, password, connection
+        dialect,
+        parts.hostname,
+        parts.port or dialect.port,
+        name,
+        user,
+        password,
+        connection,
+        token,
     )
 
 

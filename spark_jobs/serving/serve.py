@@ -17,7 +17,7 @@ from spark_jobs.arguments import parse_named
 from spark_jobs.errors import ServingError
 from spark_jobs.lake import SparkLake, read_document, write_document
 from spark_jobs.result import ORIGINS, result_folder, say
-from spark_jobs.serving.credentials import read_password
+from spark_jobs.serving.credentials import is_token, read_password
 from spark_jobs.serving.database import Database, locate
 from spark_jobs.serving.tables import serve
 from spark_jobs.session import job_session
@@ -58,6 +58,7 @@ def reached(given: dict[str, str]) -> Database:
         given["database-user"],
         read_password(given["database-secret"], given["database"]),
         given["database-connection"],
+        token=is_token(given["database-secret"]),
     )
 
 

@@ -24,7 +24,7 @@ from landfall.validation.parts import PartValidator, Plan, answer_of
 from landfall.validation.problems import MAX_RECORD
 from landfall.validation.record_validator import MAX_EXAMPLES, MAX_SAMPLES
 from landfall.validation.tally import Tally
-from spark_jobs.errors import SourceError
+from spark_jobs.errors import DropError
 from spark_jobs.lake import SparkLake
 from spark_jobs.validation.accepted import accepted_lines, accepted_rows
 from spark_jobs.validation.scan import (
@@ -66,7 +66,7 @@ class Validation:
                 return self._result(Tally(), problem=problem)
             if tally is not None:
                 return self._conclude(tally)
-        raise SourceError(
+        raise DropError(
             f"{self.plan.layout.path} was read in other blocks each time it was read; "
             "start the job again on compute of a steady size."
         )

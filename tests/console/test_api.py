@@ -15,7 +15,8 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from devcloud.config import CloudConfig
-from ingest.http.openapi import OPERATIONS, RUN, document
+from ingest.http.openapi.document import OPERATIONS, document
+from ingest.http.openapi.parts import RUN
 from ingest.http.routes import ROUTES
 from tests.console import seeded
 
@@ -88,7 +89,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
             yield App(config, named, http)
 
 
-ANSWERED = {"get_replay": 404}  # there is no replay of the example's id
+ANSWERED = {"get_replay": 404, "get_erasure": 404}  # there is none of the example's id
 NEEDS_A_FACTORY = {"extract_source", "extract_object", "get_source_run"}
 """Data Factory does not answer here: 503, as it is described."""
 ASKED_OF = {

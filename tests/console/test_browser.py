@@ -175,7 +175,7 @@ def test_the_keyboard_alone_retries_a_run(chromium: Any, site: Site) -> None:
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         page.wait_for_url(f"**/runs/{run_id}?done=retry")
-        assert "It is tried again" in page.inner_text("main")
+        assert "Retry started" in page.inner_text("main")
         assert "by keyboard" in page.inner_text("main")
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from datetime import timedelta
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -149,7 +151,7 @@ def test_a_retry_needs_a_reason_and_keeps_who_asked(service: Landfall, refused: 
     page = browser.open(url)
     reply = browser.fill(page, url, reason=" ")
     assert reply.status == 422
-    assert b"Say why" in reply.body
+    assert b"Enter a reason" in reply.body
     reply = browser.fill(page, url, reason="the contract was fixed")
     assert (reply.status, reply.headers["Location"]) == (
         303,
@@ -158,7 +160,7 @@ def test_a_retry_needs_a_reason_and_keeps_who_asked(service: Landfall, refused: 
     assert [message.run_id for message in reply.messages] == [refused]  # type: ignore[union-attr]
     last = service.manifest.get(refused).run.history[-1]
     assert (last.cause, last.by) == ("the contract was fixed", "ada")
-    assert "It is tried again" in browser.open(f"/console/runs/{refused}", done="retry").text
+    assert "Retry started" in browser.open(f"/console/runs/{refused}", done="retry").text
 
 
 def test_a_form_that_is_sent_twice_is_done_once(service: Landfall, refused: str) -> None:
@@ -192,7 +194,7 @@ def test_a_session_that_ends_in_the_middle_of_a_verb(
     clock.turn(hours=13)
     reply = browser.fill(page, url, reason="a long story")
     assert reply.status == 401
-    assert b"nothing was done" in reply.body
+    assert b"nothing was changed" in reply.body
     assert b"a long story" in reply.body
     assert service.manifest.get(refused).run.state is State.QUARANTINED
 
@@ -269,8 +271,8 @@ def test_many_runs_are_counted_before_they_are_replayed(service: Landfall, refus
     assert reply.status == 303
     assert len(reply.messages) == 1
     text = browser.open(reply.headers["Location"]).text
-    assert "Under way" in text
-    assert "Asked by ada" in text
+    assert "In progress" in text
+    assert "Requested by ada" in text
     bad = browser.fill(page, "/console/replay", **asked, landed_to="soon", step="count")
     assert bad.status == 422
     assert b"not an ISO 8601 time" in bad.body
@@ -303,6 +305,29 @@ def test_a_drop_is_uploaded_by_a_link_for_one_file(
     assert browser.fill(page, "/console/upload", dataset="users", name="by hand.csv").status == 409
 
 
+def test_an_expired_or_foreign_upload_link_is_refused(
+    storage_account: StorageAccount, clock: Clock
+) -> None:
+    """The lake checks expiry and signature; nothing lands."""
+    clock.turn(hours=-3)
+    browser = Browser.signed_in(ServiceHarness(storage_account, clock).service)
+    page = browser.open("/console/upload")
+    browser.fill(page, "/console/upload", dataset="users", name="late.csv")
+    (form,) = [
+        e for e in Html(browser.last.body.decode()).all("form") if "data-url" in e.attributes
+    ]
+    url = form.attributes["data-url"]
+    headers = {"x-ms-blob-type": "BlockBlob", "If-None-Match": "*"}
+    expired = httpx.put(url, content=b"user_id\n1\n", headers=headers)
+    assert expired.status_code == 403
+    later = re.sub("(?<=[?&]se=)[^&]*", quote(f"{clock() + timedelta(days=1):%FT%TZ}"), url)
+    assert later != url
+    foreign = httpx.put(later, content=b"user_id\n1\n", headers=headers)
+    assert foreign.status_code == 403
+    assert "signature" in foreign.text.lower()
+    assert storage_account.lake.head("landing/users/late.csv") is None
+
+
 @pytest.mark.parametrize("name", ["", "a/b.csv", "../x.csv", "x.tmp", "_SUCCESS", "a\x01.csv"])
 def test_a_name_that_is_no_drop_gets_no_link(service: Landfall, name: str) -> None:
     """Markers, temporary files and other folders are not for people."""
@@ -317,7 +342,7 @@ def test_an_object_of_a_source_is_paused_and_resumed(service: Landfall) -> None:
     page = browser.open(f"{url}/pause")
     assert browser.fill(page, f"{url}/pause", reason="").status == 422
     assert browser.fill(page, f"{url}/pause", reason="a migration").status == 303
-    assert "paused: schedules pass it over" in browser.open(url).text
+    assert "paused: schedules skip it" in browser.open(url).text
     page = browser.open(f"{url}/resume")
     assert browser.fill(page, f"{url}/resume", reason="done").status == 303
     assert "paused" not in browser.open(url).text

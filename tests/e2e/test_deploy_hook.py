@@ -19,6 +19,7 @@ from databricks.sdk import WorkspaceClient
 from devcloud.config import CloudConfig, bundle_variables, create
 from devcloud.supervisor import Supervisor
 from landfall.cli.deploy import deploy_local_factory
+from landfall.deploy.azure.workspace import JOBS
 from tests.e2e.drops import users
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -236,8 +237,9 @@ def test_the_app_may_run_its_jobs_and_no_others(azure: Azure) -> None:
     assert {name for name, rules in allowed.items() if rules} == {
         "landfall_load",
         "landfall_validate",
+        "landfall_forget",
     }
-    assert allowed["landfall_load"] == allowed["landfall_validate"] == right
+    assert all(allowed[name] == right for name in JOBS)
 
 
 @pytest.mark.usefixtures("first")

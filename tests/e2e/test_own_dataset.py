@@ -5,6 +5,7 @@ The project has a broken contract and a broken query beside: they are nobody els
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -12,8 +13,10 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
+import openpyxl
 import psycopg
 import pytest
 from deltalake import DeltaTable
@@ -51,12 +54,29 @@ def stock() -> str:
 
 
 def survey() -> str:
-    """Answers to a survey: a byte order mark, blanks in names, a free text."""
+    """Answers to a survey: a byte order mark, blanks in names, `Yes` and `No`, a free text."""
     lines = ["\ufeffRespondent ID,Age group,Do you like it?,Comment"]
     for n in range(120):
-        group, like = ("18-29", "30-44", "45-60")[n % 3], ("Very much", "Not at all")[n % 2]
+        group, like = ("18-29", "30-44", "45-60")[n % 3], ("Yes", "No")[n % 2]
         lines.append(f'{n + 1},{group},{like},"well, ""{n}"" times"')
     return "\r\n".join([*lines, ""])
+
+
+def invoices() -> bytes:
+    """Invoices as people keep them in Excel: a title, a second sheet, amounts with a euro sign."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.title = "Invoices"
+    sheet.append(["Invoices of 2026"])
+    sheet.append(["Invoice no", "Customer", "Amount", "Paid on"])
+    for n in range(80):
+        paid = date(2026, 5, n % 28 + 1) if n % 4 else None
+        sheet.append([n + 1, f"Customer {n % 9}", f"{n},50 €", paid])
+    book.create_sheet("Notes").append(["remember the VAT"])
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
 
 
 @dataclass
@@ -115,21 +135,35 @@ def test_three_files_of_three_domains(landfall: CommandLine) -> None:
     assert rows(folder, "silver/taxi") == 400
     assert served(landfall, "SELECT sum(trips) FROM trips_by_zone") == 400
 
-    for name, content, table, statement, expected in (
+    for file, content, table, statement, expected in (
         (
-            "stock",
-            stock(),
+            "stock.csv",
+            stock().encode(),
             "pieces_by_site",
             "SELECT LAGER AS site, sum(MENGE) AS pieces FROM silver_stock GROUP BY LAGER",
             250,
         ),
-        ("survey", survey(), "answers", "SELECT count(*) AS answers FROM silver_survey", 120),
+        (
+            "survey.csv",
+            survey().encode(),
+            "answers",
+            "SELECT count(*) AS answers FROM silver_survey",
+            120,
+        ),
+        (
+            "invoices.xlsx",
+            invoices(),
+            "unpaid",
+            "SELECT sum(Amount) AS amount FROM silver_invoices WHERE Paid_on IS NULL",
+            80,
+        ),
     ):
-        (folder / f"{name}.csv").write_bytes(content.encode())
+        name = file.partition(".")[0]
+        (folder / file).write_bytes(content)
         (project / "gold" / f"{table}.sql").write_text(statement)
         before = len(landfall.ran)
-        landfall("contract", "infer", f"{name}.csv", "--out", "shop/contracts")
-        landfall("drop", f"{name}.csv", "--dataset", name, "--wait")
+        landfall("contract", "infer", file, "--out", "shop/contracts")
+        landfall("drop", file, "--dataset", name, "--wait")
         landfall("gold", table)
         assert len(landfall.ran) - before == 3
         assert rows(folder, f"silver/{name}") == expected
@@ -137,6 +171,9 @@ def test_three_files_of_three_domains(landfall: CommandLine) -> None:
         n % 50 for n in range(250)
     )
     assert served(landfall, "SELECT answers FROM answers") == 120
+    assert served(landfall, "SELECT amount FROM unpaid") == sum(
+        n + 0.5 for n in range(80) if n % 4 == 0
+    )
 
 
 def rows(folder: Path, path: str) -> int:

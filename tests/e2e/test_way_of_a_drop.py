@@ -50,7 +50,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "truncated.csv.gz": (gzip.compress(users(range(2000)).encode())[:-400], "gzip"),
     "wide.csv": (
         (",".join(f"c{i}" for i in range(200)) + "\n" + ",".join("1" * 200) + "\n").encode(),
-        "not the header",
+        "none of the 24 columns of users",
     ),
     "one-line.csv": (b"x" * 50_000_000, ""),
     "picture.csv": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, ""),

@@ -126,7 +126,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a step that wrote nothing is done with",
-        "ingest/service.py",
+        "ingest/stages/way.py",
         "                if messages is not None:\n                    return messages",
         "                return messages or []",
     ),
@@ -163,8 +163,8 @@ MUTATIONS = (
     Mutation(
         "same content is not looked for",
         "ingest/runs/contents.py",
-        "if known != run.run_id and (holder :=",
-        "if False and (holder :=",
+        "if holder and not self._restates(run, holder, contract):",
+        "if False:",
     ),
     Mutation(
         "a failed run is not told who takes its content",
@@ -204,9 +204,9 @@ MUTATIONS = (
     ),
     Mutation(
         "the load goes by the deployed contract",
-        "ingest/service.py",
-        "return self.store.of(dataset, digest).table()",
-        "return self.store.of(dataset, None).table()",
+        "ingest/stages/load/stage.py",
+        "return self._context.contracts.of(dataset, digest).table()",
+        "return self._context.contracts.of(dataset, None).table()",
     ),
     Mutation(
         "a retry does not look at the contract",
@@ -217,13 +217,13 @@ MUTATIONS = (
     Mutation(
         "contracts are not kept",
         "ingest/stages/validate/stage.py",
-        "self.contracts.keep(contract)",
+        "self.context.contracts.keep(contract)",
         "pass",
     ),
     Mutation(
         "a removed dataset's drops are quarantined",
         "ingest/stages/validate/stage.py",
-        "self.contracts.ever(run.dataset)",
+        "self.context.contracts.ever(run.dataset)",
         "False",
     ),
     Mutation(
@@ -277,7 +277,7 @@ MUTATIONS = (
     Mutation(
         "a lease that ran out a day ago is a death",
         "ingest/stages/validate/stage.py",
-        "if timedelta(0) <= self.clock() - lease.until <= _PLAUSIBLE:",
+        "if timedelta(0) <= self.context.clock() - lease.until <= _PLAUSIBLE:",
         "if True:",
     ),
     Mutation(

@@ -37,7 +37,7 @@ Work = Callable[[Landfall], object]
 
 
 @dataclass
-class Stage:
+class PausedWork:
     """What is prepared for a worker: its work, and how the runs may end.
 
     Attributes:
@@ -61,52 +61,52 @@ def _only(name: str, *states: State) -> dict[str, frozenset[State]]:
     return {name: frozenset(states)}
 
 
-def claim(many: Instances, _: Landfall) -> Stage:
+def claim(many: Instances, _: Landfall) -> PausedWork:
     """An event about a drop."""
-    return Stage(lambda one: one.on_landing(PATH), landed(many))
+    return PausedWork(lambda one: one.on_landing(PATH), landed(many))
 
 
-def sweep(many: Instances, _: Landfall) -> Stage:
+def sweep(many: Instances, _: Landfall) -> PausedWork:
     """The claim of a drop that no event announced."""
     bodies = landed(many)
     many.clock.turn(minutes=3)
-    return Stage(lambda one: one.sweep(PATH), bodies)
+    return PausedWork(lambda one: one.sweep(PATH), bodies)
 
 
-def _validation(content: bytes, *ends: State) -> Callable[[Instances, Landfall], Stage]:
-    def prepare(many: Instances, other: Landfall) -> Stage:
+def _validation(content: bytes, *ends: State) -> Callable[[Instances, Landfall], PausedWork]:
+    def prepare(many: Instances, other: Landfall) -> PausedWork:
         bodies = landed(many, content)
         (name,) = bodies
         (message,) = other.on_landing(PATH)
-        return Stage(lambda one: one.handle(message), bodies, _only(name, *ends))
+        return PausedWork(lambda one: one.handle(message), bodies, _only(name, *ends))
 
     return prepare
 
 
-def redelivered(many: Instances, other: Landfall) -> Stage:
+def redelivered(many: Instances, other: Landfall) -> PausedWork:
     """A message that comes again: the worker leaves its mark before it begins."""
     bodies = landed(many, MIXED)
     (message,) = other.on_landing(PATH)
-    return Stage(lambda one: one.handle(message, 2), bodies)
+    return PausedWork(lambda one: one.handle(message, 2), bodies)
 
 
-def orphans(many: Instances, _: Landfall) -> Stage:
+def orphans(many: Instances, _: Landfall) -> PausedWork:
     """The validation of a drop that refers to what is not there: it is postponed."""
     many.deploy("others")
     many.deploy("things", more=REFERS)
     silver(many.lake, "others", [1])
     bodies = landed(many, ORPHANS)
     (message,) = many.process().on_landing(PATH)
-    return Stage(lambda _: many.process().handle(message), bodies)
+    return PausedWork(lambda _: many.process().handle(message), bodies)
 
 
-def duplicate(many: Instances, other: Landfall) -> Stage:
+def duplicate(many: Instances, other: Landfall) -> PausedWork:
     """The validation of a content that another run has accepted."""
     (first,) = many.copied_as(other, "first.csv", GOOD)
     bodies = landed(many)
     (name,) = bodies
     (message,) = other.on_landing(PATH)
-    return Stage(
+    return PausedWork(
         lambda one: one.handle(message), {first: GOOD, **bodies}, _only(name, State.DUPLICATE)
     )
 
@@ -120,26 +120,26 @@ def _copying(many: Instances, other: Landfall) -> tuple[str, str, str]:
     return name, str(pipeline.parameters["attemptId"]), pipeline.name
 
 
-def fence(many: Instances, other: Landfall) -> Stage:
+def fence(many: Instances, other: Landfall) -> PausedWork:
     """A pipeline run asks whether it may copy."""
     name, attempt, pipeline = _copying(many, other)
-    return Stage(lambda one: one.fence(name, attempt, pipeline), {name: GOOD})
+    return PausedWork(lambda one: one.fence(name, attempt, pipeline), {name: GOOD})
 
 
-def watch_copy(many: Instances, other: Landfall) -> Stage:
+def watch_copy(many: Instances, other: Landfall) -> PausedWork:
     """The end of a copy is seen."""
     name, _, _ = _copying(many, other)
     many.pipe(other)
-    return Stage(lambda one: one.handle(Advance(name)), {name: GOOD})
+    return PausedWork(lambda one: one.handle(Advance(name)), {name: GOOD})
 
 
-def start_copy_again(many: Instances, other: Landfall) -> Stage:
+def start_copy_again(many: Instances, other: Landfall) -> PausedWork:
     """A copy has failed and is started anew."""
     name, _, _ = _copying(many, other)
     for pipeline in many.factory.pipelines.values():
         for _ in range(2):
             many.factory.move(pipeline, lambda *names: other.fence(*names).granted, "Failed")
-    return Stage(lambda one: one.handle(Advance(name)), {name: GOOD})
+    return PausedWork(lambda one: one.handle(Advance(name)), {name: GOOD})
 
 
 def _batch(many: Instances, other: Landfall, *, poison: bool) -> tuple[dict[str, bytes], str]:
@@ -153,28 +153,30 @@ def _batch(many: Instances, other: Landfall, *, poison: bool) -> tuple[dict[str,
     return bodies, next(iter(bodies))
 
 
-def form(many: Instances, other: Landfall) -> Stage:
+def form(many: Instances, other: Landfall) -> PausedWork:
     """A batch is formed, and its load started."""
     bodies, _ = _batch(many, other, poison=False)
-    return Stage(lambda one: one.handle(LoadDataset("things")), bodies)
+    return PausedWork(lambda one: one.handle(LoadDataset("things")), bodies)
 
 
-def form_poisoned(many: Instances, other: Landfall) -> Stage:
+def form_poisoned(many: Instances, other: Landfall) -> PausedWork:
     """The same, where one drop of it is poisoned."""
     bodies, bad = _batch(many, other, poison=True)
-    return Stage(lambda one: one.handle(LoadDataset("things")), bodies, _only(bad, State.FAILED))
+    return PausedWork(
+        lambda one: one.handle(LoadDataset("things")), bodies, _only(bad, State.FAILED)
+    )
 
 
-def finish(many: Instances, other: Landfall) -> Stage:
+def finish(many: Instances, other: Landfall) -> PausedWork:
     """A load has ended, and its members are ended."""
     bodies, _ = _batch(many, other, poison=False)
     many.load(other)
     many.jobs.end()
-    return Stage(lambda one: one.handle(LoadDataset("things")), bodies)
+    return PausedWork(lambda one: one.handle(LoadDataset("things")), bodies)
 
 
-def _after(failures: int) -> Callable[[Instances, Landfall], Stage]:
-    def prepare(many: Instances, other: Landfall) -> Stage:
+def _after(failures: int) -> Callable[[Instances, Landfall], PausedWork]:
+    def prepare(many: Instances, other: Landfall) -> PausedWork:
         bodies, bad = _batch(many, other, poison=True)
         many.load(other)
         for _ in range(failures - 1):
@@ -183,14 +185,14 @@ def _after(failures: int) -> Callable[[Instances, Landfall], Stage]:
             many.clock.turn(seconds=121)
             many.load(other)
         many.jobs.end()
-        return Stage(
+        return PausedWork(
             lambda one: one.handle(LoadDataset("things")), bodies, _only(bad, State.FAILED)
         )
 
     return prepare
 
 
-def tick(many: Instances, other: Landfall) -> Stage:
+def tick(many: Instances, other: Landfall) -> PausedWork:
     """A tick over runs of all kinds; what it finds is worked by the same process."""
     bodies, _ = _batch(many, other, poison=False)
     bodies |= landed(many, MIXED)
@@ -200,7 +202,7 @@ def tick(many: Instances, other: Landfall) -> Stage:
         for message in one.reconcile():
             one.handle(message)
 
-    return Stage(work, bodies)
+    return PausedWork(work, bodies)
 
 
 def _ended(many: Instances, other: Landfall, *, poison: bool) -> str:
@@ -212,31 +214,31 @@ def _ended(many: Instances, other: Landfall, *, poison: bool) -> str:
     return name
 
 
-def retry(many: Instances, other: Landfall) -> Stage:
+def retry(many: Instances, other: Landfall) -> PausedWork:
     """An operator takes a failed run up again."""
     name = _ended(many, other, poison=True)
     ends = _only(name, State.SUCCEEDED, State.FAILED)
-    return Stage(
+    return PausedWork(
         lambda one: one.operators.retry(name, OperatorRequest("retry", "t1")), {name: GOOD}, ends
     )
 
 
-def retry_refused(many: Instances, other: Landfall) -> Stage:
+def retry_refused(many: Instances, other: Landfall) -> PausedWork:
     """The same with a run that was quarantined, whose file moves."""
     bodies = landed(many, BAD)
     (name,) = bodies
     many.run_on(other, messages=other.on_landing(PATH))
     many.settle(other)
     ends = _only(name, State.QUARANTINED)
-    return Stage(
+    return PausedWork(
         lambda one: one.operators.retry(name, OperatorRequest("retry", "t1")), bodies, ends
     )
 
 
-def _replay(origin: ReplayOrigin) -> Callable[[Instances, Landfall], Stage]:
-    def prepare(many: Instances, other: Landfall) -> Stage:
+def _replay(origin: ReplayOrigin) -> Callable[[Instances, Landfall], PausedWork]:
+    def prepare(many: Instances, other: Landfall) -> PausedWork:
         name = _ended(many, other, poison=False)
-        return Stage(
+        return PausedWork(
             lambda one: one.operators.replay(name, origin, OperatorRequest("replay", "t1")),
             {name: GOOD},
         )
@@ -244,16 +246,16 @@ def _replay(origin: ReplayOrigin) -> Callable[[Instances, Landfall], Stage]:
     return prepare
 
 
-def cancel(many: Instances, other: Landfall) -> Stage:
+def cancel(many: Instances, other: Landfall) -> PausedWork:
     """An operator ends a run whose copy is under way."""
     name, _, _ = _copying(many, other)
     ends = _only(name, State.CANCELLED, State.SUCCEEDED)
-    return Stage(
+    return PausedWork(
         lambda one: one.operators.cancel(name, OperatorRequest("cancel", "t1")), {name: GOOD}, ends
     )
 
 
-STAGES: dict[str, Callable[[Instances, Landfall], Stage]] = {
+STAGES: dict[str, Callable[[Instances, Landfall], PausedWork]] = {
     "claim": claim,
     "sweep": sweep,
     "validate: accepted": _validation(GOOD, State.SUCCEEDED),
@@ -281,7 +283,11 @@ STAGES: dict[str, Callable[[Instances, Landfall], Stage]] = {
 
 
 def story(
-    many: Instances, prepare: Callable[[Instances, Landfall], Stage], pause: int, *, again: bool
+    many: Instances,
+    prepare: Callable[[Instances, Landfall], PausedWork],
+    pause: int,
+    *,
+    again: bool,
 ) -> tuple[bool, list[str]]:
     """Tell one story; whether the worker came to its end before, and what is wrong."""
     many.deploy("things", more=TOLERANT)
@@ -334,7 +340,7 @@ def kept(many: Instances, name: str, before: Mapping[str, bytes | None]) -> bool
     )
 
 
-def problems(many: Instances, stage: Stage, name: str) -> list[str]:
+def problems(many: Instances, stage: PausedWork, name: str) -> list[str]:
     """What is wrong with a run in the end."""
     found = many.documents(name)
     if len(found) != 1:

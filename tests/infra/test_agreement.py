@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import yaml
 
 from devcloud.config import CONTAINERS, CloudConfig
 from devcloud.lake import events as local_events
-from ingest import settings
+from ingest import paths, settings
+from ingest.http import idempotency
 from landfall.deploy.azure import events, keys, workspace
 from landfall.deploy.azure.deployment import _REQUIRED
 from tests.infra.bicep import INFRA, ROOT
@@ -63,6 +65,21 @@ def test_landing_is_never_deleted_by_a_rule() -> None:
     prefixes = re.findall(r"prefixMatch: \[(.+)\]", template("lake"))
     named = set(re.findall(r"'(\w+)/'", " ".join(prefixes)))
     assert named == {"raw", "bronze", "quarantine", "partners", events.DEADLETTER}
+
+
+def test_leftovers_are_those_of_the_code() -> None:
+    """What a rule deletes after days is what the code takes for forgotten by then."""
+    rule = template("lake").partition("name: 'leftovers'")[2]
+    prefixes = re.findall(r"'([\w/]+)'", rule.partition("prefixMatch: [")[2].partition("]")[0])
+    written = {
+        paths.staged_extracts("shop", "orders"),
+        paths.request_document("0" * 32),
+        "manifest/console/links/0",
+    }
+    assert all(any(path.startswith(prefix) for path in written) for prefix in prefixes)
+    assert len(prefixes) == len(written)
+    days = int(rule.partition("daysAfterModificationGreaterThan: ")[2].split()[0])
+    assert timedelta(days=days) > idempotency.KEPT
 
 
 def test_the_subscription_is_that_of_the_local_lake(tmp_path: Path) -> None:

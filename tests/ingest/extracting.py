@@ -20,38 +20,11 @@ from ingest.wiring import build
 from landfall.sources.ranges import read_mark
 from tests.ingest.conftest import Clock, StorageAccount
 from tests.ingest.memory import InMemoryAccount
+from tests.shop_source import ORDERS, orders_contract, shop
 
-CONTRACT = """
-apiVersion: v3.2.0
-kind: DataContract
-id: orders
-version: 1.0.0
-status: active
-schema:
-  - name: orders
-    properties:
-      - name: id
-        logicalType: integer
-        primaryKey: true
-        required: true
-"""
-SOURCE = """
-apiVersion: landfall/v1
-kind: Source
-name: shop
-connector: postgresql
-connection:
-  server: db.example
-  database: shop
-  username: reader
-  auth: {kind: password, secret: shop-password}
-objects:
-  - name: orders
-    dataset: orders
-    table: public.orders
-    mode: incremental
-    watermark: {column: updated_at, type: timestamptz}
-    lag: 60s
+SOURCE = shop(
+    ORDERS + "    lag: 60s\n",
+    """\
   - name: counted
     dataset: orders
     table: public.counted
@@ -68,7 +41,8 @@ objects:
     table: public.whole
     mode: full
     every: 1d
-"""
+""",
+)
 LAG = timedelta(seconds=60)
 
 
@@ -76,7 +50,7 @@ def project(folder: Path, source: str = SOURCE) -> Path:
     """A team's folder with one contract and one source."""
     (folder / "contracts").mkdir(parents=True, exist_ok=True)
     (folder / "sources").mkdir(exist_ok=True)
-    (folder / "contracts" / "orders.odcs.yaml").write_text(CONTRACT)
+    (folder / "contracts" / "orders.odcs.yaml").write_text(orders_contract())
     (folder / "sources" / "shop.yaml").write_text(source)
     return folder
 

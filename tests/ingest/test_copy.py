@@ -11,12 +11,14 @@ from ingest.errors import OutcomeUnknown, Refused, Throttled
 from ingest.runs.register import Register, Stored
 from ingest.runs.run import LandedVersion, Verdict, received
 from ingest.runs.states import Event
-from ingest.stages.copy import CopyRules, CopyStage, plan
+from ingest.stages.copy import CopyStage, plan
+from ingest.stages.rules import CopyRules, Rules
 from landfall.protocol import State, run_id
 from tests.ingest.conftest import Clock, StorageAccount
+from tests.ingest.contexts import stage_context
 from tests.ingest.remote import Factory
 
-RULES = CopyRules(grace=timedelta(seconds=60), max_failures=3)
+RULES = Rules(copy=CopyRules(grace=timedelta(seconds=60), max_failures=3))
 PARQUET = {"folder": "raw/users/x/v1/accepted", "rows": 2, "size": 700, "files": 1}
 VERDICT = Verdict("accepted", 2, 2, 0, "sha", "raw/r.json", None, {"kind": "csv"}, parquet=PARQUET)
 
@@ -28,9 +30,12 @@ def factory() -> Factory:
 
 
 @pytest.fixture
-def stage(manifest: Register, factory: Factory, clock: Clock) -> CopyStage:
+def stage(
+    storage_account: StorageAccount, manifest: Register, factory: Factory, clock: Clock
+) -> CopyStage:
     """The stage on it."""
-    return CopyStage(factory, manifest, clock, RULES)
+    context = stage_context(storage_account.lake, clock, copier=factory, rules=RULES)
+    return CopyStage(replace(context, manifest=manifest))
 
 
 def copying(manifest: Register, clock: Clock, name: str) -> Stored:
@@ -65,7 +70,7 @@ def test_the_fence_lets_one_through(
     """Of two pipeline runs of one attempt the first may copy, however often it asks."""
     stored = copying(manifest, clock, "fence")
     run, attempt = stored.run.run_id, f"{stored.run.run_id}.a1"
-    elsewhere = CopyStage(stage.service, Register(storage_account.lake), clock, RULES)
+    elsewhere = CopyStage(replace(stage.context, manifest=Register(storage_account.lake)))
     assert elsewhere.fence(run, attempt, "adf-1").granted
     assert not stage.fence(run, attempt, "adf-2").granted
     assert stage.fence(run, attempt, "adf-1").granted

@@ -18,24 +18,17 @@ from landfall.sources.ranges import Range
 from tests.ingest.conftest import Clock
 from tests.ingest.extracting import SOURCE, Extracting, project
 from tests.ingest.memory import InMemoryAccount
+from tests.shop_source import orders_contract
 
-CONTRACT = """
-apiVersion: v3.2.0
-kind: DataContract
-id: orders
-version: 1.0.0
-status: active
-schema:
-  - name: orders
-    properties:
-      - {name: id, logicalType: integer, primaryKey: true, required: true}
-      - {name: note, logicalType: string}
+CONTRACT = orders_contract(
+    "      - {name: note, logicalType: string}\n",
+    """\
       - name: deleted_at
         logicalType: timestamp
         logicalTypeOptions: {timezone: false}
-customProperties:
-  - {property: deletedWhen, value: deleted_at}
-"""
+""",
+    custom="customProperties:\n  - {property: deletedWhen, value: deleted_at}\n",
+)
 COMPARED = SOURCE.replace(
     "    lag: 60s\n",
     "    lag: 60s\n    deletes: {kind: compare, every: 1d, maxDeletedRatio: 0.5}\n",
@@ -171,7 +164,7 @@ def test_the_keys_are_read_as_often_as_the_file_says(shop: Extracting, tmp_path:
 
 def test_the_column_of_deletes_is_not_asked_of_the_table(shop: Extracting) -> None:
     """It is silver's: the comparison fills it in. By a flag it is the table's own."""
-    folder = shop.service.extraction.files.current
+    folder = shop.service.extraction.catalog.files.current
     entry = folder.sources["shop"].object("orders")
     extent = Range(None, LONG_AGO, "incremental")
     assert sql.read_query(entry, "postgresql", extent).startswith('SELECT "id", "note" FROM')

@@ -8,30 +8,27 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ingest import paths
-from ingest.contract_store import ContractStore
 from ingest.errors import Retryable, Stale, Throttled
-from ingest.gold_store import GoldStore
 from ingest.ports import JobRun
 from ingest.runs.register import Register
 from ingest.runs.run import LandedVersion, Load, received
 from ingest.runs.states import Event
-from ingest.stages.load.ending import LoadRules
 from ingest.stages.load.stage import BatchLoader
+from ingest.stages.rules import LoadRules, Rules
 from landfall import protocol
 from landfall.protocol import FINAL, State
 from tests.ingest.conftest import Clock, StorageAccount
+from tests.ingest.contexts import stage_context
 from tests.ingest.controlled_workers import ControlledWorker, Interceptor
 from tests.ingest.memory import InMemoryAccount, InMemoryLake
 from tests.ingest.remote import Workspace
 
-PROJECT = Path(__file__).resolve().parents[2] / "marketplace"
 TABLE = {"key": ["id"], "columns": []}
 
 
@@ -60,17 +57,8 @@ def loader(
     storage_account: Any, clock: Clock, workspace: Workspace, max_attempts: int = 2
 ) -> BatchLoader:
     """The loader as a fresh worker has it."""
-    lake = storage_account.lake
-    contracts = ContractStore(lake, PROJECT / "contracts", clock)
-    return BatchLoader(
-        lake=lake,
-        manifest=Register(storage_account.lake),
-        loader=workspace,
-        clock=clock,
-        rules=LoadRules(backoff=timedelta(seconds=30), max_attempts=max_attempts),
-        spark_lake="file:///{container}",
-        gold=GoldStore(lake, PROJECT / "gold", contracts, clock),
-    )
+    rules = Rules(load=LoadRules(backoff=timedelta(seconds=30), max_attempts=max_attempts))
+    return BatchLoader(stage_context(storage_account.lake, clock, loader=workspace, rules=rules))
 
 
 def strung(account: InMemoryAccount) -> Any:
@@ -185,7 +173,7 @@ def test_a_batch_is_not_frozen_over_another(clock: Clock) -> None:
     copied(account, clock, dataset, "c")  # so that the other's batch would be another
     one.step(dataset, table)
     before, _ = account.lake.get(paths.current_batch(dataset))
-    two._manifest.active = lambda set_aside=None: iter(seen)  # type: ignore[method-assign]  # noqa: ARG005
+    two._context.manifest.active = lambda set_aside=None: iter(seen)  # type: ignore[method-assign]  # noqa: ARG005
     two.step(dataset, table)
     assert account.lake.get(paths.current_batch(dataset))[0] == before
     assert len(workspace.batches) == 1

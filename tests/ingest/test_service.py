@@ -15,9 +15,9 @@ from ingest.errors import Conflict, NotFound, Retryable, Unavailable
 from ingest.operations.operators import OperatorRequest
 from ingest.paths import raw_file
 from ingest.ports import CopyRun
-from ingest.runs.messages import Advance, Claim, LoadDataset, Message
+from ingest.runs.messages import Advance, Claim, LoadDataset, Message, next_messages
 from ingest.runs.run import Run
-from ingest.service import Landfall, next_messages
+from ingest.service import Landfall
 from ingest.settings import read
 from ingest.wiring import build
 from landfall.protocol import State
@@ -389,9 +389,9 @@ def test_a_long_judgement_is_leased(
             assert other.advance(run.run_id) == []
 
     slow = worker()
-    object.__setattr__(slow.validation, "lake", Slow(storage_account.lake, clock, scan))
+    object.__setattr__(slow.context, "lake", Slow(storage_account.lake, clock, scan))
     drive(slow, slow.on_landing(path))
     assert len(leases) > 3
-    assert {lease.owner for lease in leases} == {slow.validation.worker}
+    assert {lease.owner for lease in leases} == {slow.context.worker}
     assert run_of(worker(), path).lease is None
     assert len(factory.started) == 1

@@ -10,10 +10,10 @@ from ingest import paths
 from ingest.errors import Throttled, Unavailable
 from ingest.http import api, api_verbs, web
 from ingest.operations.operators import OperatorRequest, Operators, ReplayOrigin
-from ingest.runs.messages import Replay
+from ingest.runs.messages import Replay, next_messages
 from ingest.runs.relocation import relocate
 from ingest.runs.run import Run
-from ingest.service import Landfall, next_messages
+from ingest.service import Landfall
 from landfall.protocol import State
 from tests.e2e.drops import users
 from tests.ingest.conftest import Clock, StorageAccount
@@ -173,7 +173,7 @@ def test_what_cannot_be_replayed_says_why(harness: ServiceHarness) -> None:
     assert done.raw is not None
     harness.storage_account.lake.delete(done.raw)
     reply = harness.post(api_verbs.replay_run, run_id=done.run_id)
-    assert (reply.status, "is not there any more" in reply.body["detail"]) == (409, True)
+    assert (reply.status, "no longer exists" in reply.body["detail"]) == (409, True)
     harness.factory.holding = True
     under_way = harness.take("landing/users/now.csv", good(12))
     reply = harness.post(api_verbs.replay_run, run_id=under_way.run_id)

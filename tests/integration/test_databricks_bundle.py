@@ -193,6 +193,7 @@ def test_our_own_bundle_deploys(workspace: LocalWorkspace, tmp_path: Path, targe
     jobs = {each.name: int(each.id) for each in changes if each.kind == "job"}
     wanted = {
         "landfall_load": ["load_silver", "build_gold", "serve"],
+        "landfall_forget": ["forget", "serve_behind"],
         "landfall_maintain": ["maintain", "serve_behind", "publish"],
         "landfall_analytics": ["segment", "recommend", "forecast", "serve_analytics", "page"],
         "landfall_validate": ["validate"],
@@ -210,6 +211,7 @@ def test_our_own_bundle_deploys(workspace: LocalWorkspace, tmp_path: Path, targe
     assert names["landfall_load"] >= {"lake", "dataset", "batch_id", "batch", "database"}
     assert names["landfall_maintain"] >= {"lake", "keep_days", "database"}
     assert names["landfall_validate"] == {"lake", "plan"}
+    assert names["landfall_forget"] >= {"lake", "erasure", "result", "keep_days"}
     nightly = settings["landfall_maintain"]
     assert nightly is not None
     assert nightly.schedule is not None

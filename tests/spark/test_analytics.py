@@ -3,74 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime
-from pathlib import Path
-from typing import Any
+from datetime import date
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 
-from marketplace.generator.market import DATASETS, MarketPlan, write_market
 from spark_jobs.analytics import page, tasks
 from spark_jobs.analytics.outputs import TABLES
 from spark_jobs.errors import ResultError
+from tests.spark.analytics_lake import PLAN, AnalyticsLake, frames_of
 
 pytestmark = pytest.mark.spark
-
-PLAN = MarketPlan(
-    datasets=DATASETS, users=30_000, products=15_000, orders=6_000, visits=60_000, days=400, seed=21
-)
-EVENTS = "black friday: 11-27 11-28, winter sales: 01-08"
-LANDED = datetime(2026, 11, 30, 4)  # noqa: DTZ001 - silver's times are UTC without a zone
-
-
-class Analytics:
-    """A lake with silver tables, and the tasks on it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def silver(self, frames: dict[str, pl.DataFrame]) -> None:
-        """Write silver tables, in the place of what was there."""
-        for name, frame in frames.items():
-            table = frame.with_columns(
-                pl.lit(LANDED).cast(pl.Datetime("us", "UTC")).alias("_landed_at")
-            )
-            times = [c for c, kind in table.schema.items() if kind == pl.Datetime("us")]
-            table = table.with_columns(pl.col(times).dt.replace_time_zone("UTC"))
-            write_deltalake(str(self.root / "silver" / name), table.to_arrow(), mode="overwrite")
-
-    def arguments(self, *more: str) -> list[str]:
-        """Parameters of a task."""
-        return [f"--lake=file://{self.root}/{{container}}", "--run=7", f"--events={EVENTS}", *more]
-
-    def latest(self, model: str) -> dict[str, Any]:
-        """The document of a model's last run."""
-        (part,) = (self.root / tasks.latest_folder(model)).glob("part-*")
-        document: dict[str, Any] = json.loads(part.read_text())
-        return document
-
-    def gold(self, name: str) -> pl.DataFrame:
-        """A gold table, by another reader."""
-        return pl.read_delta(str(self.root / "gold" / name))
-
-    def version(self, name: str) -> int:
-        """The newest version of a gold table."""
-        return DeltaTable(str(self.root / "gold" / name)).version()
-
-
-def frames_of(plan: MarketPlan, folder: Path) -> dict[str, pl.DataFrame]:
-    """The generated tables, typed as silver is."""
-    folder.mkdir()
-    write_market(plan, folder)
-    frames = {}
-    for name in DATASETS:
-        frame = pl.read_csv(folder / f"{name}.csv", try_parse_dates=True, infer_schema_length=None)
-        stamps = [c for c, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
-        frames[name] = frame.with_columns(pl.col(stamps).cast(pl.Datetime("us")))
-    return frames
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +26,10 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
 @pytest.fixture(scope="module")
 def ran(
     spark: SparkSession, market: dict[str, pl.DataFrame], tmp_path_factory: pytest.TempPathFactory
-) -> Analytics:
+) -> AnalyticsLake:
     """A lake on which all tasks have run once."""
     assert spark
-    analytics = Analytics(tmp_path_factory.mktemp("analytics"))
+    analytics = AnalyticsLake(tmp_path_factory.mktemp("analytics"))
     analytics.silver(market)
     for task in (tasks.segment, tasks.recommend, tasks.forecast):
         task(analytics.arguments())
@@ -93,7 +37,7 @@ def ran(
 
 
 def test_all_tables_are_published_and_the_summary_says_so(
-    ran: Analytics, capsys: pytest.CaptureFixture[str]
+    ran: AnalyticsLake, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Gates pass, tables have rows, the page and the cards are there."""
     page.main([f"--lake=file://{ran.root}/{{container}}", "--run=7"])
@@ -112,7 +56,7 @@ def test_all_tables_are_published_and_the_summary_says_so(
 
 
 def test_nothing_is_recommended_that_cannot_be_bought(
-    ran: Analytics, market: dict[str, pl.DataFrame]
+    ran: AnalyticsLake, market: dict[str, pl.DataFrame]
 ) -> None:
     """Only what is on sale, never one's own or seen, three of a seller at most, 20 a user."""
     lists = ran.gold("recommendations_by_user")
@@ -129,7 +73,7 @@ def test_nothing_is_recommended_that_cannot_be_bought(
     assert set(lists["source"]) <= {"two_stages", "one_stage"}
 
 
-def test_forecasts_add_up_and_bands_hold(ran: Analytics) -> None:
+def test_forecasts_add_up_and_bands_hold(ran: AnalyticsLake) -> None:
     """To the cent, from the day after the newest complete one, for 28 days."""
     table = ran.gold("sales_forecast")
     sums = table.group_by("level", "day").agg(pl.col("forecast").sum())
@@ -144,7 +88,7 @@ def test_forecasts_add_up_and_bands_hold(ran: Analytics) -> None:
 
 
 def test_every_user_with_an_act_has_a_segment_and_a_reason(
-    ran: Analytics, market: dict[str, pl.DataFrame]
+    ran: AnalyticsLake, market: dict[str, pl.DataFrame]
 ) -> None:
     """Those without are counted."""
     customers, profile = ran.gold("customer_segments"), ran.gold("segment_profile")
@@ -163,7 +107,7 @@ def test_every_user_with_an_act_has_a_segment_and_a_reason(
 
 @pytest.mark.slow
 def test_the_same_silver_gives_the_same_rows_and_a_replay_the_same_figures(
-    ran: Analytics,
+    ran: AnalyticsLake,
 ) -> None:
     """Byte for byte but for the time of the ledger; the clusters stay frozen."""
     names = ("recommendations_by_user", "sales_forecast", "popular_listings", "similar_listings")
@@ -187,7 +131,7 @@ def test_the_same_silver_gives_the_same_rows_and_a_replay_the_same_figures(
 
 
 def test_half_of_the_orders_lost_stops_publishing(
-    ran: Analytics, market: dict[str, pl.DataFrame]
+    ran: AnalyticsLake, market: dict[str, pl.DataFrame]
 ) -> None:
     """Drift: what was published stands, and the ledger says why."""
     standing = ran.version("customer_segments")
@@ -205,7 +149,7 @@ def test_half_of_the_orders_lost_stops_publishing(
 
 
 def test_an_error_leaves_what_stands_and_is_written_down(
-    ran: Analytics, monkeypatch: pytest.MonkeyPatch
+    ran: AnalyticsLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The task fails, the ledger has the reason, the tables are those of before."""
     standing = ran.version("sales_forecast")
@@ -224,7 +168,7 @@ def test_an_error_leaves_what_stands_and_is_written_down(
 
 @pytest.mark.slow
 def test_many_series_are_forecast_by_workers_alike(
-    ran: Analytics, monkeypatch: pytest.MonkeyPatch
+    ran: AnalyticsLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What Spark's workers forecast is what this process does."""
     before = ran.gold("sales_forecast")

@@ -133,7 +133,7 @@ def test_readers_see_all_of_one_version_and_never_wait(
             while not over.is_set():
                 found = [
                     connection.execute(
-                        f"SELECT count(*), min(version), max(version) FROM {table}".encode()  # noqa: S608
+                        f"SELECT count(*), min(version), max(version) FROM {table}".encode()
                     ).fetchone()
                     for table in ("gold.left_side", "gold.report", "gold.right_side")
                 ]

@@ -234,7 +234,7 @@ def test_a_build_that_was_overtaken_looks_again(
         if not overtaken:
             overtaken.append(definition.name)
             name = lake.sql_name("silver/products")
-            lake.spark.sql(f"UPDATE {name} SET category = 'clogs' WHERE product_id = 101")  # noqa: S608
+            lake.spark.sql(f"UPDATE {name} SET category = 'clogs' WHERE product_id = 101")
         return table
 
     monkeypatch.setattr(build_gold, "refresh", meanwhile)

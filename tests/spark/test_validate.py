@@ -24,7 +24,7 @@ from landfall.validation import Report
 from landfall.validation.local_files import BytesSource
 from landfall.validation.remote import prepare
 from spark_jobs import validate
-from spark_jobs.errors import ArgumentError, PlanError
+from spark_jobs.errors import ArgumentError, InvalidPlanError
 from tests.spark.validating import Remote, records, validate_remotely
 from tests.unit.drops import Drop, drops
 from tests.unit.validation import Findings, run_validation, small
@@ -148,6 +148,61 @@ def test_records_over_blocks_keep_their_lines(spark: SparkSession, tmp_path: Pat
     assert {check.rule for check in there.report.checks} == {"quote", "enum"}
 
 
+WRITTEN = """
+apiVersion: v3.2.0
+kind: DataContract
+id: written
+version: 1.0.0
+schema:
+  - name: written
+    properties:
+      - {name: id, physicalName: Order No., logicalType: integer, primaryKey: true}
+      - name: price
+        logicalType: number
+        customProperties: [{property: currencySigns, value: [EUR]}]
+      - name: day
+        logicalType: date
+        logicalTypeOptions: {format: dd.MM.yy}
+        customProperties: [{property: twoDigitYearStart, value: 1950}]
+      - name: city
+        logicalType: string
+        customProperties: [{property: jsonPath, value: $.at.city}]
+customProperties:
+  - {property: maxRejectedRatio, value: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("extra", "head", "name"),
+    [
+        ("  - {property: header, value: false}\n", "", "drop.csv"),
+        ("  - {property: skipLines, value: 3}\n", "Report\n\nof May;x\n", "drop.csv"),
+        ("", "", "drop.jsonl"),
+    ],
+)
+def test_how_a_file_is_written_is_the_same_for_the_job(
+    spark: SparkSession, tmp_path: Path, extra: str, head: str, name: str
+) -> None:
+    """No header, lines before it, names of files, signs, short years and paths of JSON."""
+    rows = [
+        (n % 9, f"EUR {n}" if n % 5 else "5 USD", f"{n % 28 + 1:02}.12.{n % 99:02}", f"c{n}")
+        for n in range(40)
+    ]
+    if name.endswith(".jsonl"):
+        lines = [
+            json.dumps({"Order No.": i, "price": n, "day": day, "at": {"city": city}})
+            for n, (i, _, day, city) in enumerate(rows)
+        ]
+    else:
+        names = [] if "header" in extra else ["Order No.,price,day,city"]
+        lines = [*names, *(",".join(map(str, row)) for row in rows)]
+    data = (head + "\n".join([*lines, ""])).encode()
+    contract = parse(WRITTEN + extra, file="written.odcs.yaml")
+    there = compare(Drop(contract, data, name), spark, tmp_path, 200)
+    assert there is not None
+    assert there.report.accepted > 0
+
+
 def test_parquet(spark: SparkSession, tmp_path: Path) -> None:
     """Values with types, their keys, and rejects as JSON Lines; a line is a record's number."""
     frame = pl.DataFrame(
@@ -200,13 +255,13 @@ def test_a_plan_that_is_not_there_or_not_known_stops_the_job(
     """The job says so, and leaves nothing."""
     lake = f"file://{tmp_path}/{{container}}"
     assert spark is not None
-    with pytest.raises(PlanError, match="no plan"):
+    with pytest.raises(InvalidPlanError, match="no plan"):
         validate.main(["--lake", lake, "--plan", "raw/small/run/judging/1/plan.json"])
     with pytest.raises(ArgumentError, match="--plan"):
         validate.main(["--lake", lake])
     place = tmp_path / "raw" / "plan.json"
     place.parent.mkdir()
     place.write_text(json.dumps({"plan": 99}))
-    with pytest.raises(PlanError, match="version 99"):
+    with pytest.raises(InvalidPlanError, match="version 99"):
         validate.main(["--lake", lake, "--plan", "raw/plan.json"])
     assert [path.name for path in place.parent.iterdir()] == ["plan.json"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from landfall.validation.prefilter import kernel
-from landfall.validation.prefilter.kernel.building import NoCompiler, build
 from landfall.validation.prefilter.kernel.library import Library, load
 from landfall.validation.readers import plain
+from tests.unit.kernel_building import NoCompiler, build
 
 PREFILTERS = ("kernel", "polars", "none")
 STRICT = ("-Wall", "-Wextra", "-Werror")

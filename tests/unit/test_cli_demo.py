@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 
 from landfall.cli import render
 from landfall.cli.demo import closing
-from landfall.cli.demo.gold import GoldTable
+from landfall.cli.demo.gold import TablePreview
 from landfall.cli.demo.play import DemoDelivery
 from landfall.cli.demo.served import Serving
 from landfall.cli.errors import CliError
@@ -155,7 +155,7 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
 
 def test_the_document_names_every_run_and_table(tmp_path: Path) -> None:
     """`--json` has ok, the runs as the service lists them, and the path of each gold table."""
-    gold = [GoldTable("buyers_by_country", tmp_path, 62, (), ())]
+    gold = [TablePreview("buyers_by_country", tmp_path, 62, (), ())]
 
     document = closing.document(_deliveries(), gold, Serving({"buyers_by_country": 62}), 1.5)
 

@@ -99,3 +99,10 @@ def test_rules_are_listed_with_their_options(cloud: CloudConfig) -> None:
     (rule,) = httpx.get(f"{cloud.url('lake')}/_devcloud/faults").json()["rules"]
     assert (rule["fault"], rule["method"], rule["times"]) == ("event_drop", "FlushWithClose", 1)
     assert json.dumps(rule["headers"]) == "{}"
+
+
+def test_no_rules_are_told(cloud: CloudConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty list says so."""
+    monkeypatch.setattr("landfall.cli.faults.SERVICES", ("lake",))
+    result = CliRunner().invoke(landfall, ["faults", "list", "--data", str(cloud.root)])
+    assert "no rules" in result.output

@@ -198,3 +198,12 @@ def test_what_was_expected_is_shown() -> None:
         "checks": [check],
     }
     assert "one of de, en, fr" in _text(render.report(report))
+
+
+def test_a_run_that_was_to_correct_rejects_is_told_with_its_state() -> None:
+    """One that was refused corrected nothing."""
+    first = run("succeeded") | {"resends": ["a", "b"]}
+    shown = _text(render.run_details(first, {"a": "quarantined", "b": "succeeded"}))
+    assert "tried again by  a (quarantined)" in shown
+    assert "corrected by    b (succeeded)" in shown
+    assert "corrected by" in _text(render.run_details(first))

@@ -11,25 +11,10 @@ from click.testing import CliRunner, Result
 
 from landfall.cli import source
 from landfall.cli.main import landfall
+from tests.shop_source import WHOLE_ORDERS, shop
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FILE = """\
-apiVersion: landfall/v1
-kind: Source
-name: shop
-connector: postgresql
-connection:
-  server: db.example
-  database: shop
-  username: reader
-  auth: {kind: password, secret: shop-password}
-schedule: {every: 1h}
-objects:
-  - name: orders
-    dataset: orders
-    table: public.orders
-    mode: full
-"""
+FILE = shop(WHOLE_ORDERS, schedule="schedule: {every: 1h}\n")
 
 
 @pytest.fixture
@@ -69,3 +54,27 @@ def test_the_schema_is_printed_for_editors() -> None:
     """As JSON Schema."""
     printed = run("schema")
     assert json.loads(printed.output)["oneOf"][0]["properties"]["connector"]["const"]
+
+
+def test_a_wrong_contract_keeps_no_other_source_from_being_checked(project: Path) -> None:
+    """It is named; sources of other datasets are checked as they are."""
+    assert run("compile").exit_code == 0
+    (project / "contracts" / "broken.odcs.yaml").write_text("schema: [")
+    told = run("check")
+    assert told.exit_code == 0, told.output
+    assert "warning: contract left out: broken.odcs.yaml" in told.output
+    assert "shop.yaml: good" in told.output
+
+
+def test_lint_of_the_project_checks_sources(project: Path) -> None:
+    """A wrong one is named with its line; one whose contract is wrong says so."""
+    broken = project / "contracts" / "orders.odcs.yaml"
+    assert CliRunner().invoke(landfall, ["lint", str(project)]).exit_code == 0
+    (project / "sources" / "bad.yaml").write_text("connector: fax\n")
+    told = CliRunner().invoke(landfall, ["lint", str(project)])
+    assert told.exit_code == 1
+    assert "wrong  sources/bad.yaml: line 1" in told.output
+    broken.write_text("schema: [")
+    told = CliRunner().invoke(landfall, ["lint", str(project)])
+    assert "'orders', which has no contract" in told.output
+    assert "its contract is wrong" in told.output

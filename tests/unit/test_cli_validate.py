@@ -221,3 +221,12 @@ schema:
     (check,) = beside["checks"]
     assert (check["rule"], check["column"]) == ("foreignKey", "shoe")
     assert check["samples"] == [{"line": 3, "value": "z"}]
+
+
+def test_the_standard_input_is_a_file(contracts: Path) -> None:
+    """`-` stands for it; it is read several times, so it is kept while it is validated."""
+    arguments = ["validate", "-", "-d", "shoes", "--contracts", str(contracts)]
+    result = CliRunner().invoke(landfall, arguments, input="code,pairs\na,1\nb,2\nb,3\n")
+    assert result.exit_code == 1
+    assert "stdin is refused" in result.output
+    assert "line 4 (first on line 3): 'b'" in result.output

@@ -105,7 +105,7 @@ def test_infer_does_not_overwrite(tmp_path: Path) -> None:
     assert run("infer", sample, "--out", out).exit_code == 2
 
 
-@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n", b"a,b\n", b'{"a": {"b": 1}}\n'])
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n", b"a,b\n", b'{"a": [1]}\n'])
 def test_samples_without_a_contract(tmp_path: Path, data: bytes) -> None:
     """The command exits with 2."""
     sample = tmp_path / "sample"

@@ -7,6 +7,7 @@ import pytest
 
 from landfall.contract.conditions import ColumnOf, Constant, FunctionCall
 from landfall.contract.folder import Contract, ContractError, parse
+from landfall.contract.names import meant
 
 COLUMNS = [
     {"name": "id", "logicalType": "integer"},
@@ -225,3 +226,34 @@ def test_exclusive_bounds_as_flags() -> None:
     read_column = parse(text, file="t").columns[0]
 
     assert (read_column.minimum, read_column.exclusive_minimum) == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (
+            {"type": "sql", "query": "SELECT COUNT(*) FROM t WHERE Amuont > 1", "mustBe": 0},
+            "there is no column 'Amuont'",
+        ),
+        (
+            {
+                "metric": "duplicateValues",
+                "arguments": {"properties": ["zzz"]},
+                "mustBe": 0,
+            },
+            "there is no column 'zzz'; there are: ",
+        ),
+    ],
+)
+def test_a_column_that_is_not_there_is_told_with_those_that_are(
+    rule: dict[str, Any], words: str
+) -> None:
+    """Or with the one that may be meant."""
+    with pytest.raises(ContractError, match=words):
+        read(rule)
+
+
+def test_the_nearest_name_is_offered() -> None:
+    """By its letters, in any case."""
+    assert meant("Emial", ["email", "id"]) == "; did you mean 'email'?"
+    assert meant("q", ["email", "id"]) == "; there are: email, id"

@@ -50,6 +50,7 @@ def test_committed_contracts_are_read() -> None:
     assert sorted(contracts) == [
         "buyers_by_country",
         "interactions",
+        "objections",
         "online_retail",
         "order_lines",
         "orders",
@@ -60,7 +61,7 @@ def test_committed_contracts_are_read() -> None:
         "users",
     ]
     widths = [len(contracts[name].columns) for name in sorted(contracts)]
-    assert widths == [32, 6, 8, 8, 12, 6, 14, 19, 26, 24]
+    assert widths == [32, 6, 3, 8, 8, 12, 6, 14, 19, 26, 24]
     assert contracts["order_lines"].key == ("order_id", "line_number")
     assert contracts["users"].key == ("identifierHash",)
     assert contracts["sellers_compared"].key == ("country", "sex")

@@ -20,6 +20,9 @@ retry_run httpTrigger FUNCTION POST /runs/{run_id}/retry
 replay_run httpTrigger FUNCTION POST /runs/{run_id}/replay
 resend_rejects httpTrigger FUNCTION POST /runs/{run_id}/resend
 start_replay httpTrigger FUNCTION POST /replays
+forget httpTrigger FUNCTION POST /datasets/{dataset}/forget
+list_erasures httpTrigger FUNCTION GET /erasures
+get_erasure httpTrigger FUNCTION GET /erasures/{erasure_id}
 get_replay httpTrigger FUNCTION GET /replays/{replay_id}
 get_backlog httpTrigger FUNCTION GET /backlog
 list_datasets httpTrigger FUNCTION GET /datasets

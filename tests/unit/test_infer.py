@@ -1,10 +1,15 @@
 """`landfall.authoring.infer`: a contract accepts the sample that it was inferred from."""
 
+import io
 import json
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import openpyxl
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -151,10 +156,9 @@ def test_names_that_a_contract_cannot_have() -> None:
 
 REFUSED = {
     "a carriage return alone": (b"a,b\r1,2\r3,4\r", "x.csv", "carriage return"),
-    "no header": (b"1,Alice,2024-01-01\n2,Bob,2024-01-02\n", "x.csv", "header"),
     "a stray quote": (b'a"x"b,c\n1,2\n', "x.csv", "quote"),
     "no records": (b"a,b\n", "x.csv", "no records"),
-    "nested values alone": (b'{"a":{"b":1}}\n', "x.jsonl", "no column"),
+    "nested values alone": (b'{"a":[1]}\n', "x.jsonl", "no column"),
 }
 
 
@@ -211,3 +215,118 @@ def test_published_files(file: str) -> None:
     with found[0].open("rb") as opened:
         data = opened.read(1 << 20)
     inferred(data[: data.rfind(b"\n") + 1])
+
+
+def custom(contract: Contract) -> dict[str, Any]:
+    """The custom properties of a contract's document."""
+    document = yaml.safe_load(contract.text)
+    return {one["property"]: one["value"] for one in document["customProperties"]}
+
+
+def test_lines_before_the_header_and_comments_are_found() -> None:
+    """They are proposed and said."""
+    contract, text = inferred(b"Report of May\nmade by SAP\n\nid;name\n1;a\n2;b\n3;c\n")
+    assert custom(contract)["skipLines"] == 3
+    assert [column.name for column in contract.columns] == ["id", "name"]
+    assert "comes after 3 lines" in text
+    contract, text = inferred(b"# exported\n# on Monday\nid,name\n1,a\n# more\n2,b\n")
+    assert custom(contract)["commentPrefix"] == "#"
+    assert "comments" in text
+    contract, _ = inferred(b"#id,name\n1,a\n2,b\n")
+    assert [column.source for column in contract.columns] == ["#id", "name"]
+
+
+def test_a_file_without_header_is_found() -> None:
+    """Columns are named by their position; the first record is in the sample."""
+    contract, text = inferred(b"1,Alice,2024-01-01\n2,Bob,2024-01-02\n")
+    assert not contract.hints.header
+    assert [(c.name, c.logical_type) for c in contract.columns] == [
+        ("column_1", "integer"),
+        ("column_2", "string"),
+        ("column_3", "date"),
+    ]
+    assert "there is no header" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["$12.50", "$1,234.50", "7"], {"currencySigns": ["$"], "thousandsSeparator": ","}),
+        (
+            ["12,50 €", "1.234,50 €"],
+            {"currencySigns": ["€"], "decimalSeparator": ",", "thousandsSeparator": "."},
+        ),
+        (["EUR 5", "EUR -6"], {"currencySigns": ["EUR"]}),
+    ],
+)
+def test_currencies_are_found(values: list[str], expected: dict[str, Any]) -> None:
+    """A number with its sign is a number."""
+    rows = "".join(f'"{value}",x\n' for value in values)
+    contract, _ = inferred(f"price,name\n{rows}".encode())
+    price = contract.column("price")
+    assert price.logical_type == "number"
+    document = yaml.safe_load(contract.text)["schema"][0]["properties"][0]["customProperties"]
+    assert {one["property"]: one["value"] for one in document} == expected
+
+
+def test_years_of_two_digits_are_found_and_said() -> None:
+    """The century is a guess."""
+    contract, text = inferred(b"day\n10/22/12\n1/05/13\n12/31/99\n")
+    assert contract.column("day").years_from == 1950
+    assert "1950 to 2049" in text
+
+
+def test_nested_objects_are_flattened_by_their_paths() -> None:
+    """Lists are left out, and said."""
+    lines = [
+        {"id": n, "address": {"city": "x", "geo": {"lat code": 1.5}}, "tags": ["a"]}
+        for n in range(3)
+    ]
+    data = "\n".join(map(json.dumps, lines)).encode()
+    contract, text = inferred(data, name="x.jsonl")
+    assert {column.name: column.path for column in contract.columns} == {
+        "id": None,
+        "address_city": ("address", "city"),
+        "address_geo_lat_code": ("address", "geo", "lat code"),
+    }
+    assert "'tags' is left out" in text
+
+
+def test_a_workbook_is_inferred() -> None:
+    """Types of cells, names of columns, the row of the header and the sheet."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.title = "Orders"
+    for row in (
+        ["Report of May"],
+        ["Order no", "Customer", "Total", "Day", "Paid", "Note"],
+        *(
+            [n, f"c{n}", n / 4, date(2026, 3, n % 28 + 1), n % 2 == 0, "-" if n % 3 else n]
+            for n in range(30)
+        ),
+    ):
+        sheet.append(row)
+    book.create_sheet("Notes").append(["text"])
+    content = io.BytesIO()
+    book.save(content)
+    contract, text = inferred(content.getvalue(), name="may.xlsx")
+    assert [(c.name, c.logical_type) for c in contract.columns] == [
+        ("Order_no", "integer"),
+        ("Customer", "string"),
+        ("Total", "number"),
+        ("Day", "date"),
+        ("Paid", "boolean"),
+        ("Note", "integer"),
+    ]
+    assert (contract.hints.skip_lines, contract.hints.sheet) == (1, "Orders")
+    assert "Notes" in text
+
+
+def test_a_list_that_goes_on_is_no_enum() -> None:
+    """Half a year's months, or years; a closed list is one, and that is said."""
+    months = ("Jan", "Feb", "March")
+    rows = "".join(f"{months[n % 3]},Q{n % 3} 2026,{'ab'[n % 2]}\n" for n in range(120))
+    contract, text = inferred(f"month,quarter,kind\n{rows}".encode())
+    assert [column.enum for column in contract.columns] == [(), (), ("a", "b")]
+    assert "Column kind has few values: they are the enum" in text

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from landfall.contract.folder import Contract
 from landfall.validation import References
 from landfall.validation.prefilter.kernel import library
-from landfall.validation.prefilter.kernel.building import NoCompiler, NotBuilt, build
 from landfall.validation.prefilter.kernel.library import load
 from landfall.validation.readers import delimited
 from marketplace.generator import break_records, write_users
 from marketplace.generator.breakers import DAMAGES
+from tests.unit.kernel_building import build
 from tests.unit.prefilters import PREFILTERS, built, use_prefilter
 from tests.unit.test_validate_fuzz import COLUMN, ODD, WORDS, contract_of
 from tests.unit.test_validate_prefilter import CONTRACT, HEADER, LINE
@@ -169,6 +169,46 @@ def test_moments(columns: list[dict[str, Any]], data: st.DataObject) -> None:
     width = len(columns) + 1
     cell = MOMENT.map(lambda text: quoted(text) if needs_quotes(text) else text)
     rows = data.draw(st.lists(st.lists(cell, min_size=width, max_size=width), max_size=30))
+    lines = [",".join(f"c{at}" for at in range(width)), *map(",".join, rows)]
+    contract = contract_of([*columns, {"logicalType": "string"}])
+
+    assert_prefilters_agree("\n".join(lines).encode(), contract)
+
+
+DIGITS: list[dict[str, Any]] = [
+    {"logicalType": "number", "physicalType": kind}
+    for kind in ("decimal(12,2)", "decimal(15,15)", "decimal(3,0)", "decimal(16,2)")
+]
+DIGITS += [
+    {"logicalType": "number", "logicalTypeOptions": {"multipleOf": unit}}
+    for unit in (0.01, 0.25, 5, 0.3, 0.0001, 3 * 10**17)
+]
+DIGITS += [
+    {
+        "logicalType": "number",
+        "physicalType": "decimal(8,3)",
+        "logicalTypeOptions": {"multipleOf": 0.05, "minimum": -10, "exclusiveMaximum": 99.5},
+    },
+    {
+        "logicalType": "number",
+        "logicalTypeOptions": {"multipleOf": 0.1, "exclusiveMinimum": 0, "maximum": 1000},
+    },
+]
+NUMBER = st.one_of(
+    st.sampled_from(NUMBERS),
+    st.decimals(allow_nan=False, allow_infinity=False, places=2).map(str),
+    st.decimals(-1000, 1000, places=3).map(lambda number: f"{number:f}"),
+    st.integers(-(10**19), 10**19).map(lambda number: f"{number}.0"),
+    st.from_regex(r"-?[0-9]{1,20}(\.[0-9]{1,12})?", fullmatch=True),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(DIGITS), min_size=1, max_size=3), st.data())
+def test_decimals_and_multiples(columns: list[dict[str, Any]], data: st.DataObject) -> None:
+    """Decimals and multiples of fractions are those that Python reads, to the last digit."""
+    width = len(columns) + 1
+    rows = data.draw(st.lists(st.lists(NUMBER, min_size=width, max_size=width), max_size=30))
     lines = [",".join(f"c{at}" for at in range(width)), *map(",".join, rows)]
     contract = contract_of([*columns, {"logicalType": "string"}])
 
@@ -475,16 +515,8 @@ def test_the_log_names_the_prefilter(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
-def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says why the kernel cannot be built; an outdated library is not used."""
-    monkeypatch.setenv("CC", "false")
-    with pytest.raises(NotBuilt, match="false cannot build"):
-        build(tmp_path / "kernel.so")
-    monkeypatch.delenv("CC")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NoCompiler, match="no C compiler is on the PATH"):
-        build(tmp_path / "kernel.so")
-
+def test_without_a_library(tmp_path: Path) -> None:
+    """One that is absent, or is none, is not used."""
     assert load(tmp_path / "kernel.so") is None
     (tmp_path / "kernel.so").write_bytes(b"no library")
     assert load(tmp_path / "kernel.so") is None
@@ -497,5 +529,7 @@ def test_an_outdated_library_is_not_used(tmp_path: Path, monkeypatch: pytest.Mon
     path = build(tmp_path / "kernel.so")
     assert load(path) is not None
     monkeypatch.setattr(library, "sources_hash", lambda: "of others")
-
     assert load(path) is None
+
+    monkeypatch.setattr(library, "sources_hash", lambda: "")
+    assert load(path) is not None, "an installed package has no sources to compare with"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from landfall.validation.prefilter.kernel.building import NoCompiler, build
+from tests.unit.kernel_building import NoCompiler, build
 from tests.unit.prefilters import STRICT
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from ingest.ports import CopyRun, ListEntry, Version
 from ingest.reconcile.tick import TickRules, due, unannounced
 from ingest.runs.document import Listed
 from ingest.runs.messages import Advance, Claim, LoadDataset, Message
-from ingest.stages.copy import CopyRules
+from ingest.stages.rules import CopyRules
 from landfall.protocol import State
 
 NOW = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from landfall.contract.folder import Contract, load_folder
 from landfall.sources import http, reader, schedule, sql, triggers
-from landfall.sources.model import Source
+from landfall.sources.model import Source, Watermark
 from landfall.sources.ranges import (
     EXTRACT_ID,
     Range,
@@ -30,33 +31,15 @@ from landfall.sources.ranges import (
 )
 from landfall.sources.schema import SOURCE
 from landfall.sources.shape import SourceError
+from tests.shop_source import ORDERS, WHOLE_ORDERS, shop
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTRACTS: Mapping[str, Contract] = load_folder(REPOSITORY / "marketplace" / "contracts")
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 END = datetime(2026, 1, 1, 1, tzinfo=UTC)
 
-SHOP = """\
-apiVersion: landfall/v1
-kind: Source
-name: shop
-connector: postgresql
-connection:
-  server: db.example
-  database: shop
-  username: reader
-  auth: {kind: password, secret: shop-password}
-objects:
-  - name: orders
-    dataset: orders
-    table: public.orders
-    mode: incremental
-    watermark: {column: updated_at, type: timestamptz}
-    where: status <> 'draft'
-"""
-WHOLE = SHOP.replace("incremental", "full").replace(
-    "    watermark: {column: updated_at, type: timestamptz}\n", ""
-)
+SHOP = shop(ORDERS + "    where: status <> 'draft'\n")
+WHOLE = shop(WHOLE_ORDERS + "    where: status <> 'draft'\n")
 CARRIER = """\
 apiVersion: landfall/v1
 kind: Source
@@ -210,6 +193,18 @@ def test_the_query_for_the_high_end_leaves_out_what_is_younger_than_the_lag() ->
     assert sql.high_query(entry, "postgresql").endswith(
         "WHERE \"updated_at\" <= now() - interval '120 seconds' AND (status <> 'draft')"
     )
+
+
+def test_the_first_query_for_the_high_end_finds_rows_without_a_watermark() -> None:
+    """A mark before all where there are no others; the index is left alone from then on."""
+    entry = source(SHOP).objects[0]
+    first = sql.high_query(entry, "postgresql", first=True)
+    assert "CASE WHEN count(*) > 0 THEN COALESCE(" in first
+    assert "'1900-01-01T00:00:00Z'" in first
+    assert 'OR "updated_at" IS NULL)' in first
+    assert "IS NULL" not in sql.high_query(entry, "postgresql")
+    excluding = replace(entry, watermark=Watermark("updated_at", "timestamptz", "exclude"))
+    assert "IS NULL" not in sql.high_query(excluding, "postgresql", first=True)
 
 
 names = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1, max_size=20)

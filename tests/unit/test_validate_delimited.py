@@ -194,7 +194,7 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
     "wide": ("id,name\n".encode("utf-16-le"), "a.csv", "UTF-16", "UTF-8"),
     "half a pair": ("id,name\n".encode("utf-16")[:-1], "a.csv", "utf-16", "UTF-8"),
     "image": (PNG, "a.csv", "PNG", "send CSV"),
-    "workbook": (b"PK\x03\x04x", "a.csv", "Excel", "send CSV"),
+    "workbook": (b"PK\x03\x04x", "a.csv", "Excel", ".xlsx"),
     "Parquet by another name": (b"PAR1xPAR1", "a.csv", "Parquet", "name the file"),
     "no Parquet": (HEADER, "a.parquet", "not Parquet", "name it after"),
     "no gzip": (HEADER, "a.csv.gz", "not gzip", "drop .gz"),

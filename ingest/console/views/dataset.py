@@ -37,7 +37,7 @@ _VERSIONS = 12
 
 
 @dataclass(frozen=True)
-class Version:
+class AcceptedVersion:
     """A version of a contract by which drops were accepted, and how its columns differ."""
 
     version: str
@@ -211,7 +211,7 @@ def _calendar(reads: Reads, contract: Contract | None, days: list[Day]) -> Any:
             "bad" if bad else "warn" if day.rejected or day.ended.get(State.CANCELLED) else "good"
         )
         if not day.ended:
-            tone, told = "busy", f"{day.active} on their way"
+            tone, told = "busy", f"{day.active} active"
         tones[datetime.strptime(day.day, "%Y%m%d").replace(tzinfo=UTC).date()] = (tone, told)
     often = promise(contract)
     if often is not None and often <= timedelta(days=1) and tones:
@@ -265,13 +265,13 @@ def _constraints(column: Column) -> str:
     return "; ".join(parts)
 
 
-def _versions(reads: Reads, dataset: str) -> Iterator[Version]:
+def _versions(reads: Reads, dataset: str) -> Iterator[AcceptedVersion]:
     """The contracts that drops were accepted by, the latest first."""
     entries = sorted(
         reads.service.lake.list(paths.contracts_folder(dataset)),
         key=lambda entry: entry.version.modified,
     )[-_VERSIONS:]
-    versions: list[Version] = []
+    versions: list[AcceptedVersion] = []
     before: Contract | None = None
     for entry in entries:
         with suppress(ContractError, NotFound, UnicodeDecodeError):
@@ -279,7 +279,7 @@ def _versions(reads: Reads, dataset: str) -> Iterator[Version]:
             contract = parse(text, file=entry.version.path)
             changes = tuple(_changes(before, contract)) if before else ()
             versions.append(
-                Version(
+                AcceptedVersion(
                     contract.version,
                     contract.digest,
                     entry.version.modified,

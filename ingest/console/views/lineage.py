@@ -17,7 +17,7 @@ _GAP = 240
 
 
 @dataclass(frozen=True)
-class Node:
+class LineageNode:
     """A place of the picture: in which column, what it is called, and its page."""
 
     column: str
@@ -31,12 +31,12 @@ def view(reads: Reads) -> dict[str, Any]:
     return {"picture": _picture(edges), "edges": [(a, b) for a, b in edges if a.column != "bronze"]}
 
 
-def _edges(reads: Reads) -> list[tuple[Node, Node]]:
+def _edges(reads: Reads) -> list[tuple[LineageNode, LineageNode]]:
     """What feeds what, by the contracts and by what the last loads wrote."""
-    edges: dict[tuple[Node, Node], None] = {}
+    edges: dict[tuple[LineageNode, LineageNode], None] = {}
     for dataset in reads.datasets:
-        landing = Node("landing", dataset, f"/console/datasets/{dataset}")
-        bronze = Node("bronze", dataset)
+        landing = LineageNode("landing", dataset, f"/console/datasets/{dataset}")
+        bronze = LineageNode("bronze", dataset)
         edges[landing, bronze] = None
         if dataset in reads.service.contracts:
             edges[bronze, _table(SILVER, dataset)] = None
@@ -49,17 +49,17 @@ def _edges(reads: Reads) -> list[tuple[Node, Node]]:
             if layer == GOLD:
                 edges[silver, _table(GOLD, name)] = None
                 if path in served or name in served:
-                    edges[_table(GOLD, name), Node("database", name)] = None
+                    edges[_table(GOLD, name), LineageNode("database", name)] = None
     return list(edges)
 
 
-def _table(layer: str, name: str) -> Node:
-    return Node(layer, name, f"/console/tables/{layer}/{name}")
+def _table(layer: str, name: str) -> LineageNode:
+    return LineageNode(layer, name, f"/console/tables/{layer}/{name}")
 
 
-def _picture(edges: list[tuple[Node, Node]]) -> Markup:
+def _picture(edges: list[tuple[LineageNode, LineageNode]]) -> Markup:
     """Columns of boxes with curves between them."""
-    rows: dict[Node, int] = {}
+    rows: dict[LineageNode, int] = {}
     used: dict[str, int] = dict.fromkeys(_COLUMNS, 0)
     for node in (node for edge in edges for node in edge):
         if node not in rows:
@@ -83,11 +83,11 @@ def _picture(edges: list[tuple[Node, Node]]) -> Markup:
     parts = Markup("").join([*heads, *curves, *boxes])
     return Markup(
         '<svg class="plot lineage" viewBox="0 0 {} {}" width="{}" height="{}" role="group" '
-        'aria-label="What is made of what: the list below says the same">{}</svg>'
+        'aria-label="Lineage; the list below has the same content">{}</svg>'
     ).format(width, height, width, height, parts)
 
 
-def _box(node: Node, row: int) -> Markup:
+def _box(node: LineageNode, row: int) -> Markup:
     x, y = _x(node.column), _y(row) - _TALL // 2
     name = node.name if len(node.name) <= 23 else f"{node.name[:22]}…"  # noqa: PLR2004
     box = Markup(

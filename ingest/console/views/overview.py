@@ -83,8 +83,8 @@ def _wrong(reads: Reads) -> list[tuple[str, str]]:
     """Contracts, gold tables and source files that are left out, and why."""
     service = reads.service
     contracts = service.store.problems
-    gold = service.loading.gold.deployed.problems
-    sources = service.extraction.files.current.errors.values()
+    gold = service.context.gold.deployed.problems
+    sources = service.extraction.catalog.files.current.errors.values()
     return [
         *((each.file, f"{each.path or 'document'}: {each.reason}") for each in contracts),
         *(
@@ -147,6 +147,6 @@ def outcome_stacks(days: list[tuple[str, Day | None]]) -> list[Stack]:
         told = ", ".join(f"{count} {state}" for state, count in day.ended.items())
         if day.active:
             parts.append(("busy", float(day.active)))
-            told = f"{told}, {day.active} on their way".lstrip(", ")
+            told = f"{told}, {day.active} active".lstrip(", ")
         stacks.append(Stack(f"{label}: {told or 'no drop'}", parts))
     return stacks

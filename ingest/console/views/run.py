@@ -74,7 +74,7 @@ def verbs(run: Run, person: Person, *, known: bool) -> list[Verb]:
     retry = ended
     if run.final and run.state not in RETRYABLE:
         retry = f"it {'has succeeded' if run.state is State.SUCCEEDED else f'is a {run.state}'}: "
-        retry += "there is nothing to try again; replay it instead"
+        retry += "there is nothing to retry; replay it instead"
     cancel = None
     if (run.state, Event.CANCEL) not in TRANSITIONS:
         cancel = (
@@ -98,12 +98,12 @@ def _report(reads: Reads, run: Run) -> tuple[Mapping[str, Any] | None, str | Non
     if run.verdict is None:
         return None, None
     try:
-        report = dict(reads.service.validation.contents.report(run))
+        report = dict(reads.service.context.contents.report(run))
         return {"checks": (), "examples": (), "profile": (), "measures": (), "columns": {}} | (
             report
         ), None
     except NotFound:
-        return None, f"its report {run.verdict.report} is not there any more"
+        return None, f"its report {run.verdict.report} no longer exists"
     except (LandfallError, ValueError, KeyError, TypeError) as error:
         return None, f"its report {run.verdict.report} cannot be read: {error}"
 

@@ -51,15 +51,15 @@ class Filter:
         given = {f.name: query.get(f.name, "").strip() for f in fields(cls)}
         filters = cls(**given)
         if filters.dataset and filters.dataset != UNASSIGNED and not is_dataset(filters.dataset):
-            raise BadRequest(f"dataset {filters.dataset!r} is not the name of one")
+            raise BadRequest(f"{filters.dataset!r} is not a valid dataset name")
         if filters.state and filters.state not in list(State):
             raise BadRequest(f"state {filters.state!r} is not one of {', '.join(State)}")
         if filters.via and filters.via not in VIA:
             raise BadRequest(f"via {filters.via!r} is not one of {', '.join(VIA)}")
         if filters.cursor and not is_run_id(filters.cursor):
-            raise BadRequest(f"cursor {filters.cursor!r} is not one of this list's")
+            raise BadRequest(f"cursor {filters.cursor!r} is not a cursor of this list")
         if len(filters.q) > _QUERY_LENGTH:
-            raise BadRequest(f"what is searched for is longer than {_QUERY_LENGTH} characters")
+            raise BadRequest(f"the search text is longer than {_QUERY_LENGTH} characters")
         filters.first, filters.end  # noqa: B018 - raises where a day is none
         return filters
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from ingest.console import delta, plots, words
-from ingest.console.delta import Sample
+from ingest.console.delta import TableSample
 from ingest.console.reads import Reads
+from ingest.console.views import analytics
 from ingest.errors import Damaged, LandfallError, NotFound
 from ingest.paths import SILVER
 from ingest.runs.run import Run
@@ -41,7 +42,10 @@ class Table:
 
 def index(reads: Reads) -> dict[str, Any]:
     """The values of the template `tables.html`."""
-    return {"tables": list(known(reads).values())}
+    return {
+        "tables": list(known(reads).values()),
+        "analytics": analytics.exists(reads.service.lake),
+    }
 
 
 def known(reads: Reads) -> dict[str, Table]:
@@ -91,7 +95,7 @@ def view(reads: Reads, layer: str, name: str) -> dict[str, Any]:
     path = f"{layer}/{name}"
     state = delta.read(reads.service.lake, path)
     wrong: str | None = None
-    rows: Sample | None = None
+    rows: TableSample | None = None
     try:
         rows = delta.sample(reads.service.lake, state, _CHARTED)
     except LandfallError as error:
@@ -127,7 +131,7 @@ def _masked(reads: Reads, layer: str, name: str) -> frozenset[str]:
     )
 
 
-def _charts(rows: Sample, columns: list[str], hidden: frozenset[str]) -> list[tuple[str, Any]]:
+def _charts(rows: TableSample, columns: list[str], hidden: frozenset[str]) -> list[tuple[str, Any]]:
     """The first measures of a gold table over its first dimension."""
     seen = [column for column in columns if column not in hidden]
     labels = [column for column in seen if rows.columns[column] != "number"]

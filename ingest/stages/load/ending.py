@@ -4,45 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from ingest import paths
 from ingest.log import log, once
-from ingest.ports import Clock, JobRun, Lake
+from ingest.ports import JobRun
 from ingest.runs.register import Stored
 from ingest.runs.run import Load
 from ingest.runs.states import Event
-from ingest.stages.claim import end
+from ingest.stages.base import Context
 from ingest.stages.load.batch import Batch
-from ingest.stages.load.batching import Limits
 from ingest.stages.load.documents import BatchDocuments
 from ingest.stages.load.members import BatchMembers
-
-
-@dataclass(frozen=True)
-class LoadRules:
-    """Limits of a batch, of loads at once, and how often one is tried before it is halved."""
-
-    limits: Limits = field(default_factory=Limits)
-    max_loads: int = 10
-    max_attempts: int = 2
-    backoff: timedelta = timedelta(seconds=30)
-    longest_backoff: timedelta = timedelta(minutes=5)
-    max_interruptions: int = 16
-    max_blocked: timedelta = timedelta(days=3)
 
 
 @dataclass(frozen=True)
 class BatchEnding:
     """Finishes batches whose job run has ended, tries failed ones again, halves and gives up."""
 
-    lake: Lake
+    context: Context
     documents: BatchDocuments
     members: BatchMembers
-    clock: Clock
-    rules: LoadRules
 
     def conclude(self, batch: Batch, etag: str, observed: JobRun) -> bool:
         """Finish a batch whose job run succeeded, try or halve another again, or give it up.
@@ -72,8 +56,8 @@ class BatchEnding:
             cause = f"loaded by job run {observed.job_run_id} in batch {batch.batch_id}"
             if unbuilt := result.get("unbuilt"):
                 cause += f"; not built: {', '.join(sorted(unbuilt))}"
-            done = member.run.apply(Event.FINISH_LOAD, cause, self.clock(), load=load)
-            end(member, done, self.members.manifest)
+            done = member.run.apply(Event.FINISH_LOAD, cause, self.context.clock(), load=load)
+            self.context.manifest.end(member, done)
 
         self.members.each(self.members.waiting(batch), batch, finish)
         self.documents.close(batch, etag)
@@ -81,9 +65,9 @@ class BatchEnding:
     def _result(self, batch: Batch) -> Mapping[str, Any]:
         """What the job said of the batch; empty where it left nothing."""
         folder = paths.results_folder(batch.dataset, batch.batch_id)
-        for entry in self.lake.list(folder):
+        for entry in self.context.lake.list(folder):
             if "/part-" in entry.version.path[len(folder) - 1 :]:
-                body, _ = self.lake.get(entry.version.path)
+                body, _ = self.context.lake.get(entry.version.path)
                 result: dict[str, Any] = json.loads(body)
                 return result
         return {}
@@ -95,7 +79,11 @@ class BatchEnding:
         hour before it counts as a failure. Says whether runs were put back, to be loaded next.
         """
         cause = f"job run {observed.job_run_id} {observed.status}: {observed.message}"
-        rules, failures, interruptions = self.rules, batch.failures, batch.interruptions
+        rules, failures, interruptions = (
+            self.context.rules.load,
+            batch.failures,
+            batch.interruptions,
+        )
         if observed.status == "interrupted" and interruptions < rules.max_interruptions:
             interruptions += 1
             wait = min(rules.backoff * 2 ** (interruptions - 1), rules.longest_backoff)
@@ -109,7 +97,7 @@ class BatchEnding:
             attempt=batch.attempt + 1,
             failures=failures,
             interruptions=interruptions,
-            not_before=(self.clock() + wait).isoformat(),
+            not_before=(self.context.clock() + wait).isoformat(),
             blocked=None,
         )
         self.documents.rewrite(again, etag)
@@ -144,8 +132,8 @@ class BatchEnding:
         back = f"put back: batch {batch.batch_id} failed and is tried in halves ({cause})"
 
         def put_back(member: Stored) -> None:
-            returned = member.run.apply(Event.PUT_BACK, back, self.clock(), load=None)
-            self.members.manifest.update(member, returned)
+            returned = member.run.apply(Event.PUT_BACK, back, self.context.clock(), load=None)
+            self.context.manifest.update(member, returned)
 
         # One that this misses joins the next batch all the same.
         self.members.each(others, batch, put_back)
@@ -153,15 +141,15 @@ class BatchEnding:
 
     def block(self, batch: Batch, etag: str, cause: str) -> bool:
         """Say in the batch why it can go no further; give it up when that lasts too long."""
-        now = self.clock()
+        now = self.context.clock()
         since = datetime.fromisoformat(batch.blocked["since"]) if batch.blocked else now
-        if now - since < self.rules.max_blocked:
+        if now - since < self.context.rules.max_blocked:
             once(log.error, f"the load of {batch.dataset} waits: {cause}")
             blocked = {"since": since.isoformat(), "cause": cause}
-            again = (now + self.rules.longest_backoff).isoformat()
+            again = (now + self.context.rules.load.longest_backoff).isoformat()
             self.documents.rewrite(replace(batch, blocked=blocked, not_before=again), etag)
             return False
-        lasted = f"waited for {self.rules.max_blocked}: {cause}"
+        lasted = f"waited for {self.context.rules.max_blocked}: {cause}"
         self.documents.confirm(batch, etag)
         self.members.fail(self.members.waiting(batch), batch, lasted)
         self.documents.close(batch, etag)

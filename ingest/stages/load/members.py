@@ -14,11 +14,10 @@ from typing import Any
 from ingest import paths
 from ingest.errors import Damaged, Retryable, Stale
 from ingest.log import log, once
-from ingest.ports import Clock
-from ingest.runs.register import Register, Stored
+from ingest.runs.register import Stored
 from ingest.runs.run import Load, Run
 from ingest.runs.states import Event
-from ingest.stages.claim import end
+from ingest.stages.base import Context
 from ingest.stages.load.batch import Batch, drop_of
 from ingest.stages.load.batching import READY
 from ingest.stages.load.failure_budget import FailureBudget
@@ -29,8 +28,7 @@ from landfall.protocol import State
 class BatchMembers:
     """Reads and moves the runs of batches."""
 
-    manifest: Register
-    clock: Clock
+    context: Context
 
     def read(self, run_ids: Iterable[str], *, in_order: bool) -> list[Run]:
         """The runs of a batch that is to be; those that cannot be read are left for the next.
@@ -54,7 +52,7 @@ class BatchMembers:
     def find(self, run_id: str, *, fresh: bool = False) -> Stored | None:
         """A run; None where it is not known, or its document cannot be read."""
         try:
-            return self.manifest.find(run_id, fresh=fresh)
+            return self.context.manifest.find(run_id, fresh=fresh)
         except Damaged as error:
             once(log.error, f"run {run_id} is set aside: {error}")
             return None
@@ -96,7 +94,7 @@ class BatchMembers:
             folders = {
                 run.run_id: run.steering.get("bronze")
                 or paths.bronze_folder(batch.dataset, run.run_id)
-                for run in self.manifest.active()
+                for run in self.context.manifest.active()
                 if run.state is State.LOADING and run.steering.get("batch_id") == batch.batch_id
             }
         return [drop for name, drop in members.items() if folders.get(name) == drop["bronze"]]
@@ -114,9 +112,9 @@ class BatchMembers:
                 continue
             cause = f"joined batch {batch.batch_id}"
             load = Load(batch_id=batch.batch_id)
-            loading = run.apply(Event.START_LOAD, cause, self.clock(), load=load)
+            loading = run.apply(Event.START_LOAD, cause, self.context.clock(), load=load)
             try:
-                return self.manifest.update(stored, loading).run
+                return self.context.manifest.update(stored, loading).run
             except Stale:
                 if fresh:
                     raise
@@ -130,14 +128,17 @@ class BatchMembers:
         members = [str(drop["run_id"]) for drop in batch.drops]
         if len(members) == 1:
             return members
-        loading = {run.run_id for run in self.manifest.active() if run.state is State.LOADING}
+        loading = {
+            run.run_id for run in self.context.manifest.active() if run.state is State.LOADING
+        }
         return [run_id for run_id in members if run_id in loading]
 
     def fail(self, run_ids: Iterable[str], batch: Batch, cause: str) -> None:
         """End these runs, which are loading in the batch, as failed."""
 
         def fail(member: Stored) -> None:
-            end(member, member.run.apply(Event.FAIL, cause, self.clock()), self.manifest)
+            final = member.run.apply(Event.FAIL, cause, self.context.clock())
+            self.context.manifest.end(member, final)
 
         self.each(run_ids, batch, fail)
 

@@ -15,15 +15,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ingest import paths
-from ingest.errors import AccessDenied, Refused, Retryable
-from ingest.gold_store import GoldStore
-from ingest.ports import Clock, JobRun, JobService, Lake
-from ingest.runs.register import Register
+from ingest.errors import AccessDenied, ContractMissing, Damaged, Refused, Retryable
+from ingest.log import log, once
+from ingest.ports import JobRun
+from ingest.runs.register import Stored
 from ingest.runs.run import holds
+from ingest.stages.base import NO_HINT, Context, Hint
 from ingest.stages.load.batch import Batch, drop_of, new_id
 from ingest.stages.load.batching import Limits, choose
 from ingest.stages.load.documents import BatchDocuments, CurrentBatch
-from ingest.stages.load.ending import BatchEnding, LoadRules
+from ingest.stages.load.ending import BatchEnding
 from ingest.stages.load.members import BatchMembers, contract_of
 from landfall.protocol import State
 
@@ -53,26 +54,11 @@ class BatchLoader:
     worker that stood still, however long, finds nothing that it could still change.
     """
 
-    def __init__(
-        self,
-        *,
-        lake: Lake,
-        manifest: Register,
-        loader: JobService,
-        clock: Clock,
-        rules: LoadRules,
-        spark_lake: str,
-        gold: GoldStore,
-    ) -> None:
-        self.gold = gold
-        self._manifest = manifest
-        self._loader = loader
-        self._clock = clock
-        self._rules = rules
-        self._spark_lake = spark_lake
-        self._documents = BatchDocuments(lake)
-        self._members = BatchMembers(manifest, clock)
-        self._ending = BatchEnding(lake, self._documents, self._members, clock, rules)
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._documents = BatchDocuments(context.lake)
+        self._members = BatchMembers(context)
+        self._ending = BatchEnding(context, self._documents, self._members)
         # Hints: when a look is worth its requests, and which job run a token has started.
         # They may be old or lost: the tick looks in any case.
         self._job_runs: dict[str, tuple[str, int]] = {}  # dataset -> token, job run
@@ -89,13 +75,13 @@ class BatchLoader:
         """
         self._arrived.add(dataset)
         quiet = self._quiet.get(dataset)
-        if quiet is not None and self._clock() < quiet.until:
+        if quiet is not None and self._context.clock() < quiet.until:
             if quiet.others is None:
                 return False
             quiet.others -= 1
             if quiet.others > 0:
                 return False
-        self._quiet[dataset] = _Quiet(_MANY, self._clock() + _BELIEVED)  # one look for all
+        self._quiet[dataset] = _Quiet(_MANY, self._context.clock() + _BELIEVED)  # one look for all
         return True
 
     def step(
@@ -121,7 +107,7 @@ class BatchLoader:
                 return False
             self._busy.add(dataset)
         try:
-            return self._step(dataset, table, limits or self._rules.limits, unclaimed)
+            return self._step(dataset, table, limits or self._context.rules.load.limits, unclaimed)
         finally:
             self._busy.discard(dataset)
 
@@ -148,7 +134,7 @@ class BatchLoader:
         current = current or self._form(dataset, table, limits, unclaimed)
         if current is None:
             return False
-        self._quiet[dataset] = _Quiet(None, self._clock() + _BELIEVED)
+        self._quiet[dataset] = _Quiet(None, self._context.clock() + _BELIEVED)
         try:
             moved = self._watch(current, seen, in_order=limits.ordered)
         except AccessDenied as error:
@@ -172,7 +158,7 @@ class BatchLoader:
             return {}  # asked again, when it can be said in the batch
 
     def _observe(self, job_run_id: int) -> JobRun:
-        observed = self._loader.observe(job_run_id)
+        observed = self._context.loader.observe(job_run_id)
         if observed is None:
             return JobRun(job_run_id, "interrupted", "the job run is not known any more")
         return observed
@@ -180,7 +166,7 @@ class BatchLoader:
     def _watch(self, current: CurrentBatch, seen: Mapping[str, JobRun], *, in_order: bool) -> bool:
         """Look at the batch's job run; says whether that moved the batch."""
         batch, etag = current.batch, current.etag
-        if batch.not_before and self._clock() < datetime.fromisoformat(batch.not_before):
+        if batch.not_before and self._context.clock() < datetime.fromisoformat(batch.not_before):
             return False
         observed = seen.get(batch.token)
         if observed is None:
@@ -224,12 +210,14 @@ class BatchLoader:
         """
         # Landing first: what is claimed meanwhile is among the runs then.
         waiting = unclaimed() if limits.ordered else None
-        active = list(self._manifest.active())
+        active = list(self._context.manifest.active())
         loading = any(run.state is State.LOADING and run.dataset == dataset for run in active)
         if loading and (current := self._documents.read(dataset)):
             return current
-        now = self._clock()
-        choice = choose(active, dataset, limits, self._rules.max_loads, now, unclaimed=waiting)
+        now = self._context.clock()
+        choice = choose(
+            active, dataset, limits, self._context.rules.load.max_loads, now, unclaimed=waiting
+        )
         self._quiet.pop(dataset, None)
         if choice.until:
             self._quiet[dataset] = _Quiet(choice.coming, choice.until)
@@ -248,7 +236,7 @@ class BatchLoader:
             table=table(digest),
             drops=tuple(drop_of(run) for run in members if contract_of(run) == digest),
             contract=digest,
-            gold=self.gold.keep(),
+            gold=self._context.gold.keep(),
         )
         return self._documents.create(batch)
 
@@ -266,7 +254,7 @@ class BatchLoader:
         if drops == list(batch.drops):
             return current
         created = datetime.fromisoformat(batch.created)
-        if not current.new and holds(created + _FORMING, self._clock(), _FORMING):
+        if not current.new and holds(created + _FORMING, self._context.clock(), _FORMING):
             return False
         if not drops:
             self._documents.close(batch, current.etag)
@@ -277,11 +265,48 @@ class BatchLoader:
     def _start(self, batch: Batch) -> int:
         """The job run of the batch's attempt; the token finds one that is started already."""
         parameters = {
-            "lake": self._spark_lake,
+            "lake": self._context.spark_lake,
             "dataset": batch.dataset,
             "batch_id": batch.batch_id,
             "batch": paths.current_batch(batch.dataset),
         }
-        job_run_id = self._loader.start(batch.token, parameters)
+        job_run_id = self._context.loader.start(batch.token, parameters)
         self._job_runs[batch.dataset] = (batch.token, job_run_id)
         return job_run_id
+
+
+class LoadStage:
+    """The loads of all datasets, by the contracts in force."""
+
+    def __init__(self, context: Context) -> None:
+        self.batches = BatchLoader(context)
+        self._context = context
+
+    def advance(self, stored: Stored, _hint: Hint = NO_HINT) -> Stored:
+        """Nothing for a single run: a load is a step of its dataset, see `step`."""
+        return stored
+
+    def step(self, dataset: str) -> bool:
+        """Take the load of a dataset's copied drops one step further; says whether there is more.
+
+        Raises:
+            Retryable: a service did not answer, or another worker was faster.
+        """
+
+        def table(digest: str | None) -> Mapping[str, Any]:
+            return self._context.contracts.of(dataset, digest).table()
+
+        def unclaimed() -> str | None:
+            return self._context.landing.oldest(dataset)
+
+        try:
+            return self.batches.step(dataset, table, self.limits_of(dataset), unclaimed)
+        except (ContractMissing, Damaged) as error:
+            once(log.error, f"the load of {dataset} waits: {error}")
+            return False
+
+    def limits_of(self, dataset: str) -> Limits:
+        """The limits of a dataset's batches: its contract's, else the service's."""
+        limits = self._context.rules.load.limits
+        contract = self._context.contracts.deployed.get(dataset)
+        return limits.of(contract.delivery) if contract else limits

@@ -20,6 +20,8 @@ from ingest.ports import Lake
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet")
 _MAX_READER = 3
+_MEASURED = 32
+"""Columns of which writers keep statistics, by default."""
 _KNOWN_FEATURES = frozenset(
     {"deletionVectors", "timestampNtz", "typeWidening", "v2Checkpoint", "vacuumProtocolCheck"}
 )
@@ -30,14 +32,27 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class File:
-    """A data file: its path below the table, and its bytes."""
+class DataFile:
+    """A data file: its path below the table, its bytes, and its statistics as JSON, if any."""
 
     path: str
     size: int
+    stats: str | None = None
+
+    def has_values(self, column: str) -> bool | None:
+        """Whether a column has values in this file; None where its statistics do not say it."""
+        try:
+            stats = json.loads(self.stats or "{}")
+            rows, nulls = stats["numRecords"], stats["nullCount"]
+        except (KeyError, TypeError, ValueError):
+            return None
+        if column in nulls:
+            return bool(nulls[column] < rows)
+        # Writers keep statistics of the first columns: of few columns they are of all.
+        return False if len(nulls) < _MEASURED else None
 
 
-def live_files(lake: Lake, table: str) -> list[File] | None:
+def live_files(lake: Lake, table: str) -> list[DataFile] | None:
     """The data files of the newest version of a table; None where there is no table.
 
     Raises:
@@ -54,7 +69,7 @@ def live_files(lake: Lake, table: str) -> list[File] | None:
         raise Unreadable("commits are missing from its log")
     if version < 0 and not later:
         raise Unreadable("its log has no checkpoint that is known here")
-    live: dict[str, File] = {}
+    live: dict[str, DataFile] = {}
     try:
         for part in parts:
             _apply(live, _rows(lake.get(folder + part)[0]))
@@ -92,13 +107,13 @@ def _rows(checkpoint: bytes) -> Iterator[dict[str, Any]]:
     yield from pl.read_parquet(io.BytesIO(checkpoint), columns=columns).iter_rows(named=True)
 
 
-def _apply(live: dict[str, File], actions: Iterable[dict[str, Any]]) -> None:
+def _apply(live: dict[str, DataFile], actions: Iterable[dict[str, Any]]) -> None:
     for action in actions:
         if (added := action.get("add")) and added["path"]:
             path = unquote(added["path"])
             if "://" in path or path.startswith("/"):
                 raise Unreadable("it has files outside its folder")
-            live[path] = File(path, added["size"])
+            live[path] = DataFile(path, added["size"], added.get("stats"))
         if removed := action.get("remove"):
             live.pop(unquote(removed["path"]), None)
         if (protocol := action.get("protocol")) and protocol["minReaderVersion"]:

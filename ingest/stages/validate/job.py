@@ -16,18 +16,16 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ingest import paths
-from ingest.contract_store import ContractStore
 from ingest.errors import AlreadyExists, NotFound, Refused, Retryable, Stale
 from ingest.log import log
-from ingest.ports import Clock, JobRun, JobService, Lake
-from ingest.runs.register import Register, Stored
+from ingest.ports import JobRun
+from ingest.runs.register import Stored
 from ingest.runs.run import Lease, Run, ValidationAttempt
 from ingest.runs.states import Event
-from ingest.stages.claim import end
+from ingest.stages.base import Context
 from ingest.stages.validate.outputs import ACCEPTED, ValidationPaths
 from ingest.stages.validate.references import LakeSource
 from landfall.contract.folder import Contract
@@ -49,15 +47,6 @@ class LeaseHolder(Protocol):
 
 
 @dataclass(frozen=True)
-class JobRules:
-    """From which size on a drop is validated by the job, and how often a failed job is tried."""
-
-    above: int
-    max_attempts: int = 2
-    backoff: timedelta = timedelta(seconds=30)
-
-
-@dataclass(frozen=True)
 class Answer:
     """The run as it stands now, with its report where the job has ended well."""
 
@@ -69,22 +58,18 @@ class Answer:
 
 @dataclass(frozen=True)
 class ValidationJob:
-    """Hands drops to the job and takes its answers; `job` names it to people."""
+    """Hands drops to the job and takes its answers."""
 
-    lake: Lake
-    manifest: Register
-    contracts: ContractStore
-    jobs: JobService
-    clock: Clock
-    rules: JobRules
-    spark_lake: str
-    job: str
+    context: Context
 
     def takes(self, run: Run) -> bool:
         """Whether a run waits for the job, or its drop is large enough to be handed to it."""
         if run.state is State.VALIDATING and run.judging is not None:
             return True
-        return run.source.size > self.rules.above and run.dataset in self.contracts.deployed
+        return (
+            run.source.size > self.context.rules.validation_job.above
+            and run.dataset in self.context.contracts.deployed
+        )
 
     def step(
         self, stored: Stored, hold: Callable[[Stored], LeaseHolder], lease: Lease
@@ -98,9 +83,9 @@ class ValidationJob:
         run = stored.run
         judging = run.judging if run.state is State.VALIDATING else None
         if judging is None or judging.job_run_id is None:
-            if judging and judging.not_before and self.clock() < judging.not_before:
+            if judging and judging.not_before and self.context.clock() < judging.not_before:
                 return Answer(stored)
-            contract = self.contracts.of(run.dataset, None)
+            contract = self.context.contracts.of(run.dataset, None)
             remote = self._prepare(run, contract)
             if remote is None:
                 return None
@@ -111,7 +96,7 @@ class ValidationJob:
                 attempt=_attempt(run, number, contract),
                 digest=contract.digest,
             )
-            self.contracts.keep(contract)
+            self.context.contracts.keep(contract)
             stored = self._start(stored, fresh, remote, lease)
             if stored.run.final or stored.run.judging is None:
                 return Answer(stored)
@@ -122,17 +107,17 @@ class ValidationJob:
     def stop(self, run: Run) -> None:
         """Stop the job run of a run that was cancelled; one that has ended is left as it is."""
         if run.verdict is None and run.judging and run.judging.job_run_id is not None:
-            self.jobs.cancel(run.judging.job_run_id)
+            self.context.validator.cancel(run.judging.job_run_id)
 
     def tidy(self, run: Run) -> None:
         """Delete what the attempt has left that nobody needs any more; only its own folder."""
         if run.judging is not None:
-            self.lake.delete_folder(_folder(run, run.judging))
+            self.context.lake.delete_folder(_folder(run, run.judging))
 
     def _prepare(self, run: Run, contract: Contract) -> RemoteValidation | None:
         from landfall.validation.remote import prepare  # noqa: PLC0415 - few drops are so large
 
-        source = LakeSource(self.lake, _drop(run), run.source.size)
+        source = LakeSource(self.context.lake, _drop(run), run.source.size)
         return prepare(source, contract, run.name)
 
     def _start(
@@ -142,37 +127,41 @@ class ValidationJob:
         plan = f"{_folder(run, judging)}/plan.json"
         text = json.dumps(remote.plan(_drop(run)), indent=1)
         try:
-            self.lake.put(plan, text.encode(), if_absent=True)
+            self.context.lake.put(plan, text.encode(), if_absent=True)
         except AlreadyExists:
             log.info("run %s: attempt %d to validate it is planned", run.run_id, judging.number)
         try:
-            parameters = {"lake": self.spark_lake, "plan": plan}
-            job_run_id = self.jobs.start(_token(run, judging), parameters)
+            parameters = {"lake": self.context.spark_lake, "plan": plan}
+            job_run_id = self.context.validator.start(_token(run, judging), parameters)
         except Refused as error:
-            return self._failed(stored, judging, f"Databricks refused to start {self.job}: {error}")
+            return self._failed(
+                stored,
+                judging,
+                f"Databricks refused to start {self.context.validation_job}: {error}",
+            )
         cause = (
-            f"{run.source.size} bytes, more than {self.rules.above}: validated by job run "
-            f"{job_run_id} of {self.job}"
+            f"{run.source.size} bytes, more than {self.context.rules.validation_job.above}: "
+            f"validated by job run {job_run_id} of {self.context.validation_job}"
         )
         started = run.apply(
             Event.START_VALIDATION,
             cause,
-            self.clock(),
+            self.context.clock(),
             lease=lease if judging.sha256 is None else None,
             judging=replace(judging, job_run_id=job_run_id, not_before=None),
         )
         try:
-            return self.manifest.update(stored, started)
+            return self.context.manifest.update(stored, started)
         except Stale:
             self._stop_orphan(run.run_id, job_run_id)
             raise
 
     def _stop_orphan(self, run_id: str, job_run_id: int) -> None:
         """Stop a job run that was started as its run was being cancelled."""
-        current = self.manifest.find(run_id, fresh=True)
+        current = self.context.manifest.find(run_id, fresh=True)
         if current and current.run.state is State.CANCELLED:
             try:
-                self.jobs.cancel(job_run_id)
+                self.context.validator.cancel(job_run_id)
             except Retryable as error:
                 log.warning("job run %d of cancelled run %s goes on: %s", job_run_id, run_id, error)
 
@@ -180,7 +169,7 @@ class ValidationJob:
         """Stream the file once for its hash, and write it down."""
         digest = hashlib.sha256()
         done = 0
-        for chunk in self.lake.stream(_drop(lease_keeper.stored.run)):
+        for chunk in self.context.lake.stream(_drop(lease_keeper.stored.run)):
             digest.update(chunk)
             done += len(chunk)
             lease_keeper.keep(done)
@@ -188,7 +177,9 @@ class ValidationJob:
         judging = run.judging and replace(
             run.judging, sha256=digest.hexdigest(), url=self._observed(run.judging).url
         )
-        return self.manifest.update(lease_keeper.stored, replace(run, judging=judging, lease=None))
+        return self.context.manifest.update(
+            lease_keeper.stored, replace(run, judging=judging, lease=None)
+        )
 
     def _watch(self, stored: Stored) -> Answer:
         judging = stored.run.judging
@@ -198,40 +189,47 @@ class ValidationJob:
         if observed.status == "running":
             return Answer(stored)
         if observed.status != "succeeded":
-            cause = f"job run {judging.job_run_id} of {self.job} failed: {observed.message}"
+            cause = f"{self._job_run(judging)} failed: {observed.message}"
             return Answer(self._failed(stored, judging, cause))
-        contract = self.contracts.of(stored.run.dataset, judging.digest)
+        contract = self.context.contracts.of(stored.run.dataset, judging.digest)
         places = ValidationPaths(stored.run, judging.attempt or f"judging{judging.number}")
         try:
             report = self._report(stored.run, judging, places, contract)
         except AnswerError as error:
-            cause = f"job run {judging.job_run_id} of {self.job} left no answer to use: {error}"
+            cause = f"{self._job_run(judging)} left no answer to use: {error}"
             return Answer(self._failed(stored, judging, cause))
         return Answer(stored, report, places, contract)
 
+    def _job_run(self, judging: ValidationAttempt) -> str:
+        """The job run of an attempt, as people are told of it."""
+        return f"job run {judging.job_run_id} of {self.context.validation_job}"
+
     def _observed(self, judging: ValidationAttempt) -> JobRun:
         job_run_id = judging.job_run_id or 0
-        return self.jobs.observe(job_run_id) or JobRun(
+        return self.context.validator.observe(job_run_id) or JobRun(
             job_run_id, "failed", "the job run is not known any more"
         )
 
     def _failed(self, stored: Stored, judging: ValidationAttempt, cause: str) -> Stored:
         """Plan another attempt, or end the run where there were enough."""
         run, failures = stored.run, judging.failures + 1
-        if failures >= self.rules.max_attempts:
-            final = run.apply(Event.FAIL, cause, self.clock(), judging=judging)
-            return end(stored, final, self.manifest)
+        if failures >= self.context.rules.validation_job.max_attempts:
+            final = run.apply(Event.FAIL, cause, self.context.clock(), judging=judging)
+            return self.context.manifest.end(stored, final)
         again = ValidationAttempt(
             number=judging.number + 1,
             failures=failures,
             sha256=judging.sha256,
-            not_before=self.clock() + self.rules.backoff * failures,
+            not_before=self.context.clock() + self.context.rules.validation_job.backoff * failures,
         )
         waiting = run.apply(
-            Event.START_VALIDATION, f"{cause}; it is tried again", self.clock(), judging=again
+            Event.START_VALIDATION,
+            f"{cause}; it is tried again",
+            self.context.clock(),
+            judging=again,
         )
-        planned = self.manifest.update(stored, waiting)
-        self.lake.delete_folder(_folder(run, judging))
+        planned = self.context.manifest.update(stored, waiting)
+        self.context.lake.delete_folder(_folder(run, judging))
         return planned
 
     def _report(
@@ -241,7 +239,7 @@ class ValidationJob:
         part = self._part(f"{folder}/result")
         if part is None:
             raise AnswerError(f"there is none in {folder}/result")
-        answer: dict[str, Any] = json.loads(self.lake.get(part)[0])
+        answer: dict[str, Any] = json.loads(self.context.lake.get(part)[0])
         remote = self._prepare(run, contract)
         if remote is None:
             raise AnswerError("the contract is not for the job")
@@ -251,7 +249,7 @@ class ValidationJob:
             size=run.source.size,
             sha256=judging.sha256 or "",
             parquet=self._parquet(folder, places),
-            seconds=round((self.clock() - run.updated).total_seconds(), 3),
+            seconds=round((self.context.clock() - run.updated).total_seconds(), 3),
         )
         if report.rejects:
             self._move(f"{folder}/rejects", places.rejects)
@@ -263,7 +261,7 @@ class ValidationJob:
     def _parquet(self, folder: str, places: ValidationPaths) -> tuple[int, int]:
         """How many Parquet files the job wrote of the accepted records, and their bytes in sum."""
         for place in (f"{folder}/{ACCEPTED}", places.accepted):  # it may have been moved before
-            versions = [entry.version for entry in self.lake.list(f"{place}/")]
+            versions = [entry.version for entry in self.context.lake.list(f"{place}/")]
             sizes = [version.size for version in versions if version.path.endswith(".parquet")]
             if sizes:
                 return len(sizes), sum(sizes)
@@ -272,9 +270,9 @@ class ValidationJob:
     def _move_folder(self, folder: str, target: str) -> None:
         """Bring a folder to its place; it may be there already."""
         try:
-            self.lake.rename(folder, target)
+            self.context.lake.rename(folder, target)
         except NotFound:
-            if next(iter(self.lake.list(f"{target}/")), None) is None:
+            if next(iter(self.context.lake.list(f"{target}/")), None) is None:
                 raise
 
     def _move(self, folder: str, target: str) -> None:
@@ -283,14 +281,14 @@ class ValidationJob:
         if part is None:
             return
         try:
-            self.lake.rename(part, target)
+            self.context.lake.rename(part, target)
         except NotFound:
-            if self.lake.head(target) is None:
+            if self.context.lake.head(target) is None:
                 raise
 
     def _part(self, folder: str) -> str | None:
         """The one part file of a folder that Spark wrote."""
-        for entry in self.lake.list(f"{folder}/"):
+        for entry in self.context.lake.list(f"{folder}/"):
             if entry.version.path.rpartition("/")[2].startswith("part-"):
                 return entry.version.path
         return None

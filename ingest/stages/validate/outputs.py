@@ -44,7 +44,7 @@ class ValidationPaths:
         if parts := self.run.source.parts:
             return f"{self.name}{parts.removeprefix('*')}"
         stem, dot, suffix = self.name.rpartition(".")
-        return stem if dot and suffix in ("gz", "zst", "zstd") else self.name
+        return stem if dot and suffix in ("gz", "zst", "zstd", "zip") else self.name
 
     @property
     def findings(self) -> str:
@@ -58,9 +58,10 @@ class ValidationPaths:
 
     @property
     def rejects(self) -> str:
-        """The rejected records, with the suffix of the file that they come from."""
+        """The rejected records, with the suffix of the format in which they are written."""
         _, dot, suffix = self._plain_name.rpartition(".")
-        return f"{self.findings}/rejects{dot}{suffix if dot else ''}"
+        written = _WRITTEN_AS.get(suffix.lower(), suffix)
+        return f"{self.findings}/rejects{dot}{written if dot else ''}"
 
     @property
     def accepted(self) -> str:
@@ -71,6 +72,10 @@ class ValidationPaths:
         """Delete what the attempt has written; its places are nobody else's."""
         for folder in (self.findings, self.own):
             lake.delete_folder(folder)
+
+
+_WRITTEN_AS = {"json": "jsonl", "parquet": "jsonl", "xlsx": "csv"}
+"""Suffixes of rejects, where they are written otherwise than the file."""
 
 
 def new_attempt() -> str:

@@ -15,7 +15,9 @@ from typing import Any
 
 from ingest import paths
 from ingest.ports import BinaryWriter, Lake, Version
+from landfall.contract.model import Hints
 from landfall.validation import Problem, Report
+from landfall.validation.report import Sample
 
 _HEAD = 64 * 1024
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PAR1": "Parquet"}
@@ -43,9 +45,11 @@ class _Start:
 class FolderParts:
     """The parts of a claimed folder drop, as the engine reads a file."""
 
-    def __init__(self, lake: Lake, folder: str) -> None:
+    def __init__(self, lake: Lake, folder: str, hints: Hints | None = None) -> None:
+        """`hints` are the contract's: whether files have a header, and what no record is."""
         self._lake = lake
         self._folder = folder
+        self._hints = hints or Hints()
         self._parts: list[_Part] = []
         self._starts: list[_Start] = []
         versions = [e.version for e in lake.list(f"{folder}/") if paths.is_drop(e.version.path)]
@@ -68,7 +72,7 @@ class FolderParts:
             if problem := _unfit(name, head, paths.ending(versions[0].path)):
                 return problem
             skip = 0
-            if not name.endswith(_BARE) and head:
+            if self._hints.header and not name.endswith(_BARE) and head:
                 line, end, _ = head.partition(b"\n")
                 mine = line.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r")
                 if not end and version.size > len(head):
@@ -121,7 +125,14 @@ class FolderParts:
             part, line = self.place(finding.line)
             return replace(finding, line=line, file=part)
 
-        checks = [replace(c, samples=tuple(map(move, c.samples))) for c in report.checks]
+        def move_sample(sample: Sample) -> Sample:
+            moved: Sample = move(sample)
+            if sample.first is None:
+                return moved
+            part, line = self.place(sample.first)
+            return replace(moved, first=line, first_file=part)
+
+        checks = [replace(c, samples=tuple(map(move_sample, c.samples))) for c in report.checks]
         problem = report.problem
         if problem and problem.line is not None and self._starts:
             part, line = self.place(problem.line)

@@ -19,23 +19,22 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ingest import paths
-from ingest.contract_store import ContractStore, contract_missing
+from ingest.contract_store import contract_missing
 from ingest.errors import ContractMissing, Retryable, Stale, WorkerLost
-from ingest.ports import Clock, Lake
 from ingest.runs import relocation
-from ingest.runs.contents import AcceptedContents
-from ingest.runs.register import Register, Stored
+from ingest.runs.register import Stored
 from ingest.runs.run import Lease, Run, holds
 from ingest.runs.states import Event
 from ingest.stages import copy
-from ingest.stages.claim import end
-from ingest.stages.copy_limit import CopyLimit
+from ingest.stages.base import NO_HINT, Context, Hint
+from ingest.stages.copy import CopyStage
+from ingest.stages.rules import LONGEST_WAIT
 from ingest.stages.validate.job import Answer, ValidationJob
+from ingest.stages.validate.missing import without_loss
 from ingest.stages.validate.outputs import LakeOutputs, ValidationPaths, new_attempt
 from ingest.stages.validate.parts import FolderParts
 from ingest.stages.validate.references import CopiedDrops, LakeReferences, LakeSource
 from ingest.stages.validate.verdicts import (
-    LONGEST_WAIT,
     last_look,
     missing,
     no_contract,
@@ -51,60 +50,43 @@ from landfall.validation import Report
 
 
 @dataclass(frozen=True)
-class ValidationRules:
-    """Patience with workers, and with what has not arrived yet.
-
-    Attributes:
-        lease: how long a worker may be silent before another takes its drop over.
-        moment: a drop that is validated within it is validated without a lease.
-        reference_wait: how long a drop waits for what it refers to, where its contract does not
-            say; counted from when its file came into `raw`.
-    """
-
-    lease: timedelta = timedelta(minutes=5)
-    moment: timedelta = timedelta(seconds=10)
-    reference_wait: timedelta = timedelta(minutes=5)
-
-
-@dataclass(frozen=True)
 class ValidationStage:
-    """Validates claimed drops; `worker` names this process in leases."""
+    """Validates claimed drops; what is accepted goes on to its copy in the same step."""
 
-    lake: Lake
-    manifest: Register
-    contracts: ContractStore
-    clock: Clock
-    rules: ValidationRules
-    worker: str
-    gate: CopyLimit
+    context: Context
     job: ValidationJob
-    contents: AcceptedContents
     copied: CopiedDrops
+    copies: CopyStage
     _busy: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def advance(self, stored: Stored, *, redelivered: bool = False) -> Stored | None:
-        """Validate the drop and write down what follows; None where somebody is at work on it.
+    def advance(self, stored: Stored, hint: Hint = NO_HINT) -> Stored:
+        """Validate the drop, write down what follows, and start the copy of an accepted one.
 
-        An accepted run comes back in `copying`: its first attempt is written in the same request,
-        and the caller starts it. Where as many copies as may be are under way, it comes back
-        `validated` and waits for the tick. `redelivered` says that a worker may have died of this
-        drop.
+        The first attempt to copy is written in the same request as the verdict. Where as many
+        copies as may be are under way, the run is `validated` and waits for the tick. Where
+        somebody is at work on the drop, nothing is done.
 
         Raises:
             WorkerLost: another worker held the drop and fell silent; to be counted by the caller.
             Stale: another worker took over, or the run was cancelled meanwhile.
         """
+        validated = self._advance(stored, redelivered=hint.redelivered)
+        if validated.run.state is State.COPYING:
+            return self.copies.start(validated)
+        return validated
+
+    def _advance(self, stored: Stored, *, redelivered: bool) -> Stored:
         run_id = stored.run.run_id
         with self._lock:
             if run_id in self._busy or self._held(stored.run):
-                return None
+                return stored
             self._busy.add(run_id)
         try:
             self._raise_if_lease_expired(stored.run)
-            relocation.relocate(stored.run, self.lake)
+            relocation.relocate(stored.run, self.context.lake)
             if stored.run.source.parts is None and self.job.takes(stored.run):
-                answer = self.job.step(stored, self._hold, self.new_lease())
+                answer = self.job.step(stored, self._hold, new_lease(self.context))
                 if answer is not None:
                     return self._answered(answer)
             lease_keeper = self._hold(self._begin(stored))
@@ -118,7 +100,7 @@ class ValidationStage:
         """Validate into places of this attempt, and conclude; clear them if that is too late."""
         contract = self._contract(lease_keeper.stored.run)
         places = ValidationPaths(lease_keeper.stored.run, new_attempt())
-        last = last_look(lease_keeper.stored.run, self._patience(contract), self.clock())
+        last = last_look(lease_keeper.stored.run, self._patience(contract), self.context.clock())
         try:
             report = self._validate(places, contract, lease_keeper.keep, last=last)
         except Retryable:
@@ -134,7 +116,7 @@ class ValidationStage:
         """Delete what an attempt wrote that does not count; its places are nobody else's."""
         if report.rejects or report.parquet or report.verdict == "refused":
             with suppress(Retryable):  # it lies there in nobody's way
-                places.clear(self.lake)
+                places.clear(self.context.lake)
 
     def _contract(self, run: Run) -> Contract | None:
         """The deployed contract of a drop; None where no dataset ever had its name.
@@ -143,12 +125,12 @@ class ValidationStage:
             ContractMissing: there is one and it is wrong, or there was one and it is not deployed
                 any more.
         """
-        contract = self.contracts.deployed.get(run.dataset)
+        contract = self.context.contracts.deployed.get(run.dataset)
         if contract is not None or not protocol.is_dataset(run.dataset):
             return contract
-        if problem := self.contracts.problem_of(run.dataset):
+        if problem := self.context.contracts.problem_of(run.dataset):
             raise contract_missing(run.dataset, problem)
-        if self.contracts.ever(run.dataset):
+        if self.context.contracts.ever(run.dataset):
             raise ContractMissing(
                 f"dataset {run.dataset} had a contract, and none is deployed now: its drops wait "
                 "until there is one"
@@ -168,7 +150,7 @@ class ValidationStage:
         return concluded
 
     def _hold(self, stored: Stored) -> LeaseKeeper:
-        return LeaseKeeper(stored, self)
+        return LeaseKeeper(stored, self.context)
 
     def _held(self, run: Run) -> bool:
         """Whether another process is at work on the drop, or it waits for what it refers to.
@@ -176,17 +158,19 @@ class ValidationStage:
         A lease of this very process is one that an interruption left, such as a lake that did not
         answer: it need not run out first.
         """
-        now, lease = self.clock(), run.lease
+        now, lease = self.context.clock(), run.lease
         if lease is None:
             return run.postponed is not None and holds(run.postponed, now, LONGEST_WAIT)
-        return lease.owner != self.worker and holds(lease.until, now, self.rules.lease)
+        return lease.owner != self.context.worker and holds(
+            lease.until, now, self.context.rules.validation.lease
+        )
 
     def _raise_if_lease_expired(self, run: Run) -> None:
         lease = run.lease
-        if lease is None or lease.owner == self.worker:
+        if lease is None or lease.owner == self.context.worker:
             return
         # One that ran out long ago, or is yet to begin, is of a worker whose clock is not ours.
-        if timedelta(0) <= self.clock() - lease.until <= _PLAUSIBLE:
+        if timedelta(0) <= self.context.clock() - lease.until <= _PLAUSIBLE:
             raise WorkerLost(
                 f"worker {lease.owner} fell silent while it validated the file: "
                 f"its lease ran out at {lease.until:%H:%M:%S}"
@@ -202,16 +186,22 @@ class ValidationStage:
         last: bool,
     ) -> Stored:
         """What the report makes of the run; `last` says that it waits for nothing any more."""
-        until = postponement(stored.run, report, self._patience(contract), self.clock())
+        until = postponement(stored.run, report, self._patience(contract), self.context.clock())
         if until is not None and not last:
             return self._postpone(stored, report, places, until)
+        if contract is not None and report.verdict != "refused":
+            report = without_loss(report, contract, self.context.lake)
+            if report.verdict == "refused":
+                self.context.lake.delete_folder(places.accepted)
         if report.verdict == "refused":
             return self._refuse(stored, report, places, contract)
         return self._accept(stored, report, places, contract)
 
     def _patience(self, contract: Contract | None) -> timedelta:
         contract_wait = contract.delivery.reference_wait if contract else None
-        return self.rules.reference_wait if contract_wait is None else contract_wait
+        return (
+            self.context.rules.validation.reference_wait if contract_wait is None else contract_wait
+        )
 
     def _postpone(
         self, stored: Stored, report: Report, places: ValidationPaths, until: datetime
@@ -219,8 +209,8 @@ class ValidationStage:
         """Let the drop wait, and clear away what this attempt has written beside it."""
         run = stored.run
         cause = f"{missing(report)}; validated again at {until:%H:%M:%S}"
-        waiting = self.manifest.update(
-            stored, run.apply(Event.POSTPONE, cause, self.clock(), postponed=until)
+        waiting = self.context.manifest.update(
+            stored, run.apply(Event.POSTPONE, cause, self.context.clock(), postponed=until)
         )
         self._clear(places, report)
         return waiting
@@ -232,12 +222,8 @@ class ValidationStage:
             cause += f" again; attempts that failed: {failed}"
         elif stored.run.postponed:
             cause += " again"
-        run = stored.run.apply(Event.START_VALIDATION, cause, self.clock(), judging=None)
+        run = stored.run.apply(Event.START_VALIDATION, cause, self.context.clock(), judging=None)
         return replace(stored, run=run)
-
-    def new_lease(self) -> Lease:
-        """A lease of this worker from now on."""
-        return Lease(owner=self.worker, until=self.clock() + self.rules.lease)
 
     def _validate(
         self,
@@ -249,20 +235,28 @@ class ValidationStage:
     ) -> Report:
         run = places.run
         if contract is None:
-            return no_contract(run, sorted(self.contracts.deployed))
-        parts = FolderParts(self.lake, places.drop) if run.source.parts else None
+            return no_contract(run, sorted(self.context.contracts.deployed))
+        parts = (
+            FolderParts(self.context.lake, places.drop, contract.hints)
+            if run.source.parts
+            else None
+        )
         if parts and parts.problem:
             return refused(run, parts.problem)
         from landfall.validation import validate  # noqa: PLC0415 - a cold start does without
+        from landfall.validation.first_lines import with_first_lines  # noqa: PLC0415 - likewise
 
+        source = parts or LakeSource(self.context.lake, places.drop, run.source.size)
+        name = parts.name if parts else run.name
         report = validate(
-            parts or LakeSource(self.lake, places.drop, run.source.size),
+            source,
             contract,
-            name=parts.name if parts else run.name,
-            outputs=LakeOutputs(self.lake, places, parts),
+            name=name,
+            outputs=LakeOutputs(self.context.lake, places, parts),
             on_progress=keep,
-            references=LakeReferences(self.lake, self.copied, fresh=last),
+            references=LakeReferences(self.context.lake, self.copied, fresh=last),
         )
+        report = with_first_lines(report, contract, source, name=name, on_progress=keep)
         if parts:
             return parts.located(report, run.name)
         return self._lookalike(report, places)
@@ -274,52 +268,56 @@ class ValidationStage:
         if not lookalike.is_about_header(report):
             return report
         length = min(lookalike.HEAD, places.run.source.size)
-        head = self.lake.read(places.drop, 0, length) if length else b""
-        return lookalike.with_lookalike(report, head, self.contracts.deployed)
+        head = self.context.lake.read(places.drop, 0, length) if length else b""
+        return lookalike.with_lookalike(report, head, self.context.contracts.deployed)
 
     def _refuse(
         self, stored: Stored, report: Report, places: ValidationPaths, contract: Contract | None
     ) -> Stored:
         run, digest = stored.run, contract.digest if contract else None
         path = f"{places.findings}/{paths.REPORT}"
-        self.lake.put(path, report.to_json().encode())
         final = run.apply(
             Event.REFUSE,
             refusal(report),
-            self.clock(),
+            self.context.clock(),
             verdict=verdict(places, report, path, digest),
             **relocation.to_quarantine(run),
         )
-        return end(stored, final, self.manifest)
+        return self.context.manifest.end(stored, final, report.to_json().encode())
 
     def _accept(
         self, stored: Stored, report: Report, places: ValidationPaths, contract: Contract | None
     ) -> Stored:
         run = stored.run
         if contract is not None:
-            self.contracts.keep(contract)  # before a run depends on it
+            self.context.contracts.keep(contract)  # before a run depends on it
         path = paths.content_document(run.dataset, report.sha256 or "")
         short_verdict = verdict(places, report, path, contract.digest if contract else None)
-        if other := self.contents.holder(
-            run, short_verdict.sha256, report.to_dict(), places.attempt
+        if other := self.context.contents.holder(
+            run, short_verdict.sha256, report.to_dict(), places.attempt, contract
         ):
             cause = f"the same content was already accepted as run {other}"
             path = f"{places.own}/{paths.REPORT}"
-            self.lake.put(path, report.to_json().encode())
-            self.lake.delete_folder(places.accepted)
+            self.context.lake.delete_folder(places.accepted)
             short_verdict = replace(short_verdict, report=path, parquet=None)
-            final = run.apply(Event.REPEAT, cause, self.clock(), verdict=short_verdict)
-            return end(stored, final, self.manifest)
+            final = run.apply(Event.REPEAT, cause, self.context.clock(), verdict=short_verdict)
+            return self.context.manifest.end(stored, final, report.to_json().encode())
         rejected = f", {report.rejected} rejected" if report.rejected else ""
         cause = f"{report.accepted} of {report.rows} rows accepted{rejected}"
         accepted = run.apply(
-            Event.ACCEPT, cause, self.clock(), verdict=short_verdict, content_taken_by=None
+            Event.ACCEPT, cause, self.context.clock(), verdict=short_verdict, content_taken_by=None
         )
-        if not self.gate.admit():
-            return self.manifest.update(stored, accepted)
-        return self.manifest.update(
-            stored, copy.plan(accepted, self.clock, "attempt 1 written down")
+        if not self.context.copy_limit.admit():
+            return self.context.manifest.update(stored, accepted)
+        return self.context.manifest.update(
+            stored, copy.plan(accepted, self.context.clock, "attempt 1 written down")
         )
+
+
+def new_lease(context: Context) -> Lease:
+    """A lease of this worker from now on."""
+    until = context.clock() + context.rules.validation.lease
+    return Lease(owner=context.worker, until=until)
 
 
 _PLAUSIBLE = timedelta(hours=1)
@@ -329,10 +327,12 @@ _PLAUSIBLE = timedelta(hours=1)
 class LeaseKeeper:
     """Holds a run while its file is being validated: by a lease, once that takes longer."""
 
-    def __init__(self, stored: Stored, stage: ValidationStage) -> None:
+    def __init__(self, stored: Stored, context: Context) -> None:
         self.stored = stored
-        self._stage = stage
-        self._write_at = stage.clock() + min(stage.rules.moment, stage.rules.lease / 2)
+        self._context = context
+        self._write_at = context.clock() + min(
+            context.rules.validation.moment, context.rules.validation.lease / 2
+        )
 
     def keep(self, _bytes_read: int) -> None:
         """Write the lease, and renew it at half its time; called by the engine in every phase.
@@ -342,7 +342,7 @@ class LeaseKeeper:
         Raises:
             Stale: another worker took over, or the run was moved.
         """
-        now = self._stage.clock()
+        now = self._context.clock()
         if now < self._write_at:
             return
         try:
@@ -353,16 +353,16 @@ class LeaseKeeper:
             lease = self.stored.run.lease
             if lease is None or now >= lease.until:
                 raise
-            self._write_at = now + self._stage.rules.lease / 8
+            self._write_at = now + self._context.rules.validation.lease / 8
 
     def renew(self) -> None:
         """Write the lease now."""
-        run = replace(self.stored.run, lease=self._stage.new_lease())
-        self.stored = self._stage.manifest.update(self.stored, run)
-        self._write_at = self._stage.clock() + self._stage.rules.lease / 2
+        run = replace(self.stored.run, lease=new_lease(self._context))
+        self.stored = self._context.manifest.update(self.stored, run)
+        self._write_at = self._context.clock() + self._context.rules.validation.lease / 2
 
     def release(self) -> None:
         """Give a written lease back, where that can be said: the next need not wait for its end."""
         if self.stored.run.lease is not None:
             with suppress(Retryable):
-                self._stage.manifest.update(self.stored, replace(self.stored.run, lease=None))
+                self._context.manifest.update(self.stored, replace(self.stored.run, lease=None))

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from ingest.runs.run import Run, Verdict
 from ingest.runs.states import Event
+from ingest.stages.rules import LONGEST_WAIT
 from ingest.stages.validate.outputs import ValidationPaths
 from landfall import protocol
 from landfall.protocol import State
@@ -140,5 +141,5 @@ def _orphans(report: Report) -> dict[str | None, int]:
     return {c.column: c.failed for c in report.checks if c.rule == "foreignKey" and c.failed}
 
 
-_SHORTEST, LONGEST_WAIT = timedelta(seconds=10), timedelta(minutes=2)
+_SHORTEST = timedelta(seconds=10)
 """Between two validations of a drop whose records refer to what is not there."""

@@ -16,9 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from landfall.cli import render
-from landfall.cli.demo import extraction, served
+from landfall.cli.demo import analytics, extraction, served
+from landfall.cli.demo.analytics import DemoAnalytics
 from landfall.cli.demo.extraction import DemoExtract
-from landfall.cli.demo.gold import GoldTable, preview
+from landfall.cli.demo.gold import TablePreview, preview
 from landfall.cli.demo.play import DemoDelivery
 from landfall.cli.demo.scenario import Scenario
 from landfall.cli.demo.served import Serving
@@ -68,10 +69,11 @@ def show(
     deliveries: Sequence[DemoDelivery],
     broken: tuple[str, Mapping[str, Any]] | None,
     *,
-    gold: Sequence[GoldTable],
+    gold: Sequence[TablePreview],
     serving: Serving,
     small_seconds: float | None,
     extracts: Sequence[DemoExtract] = (),
+    models: DemoAnalytics | None = None,
 ) -> None:
     """Print the results of the drops.
 
@@ -84,6 +86,7 @@ def show(
         serving: the tables in the database.
         small_seconds: time from the upload of the small drop until it succeeded.
         extracts: what was extracted from sources.
+        models: segments, recommendations and forecasts, where the demo makes them.
     """
     _heading(console, "Result of each drop")
     console.print(runs(deliveries))
@@ -96,11 +99,7 @@ def show(
         if number == 0:
             _heading(console, "NOT AS EXPECTED")
         console.print(text, markup=False, soft_wrap=True)
-    if extracts:
-        _heading(console, "Extracted from sources, changed there, and extracted again")
-        console.print(extraction.table(extracts))
-        for text in extraction.problems(extracts):
-            console.print(f"NOT AS EXPECTED: {text}", markup=False, soft_wrap=True)
+    _show_extracts(console, extracts)
     if gold:
         _heading(console, "Gold tables")
         for table in gold:
@@ -112,30 +111,44 @@ def show(
         console.print("NOT AS EXPECTED: the served tables differ from gold")
     console.print(Padding(Text(scenario.query, style="cyan"), (0, 0, 1, 2)))
     console.print(Padding(served.show(serving), (0, 0, 1, 2), expand=False))
+    if models is not None:
+        _heading(console, "Segments, recommendations, forecasts")
+        analytics.show(console, models)
     if small_seconds is not None:
         console.print(
-            f"{scenario.small_rows} rows took {small_seconds:.1f} s from upload to gold, "
-            "with Spark warm."
+            f"{scenario.small_rows} rows took {small_seconds:.1f} s from upload to gold on this "
+            "machine, most of it in local Spark."
         )
+
+
+def _show_extracts(console: Console, extracts: Sequence[DemoExtract]) -> None:
+    if extracts:
+        _heading(console, "Extracted from sources, changed there, and extracted again")
+        console.print(extraction.table(extracts))
+        for text in extraction.problems(extracts):
+            console.print(f"NOT AS EXPECTED: {text}", markup=False, soft_wrap=True)
 
 
 def document(
     deliveries: Sequence[DemoDelivery],
-    gold: Sequence[GoldTable],
+    gold: Sequence[TablePreview],
     serving: Serving,
     small_seconds: float | None,
     extracts: Sequence[DemoExtract] = (),
+    *,
+    models: DemoAnalytics | None = None,
 ) -> dict[str, Any]:
     """Return the results as a JSON object: whether all is as expected, runs, and tables."""
     expected = all(delivery.as_expected for delivery in deliveries)
     expected = expected and all(extract.agreed for extract in extracts)
     return {
-        "ok": bool(gold) and expected and _all_served(gold, serving),
+        "ok": bool(gold) and expected and _all_served(gold, serving) and _made(models),
         "runs": [delivery.to_json() for delivery in deliveries],
         "gold": {table.name: {"rows": table.rows, "path": str(table.path)} for table in gold},
         "served": serving.rows,
         "small_drop_seconds": small_seconds,
         "sources": [extract.to_json() for extract in extracts],
+        "analytics": models.to_json() if models else None,
     }
 
 
@@ -147,6 +160,7 @@ def print_commands(console: Console, kept: Path | None) -> None:
         ("landfall drop FILE -d users --wait", "upload a file and follow it"),
         ("landfall runs", "list all runs"),
         ("landfall show RUN", "show a run, step by step"),
+        ("landfall analytics show", "segments, recommendations, forecasts; run makes them"),
         ('eval "$(landfall env)"', "settings for azcopy, adlfs, delta-rs, your own"),
         ("landfall down", "stop; the data stays"),
     ]
@@ -163,7 +177,11 @@ def print_commands(console: Console, kept: Path | None) -> None:
         console.print("\n`landfall demo --keep DIR` keeps the lake, the tables and the logs.")
 
 
-def _all_served(gold: Sequence[GoldTable], serving: Serving) -> bool:
+def _made(models: DemoAnalytics | None) -> bool:
+    return models is None or models.good
+
+
+def _all_served(gold: Sequence[TablePreview], serving: Serving) -> bool:
     return {table.name: table.rows for table in gold} == serving.rows
 
 

@@ -19,7 +19,7 @@ from devcloud import pidfile
 from devcloud.supervisor import StartError, Supervisor
 from landfall.cli import deploy, lake, live, render
 from landfall.cli.client import ApiProblem, Client
-from landfall.cli.demo import closing, extraction, scenario, served
+from landfall.cli.demo import analytics, closing, extraction, scenario, served
 from landfall.cli.demo import gold as gold_tables
 from landfall.cli.demo.play import DemoDelivery, Play
 from landfall.cli.demo.scenario import DemoDrop
@@ -54,7 +54,7 @@ def demo(data: str, rows: int | None, keep: Path | None, timeout: float, *, as_j
     console = render.console(stderr=as_json)
     try:
         with pidfile.orderly_end(), _folder(keep) as root:
-            document = _run_demo(console, root, data, rows, timeout)
+            document = _run_demo(console, root, data, rows, timeout, kept=keep is not None)
             closing.print_commands(console, keep)
     except KeyboardInterrupt:
         console.print("interrupted; all services are stopped")
@@ -68,7 +68,7 @@ def demo(data: str, rows: int | None, keep: Path | None, timeout: float, *, as_j
 
 
 def _run_demo(
-    console: Console, root: Path, data: str, rows: int | None, seconds: float
+    console: Console, root: Path, data: str, rows: int | None, seconds: float, *, kept: bool
 ) -> dict[str, Any]:
     with ExitStack() as stack:
         demo = scenario.load(project_folder())
@@ -91,7 +91,7 @@ def _run_demo(
         client = stack.enter_context(Client(target))
         container = stack.enter_context(lake.landing(str(target.lake)))
         console.print("Dropping files and following their runs; loads begin when Spark is warm")
-        with live.board(console) as view:
+        with live.board(console, transient=True) as view:
             play = Play(demo, client, container, drops, view=view, seconds=seconds)
             play.run_scenario()
         extracts: list[extraction.DemoExtract] = []
@@ -100,9 +100,17 @@ def _run_demo(
                 extraction.put_secrets(config, sources.secrets)
                 extracting = extraction.Extracting(client, config.lake_folder, seconds)
                 extracts = extracting.run(objects)
+        if demo.later:
+            console.print("Dropping what belongs to the extracted rows")
+            with live.board(console) as view:
+                play.follow_on(view)
         broken = _refused_report(client, demo.refused, play.deliveries)
         gold = gold_tables.tables(config.lake_folder)
         serving = served.read(config.database_dsn, demo.query)
+        models = None
+        if demo.analytics:
+            with _step(console, "Making segments, recommendations and forecasts"):
+                models = analytics.run(root, config.lake_folder, kept=kept)
         closing.show(
             console,
             demo,
@@ -112,10 +120,13 @@ def _run_demo(
             serving=serving,
             small_seconds=play.small_seconds,
             extracts=extracts,
+            models=models,
         )
         with _step(console, "\nStopping all services"):
             stack.close()
-    return closing.document(play.deliveries, gold, serving, play.small_seconds, extracts)
+    return closing.document(
+        play.deliveries, gold, serving, play.small_seconds, extracts, models=models
+    )
 
 
 @contextmanager

@@ -19,7 +19,7 @@ _MORE = "…"
 
 
 @dataclass(frozen=True)
-class GoldTable:
+class TablePreview:
     """A Delta table and its first rows."""
 
     name: str
@@ -30,20 +30,20 @@ class GoldTable:
     layer: str = "gold"
 
 
-def tables(lake: Path) -> list[GoldTable]:
+def tables(lake: Path) -> list[TablePreview]:
     """Return every Delta table under `gold` of a lake's folder, by name."""
     root = lake / "gold"
     folders = sorted(log.parent for log in root.rglob("_delta_log") if log.is_dir())
     return [_read(path, str(path.relative_to(root))) for path in folders]
 
 
-def _read(path: Path, name: str) -> GoldTable:
+def _read(path: Path, name: str) -> TablePreview:
     # Not with pyarrow: its threads over delta-rs can outlive the interpreter and abort it at exit.
     data = pl.read_delta(str(path))
-    return GoldTable(name, path, data.height, tuple(data.columns), data.head(_SHOWN_ROWS).rows())
+    return TablePreview(name, path, data.height, tuple(data.columns), data.head(_SHOWN_ROWS).rows())
 
 
-def preview(table: GoldTable, width: int) -> RenderableType:
+def preview(table: TablePreview, width: int) -> RenderableType:
     """Return the first rows of a table, with as many columns as fit into `width`."""
     title = f"{table.layer}/{table.name}: {table.rows:,} rows, {len(table.columns)} columns"
     view = Table(
@@ -69,7 +69,7 @@ def preview(table: GoldTable, width: int) -> RenderableType:
     return Group(Text(title, style="bold", no_wrap=True, overflow="ellipsis"), view)
 
 
-def _columns(table: GoldTable) -> Iterator[tuple[str, *tuple[object, ...]]]:
+def _columns(table: TablePreview) -> Iterator[tuple[str, *tuple[object, ...]]]:
     for at, name in enumerate(table.columns):
         yield (name, *(row[at] for row in table.head))
 

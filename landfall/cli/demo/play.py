@@ -91,6 +91,12 @@ class Play:
         if small.run.get("state") == State.SUCCEEDED:
             self.small_seconds = time.monotonic() - started
 
+    def follow_on(self, view: live.Board) -> None:
+        """Deliver what belongs to the extracts, and follow it to the end."""
+        self._view = view
+        self.deliver(self._scenario.later)
+        self._follow(self._all_final)
+
     def deliver(self, drops: Sequence[DemoDrop]) -> list[DemoDelivery]:
         """Upload drops as producers do."""
         delivered = [self._deliver(drop) for drop in drops]

@@ -59,6 +59,8 @@ class Scenario:
         sources: starts what is extracted from while the demo runs; None where nothing is.
         prepare: writes every file into a folder, from the kind of data (`real`, `generated` or
             `auto`) and the number of rows; returns in a few words where they come from.
+        later: delivered when the sources have been extracted; their files are there by then.
+        analytics: whether segments, recommendations and forecasts are made at the end.
     """
 
     first: tuple[DemoDrop, ...]
@@ -70,6 +72,8 @@ class Scenario:
     check: Callable[[str], None]
     prepare: Callable[[Path, str, int | None], str]
     sources: StartSources | None = None
+    later: tuple[DemoDrop, ...] = ()
+    analytics: bool = False
 
 
 def load(project: Path) -> Scenario:

@@ -24,7 +24,7 @@ from landfall.deploy.azure.deployment import Deployment, DeploymentError, servic
 
 SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
 """The Azure Databricks resource, as Entra ID knows it in every tenant."""
-JOBS = ("landfall_load", "landfall_validate")
+JOBS = ("landfall_load", "landfall_validate", "landfall_forget")
 """Jobs that the app starts, observes and cancels."""
 CONTAINERS = ("raw", "bronze", "silver", "gold", "manifest")
 """Containers that the jobs read or write."""

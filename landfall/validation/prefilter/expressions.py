@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from landfall.contract.conditions import ColumnOf, Condition, Constant
-from landfall.validation.conditions import BINARY, is_mixed, matcher
+from landfall.contract.conditions import ColumnOf, Condition, Constant, FunctionCall
+from landfall.validation.conditions import BINARY, among, is_mixed
 
 
 def expression(condition: Condition) -> pl.Expr:
@@ -30,8 +30,7 @@ def expression(condition: Condition) -> pl.Expr:
         choices = [item.value for item in condition.arguments[1:] if isinstance(item, Constant)]
         return arguments[0].is_in(pl.Series(choices, dtype=_type(choices[0])).implode())
     if condition.operation in {"like", "matches"}:
-        fits = matcher(condition)
-        return arguments[0].map_batches(lambda column: _by_distinct(column, fits), pl.Boolean)
+        return arguments[0].map_batches(lambda texts: _by_distinct(texts, condition), pl.Boolean)
     if is_mixed(condition):
         arguments = [item.cast(pl.Float64) for item in arguments]
     result: pl.Expr = BINARY[condition.operation](*arguments)
@@ -68,9 +67,10 @@ _EXPRESSIONS: dict[str, Callable[[list[pl.Expr]], pl.Expr]] = {
 }
 
 
-def _by_distinct(column: pl.Series, fits: Callable[[str], bool]) -> pl.Series:
+def _by_distinct(column: pl.Series, call: FunctionCall) -> pl.Series:
     distinct = column.unique().drop_nulls()
-    answers = pl.Series([fits(text) for text in distinct.to_list()], dtype=pl.Boolean)
+    fitting = among(call, texts := distinct.to_list())
+    answers = pl.Series([text in fitting for text in texts], dtype=pl.Boolean)
     return column.replace_strict(distinct, answers, default=None, return_dtype=pl.Boolean)
 
 

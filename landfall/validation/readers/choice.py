@@ -10,7 +10,7 @@ from landfall.validation.streams import ByteSource
 
 
 def reader_of(opened: Opened, contract: Contract, source: ByteSource) -> Reader:
-    """Return the reader of `opened`; Parquet is read by byte ranges of `source`."""
+    """Return the reader of `opened`; Parquet and workbooks are read by ranges of `source`."""
     kind = opened.format.kind
     if kind == "csv":
         return Delimited(opened, contract)
@@ -22,6 +22,10 @@ def reader_of(opened: Opened, contract: Contract, source: ByteSource) -> Reader:
         from landfall.validation.readers.objects import Array  # noqa: PLC0415 - likewise
 
         return Array(opened, contract)
+    if kind == "xlsx":
+        from landfall.validation.readers.workbook import Workbook  # noqa: PLC0415 - likewise
+
+        return Workbook(opened, contract, source)
     from landfall.validation.readers.parquet import Parquet  # noqa: PLC0415 - likewise
 
     return Parquet(opened, contract, source)

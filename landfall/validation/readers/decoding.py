@@ -7,12 +7,10 @@ import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 
-from landfall.validation.problems import Refusal
+from landfall.validation.problems import MAX_RATIO, Refusal
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-MAX_RATIO = 200
-"""Highest compression ratio; text reaches 20 to 100, a decompression bomb 1,000 and more."""
 FREE_BYTES = 16 << 20
 """Decompressed bytes up to which the ratio is not checked."""
 

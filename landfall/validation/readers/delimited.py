@@ -11,7 +11,12 @@ from landfall.validation.batches import RecordBatch
 from landfall.validation.prefilter import kernel
 from landfall.validation.problems import MAX_RECORD, Refusal, record_too_long, unclosed_quote
 from landfall.validation.readers import plain
-from landfall.validation.readers.header import check_header, choose_delimiter
+from landfall.validation.readers.comments import Comments
+from landfall.validation.readers.header import (
+    check_header,
+    choose_delimiter,
+    delimiter_of_width,
+)
 from landfall.validation.readers.opening import Opened
 from landfall.validation.readers.plain import Block
 from landfall.validation.readers.splitting import Splitter, UnclosedQuote
@@ -31,6 +36,7 @@ class Delimited:
     """Reads delimited text; call `start`, then `batches` once."""
 
     typed = False
+    mixed = False
 
     def __init__(self, opened: Opened, contract: Contract) -> None:
         self._contract = contract
@@ -40,6 +46,8 @@ class Delimited:
         self._ended = False
         self._line = 1
         self._splitter = Splitter(",", contract.hints.quote, contract.hints.escape)
+        comment = contract.hints.comment
+        self._comments = None if comment is None else Comments(comment)
         self.format = opened.format
         self.head = b""
         self.names: Sequence[str] = ()
@@ -56,8 +64,16 @@ class Delimited:
         Raises:
             Refusal: the header does not fit the contract, or there is none.
         """
+        lead = self._skip_lines()
+        self._line = 1 + lead.count(b"\n")
         split = self._header()
         data = self._rest
+        if not self._contract.hints.header:
+            self._refuse_header(split)
+            self.names = [column.name for column in self._contract.columns]
+            self.columns = Columns()
+            self.head = lead
+            return
         head = data[: _length(data, split.text[: split.end])]
         if not head.isascii():
             try:
@@ -66,23 +82,73 @@ class Delimited:
                 raise Refusal(
                     f"the header is not UTF-8: byte {error.start} is {head[error.start]:#04x}",
                     "save the file as UTF-8",
-                    line=1,
+                    line=self._line,
                 ) from error
-        self.columns = check_header(
-            split.names, split.line, self._splitter.delimiter, self._contract
-        )
+        try:
+            self.columns = check_header(
+                split.names, split.line, self._splitter.delimiter, self._contract
+            )
+        except Refusal as refusal:
+            at = self._line + split.text[: split.start].count("\n")
+            refusal.problem = replace(refusal.problem, line=at)
+            raise
         known_as = {given: expected for expected, given in self.columns.renamed.items()}
         self.names = [known_as.get(name, name) for name in split.names]
-        self.head = head
+        self.head = lead + head
         self._rest = data[len(head) :]
-        self._line = 1 + head.count(b"\n")
+        self._line += head.count(b"\n")
+
+    def _skip_lines(self) -> bytes:
+        """Take the lines before the header off the rest, and return them.
+
+        Raises:
+            Refusal: there are fewer, or one is too long.
+        """
+        wanted = self._contract.hints.skip_lines
+        if not wanted:
+            return b""
+        data = b""
+        while data.count(b"\n") < wanted and not self._ended:
+            data = self._read_more()
+            if len(data) > MAX_RECORD * wanted:
+                raise record_too_long(1 + data.count(b"\n"))
+        end = 0
+        for line in range(wanted):
+            end = data.find(b"\n", end) + 1
+            if not end:
+                raise Refusal(
+                    f"the file ends on line {line + 1}, and the contract skips {wanted} lines "
+                    "before the header",
+                    "send it again whole, or correct skipLines in the contract",
+                    line=line + 1,
+                )
+        self._rest = data[end:]
+        return data[:end]
+
+    def _refuse_header(self, first: _Header) -> None:
+        """Raise Refusal if the first record of a file without a header is one."""
+        columns = self._contract.columns
+        names = [name.strip().casefold() for name in first.names]
+        if names in (
+            [column.name.casefold() for column in columns],
+            [column.source.casefold() for column in columns],
+        ):
+            raise Refusal(
+                "the first line has the names of the columns, and the contract says that there is "
+                "no header",
+                "send the records alone, or leave `header: false` out of the contract",
+                line=self._line,
+            )
 
     def _header(self) -> _Header:
         """Return the first record; read as many blocks as it needs."""
+        data = self._rest
         while True:
-            data = self._read_more()
+            data = data or self._read_more()
             if not data:
                 raise Refusal("the file is empty", "send it again with its header and records")
+            if self._comments is not None:
+                data = self._rest = self._comments.blanked(data, self._splitter, final=self._ended)
             if len(data) > MAX_RECORD and data.find(b"\n", 0, MAX_RECORD) < 0:
                 raise record_too_long(1)
             cut = len(data) if self._ended else data.rfind(b"\n") + 1
@@ -95,18 +161,21 @@ class Delimited:
                     raise Refusal(
                         "the file has only blank lines", "send it again with its header and records"
                     )
+                data = b""
                 continue
             self._set_delimiter(line)
             header = self._first_record(text, skipped)
             if header is not None:
                 return header
+            data = b""
 
     def _first_record(self, text: str, skipped: int) -> _Header | None:
+        at = self._line + text[:skipped].count("\n")
         try:
             split = self._splitter.first(text[skipped:], final=self._ended)
         except UnclosedQuote:
             raise Refusal(
-                "a quote in the header is not closed", "close it, or double it", line=1
+                "a quote in the header is not closed", "close it, or double it", line=at
             ) from None
         if split is None:
             if len(text) > MAX_RECORD:
@@ -119,20 +188,22 @@ class Delimited:
                 raise Refusal(
                     "the lines end in a carriage return alone",
                     "save the file with LF or CRLF line ends",
-                    line=1,
+                    line=at,
                 )
             masked = any(column.masked for column in self._contract.columns)
             where = "" if masked else f" in {broken.value!r}"
             raise Refusal(
                 f"the header has a stray quote{where}",
                 "quote whole fields only",
-                line=1,
+                line=at,
             )
-        return _Header(text, skipped + end, line, names)
+        return _Header(text, skipped, skipped + end, line, names)
 
     def _set_delimiter(self, line: str) -> None:
         hints = self._contract.hints
         delimiter = hints.delimiter or ("\t" if self._suffix in {"tsv", "tab"} else None)
+        if delimiter is None and not hints.header:
+            delimiter = delimiter_of_width(line, len(self._contract.columns))
         if delimiter is None:
             delimiter = choose_delimiter(line, self._contract)
         if delimiter != self._splitter.delimiter:
@@ -163,6 +234,8 @@ class Delimited:
         while pending or not self._ended:
             data = self._rest if pending else self._read_more()
             pending = False
+            if self._comments is not None:
+                data = self._comments.blanked(data, self._splitter, final=self._ended)
             cut = len(data) if self._ended else data.rfind(b"\n") + 1
             block = data[:cut]
             if block:
@@ -225,8 +298,9 @@ class Delimited:
 
 
 class _Header:
-    def __init__(self, text: str, end: int, line: str, names: list[str]) -> None:
+    def __init__(self, text: str, start: int, end: int, line: str, names: list[str]) -> None:
         self.text = text
+        self.start = start
         self.end = end
         self.line = line
         self.names = names

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from landfall.validation.problems import Refusal
+from landfall.validation.problems import MAX_RATIO, Refusal, encrypted
 from landfall.validation.readers import thrift
 from landfall.validation.readers.opening import PARQUET_MAGIC
 from landfall.validation.readers.pages import check_pages
@@ -24,13 +24,18 @@ MAX_GROUP = 512 << 20
 """Most uncompressed bytes of a row group."""
 MAX_CELLS = 64 << 20
 """Most values of a row group; a run of equal values takes almost no bytes in the file."""
+FREE_EXPANSION = 128 << 20
+"""Bytes that any file may have when it is read, however small it is."""
+CELL = 8
+"""Bytes that a value counts when it is read, besides those of a text."""
 SCHEMA, ROWS, GROUPS = 2, 3, 4
 COLUMNS, GROUP_ROWS, GROUP_OFFSET, _ORDINAL = 1, 3, 5, 7
 AGAIN = "write the file again with a current Parquet writer and send it again"
 
 TAIL = 8
 """Bytes after a footer: its length and the magic number."""
-_CHUNK_OFFSET, _META = 2, 3
+_CHUNK_OFFSET, _META, _CRYPTO = 2, 3, 8
+_KEY_VALUES, _ENCRYPTION = 5, 8
 _INDEXES = frozenset({4, 5, 6, 7})
 _VALUES, _COMPRESSED, _DATA, _INDEX, _DICTIONARY, _BLOOM = 5, 7, 9, 10, 11, frozenset({14, 15})
 _WIDTH, _NAME, _CHILDREN, _PATH = 2, 4, 5, 3
@@ -61,6 +66,7 @@ def read_footer(source: ByteSource) -> thrift.Struct:
         footer = thrift.decode(source.read(size - TAIL - length, length))
         thrift.check(footer, _FOOTER)
         _check_counts(footer)
+        _refuse_encrypted(footer)
     except ValueError as error:
         raise Refusal(f"the Parquet footer is damaged: {error}", AGAIN) from error
     return footer
@@ -75,6 +81,50 @@ def _check_counts(footer: thrift.Struct) -> None:
     for group in groups_of(footer):
         if thrift.get(group, GROUP_ROWS) < 0:
             raise ValueError("a row group has a negative number of rows")
+
+
+def _refuse_encrypted(footer: thrift.Struct) -> None:
+    chunks = (chunk for group in groups_of(footer) for chunk in thrift.get(group, COLUMNS).values)
+    ids = {item.id for chunk in chunks for item in chunk}
+    if _CRYPTO in ids or any(item.id == _ENCRYPTION for item in footer):
+        raise encrypted()
+
+
+class Expansion:
+    """How large a file becomes when it is read. A run of equal values takes almost no bytes."""
+
+    def __init__(self, size: int) -> None:
+        """Begin with nothing; `size` is that of the file in bytes."""
+        self._size = size
+        self._bytes = 0
+
+    def add(self, size: int) -> None:
+        """Add bytes that were read, or that will be.
+
+        Raises:
+            Refusal: the file expands more than any that has that many different values.
+        """
+        self._bytes += size
+        if self._bytes > FREE_EXPANSION and self._bytes > MAX_RATIO * self._size:
+            raise Refusal(
+                f"the Parquet file of {self._size} bytes expands more than {MAX_RATIO} times: to "
+                f"{self._bytes >> 20} MiB or more",
+                "check how it was written; if it really has so many equal values, send it as "
+                f"several files of less than {FREE_EXPANSION >> 20} MiB each when expanded",
+            )
+
+
+def add_declared(footer: thrift.Struct, names: Collection[str], expansion: Expansion) -> None:
+    """Add the values that the footer declares for columns of these names.
+
+    Raises:
+        Refusal: see `Expansion.add`.
+    """
+    wanted_names = {name.encode() for name in names}
+    for group in groups_of(footer):
+        for chunk in thrift.get(group, COLUMNS).values:
+            if _path(chunk)[0] in wanted_names:
+                expansion.add(CELL * thrift.get(thrift.get(chunk, _META), _VALUES))
 
 
 def assemble(data: bytes, footer: thrift.Struct) -> bytes:
@@ -104,6 +154,11 @@ def without_groups(footer: thrift.Struct) -> thrift.Struct:
     return empty
 
 
+def without_metadata(footer: thrift.Struct) -> thrift.Struct:
+    """Return the footer without what writers add for themselves, such as Arrow's schema."""
+    return [field for field in footer if field.id != _KEY_VALUES]
+
+
 def groups_of(footer: thrift.Struct) -> list[thrift.Struct]:
     """Return the row groups with rows; an empty one may have columns without an offset."""
     return [group for group in thrift.get(footer, GROUPS).values if thrift.get(group, GROUP_ROWS)]
@@ -124,7 +179,7 @@ def group_as_file(
     start, end = min(at for at, _ in ranges), max(at for _, at in ranges)
     data = _read(source, start, end)
     wanted_names = {name.encode() for name in names}
-    size = _UncompressedSize(group)
+    size = _UncompressedSize(group, Expansion(source.size))
     for chunk, (begins, ends) in zip(chunks, ranges, strict=True):
         if _path(chunk)[0] in wanted_names:
             size.add(chunk, data[begins - start : ends - start])
@@ -135,7 +190,8 @@ def group_as_file(
 class _UncompressedSize:
     """Uncompressed size of the columns of a row group."""
 
-    def __init__(self, group: thrift.Struct) -> None:
+    def __init__(self, group: thrift.Struct, expansion: Expansion | None = None) -> None:
+        self._expansion = expansion
         self._rows: int = thrift.get(group, GROUP_ROWS)
         self._cells = 0
         self._bytes = 0
@@ -153,7 +209,10 @@ class _UncompressedSize:
         self._cells += values
         if self._cells > MAX_CELLS:
             raise _too_large()
-        self._bytes += check_pages(data, values)
+        size = check_pages(data, values)
+        if self._expansion is not None:
+            self._expansion.add(size)
+        self._bytes += size
         if self._bytes > MAX_GROUP:
             raise _too_large()
 

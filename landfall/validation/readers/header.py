@@ -17,6 +17,8 @@ DELIMITERS = (",", ";", "\t", "|")
 
 _NO_BRONZE = re.compile(rf"{NOT_IN_NAMES.pattern}|^$|^_")
 """Names that a column of bronze cannot have."""
+_VALUE = re.compile(r"[\s\d.,:/+-]*|[^@\s]+@[^@\s]+")
+"""What a header has no name like: nothing, a number, a date, an address."""
 _SIMILAR, _VERY_SIMILAR = 0.6, 0.8
 """Similarity of a header that may be meant, and of one that surely is; 1 is equal."""
 _SHOWN = 60
@@ -26,6 +28,12 @@ _LISTED = 5
 def choose_delimiter(line: str, contract: Contract) -> str:
     """Return the delimiter that gives most of the contract's columns; a comma if none does."""
     return max(DELIMITERS, key=lambda d: _known(line.split(d), contract))
+
+
+def delimiter_of_width(line: str, width: int) -> str | None:
+    """Return the one delimiter that cuts a line into so many fields; None if none or several do."""
+    fitting = [delimiter for delimiter in DELIMITERS if line.count(delimiter) == width - 1]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def check_header(names: Sequence[str], line: str, delimiter: str, contract: Contract) -> Columns:
@@ -40,9 +48,18 @@ def check_header(names: Sequence[str], line: str, delimiter: str, contract: Cont
         if not set(names) & set(expected) and nearest(expected[0], names) is None:
             # It is most likely a record, and may have values that must not be shown.
             shown = "" if any(c.masked for c in contract.columns) else f": {_short(line)!r}"
+            wanted = _short(delimiter.join(expected), 400)
+            if not any(_VALUE.fullmatch(name) for name in names):
+                raise Refusal(
+                    f"none of the {len(expected)} columns of {contract.dataset} is in the first "
+                    f"line{shown}",
+                    "if it is a header, the file is of another dataset; else put a header before "
+                    f"the records: {wanted}",
+                    line=1,
+                )
             raise Refusal(
                 f"the first line is not the header of {contract.dataset}{shown}",
-                f"put a header before the records: {_short(delimiter.join(expected), 400)}",
+                f"put a header before the records: {wanted}",
                 line=1,
             )
     return check_columns(names, contract)

@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from landfall.contract.domains import LONGEST_NUMBER
-from landfall.contract.model import Contract
+from landfall.contract.model import Column, Contract
 from landfall.validation.batches import ParsedBatch
 from landfall.validation.problems import MAX_RECORD, record_too_long
 from landfall.validation.readers.array import Elements
@@ -29,10 +29,12 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 class ObjectBatch:
     """Parses objects into cells, and collects names that are not in the contract."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        """`names` are those of the objects, in the order of the cells."""
-        self._names = names
-        self._known = frozenset(names)
+    def __init__(self, columns: Sequence[Column]) -> None:
+        """`columns` are those of the cells, in their order."""
+        self._paths = [column.path or (column.source,) for column in columns]
+        self._nested = any(len(path) > 1 for path in self._paths)
+        self._names = [path[0] for path in self._paths]
+        self._known = frozenset(self._names)
         self._decoder = json.JSONDecoder(
             object_pairs_hook=_object, parse_constant=_reject_constant, parse_float=as_written
         )
@@ -65,20 +67,33 @@ class ObjectBatch:
         if len(self.extra) < _MAX_EXTRA:
             for name in value.keys() - self._known:
                 self.extra[name] = None
+        if self._nested:
+            return [_at(value, path) for path in self._paths]
         return [value.get(name) for name in self._names]
+
+
+def _at(value: Any, path: tuple[str | int, ...]) -> Any:
+    """Return what a path leads to; None where a part of it is not there."""
+    for step in path:
+        if isinstance(step, str):
+            value = value.get(step) if isinstance(value, dict) else None
+        else:
+            value = value[step] if isinstance(value, list) and step < len(value) else None
+    return value
 
 
 class _JsonReader:
     """Base of both readers."""
 
     typed = True
+    mixed = False
     head = b""
 
     def __init__(self, opened: Opened, contract: Contract) -> None:
         self.names: Sequence[str] = [column.name for column in contract.columns]
         self.format = opened.format
         self._chunks = opened.chunks
-        self._records = ObjectBatch([column.source for column in contract.columns])
+        self._records = ObjectBatch(contract.columns)
 
     @property
     def columns(self) -> Columns:

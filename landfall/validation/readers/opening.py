@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from landfall.contract.model import Hints
-from landfall.validation.problems import Refusal
+from landfall.validation.problems import Refusal, encrypted
 from landfall.validation.readers.decoding import (
     GZIP_MAGIC,
     ZSTD_MAGIC,
@@ -21,8 +21,12 @@ from landfall.validation.readers.decoding import (
     transcode,
 )
 from landfall.validation.report import Format
+from landfall.validation.streams import ByteSource
 
 PARQUET_MAGIC = b"PAR1"
+_ENCRYPTED_MAGIC = b"PARE"
+ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+"""Beginnings of a ZIP archive, with members and without."""
 _HEAD = 1 << 12
 
 _SUFFIXES = {
@@ -34,6 +38,8 @@ _SUFFIXES = {
     "jsonl": "json",
     "ndjson": "json",
     "parquet": "parquet",
+    "xlsx": "xlsx",
+    "xlsm": "xlsx",
 }
 _HINTED = {"csv": "csv", "json": "json", "jsonl": "json"}
 """Expected kind by the contract's format, for files whose name says nothing."""
@@ -43,7 +49,8 @@ _UNSUPPORTED = {
     b"GIF8": "a GIF image",
     b"%PDF": "a PDF document",
     b"PK\x03\x04": "a ZIP archive or an Excel workbook",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"PK\x05\x06": "an empty ZIP archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls), or one with a password",
     b"7z\xbc\xaf": "a 7-Zip archive",
     b"BZh": "bzip2 data",
     b"\xfd7zXZ": "xz data",
@@ -73,7 +80,7 @@ class Opened:
     """The format of a file, and a stream of its content as UTF-8 without a byte order mark.
 
     `codec` is Python's name of the file's encoding and `mark` its byte order mark, so that records
-    can be written as in the file. The `chunks` of a Parquet file are its raw bytes.
+    can be written as in the file. The `chunks` of Parquet and of a workbook are the raw bytes.
     """
 
     format: Format
@@ -83,8 +90,13 @@ class Opened:
     suffix: str
 
 
-def open_stream(chunks: Iterable[bytes], name: str, hints: Hints) -> Opened:
+def open_stream(
+    chunks: Iterable[bytes], name: str, hints: Hints, source: ByteSource | None = None
+) -> Opened:
     """Detect the format from the beginning of `chunks`.
+
+    `source` has the same bytes, for ZIP archives and workbooks, whose directory is at their end;
+    without it they are refused.
 
     Raises:
         Refusal: empty, of an unsupported kind, or not what `name` says.
@@ -110,6 +122,50 @@ def open_stream(chunks: Iterable[bytes], name: str, hints: Hints) -> Opened:
             if not head:
                 raise Refusal("the file is empty", "send it again with its header and records")
             break
+    if source is not None and compression == "none" and head.startswith(ZIP_MAGIC):
+        return _open_archive(stream, stem, hints, source)
+    if stem.endswith(".zip"):
+        raise Refusal(
+            "the name ends in .zip but the content is not a ZIP archive",
+            "pack the file, or drop .zip from its name",
+        )
+    return _open_plain(head, stream, stem, hints, compression)
+
+
+def _open_archive(stream: Iterator[bytes], stem: str, hints: Hints, source: ByteSource) -> Opened:
+    """Open a workbook, or the one file in an archive."""
+    from landfall.validation.readers import archives  # noqa: PLC0415 - most drops are CSV
+
+    suffix = stem.rpartition(".")[2] if "." in stem else ""
+    if _SUFFIXES.get(suffix, "xlsx") != "xlsx":
+        raise Refusal(
+            f"the name ends in .{suffix} but the content is a ZIP archive or an Excel workbook",
+            "unpack it, or name it .zip or .xlsx after what it is",
+        )
+    archive = archives.open_archive(source)
+    if archives.is_workbook(archive):
+        if suffix == "zip":
+            raise Refusal("the content is an Excel workbook", "name the file .xlsx")
+        return Opened(Format("xlsx"), stream, "", b"", suffix)
+    if suffix in _SUFFIXES:
+        raise Refusal("the name says Excel but the content is a ZIP archive", "name the file .zip")
+    member = archives.only_member(archive)
+    for _ in stream:
+        """Read every byte, so that the hash is of the whole file."""
+    head, content = _peek(archives.unpacked(archive, member))
+    if not head:
+        raise Refusal("the file is empty", "send it again with its header and records")
+    if head.startswith((*ZIP_MAGIC, GZIP_MAGIC, ZSTD_MAGIC)):
+        raise Refusal(
+            f"{member.filename!r} in the archive is packed once more", "send it packed once"
+        )
+    return _open_plain(head, content, member.filename.lower(), hints, "zip")
+
+
+def _open_plain(
+    head: bytes, stream: Iterator[bytes], stem: str, hints: Hints, compression: str
+) -> Opened:
+    """Open content that is packed no more."""
     suffix = stem.rpartition(".")[2] if "." in stem else ""
     expected = _SUFFIXES.get(suffix) or _HINTED.get(hints.kind or "")
     _refuse_unsupported(head, expected)
@@ -146,11 +202,18 @@ def _peek(stream: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 def _refuse_unsupported(head: bytes, expected: str | None) -> None:
     for magic, what in _UNSUPPORTED.items():
         if head.startswith(magic):
-            raise Refusal(f"the content is {what}", "send CSV, JSON or Parquet")
+            raise Refusal(f"the content is {what}", "send CSV, JSON, Parquet or .xlsx")
+    if head.startswith(_ENCRYPTED_MAGIC):
+        raise encrypted()
     is_parquet = head.startswith(PARQUET_MAGIC)
     if is_parquet and expected not in {None, "parquet"}:
         raise Refusal(
             f"the content is Parquet but the name says {expected}", "name the file .parquet"
+        )
+    if expected == "xlsx":
+        raise Refusal(
+            "the name says Excel but the content is no workbook",
+            "save it as .xlsx, or name the file after what it is",
         )
     if expected == "parquet" and not is_parquet:
         raise Refusal(

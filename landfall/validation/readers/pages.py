@@ -7,13 +7,16 @@ Specification: parquet.thrift in Apache Parquet; the field numbers are from ther
 
 from __future__ import annotations
 
+import zlib
+
 from landfall.validation.readers import thrift
 
-_KIND, _UNPACKED, _PACKED = 1, 2, 3
+_KIND, _UNPACKED, _PACKED, _CHECKSUM = 1, 2, 3, 4
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _VALUES, _NULLS, _ROWS, _DEFINITIONS, _REPETITIONS = 1, 2, 3, 5, 6
 
-_HEADER = thrift.ThriftShape({_KIND: int, _UNPACKED: int, _PACKED: int})
+_HEADER = thrift.ThriftShape({_KIND: int, _UNPACKED: int, _PACKED: int}, {_CHECKSUM: int})
+_BITS_32 = 0xFFFFFFFF
 _OF_KIND = {
     _DATA: (5, thrift.ThriftShape({_VALUES: int})),
     _DICTIONARY: (7, thrift.ThriftShape({_VALUES: int})),
@@ -47,6 +50,9 @@ def check_pages(data: bytes, values: int) -> int:
         size, packed = _count(header, _UNPACKED), _count(header, _PACKED)
         if packed > len(data) - at:
             raise ValueError("a page reaches beyond its column chunk")
+        checksum = thrift.get(header, _CHECKSUM)  # signed, and optional
+        if checksum is not None and zlib.crc32(data[at : at + packed]) != checksum & _BITS_32:
+            raise ValueError("a page is not what its checksum says: the file was damaged")
         kind = thrift.get(header, _KIND)
         if kind in _OF_KIND:
             own = _kind_header(header, kind)

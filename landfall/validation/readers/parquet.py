@@ -13,6 +13,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from landfall.contract.domains import (
@@ -26,15 +28,18 @@ from landfall.contract.domains import (
 from landfall.contract.model import Column, Contract
 from landfall.validation.batches import ParsedBatch
 from landfall.validation.columns import Inexpressible
-from landfall.validation.problems import Refusal
+from landfall.validation.problems import MAX_RECORD, Refusal
 from landfall.validation.readers import thrift
 from landfall.validation.readers.footer import (
     AGAIN,
+    Expansion,
+    add_declared,
     assemble,
     group_as_file,
     groups_of,
     read_footer,
     without_groups,
+    without_metadata,
 )
 from landfall.validation.readers.header import check_columns
 from landfall.validation.readers.opening import Opened
@@ -42,12 +47,15 @@ from landfall.validation.report import Columns, Format
 from landfall.validation.streams import ByteSource
 
 _ROWS = 10_000
+_BATCH_BYTES = 16 << 20
+"""Most bytes of text in a batch of records, unless one record has more."""
 
 
 class Parquet:
     """Reads a Parquet file; a record's line is its number, counted from 1."""
 
     typed = True
+    mixed = False
     head = b""
 
     def __init__(self, opened: Opened, contract: Contract, source: ByteSource) -> None:
@@ -95,11 +103,24 @@ class Parquet:
     def batches(self) -> Iterator[ParsedBatch]:
         """Yield all records."""
         number = 0
+        expansion = Expansion(self._source.size)
+        try:
+            add_declared(self._footer, self._read_names, expansion)
+        except (TypeError, ValueError) as error:
+            raise Refusal(f"the Parquet footer is damaged: {error}", AGAIN) from error
         for frame in self._frames():
-            for start in range(0, len(frame), _ROWS):
-                part = frame.slice(start, _ROWS)
-                yield self._batch(python_rows(part), number)
+            lengths = _text_lengths(frame)
+            expansion.add(int(lengths.sum()))
+            if (lengths > MAX_RECORD).any():
+                raise _too_long(number + 1 + int(np.argmax(lengths > MAX_RECORD)))
+            for part in _parts(frame, lengths):
+                yield self._batch(python_rows(self._normalized(part)), number)
                 number += len(part)
+
+    @property
+    def _read_names(self) -> list[str]:
+        """Names in the file of the columns that are read."""
+        return [*(name for name, _ in self._present), *self.columns.loaded]
 
     def _batch(self, rows: list[tuple[Any, ...]], number: int) -> ParsedBatch:
         return ParsedBatch(
@@ -133,15 +154,56 @@ class Parquet:
                 raise Refusal(
                     f"row group {index + 1} of the Parquet file cannot be read: {error}", AGAIN
                 ) from error
-            yield frame.select(
-                normalized(name, frame.schema[name], column).alias(column.name)
-                for name, column in self._present
-            ).hstack(frame.select(pl.col(name).cast(pl.String) for name in self.columns.loaded))
+            yield frame
+
+    def _normalized(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.select(
+            normalized(name, frame.schema[name], column).alias(column.name)
+            for name, column in self._present
+        ).hstack(frame.select(pl.col(name).cast(pl.String) for name in self.columns.loaded))
 
     def _frame(self, group: thrift.Struct) -> pl.DataFrame:
-        names = [*(name for name, _ in self._present), *self.columns.loaded]
-        data = group_as_file(self._source, self._footer, group, names)
-        return pl.read_parquet(io.BytesIO(data), columns=names)
+        names = self._read_names
+        categories = [name for name in names if _is_categorical(self.schema[name])]
+        # Polars would hash each value of a column that Arrow's schema calls a dictionary.
+        footer = without_metadata(self._footer) if categories else self._footer
+        data = group_as_file(self._source, footer, group, names)
+        frame = pl.read_parquet(io.BytesIO(data), columns=names)
+        types = {name: self.schema[name] for name in names if name not in categories}
+        return frame.cast(types) if categories else frame  # type: ignore[arg-type]
+
+
+def _text_lengths(frame: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """Return the bytes of text of each record. Many records may share one text in memory."""
+    lengths = np.zeros(len(frame), np.int64)
+    for column in frame.iter_columns():
+        if column.dtype == pl.String:
+            lengths += column.str.len_bytes().fill_null(0).to_numpy()
+    return lengths
+
+
+def _parts(frame: pl.DataFrame, lengths: npt.NDArray[np.int64]) -> Iterator[pl.DataFrame]:
+    """Yield a frame in slices whose values fit into memory, each one by itself."""
+    ends = np.cumsum(lengths)
+    start = before = 0
+    while start < len(frame):
+        fitting = int(np.searchsorted(ends, before + _BATCH_BYTES, side="right"))
+        end = min(max(fitting, start + 1), start + _ROWS)
+        yield frame.slice(start, end - start)
+        start, before = end, int(ends[end - 1])
+
+
+def _too_long(number: int) -> Refusal:
+    """Return the refusal of a file with a record that is too long."""
+    return Refusal(
+        f"record {number} of the Parquet file is longer than {MAX_RECORD >> 20} MiB",
+        "leave out what is no value of a table, or shorten it",
+        line=number,
+    )
+
+
+def _is_categorical(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, (pl.Categorical, pl.Enum))
 
 
 def _is_opaque(dtype: pl.DataType) -> bool:

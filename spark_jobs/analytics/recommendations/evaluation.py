@@ -17,12 +17,16 @@ from spark_jobs.analytics.gates import Gate, at_least
 from spark_jobs.analytics.recommendations.market import Acts, Floats, Ints, Listings
 from spark_jobs.analytics.recommendations.ranking import (
     LIST,
+    LOOKED_AT,
     WEEK,
-    Candidates,
     Moment,
+    blocks,
     candidates,
+    most_touched,
     order,
     shortlist,
+    some_of,
+    suitable,
     touched_later,
     train_second_stage,
 )
@@ -85,9 +89,11 @@ def evaluate(
     for number in range(WEEKS, 0, -1):
         moment = Moment.of(listings, acts, until - WEEK * number)
         pairs = touched_later(moment)
-        users = np.unique(pairs[0])
+        users = some_of(np.unique(pairs[0]), seed)
         if not len(users):
             continue
+        judged = np.isin(pairs[0], users)
+        pairs = pairs[0][judged], pairs[1][judged]
         for name, chosen in _lists(moment, users, model, more or {}).items():
             gains, found = _judge(chosen, users, pairs, len(listings.ids))
             ndcg[name].append(gains)
@@ -106,35 +112,30 @@ def evaluate(
 def _lists(
     moment: Moment, users: Ints, model: Boosting | None, more: Mapping[str, Scorer]
 ) -> dict[str, Ints]:
-    found = candidates(moment, users)
-    lists = {
-        POPULARITY: _by_popularity(moment, found),
-        ONE_STAGE: shortlist(moment, found.listings, found.scores)[0],
-        TWO_STAGES: shortlist(moment, *order(moment, found, model))[0],
-    }
-    for name, scorer in more.items():
-        scores = scorer(moment, users)
-        every = candidates(moment, users, len(moment.live))
-        allowed = np.zeros((len(users), len(moment.listings.ids)), dtype=bool)
-        row = np.repeat(np.arange(len(users)), every.listings.shape[1])
-        flat = every.listings.ravel()
-        allowed[row[flat >= 0], flat[flat >= 0]] = True
-        scores = np.where(allowed[:, moment.live], scores, -np.inf)
-        turn = np.argsort(-scores, axis=1, kind="stable")[:, : 10 * LIST]
-        best = np.take_along_axis(scores, turn, axis=1)
-        chosen = np.where(np.isfinite(best), moment.live[turn], -1)
-        lists[name] = shortlist(moment, chosen, best)[0]
-    return lists
+    lists: dict[str, list[Ints]] = {name: [] for name in (ONE_STAGE, TWO_STAGES, *more)}
+    for block in blocks(users):
+        found = candidates(moment, block, LOOKED_AT)
+        lists[ONE_STAGE].append(shortlist(moment, found.listings, found.scores)[0])
+        few = found if model is None else suitable(moment, found)
+        lists[TWO_STAGES].append(shortlist(moment, *order(moment, few, model))[0])
+        for name, scorer in more.items():
+            lists[name].append(_by_scorer(moment, block, scorer))
+    joined = {name: np.concatenate(parts) for name, parts in lists.items()}
+    return {POPULARITY: most_touched(moment, users, moment.count)[0], **joined}
 
 
-def _by_popularity(moment: Moment, found: Candidates) -> Ints:
-    """Return the most touched listings of the last 28 days, the same for all but own and seen."""
-    every = candidates(moment, found.users, len(moment.live)).listings
-    count = np.where(every >= 0, moment.count[np.maximum(every, 0)], -np.inf)
-    turn = np.lexsort((every, -count), axis=1)[:, : 10 * LIST]
-    return shortlist(
-        moment, np.take_along_axis(every, turn, axis=1), np.take_along_axis(count, turn, axis=1)
-    )[0]
+def _by_scorer(moment: Moment, users: Ints, scorer: Scorer) -> Ints:
+    """Return the lists of a further method, of what stage one would have looked at."""
+    scores = scorer(moment, users)
+    every = candidates(moment, users, len(moment.live)).listings
+    allowed = np.zeros((len(users), len(moment.listings.ids)), dtype=bool)
+    row = np.repeat(np.arange(len(users)), every.shape[1])
+    flat = every.ravel()
+    allowed[row[flat >= 0], flat[flat >= 0]] = True
+    scores = np.where(allowed[:, moment.live], scores, -np.inf)
+    turn = np.argsort(-scores, axis=1, kind="stable")[:, : 10 * LIST]
+    best = np.take_along_axis(scores, turn, axis=1)
+    return shortlist(moment, np.where(np.isfinite(best), moment.live[turn], -1), best)[0]
 
 
 def _judge(chosen: Ints, users: Ints, pairs: tuple[Ints, Ints], size: int) -> tuple[Floats, Floats]:

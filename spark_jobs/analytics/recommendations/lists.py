@@ -9,14 +9,14 @@ import pandas as pd
 
 from spark_jobs.analytics.gates import Gate, at_least, at_most
 from spark_jobs.analytics.recommendations.evaluation import ONE_STAGE, POPULARITY, TWO_STAGES
-from spark_jobs.analytics.recommendations.market import KINDS, Floats, Ints, Listings
+from spark_jobs.analytics.recommendations.market import KINDS, Acts, Floats, Ints, Listings
 from spark_jobs.analytics.recommendations.ranking import (
     LIST,
     OF_A_SELLER,
     Moment,
-    candidates,
+    blocks,
+    most_touched,
     recommend,
-    shortlist,
 )
 from spark_jobs.analytics.recommendations.taste import taste
 from spark_jobs.analytics.recommendations.trees import Boosting
@@ -52,23 +52,18 @@ def by_user(moment: Moment, users: Ints, model: Boosting | None, method: str) ->
         if not len(group):
             continue
         if method == POPULARITY:
-            listings, scores = _popular_lists(moment, group)
+            listings, scores = most_touched(moment, group, moment.popular)
         else:
             listings, scores, _ = recommend(moment, group, chosen_model)
-        parts.append(_rows(moment, group, listings, scores, source))
+        begin = 0
+        for block in blocks(group):
+            part = slice(begin, begin + len(block))
+            parts.append(_rows(moment, block, listings[part], scores[part], source))
+            begin += len(block)
     columns = ["user_id", "rank", "product_id", "score", "source", "reason"]
     if not parts:
         return pd.DataFrame(columns=columns)
     return pd.concat(parts).sort_values(["user_id", "rank"], ignore_index=True)[columns]
-
-
-def _popular_lists(moment: Moment, users: Ints) -> tuple[Ints, Floats]:
-    every = candidates(moment, users, len(moment.live)).listings
-    count = np.where(every >= 0, moment.popular[np.maximum(every, 0)], -np.inf)
-    turn = np.lexsort((every, -count), axis=1)
-    return shortlist(
-        moment, np.take_along_axis(every, turn, axis=1), np.take_along_axis(count, turn, axis=1)
-    )
 
 
 def _rows(moment: Moment, users: Ints, listings: Ints, scores: Floats, source: str) -> pd.DataFrame:
@@ -89,13 +84,14 @@ def _rows(moment: Moment, users: Ints, listings: Ints, scores: Floats, source: s
 def _reasons(moment: Moment, users: Ints, row: Ints, chosen: Ints) -> list[str]:
     """Return why each listing is there: size and brand that the user favours, what it is like."""
     listings = moment.listings
-    known = taste(listings, moment.acts, moment.base, moment.at, users)
+    mine = moment.history(users)
+    known = taste(listings, mine, moment.base, moment.at, users)
     size, brand = listings.facets["size"][chosen], listings.facets["brand"][chosen]
     category = listings.facets["category"][chosen]
     likes_size = known.lifts["size"][row, size] > _CLEAR_LIFT
     likes_brand = known.lifts["brand"][row, brand] > _CLEAR_LIFT
     likes_category = known.lifts["category"][row, category] > _CLEAR_LIFT
-    counts = _strongest(moment, users)
+    counts = _strongest(moment, mine, users)
     reasons = []
     for number, at in enumerate(row):
         facts = []
@@ -110,18 +106,15 @@ def _reasons(moment: Moment, users: Ints, row: Ints, chosen: Ints) -> list[str]:
     return reasons
 
 
-def _strongest(moment: Moment, users: Ints) -> dict[tuple[int, int], str]:
+def _strongest(moment: Moment, mine: Acts, users: Ints) -> dict[tuple[int, int], str]:
     """Return the strongest kind of act by (row, category), in words with its number."""
-    past = moment.acts.before(moment.at)
     rows = np.full(len(moment.acts.user_ids), -1, dtype=np.int64)
     rows[users] = np.arange(len(users))
-    mine = rows[moment.acts.users[past]]
-    kept = mine >= 0
     frame = pd.DataFrame(
         {
-            "row": mine[kept],
-            "category": moment.listings.facets["category"][moment.acts.listings[past][kept]],
-            "kind": moment.acts.kinds[past][kept],
+            "row": rows[mine.users],
+            "category": moment.listings.facets["category"][mine.listings],
+            "kind": mine.kinds,
         }
     )
     counts = frame.value_counts(["row", "category", "kind"]).reset_index()

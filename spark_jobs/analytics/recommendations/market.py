@@ -35,6 +35,7 @@ class Listings:
         facets: code of each facet by name; code 0 is unknown and says nothing.
         names: of the codes.
         price: of the listing.
+        level: logarithm of the price, standardised within its category.
     """
 
     ids: Ints
@@ -44,6 +45,7 @@ class Listings:
     facets: dict[str, Ints]
     names: dict[str, list[str]]
     price: Floats
+    level: Floats
 
     def live(self, at: float) -> Ints:
         """Return the positions of what is on sale at a time."""
@@ -74,16 +76,13 @@ class Acts:
         low, high = np.searchsorted(self.at, [begin, end], side="right")
         return slice(int(low), int(high))
 
-    def of(self, users: Ints) -> Acts:
-        """Return the acts of these users alone; they keep their positions."""
-        wanted = np.zeros(len(self.user_ids), dtype=bool)
-        wanted[users] = True
-        kept = wanted[self.users]
+    def take(self, positions: Ints) -> Acts:
+        """Return the acts at ascending positions; users and listings keep theirs."""
         return Acts(
-            self.users[kept],
-            self.listings[kept],
-            self.kinds[kept],
-            self.at[kept],
+            self.users[positions],
+            self.listings[positions],
+            self.kinds[positions],
+            self.at[positions],
             self.user_ids,
             self.unknown,
         )
@@ -107,7 +106,7 @@ def listings_of(products: pd.DataFrame) -> Listings:
         "category": category,
         "brand": products["brand"].fillna(_UNKNOWN).astype(str),
         "band": _bands(category, price),
-        "size": _sizes(category, products["size"].fillna(_UNKNOWN).astype(str)),
+        "size": products["size"].fillna(_UNKNOWN).astype(str),
     }
     for facet, values in columns.items():
         known = sorted(set(values) - {_UNKNOWN})
@@ -122,7 +121,15 @@ def listings_of(products: pd.DataFrame) -> Listings:
         facets,
         names,
         price,
+        _levels(facets["category"], price),
     )
+
+
+def _levels(category: Ints, price: Floats) -> Floats:
+    logs = pd.Series(np.log(np.maximum(price, 0.01))).groupby(category)
+    apart = np.log(np.maximum(price, 0.01)) - logs.transform("mean").to_numpy()
+    spread = logs.transform("std").fillna(0.0).to_numpy()
+    return np.where(spread > 0, apart / np.maximum(spread, 1e-6), 0.0)
 
 
 def _bands(category: pd.Series[str], price: Floats) -> pd.Series[str]:
@@ -130,11 +137,6 @@ def _bands(category: pd.Series[str], price: Floats) -> pd.Series[str]:
     rank = pd.Series(price).groupby(category.to_numpy()).rank(method="average", pct=True)
     fifth = np.minimum((rank.to_numpy() * _BANDS).astype(int), _BANDS - 1)
     return category + "/" + pd.Series(fifth).astype(str)
-
-
-def _sizes(category: pd.Series[str], size: pd.Series[str]) -> pd.Series[str]:
-    """Return sizes as they are written: letters of one kind of clothes are those of another."""
-    return size.where(category != _UNKNOWN, size)
 
 
 def acts_of(events: pd.DataFrame, listings: Listings) -> Acts:

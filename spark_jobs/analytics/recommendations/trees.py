@@ -13,7 +13,9 @@ import numpy as np
 
 from spark_jobs.analytics.recommendations.market import Floats
 
-TREES, LEAVES, RATE = 80, 8, 0.1
+TREES, LEAVES, RATE = 120, 8, 0.08
+_CHUNK = 8192
+"""Rows whose columns fit into a processor's cache."""
 _LEAST_LEAF = 40
 
 
@@ -44,28 +46,24 @@ class Boosting:
     def score(self, rows: Floats) -> Floats:
         """Return the score of each row; columns as in `features`."""
         result = np.full(len(rows), self.base)
-        for tree in self.trees:
-            feature = np.asarray(tree["feature"], dtype=np.int64)
-            threshold = np.asarray(tree["threshold"], dtype=float)
-            result += _evaluate(rows, feature, threshold, tree)
+        for low in range(0, len(rows), _CHUNK):
+            columns = np.ascontiguousarray(rows[low : low + _CHUNK].T)
+            part = result[low : low + _CHUNK]
+            for tree in self.trees:
+                part += _evaluate(columns, tree, 0)
         return result
 
 
-def _evaluate(
-    rows: Floats, feature: Any, threshold: Floats, tree: Mapping[str, Sequence[float]]
-) -> Floats:
-    """Pass the rows down a tree, all rows of a node at once."""
-    result = np.empty(len(rows))
-    waiting = [(0, np.arange(len(rows)))]
-    while waiting:
-        node, members = waiting.pop()
-        if feature[node] < 0:
-            result[members] = tree["value"][node]
-            continue
-        left = rows[members, feature[node]] <= threshold[node]
-        waiting.append((int(tree["left"][node]), members[left]))
-        waiting.append((int(tree["right"][node]), members[~left]))
-    return result
+def _evaluate(columns: Floats, tree: Mapping[str, Sequence[float]], node: int) -> Floats | float:
+    """Return a tree's value for each row: all nodes are evaluated, which beats following rows."""
+    feature = int(tree["feature"][node])
+    if feature < 0:
+        return float(tree["value"][node])
+    return np.where(
+        columns[feature] <= tree["threshold"][node],
+        _evaluate(columns, tree, int(tree["left"][node])),
+        _evaluate(columns, tree, int(tree["right"][node])),
+    )
 
 
 def train(rows: Floats, labels: Floats, features: Sequence[str], seed: int) -> Boosting:

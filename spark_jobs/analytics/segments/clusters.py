@@ -114,26 +114,29 @@ def sample(table: pd.DataFrame, most: int = MOST_FITTED) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Fit:
-    """A model and how stable each number of clusters was: mean ARI and smallest share by k."""
+    """A model and how stable each number of clusters was: mean ARI and smallest share by k.
 
-    model: ClusterModel
+    There is no model where no number of clusters is stable, or all buyers are alike.
+    """
+
+    model: ClusterModel | None
     stability: Mapping[int, tuple[float, float]]
 
     @property
     def k(self) -> int:
-        """The number of clusters."""
-        return len(self.model.centres)
+        """The number of clusters; without a model the smallest that was tried."""
+        return len(self.model.centres) if self.model else SMALLEST_K
 
 
-def fit(table: pd.DataFrame, seed: int) -> Fit | None:
-    """Fit the clusters of active buyers; None where no number of clusters is stable."""
+def fit(table: pd.DataFrame, seed: int) -> Fit:
+    """Fit the clusters of active buyers."""
     fitted = sample(table)
     values = logs(fitted, FEATURES)
     varied = values.std(axis=0) > 1e-9  # noqa: PLR2004 - no variance
     features = [name for name, kept in zip(FEATURES, varied, strict=True) if kept]
     dropped = [name for name in FEATURES if name not in features]
     if not features:
-        return None
+        return Fit(None, {})
     values = values[:, varied]
     mean, spread = values.mean(axis=0), values.std(axis=0)
     rows = (values - mean) / spread
@@ -146,7 +149,7 @@ def fit(table: pd.DataFrame, seed: int) -> Fit | None:
             break
         best = centres
     if best is None:
-        return None
+        return Fit(None, stability)
     unnamed = ClusterModel(features, mean, spread, best, [""] * len(best), dropped)
     return Fit(_with_names(unnamed, first_names(unnamed)), stability)
 

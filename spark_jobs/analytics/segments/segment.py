@@ -70,8 +70,8 @@ def challenge(
         }
         return Challenge(None, [], figures)
     fitted = fit(buyers, seed)
-    if fitted is None:
-        return Challenge(None, [at_least("S2", 0, LEAST_ARI, "stability of 3 clusters")], {})
+    if fitted.model is None:
+        return Challenge(None, _stable(fitted), {"active_buyers": len(buyers)})
     model = matched(fitted.model, champion) if champion else fitted.model
     kept = 1.0
     if champion:
@@ -96,7 +96,7 @@ def challenge(
 
 
 def _stable(fitted: Fit) -> list[Gate]:
-    ari, smallest = fitted.stability[fitted.k]
+    ari, smallest = fitted.stability.get(fitted.k, (0.0, 0.0))
     return [
         at_least("S2", ari, LEAST_ARI, f"stability of {fitted.k} clusters (mean ARI)"),
         at_least("S2b", smallest, LEAST_SHARE, "share of the smallest cluster"),

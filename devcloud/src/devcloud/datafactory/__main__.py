@@ -10,6 +10,8 @@ import argparse
 import os
 from pathlib import Path
 
+import pyarrow as pa
+
 from devcloud import serving
 from devcloud.clock import SystemClock
 from devcloud.config import load
@@ -21,6 +23,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="data folder of the local cloud")
     config = load(parser.parse_args().root)
+    # Arrow's own pool keeps what copies have given back, and with several parts that adds up.
+    pa.set_memory_pool(pa.system_memory_pool())
     speed = float(os.environ.get("DEVCLOUD_FACTORY_SPEED", "1"))
     serving.run(create_app(config, SystemClock(speed)), config, SERVICE)
 

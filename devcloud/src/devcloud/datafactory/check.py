@@ -131,22 +131,23 @@ def linked_service(properties: dict[str, Any]) -> Iterator[ResourceReference]:
         "connectionString" in inside or {"server", "database"} <= inside.keys()
     ):
         raise bad_request("typeProperties needs server and database, or connectionString", "server")
-    yield from _secrets(inside)
+    yield from _secrets(kind, inside)
 
 
-def _secrets(inside: dict[str, Any]) -> Iterator[ResourceReference]:
+def _secrets(kind: str, inside: dict[str, Any]) -> Iterator[ResourceReference]:
     """Check the secrets of a linked service, and the headers that may hold some."""
+    secret = {*shapes.SECRETS, *({"connectionString"} if kind == "AzureBlobStorage" else ())}
     headers = inside.get("authHeaders")
     if headers is not None and not isinstance(headers, dict):
         raise bad_request("typeProperties.authHeaders must be an object", "authHeaders")
     for name, value in {**inside, **(headers or {})}.items():
-        kind = value.get("type") if isinstance(value, dict) else None
-        if kind == "AzureKeyVaultSecret":
+        form = value.get("type") if isinstance(value, dict) else None
+        if form == "AzureKeyVaultSecret":
             fits(f"typeProperties.{name}", value, shapes.VAULT_SECRET)
             yield reference(f"typeProperties.{name}", value["store"], "LinkedServiceReference")
-        elif kind == "SecureString":
+        elif form == "SecureString":
             fits(f"typeProperties.{name}", value, shapes.SECURE_STRING)
-        elif name in shapes.SECRETS or name in (headers or {}):
+        elif name in secret or name in (headers or {}):
             raise bad_request(
                 f"typeProperties.{name} must be a SecureString or an AzureKeyVaultSecret", name
             )

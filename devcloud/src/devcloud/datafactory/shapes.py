@@ -114,6 +114,7 @@ DATASETS = {
 }
 LOCATIONS = {
     "AzureBlobFSLocation": _shape("type fileSystem", "folderPath fileName"),
+    "AzureBlobStorageLocation": _shape("type container", "folderPath fileName"),
     "HttpServerLocation": _shape("type", "relativeUrl"),
 }
 _POSTGRES = (
@@ -131,6 +132,8 @@ _HTTP = (
 )
 LINKED_SERVICES = {
     "AzureBlobFS": _shape("url", "accountKey"),
+    # Azure takes a signature or an identity too; here it is a connection string with the key.
+    "AzureBlobStorage": _shape("connectionString", "", "accountKind encryptedCredential"),
     "AzureKeyVault": _shape("baseUrl"),
     "AzurePostgreSql": _shape("server database", f"{_POSTGRES} {_ENTRA}", _POSTGRES_TUNING),
     "PostgreSqlV2": _shape("server database username", _POSTGRES, _POSTGRES_TUNING),
@@ -211,7 +214,8 @@ FORMATS: dict[str, tuple[str, str | None]] = {
     "AzureSqlTable": ("AzureSqlSource", None),
     "RestResource": ("RestSource", None),
 }
-_FILE_STORES = ("AzureBlobFS", "HttpServer")
+LAKE_STORES = {"AzureBlobFS": "AzureBlobFSLocation", "AzureBlobStorage": "AzureBlobStorageLocation"}
+_FILE_STORES = (*LAKE_STORES, "HttpServer")
 # The linked services that a dataset goes with.
 STORES = {
     "DelimitedText": _FILE_STORES,
@@ -223,17 +227,19 @@ STORES = {
     "AzureSqlTable": ("AzureSqlDatabase",),
     "RestResource": ("RestService",),
 }
+_LAKE_READ = _shape(
+    "type",
+    "recursive wildcardFolderPath wildcardFileName",
+    "maxConcurrentConnections",
+    enablePartitionDiscovery=False,
+    deleteFilesAfterCompletion=False,
+)
+_LAKE_WRITE = _shape("type", "", "maxConcurrentConnections blockSizeInMB copyBehavior")
 SETTINGS = {
-    "AzureBlobFSReadSettings": _shape(
-        "type",
-        "recursive wildcardFileName",
-        "maxConcurrentConnections",
-        enablePartitionDiscovery=False,
-        deleteFilesAfterCompletion=False,
-    ),
-    "AzureBlobFSWriteSettings": _shape(
-        "type", "", "maxConcurrentConnections blockSizeInMB copyBehavior"
-    ),
+    "AzureBlobFSReadSettings": _LAKE_READ,
+    "AzureBlobFSWriteSettings": _LAKE_WRITE,
+    "AzureBlobStorageReadSettings": _LAKE_READ,
+    "AzureBlobStorageWriteSettings": _LAKE_WRITE,
     "HttpReadSettings": _shape(
         "type",
         "requestMethod requestBody additionalHeaders requestTimeout",
@@ -246,7 +252,8 @@ SETTINGS = {
     "ParquetWriteSettings": _shape("type"),
     # The extension names files of a sink that is a folder; here such a sink is a file.
     "DelimitedTextWriteSettings": _shape("type", "quoteAllText", "fileExtension"),
-    "JsonWriteSettings": _shape("type", "filePattern"),
+    # Studio writes the settings of delimited text into those of JSON, where they mean nothing.
+    "JsonWriteSettings": _shape("type", "filePattern", "quoteAllText fileExtension"),
 }
 TRIGGERS = {
     "ScheduleTrigger": _shape("recurrence"),

@@ -28,7 +28,7 @@ class RetryContext:
 
 
 @dataclass(frozen=True)
-class Context:
+class InvocationContext:
     """Which invocation of which function this is; the shape of `azure.functions.Context`."""
 
     invocation_id: str

@@ -14,7 +14,7 @@ from devcloud.functions.invoke import InvocationOutcome, Invoker
 from devcloud.functions.keys import HostKeys
 from devcloud.functions.model import Function
 from devcloud.functions.responses import to_response
-from devcloud.functions.routing import Endpoint, Route, Router
+from devcloud.functions.routing import Endpoint, Router, RouteTemplate
 
 BODY_LIMIT = 104_857_600
 HOME = (
@@ -149,7 +149,7 @@ def _endpoint(function: Function) -> Endpoint:
     methods = function.trigger.fields.get("methods")
     return Endpoint(
         function.name,
-        Route(str(function.trigger.fields.get("route") or "")),
+        RouteTemplate(str(function.trigger.fields.get("route") or "")),
         frozenset(str(method).upper() for method in methods) if methods else None,
     )
 

@@ -17,7 +17,7 @@ from azure.functions.meta import Datum
 
 from devcloud.functions import codec, logs
 from devcloud.functions.codec import Trigger
-from devcloud.functions.context import Context
+from devcloud.functions.context import InvocationContext
 from devcloud.functions.model import TIMER, Function
 
 Emit = Callable[[list[tuple[str, str]]], object]
@@ -103,7 +103,7 @@ class Invoker:
     async def _drive(self, function: Function, trigger: Trigger) -> InvocationOutcome:
         invocation = str(uuid.uuid4())
         logs.current.set(function.name)
-        call = _Call(function, trigger, Context(invocation, function.name, self._folder))
+        call = _Call(function, trigger, InvocationContext(invocation, function.name, self._folder))
         began = time.perf_counter()
         running = asyncio.ensure_future(
             call.run_async()
@@ -145,7 +145,7 @@ class Invoker:
 class _Call:
     """One invocation's arguments."""
 
-    def __init__(self, function: Function, trigger: Trigger, context: Context) -> None:
+    def __init__(self, function: Function, trigger: Trigger, context: InvocationContext) -> None:
         self.function = function
         self._trigger = trigger
         self._context = context

@@ -18,7 +18,7 @@ from azure.functions.decorators.function_app import Function as SdkFunction
 
 from devcloud.functions.codec import converter_of
 from devcloud.functions.model import OUTPUTS, QUEUE, RETURN, TRIGGERS, Binding, Function
-from devcloud.functions.routing import Route
+from devcloud.functions.routing import RouteTemplate
 from devcloud.functions.timers import Schedule
 
 SCRIPT = "function_app.py"
@@ -208,7 +208,7 @@ def _check_trigger(trigger: Binding, settings: Mapping[str, str]) -> None:
             Schedule(str(trigger["schedule"]))
         case "httpTrigger":
             route = str(trigger.fields.get("route") or "")
-            Route(route)
+            RouteTemplate(route)
             if route.strip("/").partition("/")[0].lower() in _BUILT_IN:
                 raise ValueError(f"the route {route!r} conflicts with routes of the host")
         case "blobTrigger":

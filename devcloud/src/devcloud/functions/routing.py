@@ -58,7 +58,7 @@ class RouteError(ValueError):
     """A template that this host cannot serve."""
 
 
-class Route:
+class RouteTemplate:
     """One template, such as `runs/{id}/report` or `files/{*path}`.
 
     Raises:
@@ -102,7 +102,7 @@ class Endpoint:
     """A route, the methods it answers (None: all) and the name of its function."""
 
     function: str
-    route: Route
+    route: RouteTemplate
     methods: frozenset[str] | None
 
 

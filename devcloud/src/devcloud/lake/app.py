@@ -32,6 +32,7 @@ from devcloud.lake import (
     subscribing,
 )
 from devcloud.lake.auth import Authenticator
+from devcloud.lake.deadletters import DeadLetters
 from devcloud.lake.errors import ClientGoneError, LakeError, NotModifiedError
 from devcloud.lake.events import (
     EventFactory,
@@ -100,7 +101,11 @@ def create_app(
         config=config,
         store=store,
         auth=Authenticator(
-            config.account, config.account_key, now, identity=Identity(config.identity_secret)
+            config.account,
+            config.account_key,
+            now,
+            identity=Identity(config.identity_secret),
+            policies=store.policies,
         ),
         leases=Leases(store.system / "leases.json", lambda: now().timestamp()),
         blocks=Blocks(system_folder(store, "blocks"), store),
@@ -111,6 +116,7 @@ def create_app(
             event_subscriptions,
             rules,
             TriggerSubscriptions(config).current,
+            DeadLetters(store),
         ),
     )
     return app

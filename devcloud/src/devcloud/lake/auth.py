@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from devcloud.lake.errors import LakeError
 from devcloud.lake.messages import LakeRequest, parse_query
-from devcloud.lake.sas import BLOB, SharedAccessSignature, SignedService
+from devcloud.lake.sas import BLOB, Policies, SharedAccessSignature, SignedService
 from devcloud.platform.identity import Identity, TokenError
 
 SIGNED_HEADERS = (
@@ -43,12 +43,16 @@ class Authenticator:
         key: str,
         now: Callable[[], datetime],
         service: SignedService = BLOB,
+        *,
         identity: Identity | None = None,
+        policies: Policies = lambda _container: [],
     ) -> None:
         """Take the account's name, its key in base64, the clock, and which service is asked.
 
-        With an `identity` the tokens that it has issued for storage are taken too.
+        With an `identity` the tokens that it has issued for storage are taken too; `policies` are
+        the stored access policies of a container.
         """
+        self._policies = policies
         self._identity = identity
         self._service = service
         self.account = account
@@ -72,7 +76,7 @@ class Authenticator:
         """
         authorization = request.headers.get("authorization")
         if authorization is None and "sig" in request.query:
-            signature = SharedAccessSignature(request.query, self.account, self.key, self._service)
+            signature = self._signature(request.query)
             signature.check(request, operation, self._now())
             return signature
         if authorization is None:
@@ -106,8 +110,10 @@ class Authenticator:
             LakeError: it does not permit reading.
         """
         query = parse_query(raw_query)
-        signature = SharedAccessSignature(query, self.account, self.key)
-        signature.check_use(container, key, "GetBlob", self._now())
+        self._signature(query).check_use(container, key, "GetBlob", self._now())
+
+    def _signature(self, query: Mapping[str, str]) -> SharedAccessSignature:
+        return SharedAccessSignature(query, self.account, self.key, self._service, self._policies)
 
     def _check_token(self, authorization: str) -> None:
         if self._identity is None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from devcloud.lake import blob_xml
 from devcloud.lake.conditions import check_read, check_write
 from devcloud.lake.containers_api import XML, Handler
-from devcloud.lake.copying import copy_blob, put_blob_from_url, put_block_from_url
+from devcloud.lake.copying import abort_copy, copy_blob, put_blob_from_url, put_block_from_url
 from devcloud.lake.errors import LakeError, not_implemented
 from devcloud.lake.events import DELETED
 from devcloud.lake.messages import LakeRequest, LakeResponse
@@ -225,6 +225,7 @@ OPERATIONS: dict[str, Handler] = {
     "PutBlockList": put_block_list,
     "GetBlockList": get_block_list,
     "CopyBlob": copy_blob,
+    "AbortCopy": abort_copy,
     "PutBlobFromUrl": put_blob_from_url,
     "PutBlockFromUrl": put_block_from_url,
     "SetBlobMetadata": set_metadata,

@@ -23,7 +23,6 @@ SERVICE_PROPERTIES = (
     f"</MinuteMetrics><Cors /><DeleteRetentionPolicy>{OFF}</DeleteRetentionPolicy>"
     f"<StaticWebsite>{OFF}</StaticWebsite></StorageServiceProperties>"
 ).encode()
-NO_POLICIES = f"{HEAD}<SignedIdentifiers />".encode()
 BLOCK_KINDS = ("Latest", "Committed", "Uncommitted")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from devcloud.lake.errors import LakeError, NotModifiedError
 from devcloud.lake.store import StoredEntry
@@ -100,4 +101,9 @@ def _seconds(text: str) -> int:
 
 def http_date(nanoseconds: int) -> str:
     """A time as HTTP headers tell it, in whole seconds."""
-    return datetime.fromtimestamp(nanoseconds // 10**9, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    return _date_of(nanoseconds // 10**9)
+
+
+@lru_cache(maxsize=4096)  # a page of a listing has thousands of times, many of them alike
+def _date_of(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")

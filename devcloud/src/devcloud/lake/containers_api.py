@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
-from devcloud.lake import blob_xml
+from devcloud.lake import blob_xml, policies
 from devcloud.lake.conditions import check_write
 from devcloud.lake.errors import LakeError, not_implemented
 from devcloud.lake.listing import (
@@ -19,7 +20,6 @@ from devcloud.lake.listing import (
     page_by_name,
 )
 from devcloud.lake.messages import LakeRequest, LakeResponse, check_key
-from devcloud.lake.properties import Properties
 from devcloud.lake.sas import delegation_key
 from devcloud.lake.service import LakeContext, metadata_of, version_headers
 
@@ -27,8 +27,9 @@ Handler = Callable[[LakeContext, LakeRequest], Awaitable[LakeResponse]]
 XML = {"content-type": "application/xml"}
 # What a listing may include beside the blobs; of the others this lake has none to include.
 INCLUDES = frozenset(
-    {"", "metadata", "copy", "snapshots", "versions", "deleted", "deletedwithversions"}
-)
+    ("", "metadata", "copy", "snapshots", "versions", "deleted", "deletedwithversions",
+     "immutabilitypolicy", "legalhold")
+)  # fmt: skip
 
 
 async def list_containers(lake: LakeContext, request: LakeRequest) -> LakeResponse:
@@ -134,29 +135,27 @@ async def set_container_metadata(lake: LakeContext, request: LakeRequest) -> Lak
     entry = lake.store.container(request.container)
     lake.leases.check_container(request.container, request.headers, deletes=False)
     check_write(request.headers, entry)
-    properties = Properties(
-        metadata=metadata_of(request),
-        created=entry.properties.created,
-        stamp=entry.properties.stamp,
-    )
+    properties = replace(entry.properties, metadata=metadata_of(request))
     return LakeResponse(200, version_headers(lake.store.change(entry, properties)))
 
 
 async def get_container_acl(lake: LakeContext, request: LakeRequest) -> LakeResponse:
-    """Get Container ACL: no stored access policies, no public access."""
+    """Get Container ACL: the stored access policies; there is no public access."""
     entry = lake.store.container(request.container)
-    return LakeResponse(200, {**XML, **version_headers(entry)}, blob_xml.NO_POLICIES)
+    body = policies.to_xml(entry.properties.policies)
+    return LakeResponse(200, {**XML, **version_headers(entry)}, body)
 
 
 async def set_container_acl(lake: LakeContext, request: LakeRequest) -> LakeResponse:
-    """Set Container ACL, to what it is."""
+    """Set Container ACL: all stored access policies anew."""
     entry = lake.store.container(request.container)
     check_write(request.headers, entry)
     _check_public_access(request)
-    body = await request.whole_body()
-    if body and len(blob_xml.parse(body, "SignedIdentifiers")):
-        raise not_implemented("stored access policies")
-    return LakeResponse(200, version_headers(entry))
+    lake.leases.check_container(request.container, request.headers, deletes=False)
+    given = policies.read(await request.whole_body())
+    entry = lake.store.container(request.container)
+    changed = lake.store.change(entry, replace(entry.properties, policies=given))
+    return LakeResponse(200, version_headers(changed))
 
 
 def _check_public_access(request: LakeRequest) -> None:

@@ -152,6 +152,14 @@ def _with_content_headers(
     )
 
 
+async def abort_copy(lake: LakeContext, request: LakeRequest) -> LakeResponse:
+    """Abort Copy Blob: every copy is complete when it is answered, so none is pending."""
+    lake.existing(request)
+    if request.headers.get("x-ms-copy-action") != "abort":
+        raise LakeError("MissingRequiredHeader", "It is x-ms-copy-action: abort.")
+    raise LakeError("NoPendingCopyOperation")
+
+
 def _source(lake: LakeContext, request: LakeRequest) -> tuple[str, StoredEntry]:
     url = urlsplit(request.headers["x-ms-copy-source"])
     if not url.scheme or not url.path:

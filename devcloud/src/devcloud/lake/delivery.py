@@ -2,7 +2,8 @@
 
 At least once, in no promised order: an event leaves the disk only after its subscriber answered
 with 200 to 204. Between attempts the wait doubles from 0.5 to 10 seconds. As in Event Grid, an
-answer of 400 or 413 gives an event up at once, and so does its age of 24 hours.
+answer of 400 or 413 gives an event up at once, and so do its age and, where a subscription says how
+many, its attempts. What is given up goes to the subscription's container of dead letters.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import httpx
 
 from devcloud.faults import Faults, Rule
+from devcloud.lake.deadletters import DeadLetters, GivenUp
 from devcloud.lake.events import Event, Subscription
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
 AT_ONCE = 8
 ANSWER_SECONDS = 30
-DAY_SECONDS = 24 * 3600
 TAKEN = frozenset(range(200, 205))
 HOPELESS = frozenset({400, 413})
 FAULTS = ("event_double", "event_drop", "event_delay")
@@ -42,6 +44,7 @@ class EventDelivery:
         subscriptions: Sequence[Subscription],
         faults: Faults,
         changing: Callable[[], Sequence[Subscription]] = tuple,
+        dead_letters: DeadLetters | None = None,
     ) -> None:
         """Keep the queue in a folder; what an earlier process left there is delivered first.
 
@@ -50,15 +53,23 @@ class EventDelivery:
             subscriptions: those that are always there.
             faults: that the deliveries have.
             changing: gives those that come and go.
+            dead_letters: takes the events that are given up; None where they are lost.
         """
         self._folder = folder
         self._always = {each.name: each for each in subscriptions}
         self._changing = changing
         self._faults = faults
+        self._dead_letters = dead_letters
         self._due: list[tuple[float, int, str]] = []  # when, attempts so far, file
         self._wake = asyncio.Event()
         self._number = 0
-        self.counts = {"raised": 0, "delivered": 0, "given_up": 0, "dropped_by_fault": 0}
+        self.counts = {
+            "raised": 0,
+            "delivered": 0,
+            "given_up": 0,
+            "dropped_by_fault": 0,
+            "dead_lettered": 0,
+        }
         folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.glob("*.json")):
             heapq.heappush(self._due, (0.0, 0, path.name))
@@ -158,25 +169,50 @@ class EventDelivery:
             heapq.heappush(self._due, (due, attempts, name))
             return
         subscription = self._subscriptions.get(document["subscription"])
-        if subscription is None or time.time() - due > DAY_SECONDS:
-            self._give_up(path, event, "nobody subscribes any more, or it is a day old")
+        if subscription is None:
+            self._give_up(path, event, "nobody subscribes any more")
+            return
+        if time.time() - due > 60 * subscription.minutes:
+            expired = GivenUp("TimeToLiveExceeded", "TimedOut", attempts)
+            self._give_up(path, event, "it is too old", subscription, expired)
             return
         status = await _post(client, subscription, event, attempts)
         if status in TAKEN:
             path.unlink(missing_ok=True)
             self.counts["delivered"] += 1
         elif status in HOPELESS:
-            self._give_up(path, event, f"{subscription.name} answered {status}")
+            hopeless = GivenUp("UndeliverableDueToClientError", _outcome(status), attempts + 1)
+            why = f"{subscription.name} answered {status}"
+            self._give_up(path, event, why, subscription, hopeless)
+        elif 0 < subscription.attempts <= attempts + 1:
+            exceeded = GivenUp("MaxDeliveryAttemptsExceeded", _outcome(status), attempts + 1)
+            why = f"{subscription.name} did not take it in {attempts + 1} attempts"
+            self._give_up(path, event, why, subscription, exceeded)
         else:
             wait = min(FIRST_WAIT * 2**attempts, LONGEST_WAIT)
             heapq.heappush(self._due, (time.time() + wait, attempts + 1, name))
             if attempts == 0:
                 log.info("event for %s waits: %s", subscription.name, status or "nobody answers")
 
-    def _give_up(self, path: Path, event: Event, why: str) -> None:
+    def _give_up(
+        self,
+        path: Path,
+        event: Event,
+        why: str,
+        subscription: Subscription | None = None,
+        given_up: GivenUp | None = None,
+    ) -> None:
         self.counts["given_up"] += 1
+        if subscription and given_up and subscription.dead_letter and self._dead_letters:
+            written = self._dead_letters.write(subscription, event, given_up)
+            self.counts["dead_lettered"] += written
         log.warning("event %s about %s given up: %s", event["id"], event["subject"], why)
         path.unlink(missing_ok=True)
+
+
+def _outcome(status: int) -> str:
+    """An answer in Event Grid's words; 0 where nobody answered."""
+    return HTTPStatus(status).phrase.replace(" ", "") if status in set(HTTPStatus) else "TimedOut"
 
 
 async def _post(

@@ -151,6 +151,7 @@ CODES: dict[str, tuple[int, str]] = {
     "MissingRequiredHeader": (400, "An HTTP header that is mandatory was not specified."),
     "MissingRequiredQueryParameter": (400, "A mandatory query parameter was not specified."),
     "MessageNotFound": (404, "The specified message does not exist."),
+    "NoPendingCopyOperation": (409, "There is currently no pending copy operation."),
     "NoAuthenticationInformation": (
         401,
         (

@@ -41,6 +41,9 @@ class Subscription:
         event_types: of Event Grid, such as Microsoft.Storage.BlobCreated; empty means all.
         subject_begins: such as /blobServices/default/containers/landing/; and subject_ends.
         api: values of `data.api` that pass (StringIn, ignoring case); empty means all.
+        attempts: an event is given up after so many; 0 means that its age alone decides.
+        minutes: an event is given up when it is so old.
+        dead_letter: container for events that were given up; "" means that they are lost.
     """
 
     name: str
@@ -49,6 +52,9 @@ class Subscription:
     subject_begins: str = ""
     subject_ends: str = ""
     api: tuple[str, ...] = ()
+    attempts: int = 0
+    minutes: int = 1440
+    dead_letter: str = ""
 
     def wants(self, event: Event) -> bool:
         """Whether an event passes its filters."""

@@ -21,7 +21,7 @@ SHORTEST, LONGEST = 15, 60  # seconds
 
 
 @dataclass
-class Lease:
+class BlobLease:
     """One lease.
 
     Attributes:
@@ -44,10 +44,10 @@ class Leases:
         """Read what an earlier process left in a file."""
         self._path = path
         self._now = now
-        self._leases: dict[str, Lease] = {}
+        self._leases: dict[str, BlobLease] = {}
         if path.exists():
             kept: dict[str, dict[str, object]] = json.loads(path.read_text())
-            self._leases = {key: Lease(**lease) for key, lease in kept.items()}  # type: ignore[arg-type]
+            self._leases = {key: BlobLease(**lease) for key, lease in kept.items()}  # type: ignore[arg-type]
 
     def headers(self, place: str) -> dict[str, str]:
         """The lease headers of a path's properties."""
@@ -160,7 +160,7 @@ class Leases:
         if lease is not None and state == "leased" and lease.id.lower() != proposed.lower():
             raise LakeError("LeaseAlreadyPresent")
         until = 0.0 if duration == ENDLESS else self._now() + duration
-        self._leases[place] = Lease(proposed, duration, until)
+        self._leases[place] = BlobLease(proposed, duration, until)
         return 201, {"x-ms-lease-id": proposed}
 
     def _renew(self, place: str, headers: Mapping[str, str]) -> tuple[int, dict[str, str]]:
@@ -194,7 +194,7 @@ class Leases:
             lease.broken_at = self._now() + left
         return 202, {"x-ms-lease-time": str(int(left))}
 
-    def _own(self, place: str, headers: Mapping[str, str]) -> Lease:
+    def _own(self, place: str, headers: Mapping[str, str]) -> BlobLease:
         given = headers.get("x-ms-lease-id")
         if not given:
             raise LakeError("MissingRequiredHeader", "It is x-ms-lease-id.")
@@ -205,7 +205,7 @@ class Leases:
             raise LakeError("LeaseIdMismatchWithLeaseOperation")
         return lease
 
-    def _state(self, lease: Lease | None) -> str:
+    def _state(self, lease: BlobLease | None) -> str:
         if lease is None:
             return "available"
         if lease.broken_at:

@@ -11,8 +11,10 @@ import asyncio
 import base64
 import binascii
 import os
+from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from devcloud.lake.errors import LakeError
 from devcloud.lake.messages import check_key
@@ -68,53 +70,104 @@ def _walk(
 ) -> Iterator[StoredEntry]:
     local = store.local(selection.container, folder)
     try:
-        with os.scandir(local) as dir_entries:
-            children = {each.name: each for each in dir_entries if each.name.startswith(prefix)}
+        names = store.folders.names(local)
     except (FileNotFoundError, NotADirectoryError):
         return
-    for name in sorted(children):
-        rest: list[str] = []
-        skip = False
-        if start:
-            if name < start[0]:
-                continue
-            if name == start[0]:
-                rest = start[1:]
-                skip = True
-        child = children[name]
+    first = bisect_left(names, max(prefix, start[0] if start else ""))
+    for index in range(first, len(names)):
+        name = names[index]
+        if not name.startswith(prefix):
+            return
+        reached = bool(start) and name == start[0]  # it was listed before, not what is in it
         key = f"{folder}/{name}" if folder else name
-        entry = _entry(store, child, key)
+        entry = _entry(store, f"{local}/{name}", name, key)
         if entry is None:
             continue
-        if not skip:
+        if not reached:
             yield entry
         if selection.recursive and entry.directory:
-            yield from _walk(store, selection, key, "", rest)
+            yield from _walk(store, selection, key, "", start[1:] if reached else [])
 
 
-def _entry(store: LakeStore, child: os.DirEntry[str], key: str) -> StoredEntry | None:
+def _entry(store: LakeStore, local: str, name: str, key: str) -> StoredEntry | None:
     try:
-        status = child.stat(follow_symlinks=False)
+        status = os.lstat(local)
         key.encode()
     except (FileNotFoundError, UnicodeEncodeError):  # just removed, or a name that is not UTF-8
         return None
-    entry = store.describe(child.path, key, status)
-    if entry is not None and is_checksum(child.name) and not entry.properties.version:
+    entry = store.describe(local, key, status)
+    if entry is not None and is_checksum(name) and not entry.properties.version:
         return None
     return entry
 
 
+def walk_by_name(store: LakeStore, selection: Selection, first: str) -> Iterator[StoredEntry]:
+    """Entries in the order of their whole names, from a name on.
+
+    Args:
+        store: of the entries.
+        selection: what to list; its `after` is not looked at.
+        first: the least name that is wanted.
+    """
+    below = f"{selection.directory}/" if selection.directory else ""
+    if first.startswith(below):
+        first = first[len(below) :]
+    elif first > below:
+        return
+    else:
+        first = ""
+    yield from _walk_by_name(store, selection, selection.directory, selection.prefix, first)
+
+
+def _walk_by_name(
+    store: LakeStore, selection: Selection, folder: str, prefix: str, first: str
+) -> Iterator[StoredEntry]:
+    """What is in a folder; what is in a directory comes where its name with a `/` belongs."""
+    local = store.local(selection.container, folder)
+    try:
+        names = store.folders.names(local)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    waiting: list[str] = []  # directories whose turn has not come, each with its `/`; a heap
+
+    def inside(directory: str) -> Iterator[StoredEntry]:
+        if directory < first and not first.startswith(directory):
+            return
+        rest = first.removeprefix(directory) if first.startswith(directory) else ""
+        key = f"{folder}/{directory[:-1]}" if folder else directory[:-1]
+        yield from _walk_by_name(store, selection, key, "", rest)
+
+    for name in _names_from(names, prefix, first):
+        while waiting and waiting[0] < name:
+            yield from inside(heappop(waiting))
+        key = f"{folder}/{name}" if folder else name
+        entry = _entry(store, f"{local}/{name}", name, key)
+        if entry is None:
+            continue
+        if name >= first:
+            yield entry
+        if selection.recursive and entry.directory:
+            heappush(waiting, f"{name}/")
+    while waiting:
+        yield from inside(heappop(waiting))
+
+
+def _names_from(names: list[str], prefix: str, first: str) -> Iterator[str]:
+    """Those with the prefix that are not before a name, and before them what may hold such."""
+    for length in range(1, len(first)):
+        name = first[:length]
+        place = bisect_left(names, name)
+        if name.startswith(prefix) and place < len(names) and names[place] == name:
+            yield name
+    for index in range(bisect_left(names, max(prefix, first)), len(names)):
+        if not names[index].startswith(prefix):
+            return
+        yield names[index]
+
+
 async def page(store: LakeStore, selection: Selection, limit: int) -> Page:
     """The next entries, `limit` at most, which is cut to 5,000."""
-    limit = min(limit, LONGEST_PAGE)
-    entries: list[StoredEntry] = []
-    for entry in walk(store, selection):
-        if len(entries) == limit:
-            return Page(entries, marker_of(entries[-1].key))
-        entries.append(entry)
-        if len(entries) % AT_ONCE == 0:
-            await asyncio.sleep(0)
-    return Page(entries, "")
+    return await _page(walk(store, selection), limit)
 
 
 async def page_by_name(store: LakeStore, selection: Selection, start: str, limit: int) -> Page:
@@ -126,17 +179,24 @@ async def page_by_name(store: LakeStore, selection: Selection, start: str, limit
         start: the first name that is wanted; or, with `AFTER` before it, the last one had.
         limit: of the page, which is cut to 5,000.
     """
-    exclusive, limit = start.startswith(AFTER), min(limit, LONGEST_PAGE)
     first = start.removeprefix(AFTER)
+    entries = walk_by_name(store, selection, first)
+    if start != first:
+        entries = (entry for entry in entries if entry.key != first)
+    listed = await _page(entries, limit)
+    return Page(listed.entries, f"{BY_NAME}{listed.marker}" if listed.marker else "")
+
+
+async def _page(walked: Iterator[StoredEntry], limit: int) -> Page:
+    limit = min(limit, LONGEST_PAGE)
     entries: list[StoredEntry] = []
-    for entry in walk(store, replace(selection, after="")):
-        if entry.key > first or (entry.key == first and not exclusive):
-            entries.append(entry)
+    for entry in walked:
+        if len(entries) == limit:
+            return Page(entries, marker_of(entries[-1].key))
+        entries.append(entry)
         if len(entries) % AT_ONCE == 0:
             await asyncio.sleep(0)
-    entries.sort(key=lambda entry: entry.key)
-    marker = f"{BY_NAME}{marker_of(entries[limit - 1].key)}" if len(entries) > limit else ""
-    return Page(entries[:limit], marker)
+    return Page(entries, "")
 
 
 def marker_of(key: str) -> str:

@@ -39,6 +39,7 @@ class Properties:
         blocks: id and size of each committed block.
         tier: access tier, where somebody set one; tier_changed: when, in nanoseconds.
         copy: the headers x-ms-copy-* of the copy that made it.
+        policies: stored access policies of a container.
         access: owner, group, permissions and acl, as far as somebody set them; never enforced.
     """
 
@@ -60,6 +61,7 @@ class Properties:
     tier_changed: int = 0
     copy: dict[str, str] = field(default_factory=dict)
     access: dict[str, str] = field(default_factory=dict)
+    policies: list[dict[str, str]] = field(default_factory=list)
 
     def to_bytes(self) -> bytes:
         """Compact JSON without what has its default."""
@@ -72,8 +74,10 @@ class Properties:
     def from_bytes(cls, data: bytes) -> Self:
         """The opposite; unknown keys are left out."""
         document: dict[str, Any] = json.loads(data)
-        known = {each.name for each in fields(cls)}
-        return cls(**{key: value for key, value in document.items() if key in known})
+        return cls(**{key: value for key, value in document.items() if key in _FIELDS})
+
+
+_FIELDS = frozenset(each.name for each in fields(Properties))
 
 
 class PropertyStore:

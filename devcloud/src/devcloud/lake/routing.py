@@ -49,6 +49,7 @@ BLOB: dict[tuple[str, str, str], tuple[str, str]] = {
     ("path", "PUT", "properties"): ("SetBlobProperties", "comp"),
     ("path", "PUT", "tier"): ("SetBlobTier", "comp"),
     ("path", "PUT", "lease"): ("LeaseBlob", "comp"),
+    ("path", "PUT", "copy"): ("AbortCopy", "comp copyid"),
     ("path", "GET", ""): ("GetBlob", ""),
     ("path", "GET", "blocklist"): ("GetBlockList", "comp blocklisttype"),
     ("path", "GET", "metadata"): ("GetBlobProperties", "comp"),

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -33,6 +33,7 @@ PERMISSIONS: dict[str, tuple[str, ...]] = {
     "PutBlock": ("cw",),
     "PutBlockList": ("cw",),
     "CopyBlob": ("cw",),
+    "AbortCopy": ("cw",),
     "PutBlobFromUrl": ("cw",),
     "PutBlockFromUrl": ("cw",),
     "AppendBlock": ("aw",),
@@ -110,6 +111,9 @@ class SignedService:
 
 BLOB = SignedService("blob", "b", PERMISSIONS, SERVICE_LEVEL, CONTAINER_LEVEL)
 DELEGATION = ("skoid", "sktid", "skt", "ske", "sks", "skv")
+# A stored access policy: its name as `si`, and of `st`, `se` and `sp` those that it fixes.
+Policy = dict[str, str]
+Policies = Callable[[str], list[Policy]]
 RESPONSE = ("rscc", "rscd", "rsce", "rscl", "rsct")
 
 
@@ -117,9 +121,19 @@ class SharedAccessSignature:
     """The signature in the query of a request."""
 
     def __init__(
-        self, query: Mapping[str, str], account: str, key: bytes, service: SignedService = BLOB
+        self,
+        query: Mapping[str, str],
+        account: str,
+        key: bytes,
+        service: SignedService = BLOB,
+        policies: Policies = lambda _container: [],
     ) -> None:
-        """Take decoded parameters, the account's name, its key, and the service that is asked."""
+        """Take decoded parameters, the account's name, its key, and the service that is asked.
+
+        `policies` are the stored access policies of a container.
+        """
+        self._policies = policies
+        self._terms: Mapping[str, str] = query
         self._query = query
         self._service = service
         self._account = account
@@ -146,6 +160,7 @@ class SharedAccessSignature:
         given = query.get("sig", "").encode()
         if not any(hmac.compare_digest(_sign(signing_key, t), given) for t in candidates):
             raise LakeError("AuthenticationFailed", "The signature of the SAS does not fit.")
+        self._terms = {**query, **self._policy(container)}
         self._check_time("st", "se", now)
         if "skoid" in query:
             self._check_time("skt", "ske", now)
@@ -155,7 +170,7 @@ class SharedAccessSignature:
             query.get("sr") == "b" and operation in self._service.container_level
         ):
             raise LakeError("AuthorizationResourceTypeMismatch")
-        permitted = query.get("sp", "")
+        permitted = self._terms.get("sp", "")
         for group in self._service.permissions.get(operation, ("",)):
             if not set(group) & set(permitted):
                 raise LakeError("AuthorizationPermissionMismatch")
@@ -172,6 +187,23 @@ class SharedAccessSignature:
         given = zip(names, RESPONSE, strict=True)
         return {name: self._query[short] for name, short in given if short in self._query}
 
+    def _policy(self, container: str) -> Mapping[str, str]:
+        """What the policy fixes to which the signature refers."""
+        if "si" not in self._query:
+            return {}
+        for policy in self._policies(container):
+            if policy["si"] == self._query["si"]:
+                twice = {"st", "se", "sp"} & policy.keys() & self._query.keys()
+                if twice:
+                    raise LakeError(
+                        "AuthenticationFailed",
+                        f"{min(twice)!r} stands in the SAS and in its stored access policy.",
+                    )
+                return policy
+        raise LakeError(
+            "AuthenticationFailed", f"There is no stored access policy {self._query['si']!r}."
+        )
+
     def _check_network(self, request: LakeRequest) -> None:
         if self._query.get("spr", "https,http") == "https":  # this lake speaks http alone
             raise LakeError("AuthorizationProtocolMismatch")
@@ -183,9 +215,9 @@ class SharedAccessSignature:
                 raise LakeError("AuthorizationSourceIPMismatch")
 
     def _check_time(self, start: str, end: str, now: datetime) -> None:
-        if start in self._query and now < _time(self._query[start]):
+        if start in self._terms and now < _time(self._terms[start]):
             raise LakeError("AuthenticationFailed", f"Signature not valid yet ({start}).")
-        if end not in self._query or now >= _time(self._query[end]):
+        if end not in self._terms or now >= _time(self._terms[end]):
             raise LakeError("AuthenticationFailed", f"Signature expired ({end}), or never valid.")
 
     def _check_account_scope(self, operation: str) -> None:
@@ -207,20 +239,19 @@ class SharedAccessSignature:
         yield "\n".join([*head, ""])
 
     def _service_texts(self, container: str, key: str) -> Iterable[str]:
-        if "si" in self._query:
-            raise LakeError("AuthenticationFailed", "There are no stored access policies here.")
+        name = self._query.get("si", "")
         if self._service is not BLOB:
             resource = f"/{self._service.name}/{self._account}/{container}"
             times = self._values("sp", "st", "se")
-            yield "\n".join([*times, resource, "", *self._values("sip", "spr", "sv")])
+            yield "\n".join([*times, resource, name, *self._values("sip", "spr", "sv")])
             return
         head = [*self._values("sp", "st", "se"), self._resource(container, key)]
         network = self._values("sip", "spr", "sv", "sr")
         tail = self._values(*RESPONSE)
         scope = self._query.get("ses", "")
         if "skoid" not in self._query:
-            yield "\n".join([*head, "", *network, "", scope, *tail])  # since 2020-12-06
-            yield "\n".join([*head, "", *network, "", *tail])  # since 2018-11-09
+            yield "\n".join([*head, name, *network, "", scope, *tail])  # since 2020-12-06
+            yield "\n".join([*head, name, *network, "", *tail])  # since 2018-11-09
             return
         head += self._values(*DELEGATION)
         agents = self._values("saoid", "suoid", "scid")

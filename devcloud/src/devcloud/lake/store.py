@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcloud.lake.errors import LakeError
+from devcloud.lake.folders import FolderNames
 from devcloud.lake.messages import CONTAINER, check_container
 from devcloud.lake.properties import APPEND_BLOB, Properties, PropertyStore
 
@@ -93,6 +94,7 @@ class LakeStore:
         shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir(parents=True)
         self.properties = PropertyStore(self.system / "properties", attributes=attributes)
+        self.folders = FolderNames()
         self._root = str(root)
         self.monotonic = time.monotonic
         self.deletion_seconds = deletion_seconds
@@ -147,6 +149,13 @@ class LakeStore:
         if entry is None or not entry.directory:
             raise LakeError("ContainerNotFound")
         return entry
+
+    def policies(self, name: str) -> list[dict[str, str]]:
+        """The stored access policies of a container; none of one that is not there."""
+        try:
+            return self.container(name).properties.policies
+        except LakeError:
+            return []
 
     def delete_container(self, name: str) -> None:
         """Delete a container with all that is in it.

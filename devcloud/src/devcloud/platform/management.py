@@ -33,6 +33,8 @@ _SUBSCRIPTION = (
 )
 _SECRET = f"{_PROVIDERS}/Microsoft.KeyVault/vaults/{{vault}}/secrets/{{name}}"
 _SECONDS = 30.0
+_MOST_ATTEMPTS, _LONGEST_MINUTES = 30, 1440
+"""Event Grid's own, where a subscription says nothing."""
 _OK, _CREATED = 200, 201
 _KNOWN_FILTERS = {
     "includedEventTypes",
@@ -267,6 +269,7 @@ def _subscription(name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         if (each.get("operatorType"), each.get("key")) != ("StringIn", "data.api"):
             raise RefusedError(501, "NotImplemented", f"no such filter here: {json.dumps(each)}")
         api += each["values"]
+    retry = properties.get("retryPolicy") or {}
     endpoint = (destination.get("properties") or {}).get("endpointUrl")
     if not endpoint:
         raise RefusedError(400, "InvalidRequest", "destination.properties.endpointUrl is missing")
@@ -277,7 +280,19 @@ def _subscription(name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         "subject_begins": chosen.get("subjectBeginsWith") or "",
         "subject_ends": chosen.get("subjectEndsWith") or "",
         "api": api,
+        "attempts": int(retry.get("maxDeliveryAttempts", _MOST_ATTEMPTS)),
+        "minutes": int(retry.get("eventTimeToLiveInMinutes", _LONGEST_MINUTES)),
+        "dead_letter": _dead_letter(properties),
     }
+
+
+def _dead_letter(properties: Mapping[str, Any]) -> str:
+    """The container of dead letters; "" where there is none."""
+    by_identity = properties.get("deadLetterWithResourceIdentity") or {}
+    destination = by_identity.get("deadLetterDestination") or {}
+    if destination and destination.get("endpointType") != "StorageBlob":
+        raise RefusedError(400, "InvalidRequest", "dead letters go to a StorageBlob only")
+    return str((destination.get("properties") or {}).get("blobContainerName", ""))
 
 
 class _Vault:

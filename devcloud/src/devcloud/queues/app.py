@@ -44,7 +44,11 @@ def create_app(
     service = QueueService(
         OperationContext(config.queues_url, Queues(store, deletion_seconds)),
         Authenticator(
-            config.account, config.account_key, now, SIGNED, Identity(config.identity_secret)
+            config.account,
+            config.account_key,
+            now,
+            SIGNED,
+            identity=Identity(config.identity_secret),
         ),
     )
     app = Starlette(routes=[Mount("/", app=service)])

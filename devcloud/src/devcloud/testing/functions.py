@@ -53,7 +53,7 @@ class App:
 
 
 @dataclass
-class Running:
+class ServedApp:
     """A served app."""
 
     app: App
@@ -119,7 +119,7 @@ def running(
     host: Mapping[str, Any] | None = None,
     settings: Mapping[str, str] | None = None,
     clock: Callable[[], float] = time.time,
-) -> Iterator[Running]:
+) -> Iterator[ServedApp]:
     """Serve an app from a thread of this process."""
     app = write_app(folder / "app", source, host)
     with serving_app(app, folder, settings, clock) as served:
@@ -133,7 +133,7 @@ class PreparedApp:
     folder: Path
 
     @contextlib.contextmanager
-    def running(self, folder: Path, settings: Mapping[str, str]) -> Iterator[Running]:
+    def running(self, folder: Path, settings: Mapping[str, str]) -> Iterator[ServedApp]:
         """Serve it from a thread of this process."""
         with serving_app(App(self.folder), folder, settings, time.time) as served:
             yield served
@@ -142,14 +142,14 @@ class PreparedApp:
 @contextlib.contextmanager
 def serving_app(
     app: App, folder: Path, settings: Mapping[str, str] | None, clock: Callable[[], float]
-) -> Iterator[Running]:
+) -> Iterator[ServedApp]:
     """Serve an app folder."""
     keys = InitialKeys(KEY, MASTER_KEY, SYSTEM_KEY)
     served = Host(
         app.folder, folder / "data", keys=keys, settings=dict(settings or {}), clock=clock
     )
     with serve_in_thread(serve(served)) as url, httpx.Client(base_url=url, timeout=30) as client:
-        yield Running(app, served, client)
+        yield ServedApp(app, served, client)
 
 
 def wait(condition: Callable[[], bool], why: Callable[[], str] = lambda: "") -> None:

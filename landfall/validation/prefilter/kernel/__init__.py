@@ -1,6 +1,6 @@
 """The compiled prefilter of delimited text. It is optional: no verdict depends on it.
 
-`python -m landfall.validation.prefilter.kernel` builds the C files here into one shared library for
+Where there is a C compiler, the package is built with one shared library of the C files here, for
 all versions of Python. If it is present, it prefilters every file that it supports: it takes a
 tenth of the time, and neither Polars nor numpy is loaded. If it is absent or was built from other
 sources, or if `LANDFALL_KERNEL` is `off`, Polars prefilters.

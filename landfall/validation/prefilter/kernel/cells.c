@@ -31,6 +31,39 @@ int integer_of(const uint8_t *at, size_t length, int64_t *value) {
     return 1;
 }
 
+/* -?[0-9]+(\.[0-9]+)? with at most `scale` digits after the point, times ten to its power. */
+int scaled_of(const uint8_t *at, size_t length, int scale, int64_t *value) {
+    size_t i = length > 0 && at[0] == '-', begin = i;
+    int negative = (int)i;
+    int64_t magnitude = 0;
+    for (; i < length && is_digit(at[i]); i++) {
+        if (magnitude >= INT64_MAX / 10 - 1)
+            return 0;
+        magnitude = magnitude * 10 + (at[i] - '0');
+    }
+    if (i == begin)
+        return 0;
+    if (i < length && at[i] == '.') {
+        begin = ++i;
+        for (; i < length && is_digit(at[i]); i++, scale--) {
+            if (scale == 0 || magnitude >= INT64_MAX / 10 - 1)
+                return 0;
+            magnitude = magnitude * 10 + (at[i] - '0');
+        }
+        if (i == begin)
+            return 0;
+    }
+    if (i != length)
+        return 0;
+    for (; scale > 0; scale--) {
+        if (magnitude >= INT64_MAX / 10 - 1)
+            return 0;
+        magnitude *= 10;
+    }
+    *value = negative ? -magnitude : magnitude;
+    return 1;
+}
+
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
 #define EXACT_DOUBLES 1
 #else

@@ -74,11 +74,12 @@ typedef struct {
     const uint8_t *thousands;       /* and between groups; empty if there are none */
     words_of missing;               /* texts that stand for no value */
     words_of yes, no;               /* of BOOLEAN */
-    int64_t divisor;                /* of INTEGER: each value is a multiple of it, if it is not 0 */
+    int64_t divisor;                /* each INTEGER, or NUMBER times ten to the power of `scale`, is
+                                       a multiple of it, if it is not 0 */
     int64_t allowed_count;          /* of INTEGER: the only values, ascending, if there are any */
     const int64_t *allowed;
     int32_t store;
-    int32_t unused;
+    int32_t scale;                  /* of NUMBER with a divisor: most digits after the point */
     /* Facts of this block; all but `nulls` only of values that are not in the cache. */
     int64_t nulls;
     int64_t any; /* whether the extremes below are those of some value */
@@ -182,6 +183,7 @@ static inline uint64_t sketched(const uint8_t *at, size_t length, const uint8_t 
 
 /* cells.c: parse a cell; true only if the contract accepts its format. */
 int integer_of(const uint8_t *at, size_t length, int64_t *value);
+int scaled_of(const uint8_t *at, size_t length, int scale, int64_t *value);
 int number_of(const uint8_t *at, size_t length, double *value);
 int text_length(const uint8_t *at, size_t length, int64_t *characters);
 int moment_of(const uint8_t *layout, int moment, const uint8_t *at, size_t length, int64_t *value);

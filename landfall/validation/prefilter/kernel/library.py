@@ -21,7 +21,7 @@ from ctypes import (
 )
 from pathlib import Path
 
-from landfall.validation.prefilter.kernel.building import PATH, sources_hash
+from landfall.validation.prefilter.kernel.sources import PATH, sources_hash
 
 _LOG = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class KernelColumn(Structure):
         ("allowed_count", c_int64),
         ("allowed", POINTER(c_int64)),
         ("store", c_int32),
-        ("unused", c_int32),
+        ("scale", c_int32),
         ("nulls", c_int64),
         ("any", c_int64),
         ("low_found", c_int64),
@@ -195,9 +195,10 @@ def load(path: Path = PATH) -> Library | None:
     except (OSError, AttributeError) as error:
         _LOG.warning("the kernel at %s cannot be loaded, Polars prefilters: %s", path, error)
         return None
-    if library.built_from != sources_hash():
+    current = sources_hash()
+    if current and library.built_from != current:
         _LOG.warning(
-            "the kernel at %s was built from other sources, Polars prefilters: build it again", path
+            "the kernel at %s was built from other sources, Polars prefilters: install anew", path
         )
         return None
     return library

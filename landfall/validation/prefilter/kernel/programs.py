@@ -38,6 +38,10 @@ from landfall.validation.prefilter.kernel.library import (
 from landfall.validation.rules import whole_range
 
 _WIDEST = 2**63 - 1
+_MOST_SCALE = 9
+"""Most digits after the point of numbers that are multiples of something."""
+_DOUBLE_DIGITS = 15
+"""A double keeps this many decimal digits."""
 _STORES = {INTEGER: STORE_INTEGER, NUMBER: STORE_DOUBLE, BOOLEAN: STORE_BOOLEAN}
 _FIRST_HALF, _LAST_HALF = "\ud800", "\udfff"
 _SIGMA = "\u03a3"
@@ -53,6 +57,8 @@ def program(cells: Cells, *, in_key: bool, stored: bool) -> KernelColumn:
     _add_cleaning(compiled, cells.column, rewrites=in_key or compiled.kind != ASK)
     if stored:
         compiled.store = _STORES.get(compiled.kind, STORE_TEXT)
+        if cells.column.decimal is not None:
+            compiled.store = STORE_TEXT
         if compiled.kind == MOMENT:
             compiled.store = (STORE_DAY, STORE_INSTANT, STORE_CLOCK)[compiled.moment]
     return compiled
@@ -112,15 +118,15 @@ def _checks(cells: Cells) -> KernelColumn:
     compiled = KernelColumn(position=cells.position, kind=ASK, required=int(column.required))
     if column.logical_type == "integer" and _add_integers(compiled, column):
         return compiled
-    if column.enum or column.multiple_of is not None or column.pattern is not None:
+    if column.enum or column.pattern is not None:
         return compiled
     if column.logical_type == "boolean":
         compiled.kind = BOOLEAN
         compiled.yes = _words(column.cleaning.true_values)
         compiled.no = _words(column.cleaning.false_values)
-    elif column.logical_type == "number" and column.decimal is None:
+    elif column.logical_type == "number":
         bounds = _bounds(column)
-        if bounds is not None:
+        if bounds is not None and _add_digits(compiled, column):
             compiled.kind = NUMBER
             compiled.least, compiled.most = bounds
     elif column.logical_type in moments.KINDS:
@@ -155,6 +161,31 @@ def _add_integers(compiled: KernelColumn, column: Column) -> bool:
     return True
 
 
+def _add_digits(compiled: KernelColumn, column: Column) -> bool:
+    """Add what numbers are multiples of, and the scale of decimals; return whether it is possible.
+
+    A number with few digits after the point is a whole number of the smallest of these digits, and
+    so is what it is a multiple of. Of any other number the kernel is not sure.
+    """
+    if column.decimal is None and column.multiple_of is None:
+        return True
+    scales = range(_MOST_SCALE + 1)
+    if column.decimal is not None:
+        precision, scale = column.decimal
+        # The text of a decimal is stored, and read again as the contract says; its extremes are
+        # found as doubles.
+        if precision > _DOUBLE_DIGITS or column.cleaning.separated:
+            return False
+        scales = range(scale, scale + 1)
+    unit = Fraction(column.multiple_of or 0)
+    for scale in scales:
+        whole = unit * 10**scale if unit else Fraction(1)
+        if whole.denominator == 1 and whole.numerator <= _WIDEST:
+            compiled.scale, compiled.divisor = scale, whole.numerator
+            return True
+    return False
+
+
 def _bounds(column: Column) -> tuple[float, float] | None:
     """Return the smallest and the largest valid number; None if a double cannot hold a bound."""
     limit = NUMBERS[column.format or "f64"]
@@ -176,6 +207,11 @@ def _bounds(column: Column) -> tuple[float, float] | None:
         high = min(high, float(column.maximum))
     if column.exclusive_maximum is not None:
         high = min(high, math.nextafter(float(column.exclusive_maximum), -math.inf))
+    if column.decimal is not None:
+        precision, scale = column.decimal
+        beyond = float(10 ** (precision - scale))
+        low = max(low, math.nextafter(-beyond, math.inf))
+        high = min(high, math.nextafter(beyond, -math.inf))
     return low, high
 
 

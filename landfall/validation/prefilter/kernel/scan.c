@@ -164,6 +164,9 @@ static inline int validate_cell(scanner *s, size_t index, ref cell, size_t recor
     } else if (c->kind == NUMBER) {
         if (!number_of(at, cell.length, &number) || !(number >= c->least && number <= c->most))
             return 0;
+        if (c->divisor &&
+            (!scaled_of(at, cell.length, c->scale, &count) || count % c->divisor))
+            return 0;
     } else {
         if (!text_length(at, cell.length, &count) || count < c->low || count > c->high)
             return 0;

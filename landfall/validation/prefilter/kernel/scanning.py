@@ -10,6 +10,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from landfall.contract.domains import as_decimal
 from landfall.validation.batches import ScannableBlock
 from landfall.validation.columns import Cells, Key
 from landfall.validation.keys import KeyLog, Seen
@@ -317,6 +318,8 @@ class _CellAnswers:
             least = most = None
             if column.any and column.kind == NUMBER:
                 least, most = column.least_found, column.most_found
+                if (decimal := self._cells[index].column.decimal) is not None:
+                    least, most = (as_decimal(repr(value), *decimal) for value in (least, most))
             elif column.any and column.kind == BOOLEAN:
                 least, most = bool(column.low_found), bool(column.high_found)
             elif column.any:

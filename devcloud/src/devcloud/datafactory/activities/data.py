@@ -20,8 +20,9 @@ from devcloud.datafactory.azure_error import AzureError
 from devcloud.datafactory.connectors.partition import DEFAULT_PARTS
 from devcloud.datafactory.connectors.secrets import VAULT, from_vault, resolved
 from devcloud.datafactory.copy.failure import CopyError, CopyStoppedError
-from devcloud.datafactory.copy.job import CopyJob, CopySource, End, matches
+from devcloud.datafactory.copy.job import CopyJob, CopySource, End
 from devcloud.datafactory.copy.lake import CopyLake
+from devcloud.datafactory.copy.selection import FileSelection
 from devcloud.datafactory.copy.tabular import CopyTable
 from devcloud.datafactory.copy.translator import read as read_translator
 from devcloud.datafactory.expressions.arguments import to_text
@@ -108,13 +109,12 @@ async def delete(activity: Activity, frame: Frame, effect: Effect) -> None:
     effect.input = inside
     end = await _of_the_lake(frame, activity["typeProperties"]["dataset"])
     settings = inside.get("storeSettings", {})
-    recursive = settings.get("recursive", False) is True
-    wildcard = to_text(settings.get("wildcardFileName") or "")
-    deleted = await _in_thread(frame, _delete, end, recursive, wildcard)
+    selection = FileSelection.read(settings, recursive=False)
+    deleted = await _in_thread(frame, _delete, end, selection)
     effect.output = {
         "datasetName": activity["typeProperties"]["dataset"]["referenceName"],
         "relativePath": end.place[1],
-        "recursive": recursive,
+        "recursive": selection.recursive,
         "filesDeleted": deleted,
     }
 
@@ -142,6 +142,9 @@ async def resolve(frame: Frame, reference: dict[str, Any]) -> End:
     store, kind = linked["properties"]["type"], properties["type"]
     if store not in shapes.STORES[kind]:
         raise wrong(f"the linked service of a {kind}", " or ".join(shapes.STORES[kind]), store)
+    location = shapes.LAKE_STORES.get(store)
+    if location is not None and (given_location := values["location"]["type"]) != location:
+        raise wrong(f"the location of a dataset of an {store}", location, given_location)
     service = frame.evaluate(linked["properties"]["typeProperties"], linkedservice=bound)
     with copy_errors():
         service = await resolved(service, lambda secret: _secret(frame, secret))
@@ -160,8 +163,9 @@ async def _secret(frame: Frame, reference: dict[str, Any]) -> str:
 
 async def _of_the_lake(frame: Frame, reference: dict[str, Any]) -> End:
     end = await resolve(frame, reference)
-    if end.store != "AzureBlobFS":
-        raise wrong("the linked service of the dataset", "an AzureBlobFS", end.store)
+    if end.store not in shapes.LAKE_STORES:
+        known = " or ".join(shapes.LAKE_STORES)
+        raise wrong("the linked service of the dataset", f"an {known}", end.store)
     return end
 
 
@@ -241,18 +245,12 @@ def _moment(value: Any) -> str:
     return f"{value:%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
-def _delete(stop: threading.Event, end: End, recursive: bool, wildcard: str) -> int:
+def _delete(stop: threading.Event, end: End, selection: FileSelection) -> int:
     container, path = end.place
-    named = bool(end.properties["location"].get("fileName")) and not wildcard
     lake = CopyLake(end.service)
-    if named:
+    if not end.is_folder and not selection.is_wild:
         return int(lake.delete(container, path))
-    folder = end.folder[1]
-    names = [
-        name
-        for name in lake.files(container, folder, recursive=recursive)
-        if not wildcard or matches(name.rpartition("/")[2], wildcard)
-    ]
+    names = selection.paths(lake, container, end.folder[1])
     for name in names:
         if stop.is_set():
             raise CopyStoppedError

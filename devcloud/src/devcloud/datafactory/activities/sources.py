@@ -17,8 +17,9 @@ from devcloud.datafactory.connectors.partition import DEFAULT_PARTS, Partitionin
 from devcloud.datafactory.connectors.postgres import PostgresRows, PostgresServer
 from devcloud.datafactory.connectors.rest import RestCall, RestRows
 from devcloud.datafactory.copy.failure import CopyError
-from devcloud.datafactory.copy.job import CopySource, End, FileSource
+from devcloud.datafactory.copy.job import CopySource, End, FilesToCopy
 from devcloud.datafactory.copy.reading import Rows
+from devcloud.datafactory.copy.selection import FileSelection
 from devcloud.datafactory.expressions.arguments import to_text
 from devcloud.datafactory.policy import parse_span
 
@@ -141,7 +142,7 @@ def _rest(frame: Frame, end: End, source: dict[str, Any]) -> CopySource:
     )
 
 
-def _files(frame: Frame, end: End, source: dict[str, Any], options: dict[str, Any]) -> FileSource:
+def _files(frame: Frame, end: End, source: dict[str, Any], options: dict[str, Any]) -> FilesToCopy:
     settings = source.get("storeSettings") or {}
     several, skip = bool(options.get("several")), bool(options.get("skip_faults"))
     if end.store == "HttpServer":
@@ -162,10 +163,11 @@ def _files(frame: Frame, end: End, source: dict[str, Any], options: dict[str, An
                 _seconds(settings, "requestTimeout", None, 100.0),
             )
 
-        return FileSource(end, "", several, skip, opened)
-    if end.store != "AzureBlobFS":
-        raise wrong("the linked service of a file", "AzureBlobFS or HttpServer", end.store)
-    return FileSource(end, to_text(settings.get("wildcardFileName") or ""), several, skip)
+        return FilesToCopy(end, FileSelection(), several, skip, opened)
+    if end.store not in shapes.LAKE_STORES:
+        known = " or ".join(shapes.STORES[end.kind])
+        raise wrong("the linked service of a file", known, end.store)
+    return FilesToCopy(end, FileSelection.read(settings, recursive=True), several, skip)
 
 
 def _pause(frame: Frame) -> Any:

@@ -23,7 +23,7 @@ _KEY = re.compile(
 )
 _HEADER = re.compile(r"Headers(?:\.(?P<name>[^\[\]]+)|\['(?P<quoted>[^']+)'\])", re.IGNORECASE)
 _RANGE = re.compile(r"RANGE:(-?\d+):(-?\d*):(-?\d+)", re.IGNORECASE)
-_STEP = re.compile(r"\.([^.\[\]]+)|\['([^']*)'\]|\[(-?\d+)\]")
+_STEP = re.compile(r"\.([^.\[\]]+)|\.?\['([^']*)'\]|\[(-?\d+)\]")
 _LINK = re.compile(r'<([^>]*)>((?:\s*;\s*[^,;=]+=(?:"[^"]*"|[^,;]*))*)')
 _CONDITIONS = ("empty", "nonempty", "exist", "nonexist")
 _MISSING = object()

@@ -13,7 +13,7 @@ import select
 import threading
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from devcloud.datafactory.connectors.postgres_types import PostgresColumn, schem
 from devcloud.datafactory.copy.failure import CopyError, CopyStoppedError
 
 _BLOCK = 1024 * 1024
-_BLOCKS_AHEAD = 4
+_BLOCKS_AHEAD = 2
 _WAIT_SECONDS = 0.2  # between two looks at whether the run was stopped
 _DEFAULT_TIMEOUT = 2 * 3600.0
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -112,7 +112,7 @@ class PostgresServer:
                 f"Cannot connect to PostgreSQL: '{self.place}', user "
                 f"'{self.options['user']}': {why}",
             ) from error
-        with connection:
+        with closing(connection):
             yield connection
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from devcloud.datafactory.copy.failure import CopyError, CopyStoppedError
 from devcloud.datafactory.copy.file import ReadableFile
 from devcloud.datafactory.copy.lake import BlockWriter, CopyLake, LakeFile
 from devcloud.datafactory.copy.reading import FileRows, Rows
+from devcloud.datafactory.copy.selection import FileSelection
 from devcloud.datafactory.copy.tabular import CopyTable
 from devcloud.datafactory.copy.translator import Translator
 
@@ -47,9 +48,10 @@ class End:
             CopyError: there is no container.
         """
         location = self.properties["location"]
-        container = location.get("fileSystem")
+        name = "container" if self.store == "AzureBlobStorage" else "fileSystem"
+        container = location.get(name)
         if not container:
-            raise CopyError("UserErrorInvalidDataset", "location.fileSystem is empty")
+            raise CopyError("UserErrorInvalidDataset", f"location.{name} is empty")
         parts = (location.get("folderPath"), location.get("fileName"))
         return str(container), "/".join(str(part).strip("/") for part in parts if part)
 
@@ -100,13 +102,13 @@ class CopySource(Protocol):
 
 
 @dataclass(frozen=True)
-class FileSource:
+class FilesToCopy:
     """Files of the lake, or one file over HTTP.
 
     Attributes:
         end: the dataset.
-        wildcard: `wildcardFileName`: which files of the source's folder, `*` and `?` as in names;
-            empty takes the one file that the dataset names.
+        selection: which files of the source's folder; one without wildcards takes the file that
+            the dataset names.
         several: whether there may be several files: they become the one that the sink names
             (`copyBehavior` MergeFiles), or the sink is a folder that takes them as they are.
         skip_faults: whether rows with a wrong number of values are left out.
@@ -114,7 +116,7 @@ class FileSource:
     """
 
     end: End
-    wildcard: str = ""
+    selection: FileSelection = field(default_factory=FileSelection)
     several: bool = False
     skip_faults: bool = False
     over_http: Callable[[threading.Event], ReadableFile] | None = None
@@ -122,7 +124,7 @@ class FileSource:
     @property
     def store(self) -> str:
         """The type of the store."""
-        return "AzureBlobFS" if self.over_http is None else "HttpServer"
+        return self.end.store
 
     def parts(self, stop: threading.Event) -> list[Rows]:
         """One part a file."""
@@ -139,26 +141,36 @@ class FileSource:
         """
         if self.over_http is not None:
             return [self.over_http(stop)]
-        if not {"*", "?"} & set(self.wildcard):
+        if not self.selection.is_wild:
             return [self.end.file(stop)]
         container, folder = self.end.folder
         lake = CopyLake(self.end.service)
-        names = [
-            child["name"]
-            for child in lake.children(container, folder)
-            if child["type"] == "File" and matches(child["name"], self.wildcard)
-        ]
-        if not names:
+        paths = self.selection.paths(lake, container, folder)
+        pattern = "/".join(filter(None, (self.selection.folder, self.selection.name)))
+        if not paths:
+            place = f"{container}/{self.selection.base(folder)}"
+            wild = {"*", "?"} & set(pattern)
             raise CopyError(
-                "UserErrorFileNotFound", f"no file of {container}/{folder} is like {self.wildcard}"
+                "UserErrorFileNotFound",
+                f"no file of {place} is like {pattern}"
+                if wild
+                else f"'{place}/{pattern}' does not exist",
             )
-        if len(names) > 1 and not self.several:
+        if len(paths) > 1 and not self.several:
             raise CopyError(
                 "UserErrorInvalidCopyBehavior",
-                f"{len(names)} files are like {self.wildcard}, and the sink names one: here they "
+                f"{len(paths)} files are like {pattern}, and the sink names one: here they "
                 "are only merged, by copyBehavior MergeFiles",
             )
-        return [lake.file(container, f"{folder}/{name}".lstrip("/"), stop) for name in names]
+        return [lake.file(container, path, stop) for path in paths]
+
+    def relative(self, name: str) -> str:
+        """The path of one of the files below the folder that all are in, or its name."""
+        if self.over_http is not None or not self.selection.is_wild:
+            return name.rpartition("/")[2]
+        container, folder = self.end.folder
+        base = self.selection.base(folder)
+        return name.removeprefix(f"{container}/{base}/" if base else f"{container}/")
 
 
 @dataclass(frozen=True)
@@ -192,7 +204,7 @@ class CopyJob:
         if self.sink.kind == "Binary":
             counts = self._bytes(stop)
         elif self.sink.properties["location"].get("fileName") or isinstance(
-            self.source, FileSource
+            self.source, FilesToCopy
         ):
             counts = self._one_file(stop)
         else:
@@ -206,7 +218,7 @@ class CopyJob:
             "executionDetails": [
                 {
                     "source": {"type": self.source.store},
-                    "sink": {"type": "AzureBlobFS"},
+                    "sink": {"type": self.sink.store},
                     "status": "Succeeded",
                     "duration": max(round(seconds), 1),
                 }
@@ -216,12 +228,16 @@ class CopyJob:
     def _bytes(self, stop: threading.Event) -> dict[str, Any]:
         """Copy files byte by byte.
 
-        Into a folder each goes under its own name, else all become the one that the sink names.
+        Into a folder each goes under its own name, and in folders like its own, below the source's;
+        else all become the one that the sink names.
         """
-        assert isinstance(self.source, FileSource)  # noqa: S101  (checked before)
+        assert isinstance(self.source, FilesToCopy)  # noqa: S101  (checked before)
         files = self.source.files(stop)
         if self.sink.is_folder:
-            targets = [(self.sink.in_folder(f.name.rpartition("/")[2], stop), [f]) for f in files]
+            targets = [
+                (self.sink.in_folder(self.source.relative(file.name), stop), [file])
+                for file in files
+            ]
         else:
             targets = [(self.sink.file(stop), files)]
         written = 0
@@ -241,13 +257,15 @@ class CopyJob:
         }
 
     def _one_file(self, stop: threading.Event) -> dict[str, Any]:
-        """All parts, one after the other, into the file that the sink names."""
+        """All parts into the file that the sink names: files in their order, queries at once."""
         parts = self.source.parts(stop)
         writer = self.sink.file(stop).writer()
         tables = [self._table(part) for part in parts]
-        copied = self._write(tables, writer)
+        ordered = isinstance(self.source, FilesToCopy)
+        at_once = 1 if ordered else max(1, min(self.at_once, len(tables)))
+        copied = self._write(tables, writer, at_once)
         writer.publish()
-        return self._counts(tables, [writer], copied, 1)
+        return self._counts(tables, [writer], copied, at_once)
 
     def _file_a_part(self, stop: threading.Event) -> dict[str, Any]:
         """Each part into a file of its own in the sink's folder; all appear at the end.
@@ -264,7 +282,7 @@ class CopyJob:
         at_once = max(1, min(self.at_once, len(tables)))
         with ThreadPoolExecutor(at_once, thread_name_prefix="copy-part") as pool:
             futures = [
-                pool.submit(self._write, [table], writer)
+                pool.submit(self._write, [table], writer, 1, sinks.GROUP_BYTES // at_once)
                 for table, writer in zip(tables, writers, strict=True)
             ]
             wait(futures, return_when=FIRST_EXCEPTION)
@@ -281,7 +299,7 @@ class CopyJob:
     def _counts(
         self, tables: list[CopyTable], writers: list[BlockWriter], copied: int, at_once: int
     ) -> dict[str, Any]:
-        files = {"filesRead": len(tables)} if isinstance(self.source, FileSource) else {}
+        files = {"filesRead": len(tables)} if isinstance(self.source, FilesToCopy) else {}
         return {
             "dataRead": sum(table.rows.bytes_read for table in tables),
             "dataWritten": sum(writer.bytes_written for writer in writers),
@@ -298,7 +316,13 @@ class CopyJob:
         extra = {name: _reserved(value, path) for name, value in self.extra.items()}
         return CopyTable(rows, self.translator, extra, self.skip_faults)
 
-    def _write(self, tables: list[CopyTable], writer: BlockWriter) -> int:
+    def _write(
+        self,
+        tables: list[CopyTable],
+        writer: BlockWriter,
+        at_once: int = 1,
+        group_bytes: int = sinks.GROUP_BYTES,
+    ) -> int:
         """The rows of some parts into one file, which is not yet published; how many."""
         columns = self.translator.columns
         if columns is not None:
@@ -315,16 +339,42 @@ class CopyJob:
                 objects = (each for table in tables for each in table.objects())
                 pattern = str(self.format_settings.get("filePattern", "setOfObjects"))
                 return sinks.write_json(objects, writer, pattern)
-            batches = (batch for table in tables for batch in table.batches())
-            with closing(batches):
+            with closing(_interleaved(tables, at_once)) as batches:
                 return sinks.write(
-                    batches, writer, self.sink.kind, self.sink.properties, self.format_settings
+                    batches,
+                    writer,
+                    self.sink.kind,
+                    self.sink.properties,
+                    self.format_settings,
+                    group_bytes=group_bytes,
                 )
 
     def _is_json_to_json(self, tables: list[CopyTable]) -> bool:
         """Whether documents become documents; with types asked for they go through columns."""
         typed = any(column.kind is not None for column in self.translator.columns or ())
         return self.sink.kind == "Json" and tables[0].rows.hierarchical and not typed
+
+
+def _interleaved(tables: list[CopyTable], at_once: int) -> Generator[pa.RecordBatch, None, None]:
+    """The batches of some parts, so many of which are open and taken from in turn.
+
+    A query that is open runs ahead by itself, so the server works at all of them.
+    """
+    waiting = deque(tables)
+    opened: deque[Generator[pa.RecordBatch, None, None]] = deque()
+    try:
+        while waiting or opened:
+            while waiting and len(opened) < at_once:
+                opened.append(waiting.popleft().batches())
+            batch = next(opened[0], None)
+            if batch is None:
+                opened.popleft()
+            else:
+                yield batch
+                opened.rotate(-1)
+    finally:
+        for batches in opened:
+            batches.close()
 
 
 def _results(futures: list[Future[int]]) -> list[int]:
@@ -337,12 +387,6 @@ def _results(futures: list[Future[int]]) -> list[int]:
     for error in errors:
         raise error
     return [future.result() for future in ended]
-
-
-def matches(name: str, wildcard: str) -> bool:
-    """Whether a name is like a pattern: `*` is any text, `?` one character, all else itself."""
-    pattern = "".join({"*": ".*", "?": "."}.get(c) or re.escape(c) for c in wildcard)
-    return re.fullmatch(pattern, name, re.DOTALL) is not None
 
 
 def _reserved(value: str, path: str) -> str:

@@ -50,6 +50,29 @@ class CopyLake:
         Raises:
             CopyError: it has no account key; the managed identity needs https.
         """
+        options: dict[str, Any] = {
+            "user_agent": AGENT,
+            "max_single_get_size": _CHUNK,
+            "max_chunk_get_size": _CHUNK,
+            "retry_total": 3,
+            "initial_backoff": 0.2,
+            "increment_base": 2,
+            "connection_timeout": 5,
+            "read_timeout": 60,
+        }
+        if "connectionString" in properties:  # of an AzureBlobStorage
+            given = properties["connectionString"]
+            text = str(given["value"] if isinstance(given, dict) else given)
+            if "accountkey=" not in text.lower():
+                raise CopyError(
+                    "UserErrorMissingCredential", "the connectionString has no AccountKey"
+                )
+            try:
+                self._service = BlobServiceClient.from_connection_string(text, **options)
+            except ValueError as error:
+                message = f"the connectionString of the linked service is wrong: {error}"
+                raise CopyError("UserErrorInvalidConnectionString", message) from error
+            return
         url = str(properties["url"]).rstrip("/").replace(".dfs.", ".blob.")
         key = properties.get("accountKey")
         if not isinstance(key, dict) or not key.get("value"):
@@ -62,14 +85,7 @@ class CopyLake:
         self._service = BlobServiceClient(
             url,
             credential={"account_name": account, "account_key": str(key["value"])},
-            user_agent=AGENT,
-            max_single_get_size=_CHUNK,
-            max_chunk_get_size=_CHUNK,
-            retry_total=3,
-            initial_backoff=0.2,
-            increment_base=2,
-            connection_timeout=5,
-            read_timeout=60,
+            **options,
         )
 
     def file(self, container: str, path: str, stop: threading.Event) -> LakeFile:

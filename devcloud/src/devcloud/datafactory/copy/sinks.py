@@ -17,7 +17,8 @@ from devcloud.datafactory.copy.json_text import dump
 from devcloud.datafactory.copy.lake import BlockWriter
 
 _GROUP_ROWS = 131_072
-_GROUP_BYTES = 16 * 1024 * 1024
+GROUP_BYTES = 8 * 1024 * 1024
+"""Of a row group, before it is encoded; that takes several times as much memory."""
 _CODECS: dict[str, Any] = {"snappy": "snappy", "gzip": "gzip", "none": "none", "": "snappy"}
 _UTF8 = ("", "utf-8", "utf-8 without bom")
 _LINE = "\r\n"  # what Copy ends the rows of delimited text with
@@ -31,6 +32,8 @@ def write(
     kind: str,
     properties: dict[str, Any],
     settings: Mapping[str, Any],
+    *,
+    group_bytes: int = GROUP_BYTES,
 ) -> int:
     """Write batches to a file, which is not yet published; the number of rows.
 
@@ -40,6 +43,7 @@ def write(
         kind: type of the sink's dataset.
         properties: typeProperties of that dataset, evaluated.
         settings: `formatSettings` of the sink, evaluated.
+        group_bytes: size of Parquet's row groups.
 
     Raises:
         CopyError: the source has nothing, or the sink asks for what is not supported.
@@ -49,14 +53,16 @@ def write(
         raise CopyError("UserErrorEmptySource", "the source has no header and no rows")
     every = itertools.chain([first], batches)
     if kind == "Parquet":
-        return _parquet(every, writer, properties)
+        return _parquet(every, writer, properties, group_bytes)
     _only_plain_utf8(properties)
     if kind == "Json":
         return _json(every, writer, str(settings.get("filePattern", "setOfObjects")))
     return _delimited(every, writer, TextDialect.read(properties), settings)
 
 
-def _parquet(batches: Batches, writer: BlockWriter, properties: dict[str, Any]) -> int:
+def _parquet(
+    batches: Batches, writer: BlockWriter, properties: dict[str, Any], group_bytes: int
+) -> int:
     """Row groups of bounded size."""
     codec = str(properties.get("compressionCodec", "snappy")).lower()
     if codec not in _CODECS:
@@ -70,7 +76,7 @@ def _parquet(batches: Batches, writer: BlockWriter, properties: dict[str, Any]) 
     )
     try:
         rows = 0
-        for table in _groups(itertools.chain([first], batches)):
+        for table in _groups(itertools.chain([first], batches), group_bytes):
             parquet.write_table(table)
             rows += table.num_rows
     except BaseException:
@@ -81,13 +87,13 @@ def _parquet(batches: Batches, writer: BlockWriter, properties: dict[str, Any]) 
     return rows
 
 
-def _groups(batches: Batches) -> Iterator[pa.Table]:
+def _groups(batches: Batches, group_bytes: int) -> Iterator[pa.Table]:
     """The rows in tables of about the size of a row group."""
     pending: list[pa.RecordBatch] = []
     for batch in batches:
         pending.append(batch)
         size = sum(each.nbytes for each in pending)
-        if size >= _GROUP_BYTES or sum(each.num_rows for each in pending) >= _GROUP_ROWS:
+        if size >= group_bytes or sum(each.num_rows for each in pending) >= _GROUP_ROWS:
             yield pa.Table.from_batches(pending)
             pending = []
     if pending:

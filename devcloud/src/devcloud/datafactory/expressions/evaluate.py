@@ -17,6 +17,7 @@ from devcloud.datafactory.expressions.functions import (
     CLOCKED,
     FUNCTIONS,
     LAZY,
+    NOT_BUILT,
     ROOTS,
 )
 from devcloud.datafactory.expressions.parser import parse
@@ -110,6 +111,10 @@ def _check_call(call: Call, text: str) -> None:
         least, most = FUNCTIONS[call.name].least, FUNCTIONS[call.name].most
     elif call.name in known:
         least, most = known[call.name]
+    elif call.name in NOT_BUILT:
+        raise ExpressionSyntaxError(
+            f"{call.name!r} in {text!r} is a function that the local data factory does not have"
+        )
     else:
         raise ExpressionSyntaxError(f"{call.name!r} in {text!r} is not a known function")
     if not least <= len(call.arguments) <= most:

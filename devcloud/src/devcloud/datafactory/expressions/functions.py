@@ -352,6 +352,7 @@ FUNCTIONS: dict[str, ExpressionFunction] = {
     # Time. What depends on a clock is in `times.clocked`.
     **times.FUNCTIONS,
 }
+NOT_BUILT = frozenset(("xml", "xpath"))  # of the reference, and not here
 LAZY = {"if": (3, 3), "and": (2, MANY), "or": (2, MANY)}
 CLOCKED = times.CLOCKED
 ROOTS: dict[str, tuple[int, int]] = {

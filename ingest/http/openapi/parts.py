@@ -1,4 +1,4 @@
-"""What operations of the API are described with: schemas that many share, and the operation."""
+"""What descriptions of operations are made of: `Operation`, and schemas of single values."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Operation:
-    """What is said of one route.
+    """The description of one route.
 
     Attributes:
-        answers: by status, the schema of its body and an example; problems go without saying.
-        problems: statuses of problem documents beside 401, 500 and 503, and when they come.
+        answers: by status, the schema of the body and an example; problem documents are not listed.
+        problems: statuses of problem documents beside 401, 500 and 503, with their cause.
         body: schema of the request's body, with an example.
-        once: it takes an Idempotency-Key.
+        once: whether it takes an Idempotency-Key.
     """
 
     tag: str
@@ -40,19 +40,23 @@ def object_of(properties: Mapping[str, Any], *, optional: Sequence[str] = ()) ->
     return {"type": "object", "required": required, "properties": dict(properties)}
 
 
-TEXT, WHOLE, TRUTH = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
+TEXT, COUNT, BOOLEAN = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
 TIME = {"type": "string", "format": "date-time"}
-MAYBE_TEXT = {"type": ["string", "null"]}
-MAYBE_WHOLE = {"type": ["integer", "null"], "minimum": 0}
-MAYBE_OBJECT = {"type": ["object", "null"]}
+TEXT_OR_NULL = {"type": ["string", "null"]}
+COUNT_OR_NULL = {"type": ["integer", "null"], "minimum": 0}
+OBJECT_OR_NULL = {"type": ["object", "null"]}
 PROBLEM = ref("Problem")
 DATASET = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_]{0,62}$"}
 REASON = {"type": "string", "minLength": 1, "maxLength": 500}
-UNFIT = {
-    400: "a value that cannot be",
-    409: "the state of the run, or an Idempotency-Key under way, does not allow it",
-    411: "the body came in chunks",
-    413: "the body is too long",
-    415: "another content type",
-    422: "a field that is missing, unknown or cannot be; or a key used for another request",
+REQUEST_PROBLEMS = {
+    400: "an invalid value",
+    409: "not possible in this state, or a request with this Idempotency-Key is running",
+    411: "a chunked body, or none; send Content-Length",
+    413: "the body is too large",
+    415: "an unsupported content type",
+    422: "a missing, unknown or invalid field, or an Idempotency-Key of another request",
 }
+RUN = "20261122T130114Z-users-1f3a9c2028c43964"
+"""A run id in examples."""
+RUN_ID = r"^\d{8}T\d{6}Z-[a-z0-9_]{1,63}-[0-9a-f]{8}([0-9a-f]{8})?$"
+"""The pattern of run ids."""

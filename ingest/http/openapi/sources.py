@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ingest.http.openapi_parts import (
+from ingest.http.openapi.parts import (
+    BOOLEAN,
+    COUNT,
     DATASET,
-    MAYBE_OBJECT,
-    MAYBE_TEXT,
+    OBJECT_OR_NULL,
     REASON,
+    REQUEST_PROBLEMS,
     TEXT,
-    TRUTH,
-    UNFIT,
-    WHOLE,
+    TEXT_OR_NULL,
     Operation,
     object_of,
     ref,
@@ -23,8 +23,8 @@ _ADF_RUN = {"type": "string", "minLength": 1}
 _ADF_RUN_EXAMPLE = "c0ffee00-1111-2222-3333-444444444444"
 _VALUE = {"type": ["string", "integer", "null"]}
 _NAMES = {"type": ["array", "string", "null"], "items": TEXT}
-_WINDOW = {"window_start": _VALUE, "window_end": _VALUE, "again": TRUTH}
-_NO_SOURCE = {404: "there is no such source, or no such object of it"}
+_WINDOW = {"window_start": _VALUE, "window_end": _VALUE, "again": BOOLEAN}
+_NO_SOURCE = {404: "unknown source or object"}
 _ANSWER: dict[str, Any] = {"type": "object"}
 
 SOURCE_SCHEMAS: dict[str, Any] = {
@@ -34,14 +34,14 @@ SOURCE_SCHEMAS: dict[str, Any] = {
             "object": TEXT,
             "dataset": DATASET,
             "mode": {"enum": ["full", "incremental", "window"]},
-            "enabled": TRUTH,
-            "paused": TRUTH,
-            "watermark": MAYBE_TEXT,
+            "enabled": BOOLEAN,
+            "paused": BOOLEAN,
+            "watermark": TEXT_OR_NULL,
             "lag_seconds": {"type": ["integer", "null"]},
-            "extracts": WHOLE,
+            "extracts": COUNT,
             "running": {"type": "array", "items": {"type": "object"}},
-            "last": MAYBE_OBJECT,
-            "failure": MAYBE_OBJECT,
+            "last": OBJECT_OR_NULL,
+            "failure": OBJECT_OR_NULL,
             "recent": {"type": "array", "items": {"type": "object"}},
             "error": TEXT,
         },
@@ -66,8 +66,8 @@ SOURCE_SCHEMAS: dict[str, Any] = {
             "description": TEXT,
             "connector": TEXT,
             "pipeline": TEXT,
-            "trigger": MAYBE_TEXT,
-            "schedule": MAYBE_TEXT,
+            "trigger": TEXT_OR_NULL,
+            "schedule": TEXT_OR_NULL,
             "next": {"type": ["string", "null"]},
             "objects": {"type": "array", "items": ref("SourceObject")},
         }
@@ -117,16 +117,16 @@ _STARTED = {
     )
 }
 _EXTRACT = object_of(
-    {"objects": _NAMES, "from": _VALUE, "to": _VALUE, "every": _VALUE, "again": TRUTH},
+    {"objects": _NAMES, "from": _VALUE, "to": _VALUE, "every": _VALUE, "again": BOOLEAN},
     optional=("objects", "from", "to", "every", "again"),
 ) | {"additionalProperties": False}
-_RANGE_PROBLEMS = UNFIT | _NO_SOURCE
+_RANGE_PROBLEMS = REQUEST_PROBLEMS | _NO_SOURCE
 _OBJECT = {200: (ref("SourceObject"), _OBJECT_EXAMPLE)}
 
 SOURCE_OPERATIONS: dict[str, Operation] = {
     "list_sources": Operation(
         "sources",
-        "The sources and where their objects stand; `wrong` has files that cannot be used",
+        "The sources with the state of their objects; `wrong` lists invalid source files",
         {200: (ref("Sources"), {"sources": [_SOURCE_EXAMPLE], "wrong": []})},
     ),
     "get_source": Operation(
@@ -143,11 +143,11 @@ SOURCE_OPERATIONS: dict[str, Operation] = {
         "A pipeline run that extracts, as Data Factory knows it",
         {
             200: (
-                object_of({"adf_run_id": TEXT, "status": TEXT, "message": MAYBE_TEXT}),
+                object_of({"adf_run_id": TEXT, "status": TEXT, "message": TEXT_OR_NULL}),
                 {"adf_run_id": _ADF_RUN_EXAMPLE, "status": "Succeeded", "message": ""},
             )
         },
-        {404: "there is no such source or pipeline run"},
+        {404: "unknown source or pipeline run"},
     ),
     "extract_source": Operation(
         "sources",
@@ -169,7 +169,7 @@ SOURCE_OPERATIONS: dict[str, Operation] = {
     ),
     "rewind_object": Operation(
         "sources",
-        "Move the watermark of an object by hand; null has everything read again",
+        "Set the watermark of an object; null reads everything again",
         _OBJECT,
         _RANGE_PROBLEMS,
         body=(
@@ -182,7 +182,7 @@ SOURCE_OPERATIONS: dict[str, Operation] = {
     ),
     "pause_object": Operation(
         "sources",
-        "Have schedules pass over an object",
+        "Pause an object: schedules skip it",
         _OBJECT,
         _RANGE_PROBLEMS,
         body=(JSON, object_of({"reason": REASON}, optional=("reason",)), {"reason": "maintenance"}),
@@ -191,7 +191,7 @@ SOURCE_OPERATIONS: dict[str, Operation] = {
     ),
     "resume_object": Operation(
         "sources",
-        "Have schedules extract an object again",
+        "Resume an object: schedules extract it again",
         _OBJECT,
         _RANGE_PROBLEMS,
         body=(JSON, object_of({"reason": REASON}, optional=("reason",)), {"reason": "done"}),
@@ -200,7 +200,7 @@ SOURCE_OPERATIONS: dict[str, Operation] = {
     ),
     "plan_extracts": Operation(
         "pipelines",
-        "Data Factory asks what a pipeline run shall read",
+        "Data Factory asks what a pipeline run reads",
         {200: (_ANSWER, {"objects": []})},
         _RANGE_PROBLEMS,
         body=(
@@ -227,7 +227,7 @@ SOURCE_OPERATIONS: dict[str, Operation] = {
     ),
     "finish_extract": Operation(
         "pipelines",
-        "Data Factory says that it has written what it read",
+        "Data Factory reports that an extract is written",
         {200: (_ANSWER, {"delivered": True})},
         _RANGE_PROBLEMS,
         body=(
@@ -246,13 +246,13 @@ SOURCE_OPERATIONS: dict[str, Operation] = {
     ),
     "fail_extract": Operation(
         "pipelines",
-        "Data Factory says that it could not read an object",
+        "Data Factory reports that an object could not be read",
         {200: (object_of({"received": {"const": True}}), {"received": True})},
         _RANGE_PROBLEMS,
         body=(
             JSON,
             object_of(
-                {"adf_run_id": _ADF_RUN, "extract_id": MAYBE_TEXT, "error": MAYBE_TEXT},
+                {"adf_run_id": _ADF_RUN, "extract_id": TEXT_OR_NULL, "error": TEXT_OR_NULL},
                 optional=("extract_id", "error"),
             ),
             {"adf_run_id": _ADF_RUN_EXAMPLE, "error": "connection refused"},

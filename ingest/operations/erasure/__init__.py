@@ -1,0 +1,1 @@
+"""Erasure of one subject from all that the service keeps: `landfall forget`."""
