@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from landfall.validation.batches import ParsedSubset, Prefilter, RecordSubset, ScanResult
@@ -141,29 +141,35 @@ class ByteRanges:
     def __init__(self, data: bytes, split: Split) -> None:
         self._data = data
         self._split = split
-        self._starts: list[int] | None = None
-        self._text: str | None = None
-        self._known = (0, 0)
         self.lines = split.lines
 
     def byte_range(self, index: int) -> tuple[int, int]:
         """Return start and end of a record in the block."""
-        split = self._split
-        if split.starts is None or split.ends is None:
-            if self._starts is None:
-                lengths = (len(line) + 1 for line in self._data.split(b"\n"))
-                self._starts = list(accumulate(lengths, initial=0))
-            line = split.lines[index]
-            return self._starts[line], min(self._starts[line + 1], len(self._data))
-        return self._to_bytes(split.starts[index]), self._to_bytes(split.ends[index])
+        if self._split.starts is None or self._split.ends is None:
+            line = self._split.lines[index]
+            return self._line_starts[line], min(self._line_starts[line + 1], len(self._data))
+        return self._starts[index], self._ends[index]
 
-    def _to_bytes(self, position: int) -> int:
-        """Return the byte offset of a text offset, counted from the last result."""
-        if self._data.isascii():
-            return position
-        if self._text is None:
-            self._text = self._data.decode("utf-8", "surrogateescape")
-        at, size = self._known if self._known[0] <= position else (0, 0)
-        size += len(self._text[at:position].encode("utf-8", "surrogateescape"))
-        self._known = (position, size)
-        return size
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        lengths = (len(line) + 1 for line in self._data.split(b"\n"))
+        return list(accumulate(lengths, initial=0))
+
+    @cached_property
+    def _starts(self) -> Sequence[int]:
+        return self._in_bytes(self._split.starts or ())
+
+    @cached_property
+    def _ends(self) -> Sequence[int]:
+        return self._in_bytes(self._split.ends or ())
+
+    def _in_bytes(self, positions: Sequence[int]) -> Sequence[int]:
+        """Return the byte offsets of ascending text offsets."""
+        if self._data.isascii():  # looked at once: it reads the whole block
+            return positions
+        text = self._data.decode("utf-8", "surrogateescape")
+        between = (
+            len(text[start:end].encode("utf-8", "surrogateescape"))
+            for start, end in pairwise((0, *positions))
+        )
+        return list(accumulate(between))
