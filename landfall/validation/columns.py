@@ -116,7 +116,11 @@ class Cells:
         """Return the validator of these cells, whose texts are matched all at once."""
         if self._pattern is None or not cells:
             return self._validate
-        texts = {value for cell in cells if isinstance(value := self._value(cell), str)}
+        texts: set[str] = (
+            set(cells)
+            if not self._typed and not self.column.cleaning.changes
+            else {value for cell in cells if isinstance(value := self._value(cell), str)}
+        )
         return self._new_validator(self.column, self._pattern.among(texts).__contains__)
 
     def values(self, cells: Sequence[Any]) -> list[Any]:
