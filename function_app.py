@@ -16,9 +16,8 @@ from ingest import log, wiring
 from ingest.errors import LandfallError
 from ingest.http import api, api_verbs, contracts, web
 from ingest.http.routes import binding
-from ingest.runs.messages import Message, decode, encode
+from ingest.runs.messages import QUEUE, Message, decode, encode
 
-QUEUE = "landfall-runs"
 STORAGE = "AzureWebJobsStorage"
 
 # The worker knows typing's List and refuses the built-in list as the type of an output.

@@ -11,9 +11,8 @@ from azure.core.exceptions import AzureError
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
 from ingest.errors import Unavailable
-from ingest.runs.messages import Message, encode
+from ingest.runs.messages import QUEUE, Message, encode
 
-QUEUE = "landfall-runs"
 _OPTIONS: Mapping[str, Any] = {
     "message_encode_policy": TextBase64EncodePolicy(),  # as the host reads them
     "retry_total": 2,

@@ -14,7 +14,8 @@ from ingest.http.web import (
     POLL_AFTER_SECONDS,
     ApiRequest,
     ApiResponse,
-    json_object,
+    fields,
+    flag,
     optional_object,
     reason,
     run_id,
@@ -81,14 +82,9 @@ def resend_rejects(service: Landfall, request: ApiRequest) -> ApiResponse:
 @once
 def start_replay(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /replays`: the ended runs of a query again; with `dry_run` only which they are."""
-    body = json_object(request)
-    if unknown := set(body) - set(_QUERY):
-        raise BadRequest(f"unknown field {min(unknown)!r}; known: {', '.join(_QUERY)}", 422)
+    body = fields(request, *_QUERY)
     query, origin = _query(service, body), _origin(body)
-    dry = body.get("dry_run", False)
-    if not isinstance(dry, bool):
-        raise BadRequest("field 'dry_run' is neither true nor false", 422)
-    if dry:
+    if flag(body, "dry_run"):
         runs = [run.run_id for run in service.replays.select(query)]
         return ApiResponse(200, {"dry_run": True, "total": len(runs), "runs": runs[:_SHOWN]})
     replay_id = request.token or uuid.uuid4().hex

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ingest.errors import BadRequest, NotFound
-from ingest.http.web import ApiRequest, ApiResponse, json_object, text
+from ingest.http.web import ApiRequest, ApiResponse, fields, text
 from ingest.service import Landfall
 from landfall.contract.folder import bad_name
 from landfall.protocol import is_dataset
@@ -36,9 +36,7 @@ def put_contract(service: Landfall, request: ApiRequest) -> ApiResponse:
     is none; without the field nothing is compared.
     """
     dataset = _dataset(request)
-    body = json_object(request, limit=MAX_CONTRACT)
-    if unknown := set(body) - {"contract", "replaces"}:
-        raise BadRequest(f"unknown field {min(unknown)!r}; known: contract, replaces", 422)
+    body = fields(request, "contract", "replaces", limit=MAX_CONTRACT)
     replaces = body.get("replaces")
     if replaces is not None and not isinstance(replaces, str):
         raise BadRequest("field 'replaces' is not a string", 422)

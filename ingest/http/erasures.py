@@ -10,7 +10,7 @@ import uuid
 
 from ingest.errors import BadRequest, NotFound
 from ingest.http.idempotency import token_of
-from ingest.http.web import POLL_AFTER_SECONDS, ApiRequest, ApiResponse, json_object, reason
+from ingest.http.web import POLL_AFTER_SECONDS, ApiRequest, ApiResponse, fields, flag, reason
 from ingest.operations.erasure.erasures import ErasureRequest
 from ingest.runs.messages import Erase
 from ingest.service import Landfall
@@ -21,23 +21,19 @@ _MOST_HOURS = 24 * 365
 
 def forget(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /datasets/{dataset}/forget {"key"}`: 202, and where to ask how far the erasure is."""
-    body = json_object(request)
-    if unknown := set(body) - set(_FIELDS):
-        raise BadRequest(f"unknown field {min(unknown)!r}; known: {', '.join(_FIELDS)}", 422)
+    body = fields(request, *_FIELDS)
     if "key" not in body:
         raise BadRequest("field 'key' is missing: the key of the subject", 422)
-    for name in ("cascade", "dry_run"):
-        if not isinstance(body.get(name, False), bool):
-            raise BadRequest(f"field {name!r} is neither true nor false", 422)
+    cascade, dry_run = (flag(body, name) for name in ("cascade", "dry_run"))
     asked = ErasureRequest(
         dataset=request.route["dataset"],
         key=body["key"],
-        cascade=body.get("cascade", False),
+        cascade=cascade,
         keep_hours=_hours(body.get("keep_hours")),
         reason=reason(body, "erased on request"),
         by=request.caller,
     )
-    if body.get("dry_run", False):
+    if dry_run:
         return ApiResponse(200, service.erasures.preview(asked))
     erasure_id = token_of(request.key) if request.key.strip() else uuid.uuid4().hex
     erasure = service.erasures.start(erasure_id, asked)

@@ -8,7 +8,15 @@ from typing import Any
 
 from ingest.errors import BadRequest, Damaged
 from ingest.http.idempotency import once
-from ingest.http.web import ApiRequest, ApiResponse, json_object, optional_object, reason, text
+from ingest.http.web import (
+    ApiRequest,
+    ApiResponse,
+    fields,
+    flag,
+    optional_object,
+    reason,
+    text,
+)
 from ingest.log import log
 from ingest.runs.messages import next_messages
 from ingest.service import Landfall
@@ -28,7 +36,7 @@ _ERROR_LENGTH = 20_000
 
 def plan(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /sources/{source}/plan`: what a pipeline run shall read."""
-    body = _fields(request, "adf_run_id", "objects", *_WINDOW)
+    body = fields(request, "adf_run_id", "objects", *_WINDOW)
     chosen = _names(body.get("objects"))
     document = service.extraction.planning.plan(request.route["source"], _window(body), chosen)
     return ApiResponse(200, document)
@@ -36,7 +44,7 @@ def plan(service: Landfall, request: ApiRequest) -> ApiResponse:
 
 def begin(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /sources/{source}/{object}/begin`: may this pipeline run read, and what?"""
-    body = _fields(request, "adf_run_id", "high", *_WINDOW)
+    body = fields(request, "adf_run_id", "high", *_WINDOW)
     high = body.get("high")
     if high is not None and not isinstance(high, (str, int)):
         raise BadRequest("field 'high' is neither text nor a number", 422)
@@ -52,7 +60,7 @@ def begin(service: Landfall, request: ApiRequest) -> ApiResponse:
 
 def finish(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /sources/{source}/{object}/finish`: a pipeline run has written its bytes."""
-    body = _fields(request, "adf_run_id", "extract_id", "rows", "bytes")
+    body = fields(request, "adf_run_id", "extract_id", "rows", "bytes")
     return _answered(
         service.extraction.delivery.finish(
             *_object(request),
@@ -66,7 +74,7 @@ def finish(service: Landfall, request: ApiRequest) -> ApiResponse:
 
 def fail(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /sources/{source}/{object}/fail`: a pipeline run could not read."""
-    body = _fields(request, "adf_run_id", "extract_id", "error")
+    body = fields(request, "adf_run_id", "extract_id", "error")
     error = body.get("error") or "the pipeline run did not say why"
     service.extraction.delivery.fail(
         *_object(request),
@@ -125,7 +133,7 @@ def extract(service: Landfall, request: ApiRequest) -> ApiResponse:
     begin, end = (_optional(body, name) for name in ("from", "to"))
     if bool(begin) != bool(end):
         raise BadRequest("a range needs both from and to", 422)
-    window = Window(begin, end, again=_flag(body, "again"))
+    window = Window(begin, end, again=flag(body, "again"))
     every = _optional(body, "every") or None
     if every and not window.given:
         raise BadRequest("every cuts a range: it needs from and to", 422)
@@ -136,9 +144,7 @@ def extract(service: Landfall, request: ApiRequest) -> ApiResponse:
 @once
 def rewind(service: Landfall, request: ApiRequest) -> ApiResponse:
     """`POST /sources/{source}/{object}/rewind {"to", "reason"}`: move the watermark by hand."""
-    body = json_object(request)
-    if unknown := set(body) - {"to", "reason"}:
-        raise BadRequest(f"unknown field {min(unknown)!r}; known: to, reason", 422)
+    body = fields(request, "to", "reason")
     if "to" not in body:
         raise BadRequest("field 'to' is missing; null reads everything again", 422)
     to = body["to"]
@@ -254,18 +260,11 @@ def _object(request: ApiRequest) -> tuple[str, str]:
     return request.route["source"], request.route["object"]
 
 
-def _fields(request: ApiRequest, *names: str) -> Mapping[str, Any]:
-    body = json_object(request)
-    if unknown := set(body) - set(names):
-        raise BadRequest(f"unknown field {min(unknown)!r}; known: {', '.join(names)}", 422)
-    return body
-
-
 def _window(body: Mapping[str, Any]) -> Window:
     begin, end = (_optional(body, name) for name in ("window_start", "window_end"))
     if bool(begin) != bool(end):
         raise BadRequest("a window needs both window_start and window_end", 422)
-    return Window(begin, end, again=_flag(body, "again"))
+    return Window(begin, end, again=flag(body, "again"))
 
 
 def _optional(body: Mapping[str, Any], name: str) -> str:
@@ -275,13 +274,6 @@ def _optional(body: Mapping[str, Any], name: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise BadRequest(f"field {name!r} is neither text nor a number", 422)
     return str(value)
-
-
-def _flag(body: Mapping[str, Any], name: str) -> bool:
-    value = body.get(name, False)
-    if not isinstance(value, bool):
-        raise BadRequest(f"field {name!r} is neither true nor false", 422)
-    return value
 
 
 def _count(body: Mapping[str, Any], name: str) -> int | None:

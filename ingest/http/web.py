@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -172,16 +172,36 @@ def json_object(request: ApiRequest, limit: int = MAX_BODY) -> Mapping[str, Any]
     return body
 
 
-def optional_object(request: ApiRequest, *names: str) -> Mapping[str, Any]:
-    """The body as a JSON object with these fields at most; an empty body is an empty object.
+def fields(request: ApiRequest, *names: str, limit: int = MAX_BODY) -> Mapping[str, Any]:
+    """The body as a JSON object with these fields at most.
 
     Raises:
         BadRequest: as `json_object`, or a field of another name.
     """
-    body = json_object(request) if request.body.strip() else {}
+    return _known(json_object(request, limit), names)
+
+
+def optional_object(request: ApiRequest, *names: str) -> Mapping[str, Any]:
+    """The same as `fields`; an empty body is an empty object."""
+    return _known(json_object(request) if request.body.strip() else {}, names)
+
+
+def _known(body: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
     if unknown := set(body) - set(names):
         raise BadRequest(f"unknown field {min(unknown)!r}; known: {', '.join(names)}", 422)
     return body
+
+
+def flag(body: Mapping[str, Any], name: str) -> bool:
+    """A field that is true or false; false where it is missing.
+
+    Raises:
+        BadRequest: it is something else.
+    """
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise BadRequest(f"field {name!r} is neither true nor false", 422)
+    return value
 
 
 def text(body: Mapping[str, Any], name: str) -> str:

@@ -274,7 +274,7 @@ class Operators:
         report = contents.report(run)
         if holder := contents.holder(run, run.verdict.sha256, report, attempt):
             raise Conflict(
-                f"run {run.run_id} cannot be restarted:  "
+                f"run {run.run_id} cannot be restarted: "
                 f"its content was meanwhile accepted as run {holder}"
             )
 

@@ -14,6 +14,9 @@ from ingest.errors import BadRequest
 from ingest.runs.run import Run
 from landfall.protocol import State
 
+QUEUE = "landfall-runs"
+"""The queue that the messages are on."""
+
 
 @dataclass(frozen=True)
 class Advance:

@@ -17,7 +17,7 @@ from ingest.sources.document import Extract, ObjectState, Running
 from ingest.stages.claim import claim
 from landfall.sources.model import Source, SourceObject
 
-_PARQUET, _DELETES = ".parquet", ".deletes.parquet"
+PARQUET, _DELETES = ".parquet", ".deletes.parquet"
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Delivery:
 
         self.catalog.register.change(source.name, entry.name, delivered)
         if entry.keys_of is not None:
-            self.lake.delete(running.staged.replace(_DELETES, _PARQUET))
+            self.lake.delete(running.staged.replace(_DELETES, PARQUET))
         return runs
 
     def _move(self, running: Running) -> None:
@@ -189,4 +189,4 @@ class Delivery:
 
 def _compared(staged: str) -> str:
     """Where the drop stands that a comparison of keys makes."""
-    return f"{staged.removesuffix(_PARQUET)}{_DELETES}"
+    return f"{staged.removesuffix(PARQUET)}{_DELETES}"

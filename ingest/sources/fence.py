@@ -14,7 +14,7 @@ from ingest.ports import Clock, CopyService
 from ingest.runs.run import Run
 from ingest.sources.answers import ExtractionAnswer
 from ingest.sources.catalog import SourceCatalog
-from ingest.sources.delivery import Delivery
+from ingest.sources.delivery import PARQUET, Delivery
 from ingest.sources.document import ObjectState, Running, range_of, running_of
 from ingest.sources.register import TRIES, StoredState
 from ingest.sources.windows import Window, mark_of, range_of_window
@@ -27,7 +27,6 @@ from landfall.sources.triggers import pipeline_of
 LEASE = timedelta(hours=3)
 """How long a pipeline run is believed to be at work: longer than its Copy may take."""
 RUN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
-PARQUET = ".parquet"
 
 
 @dataclass(frozen=True)

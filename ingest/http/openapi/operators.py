@@ -32,6 +32,12 @@ _REPLAY_EXAMPLE = {
     "runs": [RUN],
 }
 
+_REASON_ONLY = {
+    "type": "object",
+    "properties": {"reason": REASON},
+    "additionalProperties": False,
+}
+
 OPERATOR_OPERATIONS: dict[str, Operation] = {
     "cancel_run": Operation(
         "operators",
@@ -40,7 +46,7 @@ OPERATOR_OPERATIONS: dict[str, Operation] = {
         REQUEST_PROBLEMS | NO_RUN,
         body=(
             JSON,
-            {"type": "object", "properties": {"reason": REASON}, "additionalProperties": False},
+            _REASON_ONLY,
             {"reason": "the producer sent the wrong file"},
         ),
         optional_body=True,
@@ -53,7 +59,7 @@ OPERATOR_OPERATIONS: dict[str, Operation] = {
         REQUEST_PROBLEMS | NO_RUN,
         body=(
             JSON,
-            {"type": "object", "properties": {"reason": REASON}, "additionalProperties": False},
+            _REASON_ONLY,
             {"reason": "Data Factory is available again"},
         ),
         optional_body=True,

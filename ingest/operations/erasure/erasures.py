@@ -16,7 +16,6 @@ Drops that land after the request are new statements of their producer, and are 
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -27,6 +26,7 @@ from typing import Any
 from ingest import paths
 from ingest.contract_store import ContractStore, contract_missing
 from ingest.errors import AlreadyExists, BadRequest, Blocked, Conflict, NotFound, Retryable
+from ingest.job_output import document_of
 from ingest.log import log
 from ingest.operations.erasure.document import (
     DONE,
@@ -92,26 +92,18 @@ class Erasures:
             NotFound: no such dataset. BadRequest: the key is none of its.
         """
         targets, references = self._targets(asked)
+        before = self._before(self.clock())
         erased = [
-            {
-                "dataset": target["dataset"],
-                "columns": sorted(target["values"]),
-                "in_silver": self._in_silver(target),
-                "runs": sum(
-                    1 for _ in self._runs_of(target["dataset"], self._before(self.clock()))
-                ),
-            }
+            self._described(target)
+            | {"runs": sum(1 for _ in self._runs_of(target["dataset"], before))}
             for target in targets
         ]
-        left = [
-            {
-                "dataset": target["dataset"],
-                "columns": sorted(target["values"]),
-                "in_silver": self._in_silver(target),
-            }
-            for target in references
-        ]
+        left = [self._described(target) for target in references]
         return {"dry_run": True, "targets": erased, "references": left}
+
+    def _described(self, target: Mapping[str, Any]) -> dict[str, Any]:
+        """A target without its values, with how many rows of silver it is about."""
+        return without_values(target) | {"in_silver": self._in_silver(target)}
 
     def start(self, erasure_id: str, asked: ErasureRequest) -> dict[str, Any]:
         """Write down an erasure; one of this id that is there already is answered as it is.
@@ -316,7 +308,7 @@ class Erasures:
         observed = self.jobs.observe(erasure.job_run_id)
         if observed is not None and observed.status == "running":
             return _later(erasure, f"job run {erasure.job_run_id} {observed.url}", self.clock())
-        result = self._result(erasure)
+        result = document_of(self.lake, self._parameters(erasure)["result"])
         if observed is None or observed.status != "succeeded" or result is None:
             return self._failed(erasure, observed)
         merged = replace(erasure, tables=result, job_run_id=None, attempt=erasure.attempt + 1)
@@ -331,14 +323,6 @@ class Erasures:
             "erasure": paths.erasure_document(erasure.erasure_id),
             "result": paths.erasure_result(erasure.erasure_id, erasure.passes, erasure.attempt),
         }
-
-    def _result(self, erasure: Erasure) -> dict[str, Any] | None:
-        folder = f"{self._parameters(erasure)['result']}/"
-        for entry in self.lake.list(folder):
-            if "/part-" in entry.version.path:
-                result: dict[str, Any] = json.loads(self.lake.get(entry.version.path)[0])
-                return result
-        return None
 
     def _failed(self, erasure: Erasure, observed: JobRun | None) -> Erasure:
         """Try the job again after a while; a person is needed where it keeps failing."""
@@ -402,12 +386,7 @@ class Erasures:
 
     def _target(self, subject: Any) -> dict[str, Any]:
         """A subject as the documents and the job have it."""
-        columns = {c.name: c for c in self.store.deployed[subject.dataset].columns}
-        return {
-            "dataset": subject.dataset,
-            "values": dict(subject.values),
-            "types": {name: columns[name].logical_type for name in subject.values},
-        }
+        return {"dataset": subject.dataset, "values": dict(subject.values)}
 
     def _subject(self, target: Mapping[str, Any]) -> Any:
         from landfall.erasure.subject import Subject  # noqa: PLC0415 - see `_targets`

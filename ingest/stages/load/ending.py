@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from ingest import paths
+from ingest.job_output import document_of
 from ingest.log import log, once
 from ingest.ports import JobRun
 from ingest.runs.register import Stored
@@ -42,7 +42,9 @@ class BatchEnding:
 
     def _finish(self, batch: Batch, etag: str, observed: JobRun) -> None:
         """End the members of a batch that is loaded, and file it."""
-        result = self._result(batch)
+        folder = paths.results_folder(batch.dataset, batch.batch_id)
+        # Empty where the job left nothing.
+        result = document_of(self.context.lake, folder) or {}
 
         def finish(member: Stored) -> None:
             of_run = {**result.get("by_run", {}).get(member.run.run_id, {})}
@@ -61,16 +63,6 @@ class BatchEnding:
 
         self.members.each(self.members.waiting(batch), batch, finish)
         self.documents.close(batch, etag)
-
-    def _result(self, batch: Batch) -> Mapping[str, Any]:
-        """What the job said of the batch; empty where it left nothing."""
-        folder = paths.results_folder(batch.dataset, batch.batch_id)
-        for entry in self.context.lake.list(folder):
-            if "/part-" in entry.version.path[len(folder) - 1 :]:
-                body, _ = self.context.lake.get(entry.version.path)
-                result: dict[str, Any] = json.loads(body)
-                return result
-        return {}
 
     def _fail(self, batch: Batch, etag: str, observed: JobRun) -> bool:
         """Try the batch again after a while; give it up when it has failed often enough.

@@ -16,10 +16,11 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ingest import paths
 from ingest.errors import AlreadyExists, NotFound, Refused, Retryable, Stale
+from ingest.job_output import document_of, part_of
 from ingest.log import log
 from ingest.ports import JobRun
 from ingest.runs.register import Stored
@@ -236,10 +237,9 @@ class ValidationJob:
         self, run: Run, judging: ValidationAttempt, places: ValidationPaths, contract: Contract
     ) -> Report:
         folder = _folder(run, judging)
-        part = self._part(f"{folder}/result")
-        if part is None:
+        answer = document_of(self.context.lake, f"{folder}/result")
+        if answer is None:
             raise AnswerError(f"there is none in {folder}/result")
-        answer: dict[str, Any] = json.loads(self.context.lake.get(part)[0])
         remote = self._prepare(run, contract)
         if remote is None:
             raise AnswerError("the contract is not for the job")
@@ -277,7 +277,7 @@ class ValidationJob:
 
     def _move(self, folder: str, target: str) -> None:
         """Bring the one part file of a folder to its place; it may be there already."""
-        part = self._part(folder)
+        part = part_of(self.context.lake, folder)
         if part is None:
             return
         try:
@@ -285,13 +285,6 @@ class ValidationJob:
         except NotFound:
             if self.context.lake.head(target) is None:
                 raise
-
-    def _part(self, folder: str) -> str | None:
-        """The one part file of a folder that Spark wrote."""
-        for entry in self.context.lake.list(f"{folder}/"):
-            if entry.version.path.rpartition("/")[2].startswith("part-"):
-                return entry.version.path
-        return None
 
 
 def _attempt(run: Run, number: int, contract: Contract) -> str:
