@@ -67,6 +67,7 @@ def read_footer(source: ByteSource) -> thrift.Struct:
         thrift.check(footer, _FOOTER)
         _check_counts(footer)
         _refuse_encrypted(footer)
+        _check_names(footer)
     except ValueError as error:
         raise Refusal(f"the Parquet footer is damaged: {error}", AGAIN) from error
     return footer
@@ -88,6 +89,12 @@ def _refuse_encrypted(footer: thrift.Struct) -> None:
     ids = {item.id for chunk in chunks for item in chunk}
     if _CRYPTO in ids or any(item.id == _ENCRYPTION for item in footer):
         raise encrypted()
+
+
+def _check_names(footer: thrift.Struct) -> None:
+    for group in groups_of(footer):
+        for chunk in thrift.get(group, COLUMNS).values:
+            _path(chunk)
 
 
 class Expansion:
@@ -152,6 +159,13 @@ def without_groups(footer: thrift.Struct) -> thrift.Struct:
     thrift.put(empty, ROWS, 0)
     thrift.put(empty, GROUPS, thrift.Items(thrift.STRUCT, []))
     return empty
+
+
+def schema_of(footer: thrift.Struct) -> pl.Schema:
+    """Return the columns of a file with their types, as Polars reads them."""
+    import polars as pl  # noqa: PLC0415 - see the type's import
+
+    return pl.Schema(pl.read_parquet_schema(io.BytesIO(assemble(b"", without_groups(footer)))))
 
 
 def without_metadata(footer: thrift.Struct) -> thrift.Struct:

@@ -34,11 +34,10 @@ from landfall.validation.readers.footer import (
     AGAIN,
     Expansion,
     add_declared,
-    assemble,
     group_as_file,
     groups_of,
     read_footer,
-    without_groups,
+    schema_of,
     without_metadata,
 )
 from landfall.validation.readers.header import check_columns
@@ -104,10 +103,7 @@ class Parquet:
         """Yield all records."""
         number = 0
         expansion = Expansion(self._source.size)
-        try:
-            add_declared(self._footer, self._read_names, expansion)
-        except (TypeError, ValueError) as error:
-            raise Refusal(f"the Parquet footer is damaged: {error}", AGAIN) from error
+        add_declared(self._footer, self._read_names, expansion)
         for frame in self._frames():
             lengths = _text_lengths(frame)
             expansion.add(int(lengths.sum()))
@@ -134,9 +130,8 @@ class Parquet:
         return json_line(self.names, row)
 
     def _schema(self) -> dict[str, pl.DataType]:
-        empty = assemble(b"", without_groups(self._footer))
         try:
-            return dict(pl.read_parquet_schema(io.BytesIO(empty)))
+            return dict(schema_of(self._footer))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             raise Refusal(f"the Parquet schema cannot be read: {error}", AGAIN) from error
 
