@@ -10,8 +10,6 @@
 
 #include "kernel.h"
 
-static inline int is_digit(uint8_t byte) { return (uint8_t)(byte - '0') < 10; }
-
 /* -?[0-9]+ that fits 64 bits. Longer ones, leading zeros included, are left to Python. */
 int integer_of(const uint8_t *at, size_t length, int64_t *value) {
     int negative = length > 0 && *at == '-';

@@ -111,8 +111,6 @@ static int64_t recased(const uint16_t *cases, const uint8_t *at, size_t length, 
     return to - begin;
 }
 
-static int is_digit(uint8_t byte) { return (uint8_t)(byte - '0') < 10; }
-
 static size_t separator_at(const uint8_t *separator, const uint8_t *at, const uint8_t *end) {
     size_t size = strlen((const char *)separator);
     return size && (size_t)(end - at) >= size && memcmp(at, separator, size) == 0 ? size : 0;

@@ -181,6 +181,8 @@ static inline uint64_t sketched(const uint8_t *at, size_t length, const uint8_t 
     return hashed(at, length, end, 0xA0761D6478BD642Full, 0xE7037ED1A0B428DBull);
 }
 
+static inline int is_digit(uint8_t byte) { return (uint8_t)(byte - '0') < 10; }
+
 /* cells.c: parse a cell; true only if the contract accepts its format. */
 int integer_of(const uint8_t *at, size_t length, int64_t *value);
 int scaled_of(const uint8_t *at, size_t length, int scale, int64_t *value);

@@ -199,7 +199,9 @@ static ref content(scanner *s, const field *f) {
 /* The cell without blanks at its ends, if the contract says so; empty if it has no value. */
 static inline ref valued(const scanner *s, const column *c, ref cell) {
     const uint8_t *end;
-    return cell.length ? without_blanks(c, bytes_of(s, cell, &end), cell) : cell;
+    if (cell.length == 0 || !(c->trim || c->missing.count))
+        return cell;
+    return without_blanks(c, bytes_of(s, cell, &end), cell);
 }
 
 /* Cleans a cell without blanks: what the checks and keys get; 0 if only Python can. */
@@ -317,9 +319,7 @@ static int scan_record(scanner *s, size_t record) {
     size_t empty = 0;
     for (size_t i = 0; i < s->n_columns; i++) {
         column *c = &s->columns[i];
-        ref cell = content(s, &s->fields[c->position]);
-        if (c->trim || c->missing.count)
-            cell = valued(s, c, cell);
+        ref cell = valued(s, c, content(s, &s->fields[c->position]));
         s->cells[i] = cell;
         if (cell.length == 0) {
             if (c->required)
@@ -445,9 +445,7 @@ static void subtract_nulls(scanner *s, size_t record) {
     s->w = held;
     for (size_t i = 0; i < s->n_columns; i++) {
         column *c = &s->columns[i];
-        ref cell = content(s, &s->fields[c->position]);
-        if (c->trim || c->missing.count)
-            cell = valued(s, c, cell);
+        ref cell = valued(s, c, content(s, &s->fields[c->position]));
         c->nulls -= cell.length == 0;
         s->scratched = scratched;
     }
