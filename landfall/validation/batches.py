@@ -181,6 +181,14 @@ class RecordBatch(Protocol):
         """Return the records at these positions."""
 
 
+def regular(batch: RecordBatch, width: int) -> list[int]:
+    """Return the positions of the records of a batch that are well-formed and have all fields."""
+    broken = batch.broken
+    return [
+        index for index, row in enumerate(batch.rows) if index not in broken and len(row) == width
+    ]
+
+
 class FileShape(Protocol):
     """What the record validator has to know of a file."""
 

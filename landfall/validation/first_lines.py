@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import islice
 
 from landfall.contract.model import Contract
-from landfall.validation.batches import Reader
+from landfall.validation.batches import Reader, regular
 from landfall.validation.columns import Cells, Key
 from landfall.validation.problems import Refusal
 from landfall.validation.readers.choice import reader_of
@@ -91,8 +91,7 @@ def _found(
     last = max(line for some in lines.values() for line in some)
     seen = 0
     for batch in reader.batches():
-        rows, broken = batch.rows, batch.broken
-        whole = [i for i, row in enumerate(rows) if i not in broken and len(row) == len(at)]
+        rows, whole = batch.rows, regular(batch, len(at))
         for start in range(0, len(whole), _AT_ONCE):
             piece = list(islice(whole, start, start + _AT_ONCE))
             table = list(zip(*(rows[index] for index in piece), strict=True))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from landfall.contract.model import Contract
-from landfall.validation.batches import Reader
+from landfall.validation.batches import Reader, regular
 from landfall.validation.columns import Cells
 from landfall.validation.problems import Refusal
 from landfall.validation.readers.choice import reader_of
@@ -137,10 +137,8 @@ def _columns(reader: Reader, contract: Contract, columns: Sequence[str]) -> Iter
         Cells(contract.column(name), at.get(name), typed=reader.typed) for name in columns
     ]
     for batch in reader.batches():
-        rows, broken = batch.rows, batch.broken
-        whole = [
-            row for index, row in enumerate(rows) if index not in broken and len(row) == len(at)
-        ]
+        rows = batch.rows
+        whole = [rows[index] for index in regular(batch, len(at))]
         table = list(zip(*whole, strict=True))
         if table:
             yield pl.DataFrame(
