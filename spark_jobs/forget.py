@@ -154,15 +154,16 @@ def count(lake: SparkLake, target: Target) -> int | None:
 
 def modelled(subject: Target, dataset: str) -> list[Target]:
     """The tables of models whose contracts refer to the subject's key."""
-    found = []
-    for file in sorted(files("spark_jobs.analytics").joinpath("contracts").iterdir(), key=str):
-        contract = parse(file.read_text(encoding="utf-8"), file=file.name)
-        for relationship in contract.relationships:
-            if relationship.dataset == dataset and set(relationship.to) == set(subject.values):
-                pairs = zip(relationship.columns, relationship.to, strict=True)
-                values = {column: subject.values[to] for column, to in pairs}
-                found.append(Target(f"gold/{contract.dataset}", values))
-    return found
+    folder = files("spark_jobs.analytics").joinpath("contracts")
+    contracts = [
+        parse(file.read_text(encoding="utf-8"), file=file.name)
+        for file in sorted(folder.iterdir(), key=str)
+    ]
+    return [
+        Target(f"gold/{contract.dataset}", values)
+        for contract in contracts
+        for values in contract.foreign_values(dataset, subject.values)
+    ]
 
 
 def _target(each: Mapping[str, Any]) -> Target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -258,6 +259,13 @@ class Contract:
             if column.name == name:
                 return column
         raise KeyError(name)
+
+    def foreign_values(self, dataset: str, key: Mapping[str, str]) -> Iterator[dict[str, str]]:
+        """Yield the values of a key of another dataset by the columns that refer to it."""
+        for link in self.relationships:
+            if link.dataset == dataset and set(link.to) == key.keys():
+                pairs = zip(link.columns, link.to, strict=True)
+                yield {column: key[to] for column, to in pairs}
 
     def table(self) -> dict[str, Any]:
         """Return the table as in a batch document: key names, and columns with logical types.

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from landfall.contract.model import Contract
-from landfall.erasure.files import Found
-from landfall.erasure.subject import Subject, has_tokens, token_of
+from landfall.erasure.subject import Found, Subject, has_tokens
 
 ERASED = "(erased)"
 
@@ -77,8 +76,7 @@ class Redaction:
         )
 
     def _has_key(self, text: str) -> bool:
-        tokens = [token_of(value.encode()) for value in self.subject.values.values()]
-        return has_tokens(text.encode("utf-8", "surrogateescape"), tokens)
+        return has_tokens(text.encode("utf-8", "surrogateescape"), self.subject.tokens)
 
     def _texts(self, column: str) -> frozenset[str]:
         own = self.subject.values.get(column)

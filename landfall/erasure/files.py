@@ -1,8 +1,8 @@
 """Files without the records of one subject: drops in each format, rejects, accepted Parquet.
 
 A file is looked through first; only one that has records of the subject is written again. Text
-keeps its encoding, its byte order mark, its compression and the bytes of all other records; Parquet
-keeps its columns and types.
+keeps its encoding, its byte order mark, its compression and the bytes of all other records. Parquet
+is in `parquet`.
 """
 
 from __future__ import annotations
@@ -11,22 +11,17 @@ import codecs
 import zipfile
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import IO, Protocol, cast
 
 from landfall.contract.model import Contract, Drift
-from landfall.erasure.subject import Matcher, Subject, has_tokens, matching, token_of
+from landfall.erasure.subject import Found, Matcher, Subject, has_tokens
 from landfall.validation.batches import Reader
 from landfall.validation.problems import Refusal
 from landfall.validation.readers.choice import reader_of
 from landfall.validation.readers.opening import Opened, open_stream
 from landfall.validation.streams import ByteSource, Writer
-
-if TYPE_CHECKING:  # Polars takes longer to load than a small file to read
-    import polars as pl
-
-    from landfall.validation.report import AcceptedParquet
 
 _HEAD = 8
 _OVERLAP = 1 << 12
@@ -46,24 +41,6 @@ class Unreadable(Exception):
     def __init__(self, reason: str, *, has_key: bool | None) -> None:
         super().__init__(reason)
         self.has_key = has_key
-
-
-@dataclass(frozen=True)
-class Found:
-    """The records of a subject in a file: how many, and the texts of their cells by column.
-
-    `rewritable` is False of a file that `rewrite` cannot write: a workbook.
-    """
-
-    records: int = 0
-    cells: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    rewritable: bool = True
-
-    def __or__(self, other: Found) -> Found:
-        names = {*self.cells, *other.cells}
-        none: frozenset[str] = frozenset()
-        cells = {n: self.cells.get(n, none) | other.cells.get(n, none) for n in names}
-        return Found(self.records + other.records, cells)
 
 
 def find(source: ByteSource, contract: Contract, name: str, subject: Subject) -> Found:
@@ -94,7 +71,9 @@ def rewrite(
     """Write a file that `find` has read without the subject's records."""
     for opened, reader, matcher in _opened(source, contract, name, subject):
         if opened.format.kind == "parquet":
-            _rewrite_parquet(source, reader, matcher, writer)
+            from landfall.erasure.parquet import rewrite_drop  # noqa: PLC0415 - loads Polars
+
+            rewrite_drop(source, reader, matcher, writer)
             return
         text = _TextWriter(opened, _packer(opened, source), writer)
         text.write(reader.head)
@@ -118,46 +97,6 @@ def rewrite(
                     text.write(raw)
         text.write(b"\n]\n" if array else b"")
         text.finish()
-
-
-def find_accepted(source: ByteSource, contract: Contract, subject: Subject) -> Found:
-    """Return the subject's records in a Parquet file of accepted records.
-
-    Raises:
-        ValueError: it cannot be read, or lacks a column of the key.
-    """
-    from landfall.validation.readers.footer import frames  # noqa: PLC0415 - loads Polars
-
-    names = list(subject.values)
-    return Found(
-        sum(int(matching(subject, contract, frame).sum()) for frame in frames(source, names)),
-        {name: frozenset({value}) for name, value in subject.values.items()},
-    )
-
-
-def rewrite_accepted(
-    source: ByteSource, contract: Contract, subject: Subject, writer: Writer
-) -> AcceptedParquet:
-    """Write a Parquet file of accepted records without the subject's; return what was written."""
-    groups = _ParquetGroups(source)
-    return groups.write(
-        (frame.filter(~matching(subject, contract, frame)) for frame in groups.frames()), writer
-    )
-
-
-def accepted_rows(source: ByteSource) -> int:
-    """Return how many rows a Parquet file has, by its footer.
-
-    Raises:
-        ValueError: it has no footer that can be read.
-    """
-    from landfall.validation.readers.footer import ROWS, read_footer  # noqa: PLC0415 - loads Polars
-    from landfall.validation.readers.thrift import get  # noqa: PLC0415
-
-    try:
-        return int(get(read_footer(source), ROWS))
-    except Refusal as refusal:
-        raise ValueError(refusal.problem.reason) from refusal
 
 
 def _opened(
@@ -190,8 +129,7 @@ def _opened(
 
 
 def _unreadable(source: ByteSource, subject: Subject, refusal: Refusal) -> Unreadable:
-    tokens = [token_of(value.encode()) for value in subject.values.values()]
-    left, rest, head = list(tokens), b"", b""
+    left, rest, head = list(subject.tokens), b"", b""
     for chunk in source.stream():
         head = (head + chunk)[:_HEAD]
         window = rest + chunk.replace(b"\0", b"")  # UTF-16 of ASCII, too
@@ -294,74 +232,3 @@ class _TextWriter:
     def _put(self, data: bytes) -> None:
         if data:
             self._writer.write(data)
-
-
-class _ParquetGroups:
-    """The row groups of a Parquet file, one in memory at a time."""
-
-    def __init__(self, source: ByteSource) -> None:
-        from landfall.validation.readers.footer import (  # noqa: PLC0415 - loads Polars
-            groups_of,
-            read_footer,
-        )
-
-        self._source = source
-        self._footer = read_footer(source)
-        self._groups = groups_of(self._footer)
-        self.schema = self._schema()
-
-    def _schema(self) -> pl.Schema:
-        import io  # noqa: PLC0415
-
-        import polars as pl  # noqa: PLC0415
-
-        from landfall.validation.readers.footer import (  # noqa: PLC0415
-            assemble,
-            without_groups,
-        )
-
-        empty = assemble(b"", without_groups(self._footer))
-        return pl.Schema(pl.read_parquet_schema(io.BytesIO(empty)))
-
-    def frames(self) -> Iterator[pl.DataFrame]:
-        """Yield each row group whole."""
-        import io  # noqa: PLC0415
-
-        import polars as pl  # noqa: PLC0415
-
-        from landfall.validation.readers.footer import group_as_file  # noqa: PLC0415
-
-        names = list(self.schema)
-        for group in self._groups:
-            data = group_as_file(self._source, self._footer, group, names)
-            yield pl.read_parquet(io.BytesIO(data), columns=names)
-
-    def write(self, frames: Iterator[pl.DataFrame], writer: Writer) -> AcceptedParquet:
-        """Write frames of the file's columns as a file."""
-        from landfall.validation.row_groups import RowGroupWriter  # noqa: PLC0415 - loads Polars
-
-        groups = RowGroupWriter(writer, self.schema)
-        for frame in frames:
-            groups.add(frame)
-        return groups.finish()
-
-
-def _rewrite_parquet(source: ByteSource, reader: Reader, matcher: Matcher, writer: Writer) -> None:
-    """Write a dropped Parquet file without the records at the positions that its reader finds."""
-    import polars as pl  # noqa: PLC0415
-
-    gone: list[int] = []
-    records = 0
-    for batch in reader.batches():
-        gone += [records + position for position in matcher.positions(batch)]
-        records += len(batch.rows)
-    groups = _ParquetGroups(source)
-
-    def kept() -> Iterator[pl.DataFrame]:
-        start = 0
-        for frame in groups.frames():
-            here = [at - start for at in gone if start <= at < start + len(frame)]
-            start += len(frame)
-            yield frame.filter(~pl.int_range(pl.len()).is_in(here)) if here else frame
-
-    groups.write(kept(), writer)

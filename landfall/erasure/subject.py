@@ -12,13 +12,14 @@ import hmac
 import json
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from landfall.contract.cleaning import Cleaning
 from landfall.contract.model import Column, Contract
-from landfall.validation.batches import Reader, RecordBatch
+from landfall.validation.batches import Reader, RecordBatch, regular
 from landfall.validation.columns import Cells, Key, as_text
 from landfall.validation.rules import text_reader
 
@@ -47,6 +48,32 @@ class Subject:
         text = json.dumps([self.dataset, sorted(self.values.items())], ensure_ascii=False)
         return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
 
+    @cached_property
+    def tokens(self) -> tuple[re.Pattern[bytes], ...]:
+        """A pattern of each value that is not part of a longer word or number."""
+        return tuple(
+            re.compile(rb"(?<![0-9A-Za-z_])" + re.escape(text.encode()) + rb"(?![0-9A-Za-z_])")
+            for text in self.values.values()
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """The records of a subject in a file: how many, and the texts of their cells by column.
+
+    `rewritable` is False of a file that `rewrite` cannot write: a workbook.
+    """
+
+    records: int = 0
+    cells: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    rewritable: bool = True
+
+    def __or__(self, other: Found) -> Found:
+        names = {*self.cells, *other.cells}
+        none: frozenset[str] = frozenset()
+        cells = {n: self.cells.get(n, none) | other.cells.get(n, none) for n in names}
+        return Found(self.records + other.records, cells)
+
 
 def subject_of(contract: Contract, given: object) -> Subject:
     """Return the subject with a key of the contract.
@@ -73,15 +100,11 @@ def subject_of(contract: Contract, given: object) -> Subject:
 
 def referring(subject: Subject, contracts: Mapping[str, Contract]) -> list[Subject]:
     """Return the same subject in each dataset that refers to its key by a relationship."""
-    subjects = []
-    for dataset, contract in sorted(contracts.items()):
-        for relationship in contract.relationships:
-            of_subject = relationship.dataset == subject.dataset
-            if not of_subject or set(relationship.to) != subject.values.keys():
-                continue
-            pairs = zip(relationship.columns, relationship.to, strict=True)
-            subjects.append(Subject(dataset, {name: subject.values[to] for name, to in pairs}))
-    return subjects
+    return [
+        Subject(dataset, values)
+        for dataset, contract in sorted(contracts.items())
+        for values in contract.foreign_values(subject.dataset, subject.values)
+    ]
 
 
 def plain(column: Column) -> Column:
@@ -122,7 +145,7 @@ class Matcher:
         self._width = len(at)
         self._names = reader.names
         self._texts = [value.encode() for value in subject.values.values()]
-        self._tokens = [token_of(text) for text in self._texts]
+        self._tokens = subject.tokens
         # Where a key is written as it is in plain form, a block without that text has no record.
         simple = (
             c.logical_type in {"string", "integer"} and not c.cleaning.changes for c in columns
@@ -138,12 +161,8 @@ class Matcher:
         data: bytes | None = getattr(batch, "data", None)
         if self._literal and data is not None and not all(text in data for text in self._texts):
             return []
-        rows, broken = batch.rows, batch.broken
-        whole = [
-            index
-            for index, row in enumerate(rows)
-            if index not in broken and len(row) == self._width
-        ]
+        rows = batch.rows
+        whole = regular(batch, self._width)
         table = list(zip(*(rows[index] for index in whole), strict=True))
         keys = self._key.of_table(table) if table else []
         found = {at for at, key in zip(whole, keys, strict=True) if key == self._wanted}
@@ -177,11 +196,6 @@ def matching(subject: Subject, contract: Contract, frame: pl.DataFrame) -> pl.Se
     wanted = key.series([key_of(subject, contract)])
     mask: pl.Series = (key.of_values(values) == wanted[0]).fill_null(value=False)
     return mask
-
-
-def token_of(text: bytes) -> re.Pattern[bytes]:
-    """Return a pattern of a text that is not part of a longer word or number."""
-    return re.compile(rb"(?<![0-9A-Za-z_])" + re.escape(text) + rb"(?![0-9A-Za-z_])")
 
 
 def has_tokens(data: bytes, tokens: Sequence[re.Pattern[bytes]]) -> bool:

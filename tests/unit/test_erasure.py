@@ -19,16 +19,9 @@ import zstandard
 
 from landfall.contract.folder import parse
 from landfall.erasure.documents import ERASED, Redaction
-from landfall.erasure.files import (
-    Found,
-    Unreadable,
-    accepted_rows,
-    find,
-    find_accepted,
-    rewrite,
-    rewrite_accepted,
-)
-from landfall.erasure.subject import Subject, SubjectError, referring, subject_of
+from landfall.erasure.files import Unreadable, find, rewrite
+from landfall.erasure.parquet import accepted_rows, find_accepted, rewrite_accepted
+from landfall.erasure.subject import Found, Subject, SubjectError, referring, subject_of
 from landfall.validation import Writer, validate
 from landfall.validation.local_files import BytesSource
 from tests.unit.validation import CONTRACTS, Findings

@@ -21,16 +21,9 @@ from ingest.runs.run import Run
 from ingest.stages.validate.references import LakeSource
 from landfall.contract.folder import Contract
 from landfall.erasure.documents import Redaction
-from landfall.erasure.files import (
-    Found,
-    Unreadable,
-    accepted_rows,
-    find,
-    find_accepted,
-    rewrite,
-    rewrite_accepted,
-)
-from landfall.erasure.subject import Subject
+from landfall.erasure.files import Unreadable, find, rewrite
+from landfall.erasure.parquet import accepted_rows, find_accepted, rewrite_accepted
+from landfall.erasure.subject import Found, Subject
 
 _PARQUET, _REASONS = ".parquet", ".reasons.jsonl"
 _ATTEMPT_DEPTH = 4
