@@ -22,6 +22,7 @@ from databricks.sdk.service import catalog, compute, iam
 from databricks.sdk.service.jobs import JobSettings, SubmitTask, Task
 from databricks.sdk.service.workspace import AclPermission, ImportFormat, Language
 
+from devcloud.testing.operations import registering
 from devcloud.testing.workspace import (
     HOME,
     LocalWorkspace,
@@ -80,14 +81,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
 
 Operation = Callable[[Trial], None]
 DONE: dict[str, Operation] = {}
-
-
-def _done(name: str) -> Callable[[Operation], Operation]:
-    def register(function: Operation) -> Operation:
-        DONE[name] = function
-        return function
-
-    return register
+_done = registering(DONE)
 
 
 # Jobs
@@ -387,8 +381,8 @@ def _(t: Trial) -> None:
 
 @_done("a wrong token")
 def _(t: Trial) -> None:
-    stranger = client(t.workspace.url, "wrong")
-    _fails(stranger.current_user.me, "Invalid access token")
+    unauthorized = client(t.workspace.url, "wrong")
+    _fails(unauthorized.current_user.me, "Invalid access token")
 
 
 # Unity Catalog

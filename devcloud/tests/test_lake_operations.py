@@ -24,6 +24,7 @@ from devcloud.lake.crc64 import crc64, encoded
 from devcloud.lake.messages import LakeRequest
 from devcloud.platform.identity import Identity
 from devcloud.testing.lake import RunningLake, running_lake
+from devcloud.testing.operations import registering
 
 VERSION = "2025-05-05"
 BLOCK = {"x-ms-blob-type": "BlockBlob"}
@@ -107,14 +108,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Requests]:
 
 Operation = Callable[[Requests], None]
 DONE: dict[str, Operation] = {}
-
-
-def _done(name: str) -> Callable[[Operation], Operation]:
-    def register(function: Operation) -> Operation:
-        DONE[name] = function
-        return function
-
-    return register
+_done = registering(DONE)
 
 
 # The account

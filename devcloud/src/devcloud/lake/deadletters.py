@@ -22,7 +22,7 @@ log = logging.getLogger("devcloud.lake.events")
 
 @dataclass(frozen=True)
 class GivenUp:
-    """Why an event was given up: reason and outcome in Event Grid's words, after how many tries."""
+    """An event that was given up: Event Grid's dead letter reason, last outcome, and attempts."""
 
     reason: str
     outcome: str

@@ -170,7 +170,7 @@ class EventDelivery:
             return
         subscription = self._subscriptions.get(document["subscription"])
         if subscription is None:
-            self._give_up(path, event, "nobody subscribes any more")
+            self._give_up(path, event, "its subscription was deleted")
             return
         if time.time() - due > 60 * subscription.minutes:
             expired = GivenUp("TimeToLiveExceeded", "TimedOut", attempts)
@@ -211,7 +211,7 @@ class EventDelivery:
 
 
 def _outcome(status: int) -> str:
-    """An answer in Event Grid's words; 0 where nobody answered."""
+    """Event Grid's name of the outcome of a response's status; 0 is no response."""
     return HTTPStatus(status).phrase.replace(" ", "") if status in set(HTTPStatus) else "TimedOut"
 
 

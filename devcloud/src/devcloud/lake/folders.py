@@ -2,8 +2,8 @@
 
 A page of a listing needs a few of them, and reading and sorting those of a folder with 100,000
 files costs more than the page. A folder's change time tells whether the names kept are still
-those: whoever adds, removes or renames a file, in this process or another, changes it, and nobody
-can set it.
+current: adding, removing or renaming a file, in this process or another, changes it, and no
+program can set it.
 """
 
 from __future__ import annotations

@@ -69,10 +69,7 @@ def _walk(
     store: LakeStore, selection: Selection, folder: str, prefix: str, start: list[str]
 ) -> Iterator[StoredEntry]:
     local = store.local(selection.container, folder)
-    try:
-        names = store.folders.names(local)
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    names = _names(store, local)
     first = bisect_left(names, max(prefix, start[0] if start else ""))
     for index in range(first, len(names)):
         name = names[index]
@@ -87,6 +84,14 @@ def _walk(
             yield entry
         if selection.recursive and entry.directory:
             yield from _walk(store, selection, key, "", start[1:] if reached else [])
+
+
+def _names(store: LakeStore, local: str) -> list[str]:
+    """The names in a folder, sorted; none where there is no such folder."""
+    try:
+        return store.folders.names(local)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _entry(store: LakeStore, local: str, name: str, key: str) -> StoredEntry | None:
@@ -124,10 +129,7 @@ def _walk_by_name(
 ) -> Iterator[StoredEntry]:
     """What is in a folder; what is in a directory comes where its name with a `/` belongs."""
     local = store.local(selection.container, folder)
-    try:
-        names = store.folders.names(local)
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    names = _names(store, local)
     waiting: list[str] = []  # directories whose turn has not come, each with its `/`; a heap
 
     def inside(directory: str) -> Iterator[StoredEntry]:
